@@ -1,0 +1,41 @@
+//! The only door to time. Everything that waits or stamps takes a `Clock`, so tests own the time.
+
+export interface Timer {
+  /** Stops the timer; harmless when it has fired. */
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Wall time, milliseconds since the Unix epoch. May jump. */
+  nowMs(): number;
+  /** Monotonic time in milliseconds, with fractions. Never jumps back. */
+  monotonicMs(): number;
+  /** Calls `run` once after `delayMs`. An unreferenced timer does not keep the process alive. */
+  after(delayMs: number, run: () => void, options?: { readonly unref?: boolean }): Timer;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, run, options) {
+    const handle = setTimeout(run, delayMs);
+    if (options?.unref === true) handle.unref();
+    return {
+      cancel() {
+        clearTimeout(handle);
+      },
+    };
+  },
+};
+
+/** Resolves after `delayMs` of `clock`. */
+export function delay(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(delayMs, resolve);
+  });
+}
+
+/** RFC 3339 text of a wall time, as Kubernetes writes it (whole seconds, UTC). */
+export function timestamp(wallMs: number): string {
+  return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
+}

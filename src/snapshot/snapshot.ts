@@ -1,0 +1,265 @@
+//! The one immutable value that every engine runs.
+//!
+//! Plain data only: no closures, no classes, so it can be hashed, diffed, printed and golden-tested.
+//! References are resolved, defaults filled and order settled by `compile`; `prepare` in the data
+//! plane builds tries, regular expressions and Wasm VMs from it later.
+
+/** Names one object of the store: where a part of the snapshot came from. */
+export interface ObjectRef {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface Snapshot {
+  readonly formatVersion: 1;
+  /** Hash of everything else (see `contentHash`). Equal versions mean equal behaviour. */
+  readonly version: string;
+  /** Keyed by the canonical selector, e.g. `istio=ingressgateway`. */
+  readonly gateways: Readonly<Record<string, Gateway>>;
+  /** Keyed by `<gateway>:<port>`. */
+  readonly routeTables: Readonly<Record<string, RouteTable>>;
+  /** Keyed by Envoy's name, `outbound|8000||mocka.default.svc.cluster.local`. */
+  readonly clusters: Readonly<Record<string, Cluster>>;
+  /** Keyed by cluster name; apart from `clusters` so that one pod's change stays small. */
+  readonly endpoints: Readonly<Record<string, EndpointSet>>;
+  /** Keyed by `<namespace>/<name>` of the LaneGroup (ASM's are cluster-scoped: `/<name>`). */
+  readonly laneGroups: Readonly<Record<string, LaneGroup>>;
+  /** Keyed by `<namespace>/<name>` of the WasmPlugin. */
+  readonly plugins: Readonly<Record<string, Plugin>>;
+  /** Pods that have a sidecar of the embedded engine. Keyed by `<namespace>/<name>`. */
+  readonly workloads: Readonly<Record<string, Workload>>;
+}
+
+/** One logical gateway: all Gateway resources with the same selector. */
+export interface Gateway {
+  readonly name: string;
+  /** The selector; WasmPlugin selectors match against it. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly listeners: readonly Listener[];
+  /** Names of plug-ins in filter order: AUTHN, AUTHZ, STATS, unspecified; priority falling; name. */
+  readonly plugins: readonly string[];
+}
+
+export interface Listener {
+  /** The port that the resource asks for; the command line may map it to another. */
+  readonly port: number;
+  readonly protocol: "HTTP";
+  /** Lower-case host patterns: `*`, `*.example.com`, `example.com`. */
+  readonly hosts: readonly string[];
+  readonly routeTable: string;
+}
+
+export interface RouteTable {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+}
+
+export interface VirtualHost {
+  /** Lower-case: `*`, `*.example.com` or an exact host, without port. */
+  readonly domains: readonly string[];
+  /** First match wins. */
+  readonly routes: readonly Route[];
+}
+
+export interface Route {
+  /** Unique within the snapshot: `istio-system/swimlane-ingress-vs/http[0]`. */
+  readonly id: string;
+  /** The user's own name of the rule, `""` when none; need not be unique. */
+  readonly label: string;
+  readonly source: ObjectRef;
+  /** OR of matches; an empty list matches everything. */
+  readonly matches: readonly RouteMatch[];
+  readonly action: RouteAction;
+  readonly requestHeaders: HeaderOperations;
+  readonly responseHeaders: HeaderOperations;
+  /** 0 means no limit of the route's own. */
+  readonly timeoutMs: number;
+}
+
+/** AND of all that is given. */
+export interface RouteMatch {
+  /** Matched against the path without query. */
+  readonly uri?: StringMatch;
+  readonly method?: StringMatch;
+  readonly authority?: StringMatch;
+  /** Names lower-case. */
+  readonly headers?: readonly HeaderMatch[];
+  /** None of these may match. */
+  readonly withoutHeaders?: readonly HeaderMatch[];
+  readonly queryParams?: readonly HeaderMatch[];
+}
+
+export interface HeaderMatch {
+  readonly name: string;
+  readonly match: StringMatch | { readonly kind: "present" };
+}
+
+export interface StringMatch {
+  readonly kind: "exact" | "prefix" | "regex";
+  /** For `regex`: RE2 syntax, full match. */
+  readonly value: string;
+  readonly ignoreCase?: boolean;
+}
+
+export type RouteAction =
+  | { readonly kind: "forward"; readonly destinations: readonly WeightedDestination[] }
+  | { readonly kind: "direct"; readonly status: number; readonly body: string };
+
+export interface WeightedDestination {
+  /** Relative; a single destination gets everything. */
+  readonly weight: number;
+  readonly target: Target;
+  /** ASM's `fallback.target`: used when `target` has no healthy endpoint. */
+  readonly fallback: Target | null;
+  readonly requestHeaders: HeaderOperations;
+  readonly responseHeaders: HeaderOperations;
+}
+
+export type Target =
+  | {
+      readonly kind: "cluster";
+      readonly cluster: string;
+      readonly subset: Subset | null;
+    }
+  /** A dangling reference: served by the fallback, else a 503 with this message. */
+  | { readonly kind: "missing"; readonly message: string };
+
+export type Subset =
+  | { readonly kind: "lane"; readonly group: string; readonly lane: string }
+  | {
+      readonly kind: "labels";
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+    };
+
+/** Applied in the order remove, set, add. Names lower-case. */
+export interface HeaderOperations {
+  readonly remove: readonly string[];
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly add: readonly (readonly [name: string, value: string])[];
+}
+
+export interface Cluster {
+  readonly name: string;
+  /** Fully qualified host, `mocka.default.svc.cluster.local`. */
+  readonly host: string;
+  /** Names by which a sidecar's caller may address it, lower-case: `mocka`, `mocka.default`, …. */
+  readonly aliases: readonly string[];
+  /** Aliases valid only for callers of the service's own namespace (`mocka`). */
+  readonly namespace: string;
+  /** The Service's port. */
+  readonly port: number;
+  /** `<namespace>/<name>` of the Service. */
+  readonly service: string;
+  readonly connectTimeoutMs: number;
+}
+
+export interface EndpointSet {
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+  /** `<namespace>/<name>` of the Pod. */
+  readonly pod: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface LaneGroup {
+  /** The key in `Snapshot.laneGroups`. */
+  readonly name: string;
+  readonly source: ObjectRef;
+  /** Keys of `Snapshot.gateways` where lanes of this group are entered. */
+  readonly gateways: readonly string[];
+  /** Member services, `<namespace>/<name>`. */
+  readonly services: readonly string[];
+  readonly baseline: Baseline;
+  readonly fallback: "permissive" | "strict";
+  /** Per service (`<namespace>/<name>`): the lane that stands in, instead of the baseline. */
+  readonly serviceFallback: Readonly<Record<string, string>>;
+  readonly context: LaneContext;
+  /** Client-sent lane context is removed at an untrusted listener (design: trust). */
+  readonly stripFromClients: boolean;
+  /** In decision order: priority, then name. */
+  readonly lanes: readonly Lane[];
+}
+
+export type Baseline =
+  /** Pods that carry none of these label keys. */
+  | { readonly kind: "untagged"; readonly labelKeys: readonly string[] }
+  | { readonly kind: "lane"; readonly lane: string };
+
+export type LaneContext =
+  | { readonly mode: "header"; readonly routeHeader: string }
+  /** The app forwards only `traceHeader`; the sidecar restores the lane from its table. */
+  | { readonly mode: "traceId"; readonly routeHeader: string; readonly traceHeader: string };
+
+export interface Lane {
+  readonly name: string;
+  /** The value of the route header; the lane's name unless the resource says otherwise. */
+  readonly tag: string;
+  /** Labels that a pod of this lane carries, all of them. */
+  readonly selector: Readonly<Record<string, string>>;
+  /** Member services that this lane has a copy of; empty: whichever have such pods. */
+  readonly services: readonly string[];
+  readonly enabled: boolean;
+  /** Content rule, or null when nothing but a route or the context leads into this lane. */
+  readonly rule: DecisionRule | null;
+}
+
+/** One rule of the decision program (versioned JSON with a closed operator set). */
+export interface DecisionRule {
+  readonly programVersion: 1;
+  readonly condition: Condition;
+}
+
+export interface Condition {
+  readonly operator: "==";
+  readonly operand: { readonly kind: "header"; readonly name: string };
+  readonly value: string;
+}
+
+export interface Plugin {
+  readonly name: string;
+  readonly source: ObjectRef;
+  /** Compiled by each worker from this file, checked against the digest. */
+  readonly module: { readonly sha256: string; readonly path: string };
+  /** JSON text handed to `proxy_on_configure`. */
+  readonly configuration: string;
+  readonly rootId: string;
+  readonly vmId: string;
+  readonly failMode: "closed" | "open";
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** A pod with a sidecar: where the sidecar listens and where the app does. */
+export interface Workload {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly address: string;
+  /** Inbound: `address:port` is forwarded to the app. */
+  readonly inbound: readonly {
+    readonly port: number;
+    readonly appAddress: string;
+    readonly appPort: number;
+  }[];
+  /** The pod's private outbound listener: which pod calls is known by it. */
+  readonly outbound: { readonly address: string; readonly port: number };
+}
+
+export const EMPTY_SNAPSHOT: Snapshot = {
+  formatVersion: 1,
+  version: "0000000000000000",
+  gateways: {},
+  routeTables: {},
+  clusters: {},
+  endpoints: {},
+  laneGroups: {},
+  plugins: {},
+  workloads: {},
+};
+
+export const NO_HEADER_OPERATIONS: HeaderOperations = { remove: [], set: [], add: [] };

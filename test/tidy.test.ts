@@ -1,0 +1,72 @@
+//! Checks the shape of the source tree itself: import direction, file size, leftovers.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { test } from "node:test";
+
+/** Each folder of src/ and the folders it may import. A folder may always import itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  http: ["base"],
+  wasm: ["base"],
+  telemetry: ["base"],
+  resources: ["base"],
+  snapshot: ["base"],
+  route: ["base", "snapshot"],
+  lane: ["base", "snapshot"],
+  compile: ["base", "resources", "snapshot", "lane"],
+  dataplane: ["base", "http", "wasm", "telemetry", "snapshot", "route", "lane"],
+  controlplane: ["base", "telemetry", "resources", "snapshot", "compile", "lane"],
+  local: ["base", "telemetry", "resources", "snapshot"],
+  agent: ["base", "lane", "snapshot"],
+  api: ["base", "resources"],
+  server: ["base", "telemetry", "api", "resources", "compile", "lane", "controlplane"],
+  cli: ["base", "resources", "compile", "snapshot", "route", "lane", "api"],
+};
+
+/** Composition roots: the only folder where both planes may meet; imported by nothing. */
+const MAIN = "main";
+const LINES_PER_FILE_MAX = 500;
+const COLUMNS_MAX = 100;
+const LEFTOVER = /\b(FIXME|XXX|console\.log|@ts-ignore|eslint-disable(?!-next-line \S+ --))/;
+const SRC = resolve("src");
+
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => join(SRC, name));
+
+for (const file of files) {
+  const name = relative(SRC, file);
+  const lines = readFileSync(file, "utf8").split("\n");
+
+  test(`tidy ${name}`, () => {
+    assert.ok(lines.length <= LINES_PER_FILE_MAX + 1, `${name} has ${lines.length} lines`);
+    lines.forEach((line, index) => {
+      const place = `${name}:${index + 1}`;
+      assert.ok(line.length <= COLUMNS_MAX, `${place} is wider than ${COLUMNS_MAX} columns`);
+      assert.ok(!LEFTOVER.test(line), `${place} has a leftover: ${line.trim()}`);
+    });
+    for (const target of importedFolders(file, lines)) assertMayImport(folderOf(file), target);
+  });
+}
+
+function* importedFolders(file: string, lines: readonly string[]): Generator<string> {
+  for (const line of lines) {
+    const path = /(?:\bfrom |\bimport\()"(\.{1,2}\/[^"]+)"/.exec(line)?.[1];
+    if (path !== undefined) yield folderOf(resolve(dirname(file), path));
+  }
+}
+
+function folderOf(path: string): string {
+  return relative(SRC, path).split(sep)[0] ?? "";
+}
+
+function assertMayImport(from: string, to: string): void {
+  if (from === to) return;
+  assert.notEqual(to, MAIN, `src/${from}/ may not import src/${MAIN}/: it is wiring`);
+  if (from === MAIN) return;
+  const allowed = MAY_IMPORT[from];
+  assert.ok(allowed, `src/${from}/ is not in MAY_IMPORT: say where it stands`);
+  assert.ok(allowed.includes(to), `src/${from}/ may not import src/${to}/`);
+}
