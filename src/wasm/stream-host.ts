@@ -1,0 +1,69 @@
+//! What an embedder provides for one exchange. The host of Proxy-Wasm knows no gateway: everything
+//! that a plug-in sees or changes of an exchange goes through this interface.
+//!
+//! Calls come synchronously from inside a guest callback. `sendLocalResponse`, `continueStream` and
+//! `closeStream` come right after the callback has returned (as in Envoy), so that the embedder may
+//! enter the guest again from them. No other function here may enter a guest.
+
+import type { StreamKind, StreamMapKind } from "./enums.ts";
+
+/**
+ * Header fields in order. Names are lower-case, values are Latin-1 text: one character per byte as
+ * on the wire. In a request the pseudo names `:authority :path :method :scheme` come first (also
+ * for HTTP/1; `host` never appears), in a response `:status` does.
+ */
+export interface HeaderMap {
+  /** Number of pairs. */
+  readonly size: number;
+  /** The first value of `name`. */
+  get(name: string): string | undefined;
+  /** Sets one value and drops the others of that name. */
+  set(name: string, value: string): void;
+  add(name: string, value: string): void;
+  /** Drops every value of `name`; harmless when there is none. */
+  remove(name: string): void;
+  forEach(visit: (name: string, value: string) => void): void;
+  replaceAll(pairs: readonly (readonly [name: string, value: string])[]): void;
+}
+
+/** A response that a plug-in makes itself (`proxy_send_local_response`). */
+export interface LocalResponse {
+  /** 200 to 999: checked. */
+  readonly status: number;
+  /** For the access log: white space is replaced by `_`. */
+  readonly details: string;
+  readonly body: Uint8Array;
+  /** Names lower-case. The embedder adds content-length, and content-type text/plain to a body. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** 0 to 16, or null when the plug-in gave none. */
+  readonly grpcStatus: number | null;
+}
+
+export interface StreamHost {
+  /**
+   * Somebody asked for the reasons of this exchange: plug-ins are told so and report them through
+   * `setProperty("graylane.explain", JSON)`, once for each decision.
+   */
+  readonly explaining: boolean;
+  /**
+   * The map, or null when the exchange has none (yet). The host itself hides maps in the phases
+   * where Envoy hides them, so it is enough to answer by what exists.
+   */
+  headerMap(kind: StreamMapKind): HeaderMap | null;
+  /**
+   * A property by its path (`["request", "path"]`), encoded as `property-encoding.ts` does; null
+   * when it is unknown. What `setProperty` stored is found under `[name]` and under
+   * `["filter_state", "wasm." + name]`.
+   */
+  property(path: readonly string[]): Uint8Array | null;
+  /** Kept for the exchange: later filters and the access log see it. `value` is the callee's. */
+  setProperty(name: string, value: Uint8Array): void;
+  /** Forgets the cached route: the guest edited request headers or asked for it. */
+  clearRouteCache(): void;
+  /** At most once per context. The callback that asked has answered `StreamAction.stopAll`. */
+  sendLocalResponse(response: LocalResponse): void;
+  /** Goes on with a direction that a callback has stopped; harmless when it is not stopped. */
+  continueStream(kind: StreamKind): void;
+  /** Resets the exchange. */
+  closeStream(kind: StreamKind): void;
+}
