@@ -1,0 +1,200 @@
+//! The words of our HTTP API: Kubernetes' own objects for its paths, ours under /graylane/v1/.
+
+import type { Fault } from "../resources/fault.ts";
+import type { Resource } from "../resources/object.ts";
+
+/** Which table of the API an object lives in: `/apis/<group>/<version>/<plural>`. */
+export interface ApiKind {
+  /** `""` for the core group (`/api/v1`). */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+}
+
+/** One cause of a refusal (Kubernetes' StatusCause). */
+export interface StatusCause {
+  /** Our stable code `GLnnnn`, or a Kubernetes cause type. */
+  readonly reason: string;
+  readonly message: string;
+  /** Path into the object, e.g. `spec.http[0].route`; `""` for the whole. */
+  readonly field: string;
+}
+
+/** Kubernetes' `Status` object (meta/v1): the body of every error, and of a delete that worked. */
+export interface Status {
+  readonly apiVersion: "v1";
+  readonly kind: "Status";
+  readonly metadata: Readonly<Record<string, never>>;
+  readonly status: "Success" | "Failure";
+  readonly message: string;
+  readonly reason: string;
+  /** The HTTP status code. */
+  readonly code: number;
+  readonly details?: {
+    readonly name?: string;
+    readonly group?: string;
+    readonly kind?: string;
+    readonly uid?: string;
+    readonly causes?: readonly StatusCause[];
+    readonly retryAfterSeconds?: number;
+  };
+}
+
+/** One line of a watch. A bookmark's object carries only a resourceVersion. */
+export type WatchEvent =
+  | {
+      readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+      readonly object: Resource;
+    }
+  | { readonly type: "ERROR"; readonly object: Status };
+
+export interface ResourceList {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly resourceVersion: string;
+    /** Opaque token for the next page; absent on the last one. */
+    readonly continue?: string;
+    readonly remainingItemCount?: number;
+  };
+  readonly items: readonly Resource[];
+}
+
+/** `/api/v1` and `/apis/<group>/<version>` (Kubernetes' APIResourceList). */
+export interface ApiResourceList {
+  readonly kind: "APIResourceList";
+  readonly apiVersion: "v1";
+  readonly groupVersion: string;
+  readonly resources: readonly {
+    readonly name: string;
+    readonly singularName: string;
+    readonly namespaced: boolean;
+    readonly kind: string;
+    readonly verbs: readonly string[];
+    readonly shortNames?: readonly string[];
+  }[];
+}
+
+/** `POST /graylane/v1/explain`: which way would this request go? */
+export interface ExplainRequest {
+  readonly method: string;
+  /** Absolute; its authority picks the listener and the host. */
+  readonly url: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+/** What one plug-in of the chain did with the request. */
+export interface ExplainedPlugin {
+  readonly name: string;
+  readonly action: string;
+  /** What the plug-in reported through the property `graylane.explain`. */
+  readonly reasons: readonly unknown[];
+  /** Calls out and timers that explain did not run. */
+  readonly suppressed: readonly string[];
+  readonly headersAfter?: readonly (readonly [name: string, value: string])[];
+}
+
+export interface ExplainedHop {
+  readonly service: string;
+  readonly wantedLane: string | null;
+  readonly servedLane: string | null;
+  readonly reason: string;
+  readonly pods: readonly { readonly name: string; readonly address: string }[];
+}
+
+export interface ExplainResult {
+  readonly snapshotVersion: string;
+  readonly gateway: string;
+  readonly listenerPort: number;
+  readonly plugins: readonly ExplainedPlugin[];
+  readonly route: {
+    readonly id: string;
+    readonly label: string;
+    readonly source: string;
+    readonly destination: string | null;
+  } | null;
+  /** For each route that was tried and did not match: which and why. */
+  readonly noMatch: readonly string[];
+  readonly localReply: { readonly status: number; readonly body: string } | null;
+  readonly decision: {
+    readonly reason: "route" | "forced" | "rule" | "cohort" | "baseline";
+    readonly group: string;
+    readonly lane: string | null;
+    readonly detail: string;
+  } | null;
+  readonly hops: readonly ExplainedHop[];
+}
+
+/** An object named in full; kinds of one name exist in several groups, hence the apiVersion. */
+export interface TypedRef {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** `""` for a cluster-scoped object. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** `POST /graylane/v1/analyze`: what would be wrong after this change? Nothing is changed. */
+export interface AnalyzeRequest {
+  /** Objects as if they had been applied; all of them unvalidated. */
+  readonly objects?: readonly unknown[];
+  /** Objects as if they had been deleted. */
+  readonly delete?: readonly TypedRef[];
+}
+
+export interface AnalyzeResult {
+  readonly messages: readonly Fault[];
+}
+
+export interface WorkerStatus {
+  readonly id: string;
+  readonly role: "gateway" | "sidecar";
+  readonly pid: number | null;
+  readonly state: "starting" | "ready" | "stale" | "restarting" | "stopped";
+  /** The snapshot it serves; `null` before its first one. */
+  readonly snapshotVersion: string | null;
+  readonly restartCount: number;
+  /** Why it is not ready, or why it refused the last snapshot; `""` when all is well. */
+  readonly message: string;
+}
+
+export interface ListenerStatus {
+  readonly gateway: string;
+  /** The port that the configuration names. */
+  readonly port: number;
+  /** Where it really listens, e.g. `127.0.0.1:18080`. */
+  readonly address: string;
+}
+
+/** `GET /graylane/v1/status`. */
+export interface RuntimeStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly stateDirectory: string;
+  /** Decimal revision of the store. */
+  readonly resourceVersion: string;
+  readonly snapshot: {
+    readonly version: string;
+    readonly publishedAt: string;
+    /** Faults between objects: references that lead nowhere and the like. */
+    readonly messages: readonly Fault[];
+  } | null;
+  readonly workers: readonly WorkerStatus[];
+  readonly listeners: readonly ListenerStatus[];
+  /** Stored objects that could not be read back, by `<plural>.<group>/<namespace>/<name>`. */
+  readonly damaged: readonly string[];
+}
+
+/** The file that tells the CLI where the server is and how to get in (`<state>/client.json`). */
+export interface ClientFile {
+  readonly server: string;
+  readonly token: string;
+}
+
+export interface PodLogOptions {
+  readonly follow: boolean;
+  /** The last so many lines; `null` for all that are kept. */
+  readonly tailLines: number | null;
+}
