@@ -1,0 +1,91 @@
+// `npm test [-- part-of-a-path ...]`: installs what is missing, builds, and runs every test file.
+//
+// With CI=true a skipped test is a failure: a test that never runs proves nothing.
+
+import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, relative, sep } from "node:path";
+import { run as runTests } from "node:test";
+import { spec } from "node:test/reporters";
+import { ROOT, checkNodeVersion, fail, installIfNeeded, run } from "./tools.mjs";
+
+const FILE_TIMEOUT_MS = 300_000;
+const FILES_AT_ONCE_MAX = 4;
+const FOLDERS = ["src", "test", "examples", "bench", "plugins", "sdk"];
+
+checkNodeVersion();
+installIfNeeded();
+run(process.execPath, [join(ROOT, "scripts", "build.mjs")]);
+process.chdir(ROOT);
+
+const wanted = process.argv.slice(2);
+const files = FOLDERS.flatMap(testFiles).filter(
+  (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
+);
+if (files.length === 0) fail(`no test file has ${wanted.join(" or ")} in its path`);
+
+/** The list is made from the sources: a compiled file whose source is gone is not run. */
+function testFiles(folder) {
+  let names;
+  try {
+    names = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" });
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => name.endsWith(".test.ts") && !name.split(sep).includes("node_modules"))
+    .map((name) => join(folder, name).replace(/\.ts$/, ".js"))
+    .sort();
+}
+
+const counts = { passed: 0, failed: 0 };
+const skipped = [];
+const failed = [];
+
+/** A file is reported as a test of its own; only what stands in it is counted. */
+function place(data) {
+  const file = data.file === undefined ? "" : relative(join(ROOT, "dist"), data.file);
+  return file === "" ? data.name : `${file}: ${data.name}`;
+}
+
+const stream = runTests({
+  files: files.map((file) => join(ROOT, "dist", file)),
+  concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism()),
+  timeout: FILE_TIMEOUT_MS,
+});
+stream.on("test:pass", (data) => {
+  if (data.skip !== undefined && data.skip !== false) {
+    const reason =
+      typeof data.skip === "string" && data.skip !== "" ? data.skip : "no reason given";
+    skipped.push(`${place(data)} (${reason})`);
+  } else {
+    counts.passed += 1;
+  }
+});
+stream.on("test:fail", (data) => {
+  if (data.todo !== undefined && data.todo !== false) return;
+  counts.failed += 1;
+  failed.push(place(data));
+});
+stream.on("end", report);
+stream.compose(new spec()).pipe(process.stdout);
+
+function report() {
+  process.exitCode = counts.failed > 0 || (isCi() && skipped.length > 0) ? 1 : 0;
+  // After the reporter has had its say.
+  process.on("exit", () => {
+    const lines = [
+      "",
+      `${files.length} files: ${counts.passed} passed, ${counts.failed} failed, ` +
+        `${skipped.length} skipped`,
+      ...failed.map((name) => `  failed: ${name}`),
+      ...skipped.map((name) => `  skipped: ${name}`),
+    ];
+    if (isCi() && skipped.length > 0) lines.push("With CI=true every test must run.");
+    process.stdout.write(`${lines.join("\n")}\n`);
+  });
+}
+
+function isCi() {
+  return process.env.CI === "true" || process.env.CI === "1";
+}
