@@ -22,7 +22,7 @@ export interface ObjectMeta {
   readonly [other: string]: unknown;
 }
 
-/** A validated object of any kind. Kinds without `spec` (Secret, Endpoints) keep their own fields. */
+/** A validated object of any kind. Kinds without `spec` (Secret) keep their own fields. */
 export interface Resource {
   readonly apiVersion: string;
   readonly kind: string;

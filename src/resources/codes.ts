@@ -1,0 +1,207 @@
+//! The one table of stable codes. docs/errors.md is made from it (`scripts/docs-errors.mjs`).
+//!
+//! Ranges: GL00xx files and YAML, GL01xx schema, GL02xx references between objects, GL03xx lanes,
+//! GL04xx plug-ins, GL05xx local cluster, GL06xx command line, server and ports. A code is never
+//! given a second meaning.
+
+import type { Severity } from "./fault.ts";
+
+export interface CodeInfo {
+  /** What it says, as a heading without a full stop. */
+  readonly title: string;
+  readonly severity: Severity;
+  /** Why it happens and what to do, in whole sentences (Markdown). */
+  readonly help: string;
+}
+
+export const CODES: Readonly<Record<string, CodeInfo>> = {
+  GL0001: {
+    title: "A file cannot be read",
+    severity: "error",
+    help:
+      "The operating system refused to open or read the file. Check its permissions, and that " +
+      "the path is right.",
+  },
+  GL0002: {
+    title: "There is no such file or folder",
+    severity: "error",
+    help: "A path given with `-f` does not exist. Relative paths start at the current folder.",
+  },
+  GL0003: {
+    title: "A file is not UTF-8 text",
+    severity: "error",
+    help:
+      "Manifests are UTF-8. Convert the file, for example with `iconv -t utf-8`, or leave it " +
+      "out.",
+  },
+  GL0004: {
+    title: "A folder holds no manifests",
+    severity: "error",
+    help:
+      "A folder is searched, with its subfolders, for `*.yaml`, `*.yml` and `*.json`. None was " +
+      "found.",
+  },
+  GL0005: {
+    title: "A file is too large",
+    severity: "error",
+    help: "A manifest file may have 3 MiB. Split it into several files.",
+  },
+  GL0006: {
+    title: "The YAML or JSON cannot be parsed",
+    severity: "error",
+    help:
+      "The text breaks a rule of YAML 1.2 at the position named. The document is left out until" +
+      " it is right; other documents of the file are still read.",
+  },
+  GL0007: {
+    title: "A key stands twice in one mapping",
+    severity: "error",
+    help:
+      "YAML keys are unique within a mapping. Often two list items lost their `-`, or a block " +
+      "was pasted twice. Keep one of the two.",
+  },
+  GL0008: {
+    title: "An object is too large",
+    severity: "error",
+    help: "One object may have 1.5 MiB as JSON, as in Kubernetes. Move large data elsewhere.",
+  },
+  GL0009: {
+    title: "Too many aliases, or nesting too deep",
+    severity: "error",
+    help:
+      "YAML aliases may multiply a document at most a hundredfold, and values may nest 100 " +
+      "levels deep. Write the values out.",
+  },
+  GL0010: {
+    title: "The same object stands in two places",
+    severity: "error",
+    help:
+      "Two documents have the same kind, namespace and name, so that one would silently replace" +
+      " the other. Remove one or rename it.",
+  },
+  GL0011: {
+    title: "A document is not an object",
+    severity: "error",
+    help: "Every document is a mapping with `apiVersion`, `kind` and `metadata`.",
+  },
+  GL0101: {
+    title: "The kind is not known here",
+    severity: "warning",
+    help:
+      "The object is skipped; everything else is used. Check `apiVersion` and `kind` for a " +
+      "slip; `graylane get` lists the kinds. Over the API such an object is refused.",
+  },
+  GL0102: {
+    title: "apiVersion or kind is missing",
+    severity: "error",
+    help: "Every object says what it is: `apiVersion: apps/v1` and `kind: Deployment`, for example.",
+  },
+  GL0103: {
+    title: "A value has the wrong type",
+    severity: "error",
+    help:
+      "The field wants another type of value, for example a whole number without quotation " +
+      "marks, or a list (items start with `- `).",
+  },
+  GL0104: {
+    title: "A required field is missing",
+    severity: "error",
+    help: "The object means nothing without this field. Add it.",
+  },
+  GL0105: {
+    title: "A value is not one of the allowed ones",
+    severity: "error",
+    help: "The field takes one of a few values, which the message lists. They are case-sensitive.",
+  },
+  GL0106: {
+    title: "A field is not known",
+    severity: "warning",
+    help:
+      "The field has no effect: it is misspelt, stands at the wrong level of indentation, or " +
+      "belongs to another version of the kind.",
+  },
+  GL0107: {
+    title: "A field or value has no effect here",
+    severity: "warning",
+    help:
+      "Graylane knows the field, but this version does not act on it; the rest of the object is" +
+      " used. Remove the field when you can do without it.",
+  },
+  GL0108: {
+    title: "A name breaks the rules of Kubernetes",
+    severity: "error",
+    help:
+      "Names of objects are lower-case letters, digits and `-` (for most kinds also `.`), begin" +
+      " and end with a letter or digit, and have at most 253 characters (63 for Services and " +
+      "Namespaces).",
+  },
+  GL0109: {
+    title: "A namespace does not fit",
+    severity: "error",
+    help:
+      "A namespace is a DNS label of at most 63 characters; an object of a cluster-scoped kind " +
+      "has none.",
+  },
+  GL0110: {
+    title: "A label or its value is not valid",
+    severity: "error",
+    help:
+      "A label key is a name of at most 63 letters, digits, `-`, `_` and `.`, optionally after " +
+      "a DNS prefix and `/`; a value has the same characters or is empty.",
+  },
+  GL0111: {
+    title: "A number or length is out of range",
+    severity: "error",
+    help:
+      "The message names the bound: ports are 1 to 65535, weights are not negative, some lists " +
+      "and texts must not be empty.",
+  },
+  GL0112: {
+    title: "A regular expression does not compile",
+    severity: "error",
+    help:
+      "Regular expressions have RE2's syntax, as in Envoy: no look-around and no back-" +
+      "references. They match the whole value.",
+  },
+  GL0113: {
+    title: "A text has the wrong form",
+    severity: "error",
+    help:
+      "The field wants a text of a certain form, for example a duration such as `5s`, a header " +
+      "name, a host or 64 hexadecimal digits. The message says which.",
+  },
+  GL0114: {
+    title: "Fields exclude each other",
+    severity: "error",
+    help: "Of the fields named exactly one, or at most one, may be given.",
+  },
+  GL0115: {
+    title: "Two items of a list are the same",
+    severity: "error",
+    help: "Items of this list are told apart by the fields named, so no two may agree in them.",
+  },
+  GL0116: {
+    title: "The version of a known kind is not served",
+    severity: "error",
+    help: "The kind exists in other versions, which the message lists. Change `apiVersion`.",
+  },
+  GL0117: {
+    title: "The metadata is not valid",
+    severity: "error",
+    help:
+      "`metadata` is a mapping with at least a `name`; `labels` and `annotations` map texts to " +
+      "texts.",
+  },
+  GL0118: {
+    title: "A selector does not match its own template",
+    severity: "error",
+    help:
+      "A Deployment owns the pods that carry all labels of `spec.selector.matchLabels`. Its " +
+      "template must carry them too.",
+  },
+  GL0119: {
+    title: "Two fields contradict each other",
+    severity: "error",
+    help: "The message names both. Change one of them.",
+  },
+};

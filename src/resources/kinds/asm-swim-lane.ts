@@ -1,0 +1,111 @@
+//! istio.alibabacloud.com ASMSwimLane (cluster-scoped): one lane of an ASMSwimLaneGroup.
+
+import Type from "typebox";
+import type { TUnsafe } from "typebox";
+import type { Resource } from "../object.ts";
+import { clusterServiceRefSchema } from "./asm-swim-lane-group.ts";
+import type { ClusterServiceRef } from "./asm-swim-lane-group.ts";
+import { labels, mapOf, notHonoured, port, text } from "./fields.ts";
+import type { Labels } from "./fields.ts";
+import { column, defineKind, described } from "./kind.ts";
+import type { JsonObject, KindInfo, Report } from "./kind.ts";
+import { member } from "./member.ts";
+import { anyStatus } from "./pod-template.ts";
+import type { StringMatch } from "./virtual-service.ts";
+
+/** The label that names the lane's group: the only link between the two. */
+export const SWIM_LANE_GROUP_LABEL = "swimlane-group";
+
+export interface AsmSwimLaneSpec {
+  readonly labelSelector: Labels;
+  /** The services that this lane holds. */
+  readonly services?: readonly ClusterServiceRef[];
+  readonly ingressRules?: readonly AsmIngressRule[];
+}
+
+export interface AsmIngressRule {
+  readonly name?: string;
+  readonly online?: boolean;
+  readonly hosts?: readonly string[];
+  readonly match?: {
+    readonly uri?: StringMatch;
+    readonly headers?: Readonly<Record<string, StringMatch>>;
+  };
+  readonly route?: {
+    readonly destination?: { readonly host: string; readonly portNum?: number };
+  };
+}
+
+export interface AsmSwimLane extends Resource {
+  readonly spec: AsmSwimLaneSpec;
+}
+
+const match = Type.Object(
+  {
+    exact: Type.Optional(Type.String()),
+    prefix: Type.Optional(Type.String()),
+    regex: Type.Optional(Type.Unsafe<string>({ type: "string", format: "re2" })),
+  },
+  { exactlyOneOf: ["exact", "prefix", "regex"] },
+);
+
+function stringMatch(): TUnsafe<StringMatch> {
+  return described<StringMatch, typeof match>(match);
+}
+
+const rule = Type.Object({
+  name: Type.Optional(Type.String()),
+  online: Type.Optional(Type.Boolean()),
+  hosts: Type.Optional(Type.Array(text("virtual-service-host"))),
+  match: Type.Optional(
+    Type.Object({
+      uri: Type.Optional(stringMatch()),
+      headers: Type.Optional(mapOf(stringMatch(), "header-match-name")),
+    }),
+  ),
+  route: Type.Optional(
+    Type.Object({
+      destination: Type.Optional(
+        Type.Object({ host: text("host"), portNum: Type.Optional(port()) }),
+      ),
+    }),
+  ),
+});
+
+const spec = Type.Object({
+  labelSelector: labels(),
+  services: Type.Optional(
+    Type.Array(clusterServiceRefSchema(), { uniqueBy: ["name", "namespace"] }),
+  ),
+  ingressRules: Type.Optional(Type.Array(rule)),
+  ingressWeight: notHonoured(),
+});
+
+export const ASM_SWIM_LANE: KindInfo = defineKind({
+  kind: "ASMSwimLane",
+  plural: "asmswimlanes",
+  singular: "asmswimlane",
+  group: "istio.alibabacloud.com",
+  versions: ["v1", "v1beta1"],
+  namespaced: false,
+  schema: Type.Object({ spec: described<AsmSwimLaneSpec, typeof spec>(spec), status: anyStatus() }),
+  columns: [
+    column("GROUP", (object) => object.metadata.labels?.[SWIM_LANE_GROUP_LABEL] ?? ""),
+    column("SELECTOR", (object) =>
+      Object.entries((object as AsmSwimLane).spec.labelSelector)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(","),
+    ),
+  ],
+  check: checkLane,
+});
+
+function checkLane(object: JsonObject, report: Report): void {
+  if (member(object, "metadata", "labels", SWIM_LANE_GROUP_LABEL) !== undefined) return;
+  report({
+    code: "GL0104",
+    path: ["metadata", "labels", SWIM_LANE_GROUP_LABEL],
+    says: "is required: it names the lane's group",
+    remedy: `Add the label ${SWIM_LANE_GROUP_LABEL} with the name of the ASMSwimLaneGroup.`,
+  });
+}

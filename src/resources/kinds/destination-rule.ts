@@ -1,0 +1,50 @@
+//! networking.istio.io DestinationRule: the subsets of a host.
+
+import Type from "typebox";
+import type { Resource } from "../object.ts";
+import { labels, notHonoured, notHonouredFields, text } from "./fields.ts";
+import type { Labels } from "./fields.ts";
+import { column, defineKind, described } from "./kind.ts";
+import type { KindInfo } from "./kind.ts";
+import { anyStatus } from "./pod-template.ts";
+
+export interface DestinationRuleSpec {
+  readonly host: string;
+  readonly subsets?: readonly DestinationSubset[];
+}
+
+export interface DestinationSubset {
+  readonly name: string;
+  /** Absent: every endpoint of the host. */
+  readonly labels?: Labels;
+}
+
+export interface DestinationRule extends Resource {
+  readonly spec: DestinationRuleSpec;
+}
+
+const subset = Type.Object({
+  name: text(),
+  labels: Type.Optional(labels()),
+  trafficPolicy: notHonoured(),
+});
+
+const spec = Type.Object({
+  host: text("virtual-service-host"),
+  subsets: Type.Optional(Type.Array(subset, { uniqueBy: ["name"] })),
+  ...notHonouredFields("exportTo", "trafficPolicy", "workloadSelector"),
+});
+
+export const DESTINATION_RULE: KindInfo = defineKind({
+  kind: "DestinationRule",
+  plural: "destinationrules",
+  singular: "destinationrule",
+  shortNames: ["dr"],
+  group: "networking.istio.io",
+  versions: ["v1", "v1beta1", "v1alpha3"],
+  schema: Type.Object({
+    spec: described<DestinationRuleSpec, typeof spec>(spec),
+    status: anyStatus(),
+  }),
+  columns: [column("HOST", (object) => (object as DestinationRule).spec.host)],
+});

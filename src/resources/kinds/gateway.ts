@@ -1,0 +1,74 @@
+//! networking.istio.io Gateway: the listeners of the proxies that its selector names.
+
+import Type from "typebox";
+import type { Resource } from "../object.ts";
+import { accepted, labels, notHonoured, oneOf, port, text } from "./fields.ts";
+import type { Labels } from "./fields.ts";
+import { column, defineKind, described } from "./kind.ts";
+import type { KindInfo } from "./kind.ts";
+import { anyStatus } from "./pod-template.ts";
+
+export interface GatewaySpec {
+  readonly selector: Labels;
+  readonly servers: readonly GatewayServer[];
+}
+
+export interface GatewayServer {
+  readonly port: {
+    readonly number: number;
+    readonly name?: string;
+    readonly protocol: GatewayProtocol;
+  };
+  /** `*`, `*.example.com`, `example.com`, each optionally `namespace/host`. */
+  readonly hosts: readonly string[];
+  readonly name?: string;
+}
+
+export type GatewayProtocol =
+  "HTTP" | "HTTPS" | "GRPC" | "GRPC-WEB" | "HTTP2" | "MONGO" | "TCP" | "TLS";
+
+export interface Gateway extends Resource {
+  readonly spec: GatewaySpec;
+}
+
+const server = Type.Object({
+  port: Type.Object({
+    number: port(),
+    name: Type.Optional(text()),
+    protocol: oneOf(["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"], {
+      honoured: ["HTTP"],
+    }),
+    targetPort: accepted(),
+  }),
+  hosts: Type.Array(text("gateway-host"), { minItems: 1 }),
+  name: Type.Optional(Type.String()),
+  bind: notHonoured(),
+  tls: notHonoured(),
+  defaultEndpoint: accepted(),
+});
+
+const spec = Type.Object({
+  selector: labels(),
+  servers: Type.Array(server, { minItems: 1 }),
+});
+
+export const GATEWAY: KindInfo = defineKind({
+  kind: "Gateway",
+  plural: "gateways",
+  singular: "gateway",
+  shortNames: ["gw"],
+  group: "networking.istio.io",
+  versions: ["v1", "v1beta1", "v1alpha3"],
+  schema: Type.Object({ spec: described<GatewaySpec, typeof spec>(spec), status: anyStatus() }),
+  columns: [
+    column("PORTS", (object) =>
+      (object as Gateway).spec.servers
+        .map((each) => `${each.port.number}/${each.port.protocol}`)
+        .join(","),
+    ),
+    column("HOSTS", (object) => {
+      const hosts = (object as Gateway).spec.servers.flatMap((each) => each.hosts);
+      return [...new Set(hosts)].join(",");
+    }),
+  ],
+});

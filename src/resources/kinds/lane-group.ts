@@ -1,0 +1,136 @@
+//! graylane.io LaneGroup: lanes that share an entry and a baseline.
+
+import Type from "typebox";
+import type { TUnsafe } from "typebox";
+import type { Resource } from "../object.ts";
+import { oneOf, text } from "./fields.ts";
+import { column, defineKind, described } from "./kind.ts";
+import type { JsonObject, KindInfo, Report } from "./kind.ts";
+import { items, member } from "./member.ts";
+import { anyStatus } from "./pod-template.ts";
+
+export interface LaneGroupSpec {
+  readonly entry: { readonly gateways: readonly ObjectName[] };
+  readonly services: readonly ObjectName[];
+  readonly baseline: {
+    /** Further label keys that a baseline pod must not carry. */
+    readonly labelKeys?: readonly string[];
+    /** The lane that is the baseline, instead of the untagged pods. */
+    readonly lane?: string;
+  };
+  readonly fallback: "permissive" | "strict";
+  readonly serviceFallback?: readonly {
+    readonly service: ObjectName;
+    readonly lane: string;
+  }[];
+  readonly context: {
+    readonly mode: "header" | "traceId";
+    readonly routeHeader: string;
+    readonly traceHeader?: string;
+  };
+  readonly acceptFromClients: boolean;
+}
+
+/** A named object; the namespace is filled with the referring object's. */
+export interface ObjectName {
+  readonly name: string;
+  readonly namespace?: string;
+}
+
+export interface LaneGroup extends Resource {
+  readonly spec: LaneGroupSpec;
+}
+
+const objectName = Type.Object({
+  name: text("dns-subdomain"),
+  namespace: Type.Optional(text("dns-1123-label")),
+});
+
+/** Schema of a reference to an object. */
+export function objectNameSchema(): TUnsafe<ObjectName> {
+  return described<ObjectName, typeof objectName>(objectName);
+}
+
+/** Gives every reference of an unchecked list the object's own namespace when it names none. */
+export function fillNamespaces(references: readonly unknown[], object: JsonObject): void {
+  const namespace = member(object, "metadata", "namespace");
+  for (const reference of references) {
+    if (typeof reference !== "object" || reference === null) continue;
+    (reference as JsonObject)["namespace"] ??= namespace;
+  }
+}
+
+const spec = Type.Object({
+  entry: Type.Object({
+    gateways: Type.Array(objectNameSchema(), { minItems: 1, uniqueBy: ["name", "namespace"] }),
+  }),
+  services: Type.Array(objectNameSchema(), { minItems: 1, uniqueBy: ["name", "namespace"] }),
+  baseline: Type.Object(
+    {
+      labelKeys: Type.Optional(Type.Array(text("label-key"))),
+      lane: Type.Optional(text("dns-subdomain")),
+    },
+    { default: {}, atMostOneOf: ["labelKeys", "lane"] },
+  ),
+  fallback: oneOf(["permissive", "strict"], { default: "permissive" }),
+  serviceFallback: Type.Optional(
+    Type.Array(Type.Object({ service: objectNameSchema(), lane: text("dns-subdomain") })),
+  ),
+  context: Type.Object({
+    mode: oneOf(["header", "traceId"], { default: "header" }),
+    routeHeader: text("header-name"),
+    traceHeader: Type.Optional(text("header-name")),
+  }),
+  acceptFromClients: Type.Boolean({ default: false }),
+});
+
+export const LANE_GROUP: KindInfo = defineKind({
+  kind: "LaneGroup",
+  plural: "lanegroups",
+  singular: "lanegroup",
+  shortNames: ["lg"],
+  group: "graylane.io",
+  versions: ["v1alpha1"],
+  schema: Type.Object({ spec: described<LaneGroupSpec, typeof spec>(spec), status: anyStatus() }),
+  columns: [
+    column("BASELINE", (object) => (object as LaneGroup).spec.baseline.lane ?? "<untagged>"),
+    column("FALLBACK", (object) => (object as LaneGroup).spec.fallback),
+    column("HEADER", (object) => (object as LaneGroup).spec.context.routeHeader),
+    column("SERVICES", (object) => String((object as LaneGroup).spec.services.length)),
+  ],
+  fill: fillGroup,
+  check: checkGroup,
+});
+
+function fillGroup(object: JsonObject): void {
+  fillNamespaces(items(member(object, "spec", "entry", "gateways")), object);
+  fillNamespaces(items(member(object, "spec", "services")), object);
+  const fallbacks = items(member(object, "spec", "serviceFallback"));
+  fillNamespaces(
+    fallbacks.map((each) => member(each, "service")),
+    object,
+  );
+}
+
+function checkGroup(object: JsonObject, report: Report): void {
+  const mode = member(object, "spec", "context", "mode");
+  const routeHeader = member(object, "spec", "context", "routeHeader");
+  const traceHeader = member(object, "spec", "context", "traceHeader");
+  const path = ["spec", "context", "traceHeader"];
+  if (mode === "traceId" && traceHeader === undefined) {
+    report({
+      code: "GL0104",
+      path,
+      says: "is required in mode traceId",
+      remedy: "Name the header that the services forward, e.g. x-request-id.",
+    });
+  }
+  if (typeof routeHeader !== "string" || typeof traceHeader !== "string") return;
+  if (routeHeader.toLowerCase() !== traceHeader.toLowerCase()) return;
+  report({
+    code: "GL0119",
+    path,
+    says: "must not be the route header",
+    remedy: "Use mode: header when the services forward the route header themselves.",
+  });
+}

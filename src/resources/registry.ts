@@ -1,0 +1,82 @@
+//! Every kind that Graylane knows, and the ways to find one.
+
+import type { KindInfo } from "./kinds/kind.ts";
+import { ASM_SWIM_LANE } from "./kinds/asm-swim-lane.ts";
+import { ASM_SWIM_LANE_GROUP } from "./kinds/asm-swim-lane-group.ts";
+import { CONFIG_MAP } from "./kinds/config-map.ts";
+import { DEPLOYMENT } from "./kinds/deployment.ts";
+import { DESTINATION_RULE } from "./kinds/destination-rule.ts";
+import { GATEWAY } from "./kinds/gateway.ts";
+import { LANE } from "./kinds/lane.ts";
+import { LANE_GROUP } from "./kinds/lane-group.ts";
+import { NAMESPACE } from "./kinds/namespace.ts";
+import { POD } from "./kinds/pod.ts";
+import { SECRET } from "./kinds/secret.ts";
+import { SERVICE } from "./kinds/service.ts";
+import { VIRTUAL_SERVICE } from "./kinds/virtual-service.ts";
+import { WASM_PLUGIN } from "./kinds/wasm-plugin.ts";
+
+export type { Column, KindInfo } from "./kinds/kind.ts";
+
+export const KINDS: readonly KindInfo[] = [
+  NAMESPACE,
+  SECRET,
+  CONFIG_MAP,
+  SERVICE,
+  POD,
+  DEPLOYMENT,
+  GATEWAY,
+  DESTINATION_RULE,
+  VIRTUAL_SERVICE,
+  WASM_PLUGIN,
+  ASM_SWIM_LANE_GROUP,
+  ASM_SWIM_LANE,
+  LANE_GROUP,
+  LANE,
+];
+
+/** The kind served at `/apis/<group>/.../<plural>` (`group` is `""` for the core group). */
+export function kindByResource(group: string, plural: string): KindInfo | undefined {
+  return KINDS.find((info) => info.group === group && info.plural === plural);
+}
+
+/** The kind of an object that says `apiVersion` and `kind`, when that version is served. */
+export function kindByApiVersion(apiVersion: string, kind: string): KindInfo | undefined {
+  const { group, version } = splitApiVersion(apiVersion);
+  return KINDS.find(
+    (info) => info.kind === kind && info.group === group && info.versions.includes(version),
+  );
+}
+
+/**
+ * The kind that a user means by a word: kind, plural, singular or short name in any case, or
+ * `plural.group` when groups share a name.
+ */
+export function kindByName(userText: string): KindInfo | undefined {
+  const word = userText.toLowerCase();
+  return KINDS.find((info) => {
+    const names = [info.plural, info.singular, info.kind.toLowerCase()];
+    if (names.includes(word) || info.shortNames.includes(word)) return true;
+    return names.some(
+      (name) =>
+        word === `${name}.${info.group}` ||
+        info.versions.some((version) => word === `${name}.${version}.${info.group}`),
+    );
+  });
+}
+
+/** `networking.istio.io/v1` into group and version; the core group's `v1` has the group `""`. */
+export function splitApiVersion(apiVersion: string): {
+  readonly group: string;
+  readonly version: string;
+} {
+  const slash = apiVersion.indexOf("/");
+  if (slash === -1) return { group: "", version: apiVersion };
+  return { group: apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1) };
+}
+
+/** The apiVersion text of a kind at a version (its preferred one when none is given). */
+export function apiVersionOf(info: KindInfo, version?: string): string {
+  const chosen = version ?? info.versions[0] ?? "v1";
+  return info.group === "" ? chosen : `${info.group}/${chosen}`;
+}
