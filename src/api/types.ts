@@ -177,6 +177,8 @@ export interface RuntimeStatus {
   readonly resourceVersion: string;
   readonly snapshot: {
     readonly version: string;
+    /** Decimal revision of the store that it was compiled from: every earlier write is in it. */
+    readonly resourceVersion: string;
     readonly publishedAt: string;
     /** Faults between objects: references that lead nowhere and the like. */
     readonly messages: readonly Fault[];
