@@ -55,14 +55,14 @@ export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDelta {
     const before = from[section] as Readonly<Record<string, object>>;
     const after = to[section] as Readonly<Record<string, object>>;
     for (const [name, resource] of Object.entries(after)) {
-      const old = before[name];
+      const old = Object.hasOwn(before, name) ? before[name] : undefined;
       if (old === resource) continue;
       if (old === undefined || hashOf(old) !== hashOf(resource)) {
         (changed[section] ??= {})[name] = resource;
       }
     }
     for (const name of Object.keys(before)) {
-      if (!(name in after)) (removed[section] ??= []).push(name);
+      if (!Object.hasOwn(after, name)) (removed[section] ??= []).push(name);
     }
   }
   return { fromVersion: from.version, toVersion: to.version, changed, removed };

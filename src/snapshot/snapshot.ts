@@ -1,6 +1,6 @@
 //! The one immutable value that every engine runs.
 //!
-//! Plain data only: no closures, no classes, so it can be hashed, diffed, printed and golden-tested.
+//! Plain data only, no closures: so it can be hashed, diffed, printed and golden-tested.
 //! References are resolved, defaults filled and order settled by `compile`; `prepare` in the data
 //! plane builds tries, regular expressions and Wasm VMs from it later.
 
@@ -37,7 +37,7 @@ export interface Gateway {
   /** The selector; WasmPlugin selectors match against it. */
   readonly labels: Readonly<Record<string, string>>;
   readonly listeners: readonly Listener[];
-  /** Names of plug-ins in filter order: AUTHN, AUTHZ, STATS, unspecified; priority falling; name. */
+  /** Plug-ins in filter order: AUTHN, AUTHZ, STATS, unspecified; priority falling; name. */
   readonly plugins: readonly string[];
 }
 

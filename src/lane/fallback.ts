@@ -1,0 +1,414 @@
+//! Which endpoints serve a request of a lane at one hop, and why: the lane's own, else a fallback.
+//!
+//! Everything is worked out at prepare time per cluster, lane group and lane, so a hop is a few map
+//! look-ups that return ready arrays. Order: the lane's endpoints; the route's own fallback (ASM's
+//! `fallback`); the group's fallback lane for the service; the baseline; else missing (a 503).
+
+import type { Baseline, Cluster, Endpoint, Lane, Snapshot, Target } from "../snapshot/snapshot.ts";
+import { prepareLaneGroup } from "./decide.ts";
+import type { PreparedLaneGroup } from "./decide.ts";
+
+export type ChoiceReason =
+  /** The lane's own endpoints. */
+  | "lane"
+  /** The request is in no lane. */
+  | "baseline"
+  /** The route names a subset that is no lane's, or the service is in no lane group. */
+  | "cluster"
+  /** The lane does not hold this service. */
+  | "fallback:no-copy"
+  /** The lane should hold this service, but has no (healthy) endpoint. */
+  | "fallback:no-endpoint"
+  | "fallback:closed"
+  /** The group has no lane of that name, or the route's target does not exist. */
+  | "fallback:unknown";
+
+/** Served lane of endpoints that are the untagged baseline or outside every lane. */
+export const BASELINE_NAME = "baseline";
+
+export interface EndpointChoice {
+  /** Empty only when `missing` is not null. */
+  readonly endpoints: readonly Endpoint[];
+  /** A lane's name or `baseline`. */
+  readonly servedLane: string;
+  readonly reason: ChoiceReason;
+  /** Why nothing may serve, in words for the 503's body; null when something does. */
+  readonly missing: string | null;
+}
+
+/** The answer for one lane at one cluster. */
+interface LaneStep {
+  readonly own: EndpointChoice;
+  /** Of a fallback that is not the route's: why the lane itself does not serve. */
+  readonly reason: ChoiceReason;
+  /** False for a lane whose group's policy is `strict`: not even the route's fallback is used. */
+  readonly mayFallBack: boolean;
+  /** Tried in order after the route's fallback. */
+  readonly others: readonly EndpointChoice[];
+  readonly missing: EndpointChoice;
+}
+
+interface ClusterLanes {
+  readonly group: PreparedLaneGroup;
+  readonly lanes: ReadonlyMap<string, LaneStep>;
+  readonly unknown: LaneStep;
+  readonly baseline: LaneStep;
+}
+
+export interface PreparedCluster {
+  readonly cluster: Cluster;
+  readonly endpoints: readonly Endpoint[];
+  /** The groups whose member the service is, by name. */
+  readonly groups: readonly PreparedLaneGroup[];
+  readonly byGroup: ReadonlyMap<string, ClusterLanes>;
+  /** When no group decided: the first group's baseline, which keeps canaries out; else all. */
+  readonly whole: LaneStep;
+}
+
+export interface PreparedLanes {
+  readonly groups: ReadonlyMap<string, PreparedLaneGroup>;
+  /** Key of a gateway: the groups entered there, by name. */
+  readonly byGateway: ReadonlyMap<string, readonly PreparedLaneGroup[]>;
+  readonly clusters: ReadonlyMap<string, PreparedCluster>;
+  /** Choices by label subset and by route fallback, filled on first use; as many as targets. */
+  readonly memo: {
+    readonly bySubset: Map<Target, LaneStep>;
+    readonly byFallback: Map<LaneStep, Map<Target, EndpointChoice>>;
+  };
+}
+
+/** Where a request wants to go: from the route at a gateway, from the called host at a sidecar. */
+export interface Wanted {
+  readonly target: Target;
+  readonly fallback: Target | null;
+  /** The lane group that decided for this request; null when none did. */
+  readonly group: string | null;
+  /** The decision's lane; null is the baseline. */
+  readonly lane: string | null;
+}
+
+/** Later: active health. The choice moves on when no endpoint of a step passes. */
+export type HealthPredicate = (endpoint: Endpoint) => boolean;
+
+const NONE: readonly Endpoint[] = [];
+
+/** `previous` lets unchanged clusters be taken over: their endpoints are not looked at again. */
+export function prepareLanes(snapshot: Snapshot, previous?: PreparedLanes): PreparedLanes {
+  const groups = prepareLaneGroups(snapshot, previous);
+  const byGateway = new Map<string, PreparedLaneGroup[]>();
+  const byService = new Map<string, PreparedLaneGroup[]>();
+  for (const prepared of groups.values()) {
+    for (const gateway of prepared.group.gateways) append(byGateway, gateway, prepared);
+    for (const service of new Set(prepared.group.services)) append(byService, service, prepared);
+  }
+  const clusters = prepareClusters(snapshot, byService, previous);
+  return { groups, byGateway, clusters, memo: { bySubset: new Map(), byFallback: new Map() } };
+}
+
+function prepareClusters(
+  snapshot: Snapshot,
+  byService: ReadonlyMap<string, readonly PreparedLaneGroup[]>,
+  previous: PreparedLanes | undefined,
+): Map<string, PreparedCluster> {
+  const clusters = new Map<string, PreparedCluster>();
+  for (const [name, cluster] of Object.entries(snapshot.clusters)) {
+    const endpoints = snapshot.endpoints[name]?.endpoints ?? NONE;
+    const members = byService.get(cluster.service) ?? [];
+    const old = previous?.clusters.get(name);
+    const isSame =
+      old?.cluster === cluster && old.endpoints === endpoints && isSameList(old.groups, members);
+    clusters.set(name, isSame ? old : prepareCluster(cluster, endpoints, members));
+  }
+  return clusters;
+}
+
+/** In the order of their names; an unchanged group keeps its prepared form. */
+export function prepareLaneGroups(
+  snapshot: Snapshot,
+  previous?: PreparedLanes,
+): Map<string, PreparedLaneGroup> {
+  const groups = new Map<string, PreparedLaneGroup>();
+  for (const [name, group] of Object.entries(snapshot.laneGroups).sort(byKey)) {
+    const old = previous?.groups.get(name);
+    groups.set(name, old?.group === group ? old : prepareLaneGroup(group));
+  }
+  return groups;
+}
+
+function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
+/** The endpoints for one hop. Allocates only the first time that a route's fallback is used. */
+export function chooseEndpoints(
+  prepared: PreparedLanes,
+  wanted: Wanted,
+  isHealthy?: HealthPredicate,
+): EndpointChoice {
+  const { target, fallback } = wanted;
+  if (target.kind === "missing") return chooseForMissing(prepared, wanted, target, isHealthy);
+  const step = stepFor(prepared, target, wanted);
+  if (isUsable(step.own, isHealthy)) return step.own;
+  if (fallback !== null && step.mayFallBack) {
+    const choice = routeFallback(prepared, step, fallback, isHealthy);
+    if (isUsable(choice, isHealthy)) return choice;
+  }
+  for (const other of step.others) if (isUsable(other, isHealthy)) return other;
+  return step.missing;
+}
+
+function chooseForMissing(
+  prepared: PreparedLanes,
+  wanted: Wanted,
+  target: Extract<Target, { kind: "missing" }>,
+  isHealthy: HealthPredicate | undefined,
+): EndpointChoice {
+  let step = prepared.memo.bySubset.get(target);
+  if (step === undefined) {
+    step = wholeStep(NONE, target.message, "fallback:unknown");
+    prepared.memo.bySubset.set(target, step);
+  }
+  if (wanted.fallback === null) return step.missing;
+  const choice = routeFallback(prepared, step, wanted.fallback, isHealthy);
+  return isUsable(choice, isHealthy) ? choice : step.missing;
+}
+
+function isUsable(choice: EndpointChoice, isHealthy: HealthPredicate | undefined): boolean {
+  if (isHealthy === undefined) return choice.endpoints.length > 0;
+  return choice.endpoints.some(isHealthy);
+}
+
+function stepFor(
+  prepared: PreparedLanes,
+  target: Extract<Target, { kind: "cluster" }>,
+  wanted: Wanted,
+): LaneStep {
+  const cluster = prepared.clusters.get(target.cluster);
+  if (cluster === undefined) return UNKNOWN_CLUSTER;
+  const { subset } = target;
+  if (subset === null) return laneStepAt(cluster, wanted.group, wanted.lane);
+  if (subset.kind === "lane") return laneStepAt(cluster, subset.group, subset.lane);
+  return subsetStep(prepared, cluster, target);
+}
+
+function laneStepAt(cluster: PreparedCluster, group: string | null, lane: string | null): LaneStep {
+  const lanes = group === null ? undefined : cluster.byGroup.get(group);
+  if (lanes === undefined) return cluster.whole;
+  return lane === null ? lanes.baseline : (lanes.lanes.get(lane) ?? lanes.unknown);
+}
+
+function subsetStep(
+  prepared: PreparedLanes,
+  cluster: PreparedCluster,
+  target: Extract<Target, { kind: "cluster" }>,
+): LaneStep {
+  const known = prepared.memo.bySubset.get(target);
+  if (known !== undefined) return known;
+  const labels = target.subset?.kind === "labels" ? target.subset.labels : {};
+  const name = target.subset?.kind === "labels" ? target.subset.name : "";
+  const step = wholeStep(
+    cluster.endpoints.filter((endpoint) => hasLabels(endpoint, labels)),
+    `service ${cluster.cluster.service} has no ready endpoint in the subset "${name}"`,
+    "cluster",
+  );
+  prepared.memo.bySubset.set(target, step);
+  return step;
+}
+
+/** The route's own fallback, which is tried once and has no fallback of its own but its group's. */
+function routeFallback(
+  prepared: PreparedLanes,
+  step: LaneStep,
+  fallback: Target,
+  isHealthy: HealthPredicate | undefined,
+): EndpointChoice {
+  let byTarget = prepared.memo.byFallback.get(step);
+  if (byTarget === undefined) {
+    byTarget = new Map();
+    prepared.memo.byFallback.set(step, byTarget);
+  }
+  const known = byTarget.get(fallback);
+  if (known !== undefined && isHealthy === undefined) return known;
+  const found = chooseEndpoints(
+    prepared,
+    { target: fallback, fallback: null, group: null, lane: null },
+    isHealthy,
+  );
+  const choice = { ...found, reason: step.reason };
+  if (isHealthy === undefined) byTarget.set(fallback, choice);
+  return choice;
+}
+
+function prepareCluster(
+  cluster: Cluster,
+  endpoints: readonly Endpoint[],
+  groups: readonly PreparedLaneGroup[],
+): PreparedCluster {
+  const lanes = groups.map((group) => prepareClusterLanes(cluster, endpoints, group));
+  const text = `service ${cluster.service} has no ready endpoint`;
+  return {
+    cluster,
+    endpoints,
+    groups,
+    byGroup: new Map(lanes.map((entry) => [entry.group.name, entry])),
+    whole: lanes[0]?.baseline ?? wholeStep(endpoints, text, "cluster"),
+  };
+}
+
+function prepareClusterLanes(
+  cluster: Cluster,
+  endpoints: readonly Endpoint[],
+  group: PreparedLaneGroup,
+): ClusterLanes {
+  const baseline = choice(baselineEndpoints(endpoints, group), baselineName(group), "baseline");
+  const context = { cluster, endpoints, group, baseline };
+  return {
+    group,
+    lanes: new Map(group.group.lanes.map((lane) => [lane.name, laneStep(context, lane)])),
+    unknown: makeStep(context, NONE, null, "fallback:unknown"),
+    baseline: {
+      own: baseline,
+      reason: "fallback:no-endpoint",
+      mayFallBack: true,
+      others: [],
+      missing: missing(
+        `service ${cluster.service} has no ready endpoint in the baseline of lane group ` +
+          `"${group.name}"`,
+        "baseline",
+      ),
+    },
+  };
+}
+
+interface StepContext {
+  readonly cluster: Cluster;
+  readonly endpoints: readonly Endpoint[];
+  readonly group: PreparedLaneGroup;
+  readonly baseline: EndpointChoice;
+}
+
+function laneStep(context: StepContext, lane: Lane): LaneStep {
+  const { cluster, endpoints } = context;
+  const holds = lane.services.length === 0 || lane.services.includes(cluster.service);
+  if (!lane.enabled) return makeStep(context, NONE, lane, "fallback:closed");
+  if (!holds) return makeStep(context, NONE, lane, "fallback:no-copy");
+  const own = endpoints.filter((endpoint) => isInLane(endpoint, lane));
+  // A lane that names no services holds whichever have its pods: none means no copy.
+  const reason = lane.services.length === 0 ? "fallback:no-copy" : "fallback:no-endpoint";
+  return makeStep(context, own, lane, reason);
+}
+
+function makeStep(
+  context: StepContext,
+  own: readonly Endpoint[],
+  lane: Lane | null,
+  reason: ChoiceReason,
+): LaneStep {
+  const { cluster, group } = context;
+  const name = lane?.name ?? BASELINE_NAME;
+  // A closed lane is the baseline for its requests, so `strict` does not make them fail.
+  const mayFallBack = group.group.fallback === "permissive" || reason === "fallback:closed";
+  const message =
+    `service ${cluster.service} has no ready endpoint in lane "${name}" ` +
+    `of lane group "${group.name}"` +
+    (mayFallBack ? ", nor in the baseline" : ", and the group's fallback policy is strict");
+  return {
+    own: choice(own, name, "lane"),
+    reason,
+    mayFallBack,
+    others: mayFallBack ? standIns(context, name, reason) : [],
+    missing: missing(message, reason),
+  };
+}
+
+/** The group's fallback lane for this service, then the baseline; only those with endpoints. */
+function standIns(context: StepContext, lane: string, reason: ChoiceReason): EndpointChoice[] {
+  const { cluster, group, baseline } = context;
+  const found: EndpointChoice[] = [];
+  const standIn = group.byName.get(group.group.serviceFallback[cluster.service] ?? "")?.lane;
+  if (standIn?.enabled === true && standIn.name !== lane) {
+    const endpoints = context.endpoints.filter((endpoint) => isInLane(endpoint, standIn));
+    found.push(choice(endpoints, standIn.name, reason));
+  }
+  found.push({ ...baseline, reason });
+  return found.filter(({ endpoints }) => endpoints.length > 0);
+}
+
+function wholeStep(
+  endpoints: readonly Endpoint[],
+  message: string,
+  reason: ChoiceReason,
+): LaneStep {
+  const own = choice(endpoints, BASELINE_NAME, reason);
+  const onEmpty = reason === "cluster" ? "fallback:no-endpoint" : reason;
+  return {
+    own,
+    reason: onEmpty,
+    mayFallBack: true,
+    others: [],
+    missing: missing(message, onEmpty),
+  };
+}
+
+const UNKNOWN_CLUSTER: LaneStep = wholeStep(
+  NONE,
+  "the route's cluster is not in the snapshot",
+  "fallback:unknown",
+);
+
+export function isInLane(endpoint: Endpoint, lane: Lane): boolean {
+  return hasLabels(endpoint, lane.selector);
+}
+
+/** Whether an endpoint belongs to a baseline: in the named lane, or with none of the lanes' keys. */
+export function isInBaseline(
+  endpoint: Endpoint,
+  baseline: Baseline,
+  lanes: readonly Lane[],
+): boolean {
+  if (baseline.kind === "untagged") {
+    return baseline.labelKeys.every((key) => !Object.hasOwn(endpoint.labels, key));
+  }
+  const lane = lanes.find(({ name }) => name === baseline.lane);
+  return lane !== undefined && isInLane(endpoint, lane);
+}
+
+function baselineEndpoints(
+  endpoints: readonly Endpoint[],
+  { group }: PreparedLaneGroup,
+): readonly Endpoint[] {
+  return endpoints.filter((endpoint) => isInBaseline(endpoint, group.baseline, group.lanes));
+}
+
+function baselineName({ group }: PreparedLaneGroup): string {
+  return group.baseline.kind === "lane" ? group.baseline.lane : BASELINE_NAME;
+}
+
+function hasLabels(endpoint: Endpoint, labels: Readonly<Record<string, string>>): boolean {
+  for (const [key, value] of Object.entries(labels)) {
+    if (endpoint.labels[key] !== value) return false;
+  }
+  return true;
+}
+
+function choice(
+  endpoints: readonly Endpoint[],
+  servedLane: string,
+  reason: ChoiceReason,
+): EndpointChoice {
+  return { endpoints, servedLane, reason, missing: null };
+}
+
+function missing(message: string, reason: ChoiceReason): EndpointChoice {
+  return { endpoints: NONE, servedLane: BASELINE_NAME, reason, missing: message };
+}
+
+function append<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}

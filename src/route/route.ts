@@ -1,0 +1,242 @@
+//! Route matching: which route of a table takes a request. Pure, and made ready once per snapshot.
+//!
+//! The virtual host is found by exact name, else by the longest wildcard suffix, else `*` (Envoy's
+//! order); in it the first matching route wins. An index by exact path keeps that order.
+
+import type { Prng } from "../base/prng.ts";
+import type {
+  HeaderMatch,
+  Route,
+  RouteMatch,
+  RouteTable,
+  StringMatch,
+  VirtualHost,
+  WeightedDestination,
+} from "../snapshot/snapshot.ts";
+import { preparePattern } from "./pattern.ts";
+import type { Pattern } from "./pattern.ts";
+
+/** What matching needs of a request. */
+export interface RouteRequest {
+  readonly method: string;
+  /** With query. */
+  readonly path: string;
+  readonly authority: string;
+  /** The value of a header (name lower-case); several of one name joined by `,`. */
+  header(name: string): string | undefined;
+}
+
+export interface PreparedRouteTable {
+  readonly table: RouteTable;
+  readonly exactHosts: ReadonlyMap<string, PreparedVirtualHost>;
+  /** Suffixes such as `.example.com`, longest first. */
+  readonly wildcardHosts: readonly (readonly [suffix: string, host: PreparedVirtualHost])[];
+  readonly anyHost: PreparedVirtualHost | null;
+}
+
+export interface PreparedVirtualHost {
+  readonly routes: readonly PreparedRoute[];
+  /** Candidates of an exact path, in route order; null when an index would be too large. */
+  readonly byPath: ReadonlyMap<string, readonly PreparedRoute[]> | null;
+  /** Candidates of every other path, in route order. */
+  readonly elsewhere: readonly PreparedRoute[];
+}
+
+export interface PreparedRoute {
+  readonly route: Route;
+  readonly matches: readonly PreparedMatch[];
+}
+
+export interface PreparedMatch {
+  readonly match: RouteMatch;
+  readonly uri: Pattern | null;
+  readonly method: Pattern | null;
+  readonly authority: Pattern | null;
+  readonly headers: readonly PreparedField[];
+  readonly withoutHeaders: readonly PreparedField[];
+  readonly queryParams: readonly PreparedField[];
+  /** Neither of the last two has an entry. */
+  readonly isSimple: boolean;
+}
+
+export interface PreparedField {
+  readonly name: string;
+  /** Null: any value, the field need only be there. */
+  readonly pattern: Pattern | null;
+  readonly match: HeaderMatch;
+}
+
+/** Beyond this many index entries a virtual host is searched in order. */
+const PATH_INDEX_ENTRIES_MAX = 100_000;
+const NO_FIELDS: readonly PreparedField[] = [];
+
+/** Throws `PatternError` on a regular expression that does not compile. */
+export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
+  const exactHosts = new Map<string, PreparedVirtualHost>();
+  const wildcards = new Map<string, PreparedVirtualHost>();
+  let anyHost: PreparedVirtualHost | null = null;
+  for (const virtualHost of table.virtualHosts) {
+    const prepared = prepareVirtualHost(virtualHost);
+    for (const domain of virtualHost.domains) {
+      if (domain === "*") anyHost ??= prepared;
+      else if (!domain.startsWith("*")) setOnce(exactHosts, domain, prepared);
+      else setOnce(wildcards, domain.slice(1), prepared);
+    }
+  }
+  const wildcardHosts = [...wildcards].sort(([a], [b]) => b.length - a.length);
+  return { table, exactHosts, wildcardHosts, anyHost };
+}
+
+/** The first route that matches, or null. Allocates nothing but the path's slice before a query. */
+export function matchRoute(prepared: PreparedRouteTable, request: RouteRequest): Route | null {
+  const host = findVirtualHost(prepared, request.authority);
+  if (host === null) return null;
+  const path = pathOf(request.path);
+  const candidates = host.byPath?.get(path) ?? host.elsewhere;
+  for (const { route, matches } of candidates) {
+    if (matches.length === 0) return route;
+    for (const match of matches) if (isMatch(match, request, path)) return route;
+  }
+  return null;
+}
+
+export function findVirtualHost(
+  prepared: PreparedRouteTable,
+  authority: string,
+): PreparedVirtualHost | null {
+  if (prepared.exactHosts.size === 0 && prepared.wildcardHosts.length === 0) {
+    return prepared.anyHost;
+  }
+  const host = hostOf(authority);
+  const exact = prepared.exactHosts.get(host);
+  if (exact !== undefined) return exact;
+  for (const [suffix, virtualHost] of prepared.wildcardHosts) {
+    if (host.length > suffix.length && host.endsWith(suffix)) return virtualHost;
+  }
+  return prepared.anyHost;
+}
+
+/**
+ * One destination by weight: weights are relative, a single destination gets everything, weight 0
+ * of several gets nothing. Null only when there is none. Draw once per exchange and keep it.
+ */
+export function pickDestination(
+  destinations: readonly WeightedDestination[],
+  prng: Prng,
+): WeightedDestination | null {
+  const first = destinations[0];
+  if (first === undefined || destinations.length === 1) return first ?? null;
+  let total = 0;
+  for (const { weight } of destinations) total += weight;
+  if (total === 0) return first;
+  let draw = prng.below(total);
+  for (const destination of destinations) {
+    draw -= destination.weight;
+    if (draw < 0) return destination;
+  }
+  return first;
+}
+
+/** An authority's host: lower-case, without port; an IPv6 literal keeps its brackets. */
+export function hostOf(authority: string): string {
+  const colon = authority.lastIndexOf(":");
+  const isPort = colon !== -1 && authority.indexOf("]", colon) === -1;
+  return (isPort ? authority.slice(0, colon) : authority).toLowerCase();
+}
+
+export function pathOf(pathAndQuery: string): string {
+  const query = pathAndQuery.indexOf("?");
+  return query === -1 ? pathAndQuery : pathAndQuery.slice(0, query);
+}
+
+/** The decoded value of the first query parameter of that name; undefined when there is none. */
+export function queryParam(pathAndQuery: string, name: string): string | undefined {
+  const start = pathAndQuery.indexOf("?");
+  if (start === -1) return undefined;
+  return new URLSearchParams(pathAndQuery.slice(start + 1)).get(name) ?? undefined;
+}
+
+export function isFieldMatch(field: PreparedField, value: string | undefined): boolean {
+  return value !== undefined && (field.pattern === null || field.pattern(value));
+}
+
+function isMatch(match: PreparedMatch, request: RouteRequest, path: string): boolean {
+  if (match.uri !== null && !match.uri(path)) return false;
+  if (match.method !== null && !match.method(request.method)) return false;
+  if (match.authority !== null && !match.authority(request.authority)) return false;
+  for (const field of match.headers) {
+    if (!isFieldMatch(field, request.header(field.name))) return false;
+  }
+  return match.isSimple || isRestMatch(match, request);
+}
+
+/** The conditions that few routes have. */
+function isRestMatch(match: PreparedMatch, request: RouteRequest): boolean {
+  for (const field of match.withoutHeaders) {
+    if (isFieldMatch(field, request.header(field.name))) return false;
+  }
+  for (const field of match.queryParams) {
+    if (!isFieldMatch(field, queryParam(request.path, field.name))) return false;
+  }
+  return true;
+}
+
+function prepareVirtualHost(virtualHost: VirtualHost): PreparedVirtualHost {
+  const routes = virtualHost.routes.map(prepareRoute);
+  const elsewhere = routes.filter((route) => exactPathsOf(route) === null);
+  const paths = new Set(routes.flatMap((route) => [...(exactPathsOf(route) ?? [])]));
+  if (paths.size * elsewhere.length > PATH_INDEX_ENTRIES_MAX) {
+    return { routes, byPath: null, elsewhere: routes };
+  }
+  const byPath = new Map<string, PreparedRoute[]>();
+  for (const path of paths) byPath.set(path, []);
+  for (const route of routes) {
+    const own = exactPathsOf(route);
+    if (own === null) for (const list of byPath.values()) list.push(route);
+    else for (const path of own) byPath.get(path)?.push(route);
+  }
+  return { routes, byPath, elsewhere };
+}
+
+/** The exact paths that a route can match, without repeats; null when it may match others too. */
+function exactPathsOf({ matches }: PreparedRoute): ReadonlySet<string> | null {
+  if (matches.length === 0) return null;
+  const paths = new Set<string>();
+  for (const { match } of matches) {
+    if (match.uri?.kind !== "exact" || match.uri.ignoreCase === true) return null;
+    paths.add(match.uri.value);
+  }
+  return paths;
+}
+
+function prepareRoute(route: Route): PreparedRoute {
+  return { route, matches: route.matches.map(prepareMatch) };
+}
+
+function prepareMatch(match: RouteMatch): PreparedMatch {
+  const withoutHeaders = match.withoutHeaders?.map(prepareField) ?? NO_FIELDS;
+  const queryParams = match.queryParams?.map(prepareField) ?? NO_FIELDS;
+  return {
+    match,
+    uri: prepareOptional(match.uri),
+    method: prepareOptional(match.method),
+    authority: prepareOptional(match.authority),
+    headers: match.headers?.map(prepareField) ?? NO_FIELDS,
+    withoutHeaders,
+    queryParams,
+    isSimple: withoutHeaders.length === 0 && queryParams.length === 0,
+  };
+}
+
+function prepareOptional(match: StringMatch | undefined): Pattern | null {
+  return match === undefined ? null : preparePattern(match);
+}
+
+function prepareField(match: HeaderMatch): PreparedField {
+  const pattern = match.match.kind === "present" ? null : preparePattern(match.match);
+  return { name: match.name, pattern, match };
+}
+
+function setOnce<T>(map: Map<string, T>, key: string, value: T): void {
+  if (!map.has(key)) map.set(key, value);
+}
