@@ -1,4 +1,4 @@
-//! How the lane travels with a call chain: by a header, or by a trace id and a table in the sidecar.
+//! How the lane travels with a call chain: by a header, or by a trace id and the sidecar's table.
 
 import type { PreparedLaneGroup } from "./decide.ts";
 import type { HeaderLookup } from "./program.ts";
@@ -15,8 +15,8 @@ export function traceHeaderOf(group: PreparedLaneGroup): string | null {
 }
 
 /**
- * The lane tag that a call from a pod carries: the route header, else (trace-id mode) what the pod's
- * table knows of the trace id. Undefined: no context.
+ * The lane tag that a call from a pod carries: the route header, else (trace-id mode) what the
+ * pod's table knows of the trace id. Undefined: no context.
  */
 export function outboundTag(
   group: PreparedLaneGroup,

@@ -85,7 +85,7 @@ for (const { title, headers, want } of cases) {
   });
 }
 
-test("a route that names a lane decides for it, and for the baseline when the lane is closed", () => {
+test("a route that names a lane decides for it, or for the baseline when it is closed", () => {
   assert.equal(decisionByRoute(prepared, "quiet").reason, "route");
   assert.equal(decisionByRoute(prepared, "closed"), prepared.baseline);
   assert.equal(decisionByRoute(prepared, "gone"), prepared.baseline);

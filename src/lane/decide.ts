@@ -1,8 +1,8 @@
 //! Decides which lane a request travels in: route > forced > rule > cohort > baseline.
 //!
-//! Pure: one lane group and one request in, one of a few decisions made at prepare time out. It reads
-//! no clock and draws nothing, so the same request gets the same lane in gateway, sidecar, agent and
-//! command line.
+//! Pure: one lane group and one request in, one of a few decisions made at prepare time out. It
+//! reads no clock and draws nothing, so the same request gets the same lane in gateway, sidecar,
+//! agent and command line.
 
 import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
 import { evaluateRule, explainRule } from "./program.ts";
@@ -93,8 +93,8 @@ function prepareLane(group: LaneGroup, lane: Lane): PreparedLane {
 /**
  * The decision when the route has not already made it (`decisionByRoute`).
  *
- * A context comes before rules: else one call chain could change lanes halfway. A context that names
- * a closed or unknown lane means the baseline, not the rules.
+ * A context comes before rules: else one call chain could change lanes halfway. A context that
+ * names a closed or unknown lane means the baseline, not the rules.
  */
 export function decideLane(group: PreparedLaneGroup, input: DecisionInput): LaneDecision {
   const tag = input.context(group.routeHeader);

@@ -360,7 +360,7 @@ export function isInLane(endpoint: Endpoint, lane: Lane): boolean {
   return hasLabels(endpoint, lane.selector);
 }
 
-/** Whether an endpoint belongs to a baseline: in the named lane, or with none of the lanes' keys. */
+/** Whether an endpoint is of the baseline: in the named lane, or with none of the lanes' keys. */
 export function isInBaseline(
   endpoint: Endpoint,
   baseline: Baseline,

@@ -1,8 +1,8 @@
 //! One string matcher of a route, made ready to run.
 //!
-//! Regular expressions have RE2 syntax and match the whole text. They run on re2js, which takes linear
-//! time; a pattern that JavaScript's own engine provably runs in linear time goes there, because that
-//! is many times faster.
+//! Regular expressions have RE2 syntax and match the whole text. They run on re2js, which takes
+//! linear time; a pattern that JavaScript's own engine provably runs in linear time goes there,
+//! because that is many times faster.
 
 import { RE2JS } from "re2js";
 

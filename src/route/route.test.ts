@@ -86,7 +86,7 @@ test("a request that no route takes is told the first failed condition of every 
   ]);
 });
 
-test("explaining names the host that no virtual host takes, and escapes what the client sent", () => {
+test("explaining names a host that no virtual host takes, and escapes what came in", () => {
   const prepared = prepareRouteTable(table({ "a.example": [route("r", { uri: exact("/") })] }));
   assert.deepEqual(explainNoMatch(prepared, request("/", {}, { authority: "b\n.example" })), [
     'no virtual host takes the host "b\\n.example"',
