@@ -1,0 +1,46 @@
+//! A node: one process that runs snapshots (a gateway worker, or the worker with the pods' sidecars).
+
+import type { SnapshotDelta } from "../../snapshot/delta.ts";
+
+export type NodeRole = "gateway" | "sidecar";
+
+export type PushAnswer =
+  /** The node runs it. */
+  | { readonly ok: true }
+  /** The node refused it and keeps what it had; `error` says why. */
+  | { readonly ok: false; readonly error: string };
+
+export interface ConfigNode {
+  /** Unique among the nodes that are joined; a restarted process is another node. */
+  readonly id: string;
+  readonly role: NodeRole;
+  /** What the node runs: the `toVersion` of the last delta it accepted, else EMPTY_SNAPSHOT's. */
+  readonly heldVersion: string;
+  /** Whether the sidecar of that pod (`<namespace>/<name>`) runs on this node. */
+  hosts(pod: string): boolean;
+  /**
+   * Resolves when the node runs the result, or refuses it. `delta.fromVersion` is `heldVersion`,
+   * or EMPTY_SNAPSHOT's version: such a delta replaces everything that the node holds. Never called
+   * again before the answer. A rejection means that the channel failed: it is tried again.
+   */
+  push(delta: SnapshotDelta): Promise<PushAnswer>;
+}
+
+/**
+ * - PENDING: told, and within the time that a change waits for it.
+ * - SYNCED: runs what it should.
+ * - STALE: did not answer in time; the change went on without it.
+ * - NACK: refused what it should run; keeps its last good one.
+ */
+export type NodeState = "PENDING" | "SYNCED" | "STALE" | "NACK";
+
+export interface NodeStatus {
+  readonly id: string;
+  readonly role: NodeRole;
+  readonly state: NodeState;
+  readonly heldVersion: string;
+  /** `""` before anything was published. */
+  readonly targetVersion: string;
+  /** Why it is STALE or NACK, else `""`. */
+  readonly error: string;
+}

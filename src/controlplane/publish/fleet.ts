@@ -1,0 +1,104 @@
+//! All nodes that are joined: gives each role its target and waits until the role has settled.
+
+import type { Clock } from "../../base/clock.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { ConfigNode, NodeRole, NodeStatus } from "./config-node.ts";
+import { NodeTrack } from "./node-track.ts";
+import type { LaggingNode } from "./withhold.ts";
+
+/** How many nodes may be joined at one time. */
+export const NODES_MAX = 256;
+
+export interface FleetOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called when a node that lagged has caught up, and when one has begun to lag. */
+  readonly laggingChanged: () => void;
+}
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #tracks = new Map<string, NodeTrack>();
+  readonly #targets: Record<NodeRole, Snapshot | null> = { gateway: null, sidecar: null };
+  #wakers: (() => void)[] = [];
+  #lagging = "";
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /** The node is sent everything at once, when there is anything. */
+  join(node: ConfigNode): void {
+    if (this.#tracks.size === NODES_MAX) {
+      throw new Error(`no more than ${NODES_MAX} nodes can be joined: ${node.id} is refused`);
+    }
+    this.#tracks.get(node.id)?.close();
+    const track = new NodeTrack(node, {
+      ...this.#options,
+      changed: () => {
+        this.#changed();
+      },
+    });
+    this.#tracks.set(node.id, track);
+    const target = this.#targets[node.role];
+    if (target !== null) track.aim(target);
+  }
+
+  leave(node: ConfigNode): void {
+    const track = this.#tracks.get(node.id);
+    if (track?.node !== node) return;
+    this.#tracks.delete(node.id);
+    track.close();
+  }
+
+  /** Makes `target` what that role should run; resolves when no node of it is awaited. */
+  async settle(role: NodeRole, target: Snapshot): Promise<void> {
+    this.#targets[role] = target;
+    for (const track of this.#of(role)) track.aim(target);
+    while (this.#of(role).some((track) => track.isAwaited)) {
+      await new Promise<void>((resolve) => {
+        this.#wakers.push(resolve);
+      });
+    }
+  }
+
+  /** Distinct snapshots that gateways may be running, or that a gateway which joins would run. */
+  runByGateways(): readonly Snapshot[] {
+    const byVersion = new Map<string, Snapshot>();
+    const target = this.#targets.gateway;
+    if (target !== null) byVersion.set(target.version, target);
+    for (const track of this.#of("gateway")) {
+      for (const snapshot of track.mayRun()) byVersion.set(snapshot.version, snapshot);
+    }
+    return [...byVersion.values()];
+  }
+
+  laggingSidecars(): readonly LaggingNode[] {
+    return this.#of("sidecar")
+      .filter((track) => track.isLagging)
+      .map((track) => ({ hosts: (pod) => track.node.hosts(pod), held: track.held }));
+  }
+
+  status(): readonly NodeStatus[] {
+    return [...this.#tracks.values()].map((track) => track.status());
+  }
+
+  #of(role: NodeRole): NodeTrack[] {
+    return [...this.#tracks.values()].filter((track) => track.node.role === role);
+  }
+
+  #changed(): void {
+    const wakers = this.#wakers;
+    this.#wakers = [];
+    for (const wake of wakers) wake();
+
+    const lagging = [...this.#tracks.values()]
+      .filter((track) => track.isLagging)
+      .map((track) => `${track.node.id}=${track.held.version}`)
+      .join(" ");
+    if (lagging === this.#lagging) return;
+    this.#lagging = lagging;
+    this.#options.laggingChanged();
+  }
+}

@@ -1,0 +1,51 @@
+//! Tells whether the compiler's input has changed: not every write is a change of configuration.
+//!
+//! The publisher writes statuses itself. If those counted, it would compile for ever.
+
+import { contentHash } from "../../base/canonical-json.ts";
+import type { Resource } from "../../resources/object.ts";
+
+/** Parts of a status that the publisher writes. */
+const OWN_STATUS = new Set(["conditions", "validationMessages", "observedGeneration"]);
+/** Bookkeeping that no compiler reads. */
+const BOOKKEEPING = new Set(["resourceVersion", "managedFields", "generation"]);
+
+interface Remembered {
+  readonly resourceVersion: string;
+  readonly hash: string;
+}
+
+export class InputFingerprint {
+  #remembered = new Map<string, Remembered>();
+
+  /** Equal for equal input. Only objects with a new `resourceVersion` are hashed again. */
+  of(resources: readonly Resource[]): string {
+    const next = new Map<string, Remembered>();
+    for (const resource of resources) {
+      const { apiVersion, kind, metadata } = resource;
+      const key = `${apiVersion} ${kind} ${metadata.namespace ?? ""}/${metadata.name}`;
+      const resourceVersion = metadata.resourceVersion ?? "";
+      const old = this.#remembered.get(key);
+      const isSame = resourceVersion !== "" && old?.resourceVersion === resourceVersion;
+      next.set(key, isSame ? old : { resourceVersion, hash: contentHash(meaning(resource)) });
+    }
+    this.#remembered = next;
+    return contentHash([...next].map(([key, { hash }]) => `${key}=${hash}`).sort());
+  }
+}
+
+/** The object without what its compilation cannot depend on. A Pod's conditions do matter. */
+function meaning(resource: Resource): unknown {
+  const metadata = without(resource.metadata, BOOKKEEPING);
+  if (resource.kind === "Pod") return { ...resource, metadata };
+  const status = isRecord(resource.status) ? without(resource.status, OWN_STATUS) : {};
+  return { ...without(resource, new Set(["status"])), metadata, status };
+}
+
+function without(record: Readonly<Record<string, unknown>>, names: ReadonlySet<string>): object {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => !names.has(name)));
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

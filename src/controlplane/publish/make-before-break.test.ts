@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import { mergeForMakeBeforeBreak } from "./make-before-break.ts";
+import { CLUSTER, laneNames, podNames, snapshotOf } from "./testing.ts";
+
+const cases = [
+  {
+    name: "a new lane is there beside the old ones",
+    old: snapshotOf(["base"]),
+    next: snapshotOf(["base", "gray"]),
+    lanes: ["base", "gray"],
+    pods: ["default/a-base", "default/a-gray"],
+  },
+  {
+    name: "a removed lane and its pods are kept",
+    old: snapshotOf(["base", "gray"]),
+    next: snapshotOf(["base"]),
+    lanes: ["base", "gray"],
+    pods: ["default/a-base", "default/a-gray"],
+  },
+  {
+    name: "a lane replaced by another leaves both",
+    old: snapshotOf(["gray"]),
+    next: snapshotOf(["blue"]),
+    lanes: ["blue", "gray"],
+    pods: ["default/a-blue", "default/a-gray"],
+  },
+  {
+    name: "a removed group, cluster and workload are kept",
+    old: snapshotOf(["gray"]),
+    next: EMPTY_SNAPSHOT,
+    lanes: ["gray"],
+    pods: ["default/a-gray"],
+  },
+];
+
+for (const { name, old, next, lanes, pods } of cases) {
+  test(name, () => {
+    const union = mergeForMakeBeforeBreak(old, next);
+    assert.deepEqual(laneNames(union), lanes);
+    assert.deepEqual(podNames(union), pods);
+    for (const pod of pods) assert.ok(union.workloads[pod] !== undefined);
+  });
+}
+
+test("a union that keeps nothing is the next snapshot itself", () => {
+  const next = snapshotOf(["base", "gray"]);
+  assert.equal(mergeForMakeBeforeBreak(snapshotOf(["base"]), next), next);
+  assert.equal(mergeForMakeBeforeBreak(snapshotOf(["base", "gray"]), next), next);
+});
+
+test("a union has a version of its own, and the same parts give the same one", () => {
+  const merge = (): string =>
+    mergeForMakeBeforeBreak(snapshotOf(["gray"]), snapshotOf(["blue"])).version;
+  assert.equal(merge(), merge());
+  assert.notEqual(merge(), snapshotOf(["blue"]).version);
+});
+
+test("where both have a lane, the next one's wins", () => {
+  const next = snapshotOf(["gray"]);
+  const group = next.laneGroups["default/group"];
+  assert.ok(group !== undefined);
+  const changed = {
+    ...next,
+    laneGroups: {
+      [group.name]: { ...group, lanes: group.lanes.map((lane) => ({ ...lane, tag: "new" })) },
+    },
+  };
+  const union = mergeForMakeBeforeBreak(next, changed);
+  assert.equal(union.laneGroups[group.name]?.lanes[0]?.tag, "new");
+});
+
+test("the labels of a removed lane still keep its pods out of the baseline", () => {
+  const union = mergeForMakeBeforeBreak(snapshotOf(["gray"]), snapshotOf([]));
+  assert.deepEqual(union.laneGroups["default/group"]?.baseline, {
+    kind: "untagged",
+    labelKeys: ["key-gray"],
+  });
+});
+
+test("an endpoint that is gone while its pod is still there is not ready, and goes at once", () => {
+  const old = snapshotOf(["gray", "blue"]);
+  const next = { ...old, endpoints: { [CLUSTER]: { endpoints: [] } } };
+  assert.deepEqual(podNames(mergeForMakeBeforeBreak(old, next)), []);
+});

@@ -1,0 +1,178 @@
+//! What the publisher knows of one node, and the one push that may be under way to it.
+//!
+//! Level-based: a node has a target, and whenever it is idle and not at its target it is sent the
+//! newest one. A target that was overtaken while the node was busy is never sent.
+
+import type { Clock, Timer } from "../../base/clock.ts";
+import { diffSnapshots } from "../../snapshot/delta.ts";
+import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { ConfigNode, NodeState, NodeStatus, PushAnswer } from "./config-node.ts";
+
+/** How long a change waits for one node's answer before the node is STALE. */
+export const ANSWER_TIMEOUT_MS = 5_000;
+/** When a push failed without an answer: how long until the next try. */
+const RETRY_MS = 1_000;
+
+export interface NodeTrackOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called whenever the state, or what the node runs, has changed. */
+  readonly changed: () => void;
+}
+
+export class NodeTrack {
+  readonly node: ConfigNode;
+  readonly #options: NodeTrackOptions;
+  #held: Snapshot = EMPTY_SNAPSHOT;
+  #target: Snapshot | null = null;
+  #sending: Snapshot | null = null;
+  #state: NodeState = "PENDING";
+  #refusedVersion = "";
+  #error = "";
+  #timer: Timer | null = null;
+  #isClosed = false;
+
+  constructor(node: ConfigNode, options: NodeTrackOptions) {
+    this.node = node;
+    this.#options = options;
+  }
+
+  /** Waited for: told, and its time is not over. */
+  get isAwaited(): boolean {
+    return this.#state === "PENDING" && this.#target !== null && !this.#isClosed;
+  }
+
+  /** Does not run what it should, and is not waited for. */
+  get isLagging(): boolean {
+    return this.#state === "STALE" || this.#state === "NACK";
+  }
+
+  /** The last snapshot that it said it runs. */
+  get held(): Snapshot {
+    return this.#held;
+  }
+
+  /** Every snapshot that it may be running now: an unanswered push may have been carried out. */
+  mayRun(): readonly Snapshot[] {
+    return this.#sending === null ? [this.#held] : [this.#held, this.#sending];
+  }
+
+  status(): NodeStatus {
+    return {
+      id: this.node.id,
+      role: this.node.role,
+      state: this.#state,
+      heldVersion: this.#held.version,
+      targetVersion: this.#target?.version ?? "",
+      error: this.isLagging ? this.#error : "",
+    };
+  }
+
+  /** Makes `target` what the node should run. */
+  aim(target: Snapshot): void {
+    this.#target = target;
+    this.#advance();
+  }
+
+  /** The node has left: nothing more is sent and no answer counts. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stopTimer();
+    this.#options.changed();
+  }
+
+  /** Takes the one step that the target asks for. */
+  #advance(): void {
+    const target = this.#target;
+    if (target === null || this.#isClosed) return;
+    if (this.#sending !== null) {
+      if (this.#sending.version !== target.version) this.#await();
+      return;
+    }
+    if (this.#held.version === target.version) {
+      this.#settle("SYNCED");
+    } else if (this.#refusedVersion === target.version) {
+      this.#settle("NACK");
+    } else {
+      this.#await();
+      this.#send(target);
+    }
+  }
+
+  #settle(state: "SYNCED" | "NACK"): void {
+    this.#stopTimer();
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#options.changed();
+  }
+
+  /** A node that is STALE already is not waited for again until it has caught up. */
+  #await(): void {
+    if (this.#state === "STALE") return;
+    this.#state = "PENDING";
+    this.#stopTimer();
+    this.#timer = this.#options.clock.after(ANSWER_TIMEOUT_MS, () => {
+      this.#giveUp(`no answer in ${ANSWER_TIMEOUT_MS / 1000} s`);
+    });
+  }
+
+  #giveUp(error: string): void {
+    this.#stopTimer();
+    this.#state = "STALE";
+    this.#error = error;
+    this.#options.logger.warn("node is stale, the change goes on without it", {
+      node: this.node.id,
+      error,
+    });
+    this.#options.changed();
+  }
+
+  #send(snapshot: Snapshot): void {
+    this.#sending = snapshot;
+    // A node that lost what it held (or whose answer was lost) is sent everything.
+    const base = this.node.heldVersion === this.#held.version ? this.#held : EMPTY_SNAPSHOT;
+    this.node.push(diffSnapshots(base, snapshot)).then(
+      (answer) => {
+        this.#answered(snapshot, answer);
+      },
+      (cause: unknown) => {
+        this.#failed(cause);
+      },
+    );
+  }
+
+  #answered(snapshot: Snapshot, answer: PushAnswer): void {
+    if (this.#isClosed) return;
+    this.#sending = null;
+    if (answer.ok) {
+      this.#held = snapshot;
+      this.#refusedVersion = "";
+    } else {
+      this.#refusedVersion = snapshot.version;
+      this.#error = answer.error;
+      this.#options.logger.error("node refused a snapshot and keeps its last good one", {
+        node: this.node.id,
+        version: snapshot.version,
+        error: answer.error,
+      });
+    }
+    this.#advance();
+    this.#options.changed();
+  }
+
+  #failed(cause: unknown): void {
+    if (this.#isClosed) return;
+    this.#sending = null;
+    this.#giveUp(cause instanceof Error ? cause.message : String(cause));
+    this.#timer = this.#options.clock.after(RETRY_MS, () => {
+      this.#advance();
+    });
+  }
+
+  #stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,297 @@
+//! The loop store -> compile -> snapshot -> nodes.
+//!
+//! Level-based: a pass looks at the store as it is now, never at single events, so a burst of
+//! writes is one compilation and the newest wins. One pass at a time, in four steps:
+//!
+//! 1. sidecars run the union of the new snapshot and of whatever a gateway may still be running;
+//! 2. gateways run the new snapshot, without lane endpoints whose sidecar lags behind;
+//! 3. what gateways ran before is kept in the sidecars' union until its exchanges have drained;
+//! 4. sidecars run the union again, which is the new snapshot alone when nothing is left to keep.
+//!
+//! Draining does not hold up the next change: a retired snapshot is one more part of the union.
+
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Fault } from "../../resources/fault.ts";
+import type { Resource } from "../../resources/object.ts";
+import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { ModuleMap } from "../plugins/resolve-modules.ts";
+import type { ResourceStore, Watch } from "../store/store.ts";
+import type { ConfigNode, NodeStatus } from "./config-node.ts";
+import { Fleet } from "./fleet.ts";
+import { InputFingerprint } from "./inputs.ts";
+import { mergeForMakeBeforeBreak } from "./make-before-break.ts";
+import { statusWrites } from "./object-status.ts";
+import type { StatusWrite } from "./object-status.ts";
+import { withholdLagging } from "./withhold.ts";
+
+/** How long the first write of a burst waits for the others. */
+export const COALESCE_MS = 10;
+/** How long sidecars keep what gateways ran before, when its exchanges do not end. */
+export const DRAIN_MAX_MS = 5_000;
+/** How many retired snapshots sidecars keep at one time; the oldest goes first. */
+const RETIRED_MAX = 16;
+/** How many callers may wait for a revision. */
+const WAITERS_MAX = 10_000;
+
+export interface CompileOutcome {
+  readonly snapshot: Snapshot;
+  readonly messages: readonly Fault[];
+}
+
+export interface PublisherOptions {
+  readonly store: Pick<ResourceStore, "all" | "watch">;
+  /** Never rejects: a plug-in that cannot be had is an entry of the map. */
+  readonly resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>;
+  readonly compile: (resources: readonly Resource[], modules: ModuleMap) => CompileOutcome;
+  /** Writes a status. A conflict may be ignored: the other write causes a new pass. */
+  readonly writeStatus: (write: StatusWrite) => Promise<void>;
+  /** Resolves when no exchange runs on a runtime that gateways have swapped out by now. */
+  readonly drained: () => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface RuntimeStatus {
+  /** Store revision that the last finished pass saw. */
+  readonly revision: number;
+  /** All that was written up to this revision is everywhere, and what it replaced has drained. */
+  readonly settledRevision: number;
+  /** Version of the last compiled snapshot. */
+  readonly version: string;
+  readonly nodes: readonly NodeStatus[];
+  /** Everything the compiler says about the objects. */
+  readonly messages: readonly Fault[];
+  /** A failure of the compiler itself, else `""`: the last good snapshot is kept. */
+  readonly failure: string;
+}
+
+/** A snapshot that gateways ran before, until its exchanges have ended. */
+interface Retired {
+  readonly snapshot: Snapshot;
+  /** Revision whose publication retired it. */
+  readonly revision: number;
+}
+
+interface Waiter {
+  readonly revision: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #fleet: Fleet;
+  readonly #fingerprint = new InputFingerprint();
+  readonly #retired = new Set<Retired>();
+  #waiters: Waiter[] = [];
+  #watch: Watch | null = null;
+  #timer: Timer | null = null;
+  #isPassing = false;
+  /** Counts reasons for a pass. */
+  #wakes = 0;
+  #isStopped = false;
+  #input = "";
+  #compiled: CompileOutcome = { snapshot: EMPTY_SNAPSHOT, messages: [] };
+  #failure = "";
+  #revision = -1;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    const { clock, logger } = options;
+    this.#fleet = new Fleet({
+      clock,
+      logger,
+      laggingChanged: () => {
+        this.#wake();
+      },
+    });
+  }
+
+  /** Publishes what the store holds now, and from then on each change. */
+  start(): void {
+    const watch = this.#options.store.watch(null, null, () => {
+      this.#wake();
+    });
+    // "expired" cannot be: a watch from now on has no past.
+    this.#watch = watch === "expired" ? null : watch;
+    this.#wake();
+  }
+
+  /** Nodes keep what they run. Callers of `settled` are refused. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#watch?.cancel();
+    this.#timer?.cancel();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.reject(new Error("the publisher was stopped"));
+  }
+
+  /** Adds a node: it is sent the whole current snapshot. A restarted process is a new node. */
+  join(node: ConfigNode): void {
+    this.#fleet.join(node);
+  }
+
+  leave(node: ConfigNode): void {
+    this.#fleet.leave(node);
+  }
+
+  /** The last compiled snapshot. */
+  get snapshot(): Snapshot {
+    return this.#compiled.snapshot;
+  }
+
+  /**
+   * Resolves when what was compiled from at least that store revision runs on every node that
+   * answers, and what it replaced has drained. A node that is STALE or NACK is not waited for: see
+   * `status`. Rejects when the publisher stops, or when too many wait.
+   */
+  settled(revision: number): Promise<void> {
+    if (this.#isStopped) return Promise.reject(new Error("the publisher was stopped"));
+    if (this.#settledRevision() >= revision) return Promise.resolve();
+    if (this.#waiters.length === WAITERS_MAX) {
+      return Promise.reject(new Error(`${WAITERS_MAX} callers wait already`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ revision, resolve, reject });
+    });
+  }
+
+  status(): RuntimeStatus {
+    return {
+      revision: this.#revision,
+      settledRevision: this.#settledRevision(),
+      version: this.#compiled.snapshot.version,
+      nodes: this.#fleet.status(),
+      messages: this.#compiled.messages,
+      failure: this.#failure,
+    };
+  }
+
+  #wake(): void {
+    if (this.#isStopped) return;
+    this.#wakes += 1;
+    if (this.#isPassing || this.#timer !== null) return;
+    this.#timer = this.#options.clock.after(COALESCE_MS, () => {
+      this.#timer = null;
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#isPassing = true;
+    const seen = this.#wakes;
+    try {
+      await this.#pass();
+    } catch (cause) {
+      // A pass fails as a whole only by a mistake of ours: say so and keep what runs.
+      this.#failure = cause instanceof Error ? cause.message : String(cause);
+      this.#options.logger.error("publishing failed", { error: this.#failure });
+    }
+    this.#isPassing = false;
+    if (this.#wakes !== seen) this.#wake();
+  }
+
+  async #pass(): Promise<void> {
+    const { items, revision } = this.#options.store.all();
+    await this.#compile(items);
+    await this.#publish(revision);
+    this.#revision = revision;
+    this.#answerWaiters();
+    await this.#writeStatuses(items);
+  }
+
+  async #compile(resources: readonly Resource[]): Promise<void> {
+    const { resolveModules, compile, logger } = this.#options;
+    const plugins = resources.filter((resource) => resource.kind === "WasmPlugin");
+    try {
+      const modules = await resolveModules(plugins);
+      // A module file may have changed although no object has.
+      const input = `${this.#fingerprint.of(resources)} ${JSON.stringify([...modules])}`;
+      if (input === this.#input) return;
+      this.#compiled = compile(resources, modules);
+      this.#input = input;
+      this.#failure = "";
+    } catch (cause) {
+      this.#failure = cause instanceof Error ? cause.message : String(cause);
+      logger.error("compiling failed, the last good configuration stays", { error: this.#failure });
+    }
+  }
+
+  async #publish(revision: number): Promise<void> {
+    const next = this.#compiled.snapshot;
+    await this.#fleet.settle("sidecar", this.#forSidecars(next));
+
+    const before = this.#fleet.runByGateways();
+    await this.#fleet.settle("gateway", withholdLagging(next, this.#fleet.laggingSidecars()));
+    this.#retire(before, revision);
+
+    await this.#fleet.settle("sidecar", this.#forSidecars(next));
+  }
+
+  /** The union of `next` with what gateways may be running and with what has not drained. */
+  #forSidecars(next: Snapshot): Snapshot {
+    const kept = [...this.#fleet.runByGateways(), ...[...this.#retired].map((one) => one.snapshot)];
+    return kept.reduce((union, old) => mergeForMakeBeforeBreak(old, union), next);
+  }
+
+  #retire(before: readonly Snapshot[], revision: number): void {
+    const next = this.#compiled.snapshot;
+    const running = new Set(this.#fleet.runByGateways().map((snapshot) => snapshot.version));
+    const gone = before.filter(
+      (snapshot) =>
+        !running.has(snapshot.version) && mergeForMakeBeforeBreak(snapshot, next) !== next,
+    );
+    if (gone.length === 0) return;
+    const retired = gone.map((snapshot) => ({ snapshot, revision }));
+    for (const one of retired) this.#retired.add(one);
+    for (const one of [...this.#retired].slice(0, -RETIRED_MAX)) this.#retired.delete(one);
+    this.#afterDrain(() => {
+      for (const one of retired) this.#retired.delete(one);
+      this.#wake();
+    });
+  }
+
+  /** Calls `run` once: when the exchanges have ended, or after the time that they are given. */
+  #afterDrain(run: () => void): void {
+    let isDone = false;
+    const finish = (): void => {
+      if (isDone) return;
+      isDone = true;
+      timer.cancel();
+      run();
+    };
+    const timer = this.#options.clock.after(DRAIN_MAX_MS, finish);
+    this.#options.drained().then(finish, (cause: unknown) => {
+      this.#options.logger.warn("draining is unknown, waiting the full time", {
+        error: String(cause),
+      });
+    });
+  }
+
+  #settledRevision(): number {
+    const undrained = [...this.#retired].map((one) => one.revision - 1);
+    return Math.min(this.#revision, ...undrained);
+  }
+
+  #answerWaiters(): void {
+    const settled = this.#settledRevision();
+    const ready = this.#waiters.filter((waiter) => waiter.revision <= settled);
+    this.#waiters = this.#waiters.filter((waiter) => waiter.revision > settled);
+    for (const waiter of ready) waiter.resolve();
+  }
+
+  async #writeStatuses(resources: readonly Resource[]): Promise<void> {
+    if (this.#failure !== "") return;
+    const { writeStatus, clock, logger } = this.#options;
+    for (const write of statusWrites(resources, this.#compiled.messages, clock.nowMs())) {
+      try {
+        await writeStatus(write);
+      } catch (cause) {
+        logger.warn("a status could not be written", { error: String(cause) });
+      }
+    }
+  }
+}
