@@ -84,6 +84,11 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help: "Every document is a mapping with `apiVersion`, `kind` and `metadata`.",
   },
+  GL0012: {
+    title: "A tag of YAML is not known",
+    severity: "warning",
+    help: "The value is read as if the tag (`!something`) were not there. Remove the tag.",
+  },
   GL0101: {
     title: "The kind is not known here",
     severity: "warning",
@@ -94,7 +99,7 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
   GL0102: {
     title: "apiVersion or kind is missing",
     severity: "error",
-    help: "Every object says what it is: `apiVersion: apps/v1` and `kind: Deployment`, for example.",
+    help: "Every object says what it is, e.g. `apiVersion: apps/v1` and `kind: Deployment`.",
   },
   GL0103: {
     title: "A value has the wrong type",
@@ -203,5 +208,44 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     title: "Two fields contradict each other",
     severity: "error",
     help: "The message names both. Change one of them.",
+  },
+  GL0120: {
+    title: "A cluster-scoped object names a namespace",
+    severity: "warning",
+    help: "Objects of this kind belong to no namespace; the field is ignored. Remove it.",
+  },
+  GL0401: {
+    title: "A plug-in image has no mapping",
+    severity: "error",
+    help:
+      "Plug-in images are not pulled from a registry yet. Add the image to the image map, with a " +
+      "built-in plug-in or a file, or write `file:///absolute/path.wasm` as the `url`.",
+  },
+  GL0402: {
+    title: "A plug-in file cannot be read",
+    severity: "error",
+    help: "The file that the `url` stands for is missing or not readable. Check path and rights.",
+  },
+  GL0403: {
+    title: "A plug-in file is not a WebAssembly module",
+    severity: "error",
+    help:
+      "The file does not begin with the eight bytes of a binary module. Name the `.wasm` file that " +
+      "the compiler wrote, not its source, its text form or an archive of it.",
+  },
+  GL0404: {
+    title: "A plug-in file has another digest than the resource says",
+    severity: "error",
+    help: "`spec.sha256` is the SHA-256 of the file. Correct it, or put the right file back.",
+  },
+  GL0405: {
+    title: "A plug-in url names a web address",
+    severity: "error",
+    help: "Download the file and write `file:///absolute/path.wasm` as the `url`.",
+  },
+  GL0406: {
+    title: "A plug-in file is too large",
+    severity: "error",
+    help: "A module may have 64 MiB. Build it for size and without debug sections.",
   },
 };

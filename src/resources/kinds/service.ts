@@ -28,6 +28,8 @@ export interface Service extends Resource {
   readonly spec: ServiceSpec;
 }
 
+const PORT_MAX = 65535;
+
 const servicePort = Type.Object({
   name: Type.Optional(text("dns-1123-label")),
   port: port(),
@@ -35,7 +37,7 @@ const servicePort = Type.Object({
     Type.Unsafe<number | string>({
       type: ["integer", "string"],
       minimum: 1,
-      maximum: 65535,
+      maximum: PORT_MAX,
       minLength: 1,
       format: "port-name",
     }),
@@ -103,9 +105,10 @@ function selectorText(selector: Labels | undefined): string {
 
 function fillService(object: JsonObject): void {
   for (const each of items(member(object, "spec", "ports"))) {
-    if (typeof each !== "object" || each === null || member(each, "port") === undefined) continue;
-    const written = each as JsonObject;
-    written["targetPort"] ??= written["port"];
+    const number = member(each, "port");
+    // A wrong port is reported once, not again as a wrong target.
+    if (typeof number !== "number" || number < 1 || number > PORT_MAX) continue;
+    (each as JsonObject)["targetPort"] ??= number;
   }
 }
 

@@ -1,0 +1,188 @@
+//! The forms that texts in a resource must have, each with a sentence for whoever broke it.
+
+import { RE2JS } from "re2js";
+
+export interface TextFormat {
+  readonly accepts: (text: string) => boolean;
+  /** Completes "must be …". */
+  readonly want: string;
+  readonly code: string;
+  readonly remedy: string;
+}
+
+const LABEL_MAX = 63;
+const SUBDOMAIN_MAX = 253;
+const REGEX_LENGTH_MAX = 4096;
+const DNS_1123_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const DNS_1035_LABEL = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
+const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+const QUALIFIED_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
+/** RFC 9110 section 5.6.2: token. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** RFC 9110 section 5.5, visible characters and inner spaces; obs-text is allowed. */
+const FIELD_VALUE = /^([\x21-\x7e\x80-\uffff]([\t\x20-\x7e\x80-\uffff]*[\x21-\x7e\x80-\uffff])?)?$/;
+const HOST =
+  /^(\*|(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*)$/;
+/** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
+const DURATION = /^(\d+(\.\d+)?(ms|us|h|m|s))+$/;
+const PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
+const URL_SCHEMES: ReadonlySet<string> = new Set(["oci", "http", "https", "file"]);
+
+function isLabel(text: string): boolean {
+  return text.length <= LABEL_MAX && DNS_1123_LABEL.test(text);
+}
+
+function isSubdomain(text: string): boolean {
+  return text.length <= SUBDOMAIN_MAX && DNS_SUBDOMAIN.test(text);
+}
+
+function isLabelKey(text: string): boolean {
+  const slash = text.indexOf("/");
+  const name = text.slice(slash + 1);
+  if (slash !== -1 && !isSubdomain(text.slice(0, slash))) return false;
+  return name.length <= LABEL_MAX && QUALIFIED_NAME.test(name);
+}
+
+function isHost(text: string): boolean {
+  return text.length <= SUBDOMAIN_MAX && HOST.test(text);
+}
+
+function isRe2(text: string): boolean {
+  return regexFault(text) === null;
+}
+
+/** Why a regular expression is refused, or null. */
+export function regexFault(text: string): string | null {
+  if (text.length > REGEX_LENGTH_MAX) return `is longer than ${REGEX_LENGTH_MAX} characters`;
+  try {
+    RE2JS.compile(text);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : "cannot be compiled";
+  }
+}
+
+function isModuleUrl(text: string): boolean {
+  if (/\s/.test(text)) return false;
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text)?.[1];
+  return scheme === undefined || URL_SCHEMES.has(scheme.toLowerCase());
+}
+
+/** `namespace/host`, where the namespace may be `*`, `.` or `~`, as in Istio's Gateway. */
+function isGatewayHost(text: string): boolean {
+  const slash = text.indexOf("/");
+  if (slash === -1) return isHost(text);
+  const namespace = text.slice(0, slash);
+  return (
+    (["*", ".", "~"].includes(namespace) || isLabel(namespace)) && isHost(text.slice(slash + 1))
+  );
+}
+
+function isGatewayRef(text: string): boolean {
+  const slash = text.indexOf("/");
+  if (slash === -1) return isSubdomain(text);
+  return isLabel(text.slice(0, slash)) && isSubdomain(text.slice(slash + 1));
+}
+
+function isBase64(text: string): boolean {
+  const packed = text.replaceAll(/[\r\n]/g, "");
+  return packed.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(packed);
+}
+
+function isPortName(text: string): boolean {
+  return text.length <= 15 && isLabel(text) && /[a-z]/.test(text) && !text.includes("--");
+}
+
+function format(
+  accepts: TextFormat["accepts"],
+  want: string,
+  code = "GL0113",
+  remedy = "",
+): TextFormat {
+  return { accepts, want, code, remedy };
+}
+
+const NAME_REMEDY = "Use lower-case letters, digits and '-', beginning and ending with no '-'.";
+
+export const FORMATS: Readonly<Record<string, TextFormat>> = {
+  "dns-subdomain": format(
+    isSubdomain,
+    "a name of at most 253 lower-case letters, digits, '-' and '.'",
+    "GL0108",
+    NAME_REMEDY,
+  ),
+  "dns-1123-label": format(
+    isLabel,
+    "a name of at most 63 lower-case letters, digits and '-'",
+    "GL0108",
+    NAME_REMEDY,
+  ),
+  "dns-1035-label": format(
+    (text) => text.length <= LABEL_MAX && DNS_1035_LABEL.test(text),
+    "a name of at most 63 lower-case letters, digits and '-' that begins with a letter",
+    "GL0108",
+    NAME_REMEDY,
+  ),
+  "label-key": format(
+    isLabelKey,
+    "a label key: at most 63 letters, digits, '-', '_' and '.', optionally after a prefix and '/'",
+    "GL0110",
+  ),
+  "label-value": format(
+    (text) => text === "" || (text.length <= LABEL_MAX && QUALIFIED_NAME.test(text)),
+    "a label value: empty, or at most 63 letters, digits, '-', '_' and '.'",
+    "GL0110",
+  ),
+  re2: format(isRe2, "a regular expression in RE2's syntax", "GL0112"),
+  duration: format(
+    (text) => DURATION.test(text),
+    "a duration",
+    "GL0113",
+    "Write a number and a unit, e.g. 5s, 100ms or 1m30s.",
+  ),
+  "header-name": format((text) => TOKEN.test(text), "a header name: letters, digits and '-'"),
+  "header-match-name": format(
+    (text) => TOKEN.test(text) || PSEUDO_HEADERS.has(text),
+    "a header name: letters, digits and '-'",
+  ),
+  "header-value": format(
+    (text) => FIELD_VALUE.test(text),
+    "a header value: one line without spaces at its ends",
+  ),
+  host: format(
+    isHost,
+    "a host name",
+    "GL0113",
+    "Write e.g. mocka or mocka.default.svc.cluster.local.",
+  ),
+  "virtual-service-host": format(
+    isHost,
+    "a host name, '*' or '*.' and a host name",
+    "GL0113",
+    "Write e.g. '*', '*.example.com' or example.com, without a port.",
+  ),
+  "gateway-host": format(
+    isGatewayHost,
+    "a host name, '*' or '*.' and a host name, optionally after a namespace and '/'",
+  ),
+  "gateway-ref": format(isGatewayRef, "the name of a Gateway, 'namespace/name' or mesh"),
+  "module-url": format(
+    isModuleUrl,
+    "an image name or a URL with the scheme oci, http, https or file",
+  ),
+  sha256: format((text) => /^[0-9a-fA-F]{64}$/.test(text), "64 hexadecimal digits"),
+  base64: format(isBase64, "base64 text", "GL0113", "Use stringData for plain text."),
+  "data-key": format(
+    (text) => text.length <= SUBDOMAIN_MAX && /^[-._a-zA-Z0-9]+$/.test(text),
+    "a key of letters, digits, '-', '_' and '.'",
+  ),
+  "port-name": format(
+    isPortName,
+    "a port's name: at most 15 lower-case letters, digits and '-', at least one letter",
+  ),
+  "env-name": format(
+    (text) => /^[\x21-\x3c\x3e-\x7e]+$/.test(text),
+    "the name of an environment variable",
+  ),
+  "any-name": format((text) => text !== "", "a name"),
+};
