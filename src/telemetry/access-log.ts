@@ -1,0 +1,126 @@
+//! One line per exchange: a JSON object, or text in the order of Envoy's default format.
+//!
+//! Lines are ASCII whatever a client sends: a quote, a control character or a byte above 126 is
+//! escaped, so that no request can forge a line or a field.
+
+import { timestamp } from "../base/clock.ts";
+
+/** What is logged of one exchange. `""` and -1 mean: there was none. */
+export interface AccessLogEntry {
+  /** Wall time of the request's first byte, milliseconds since the Unix epoch. */
+  readonly startMs: number;
+  readonly method: string;
+  /** With query, as the client sent it. */
+  readonly path: string;
+  /** `HTTP/1.1`. */
+  readonly protocol: string;
+  /** 0: the client went away before there was one. */
+  readonly status: number;
+  /** Why the gateway answered itself, as Envoy's short words (`UH`, `UF`, `NR`, …). */
+  readonly flags: string;
+  /** Body bytes from and to the client. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly durationMs: number;
+  /** Until the upstream's response head. */
+  readonly upstreamMs: number;
+  readonly forwardedFor: string;
+  readonly userAgent: string;
+  readonly requestId: string;
+  readonly authority: string;
+  /** `address:port` of the endpoint. */
+  readonly upstream: string;
+  readonly cluster: string;
+  /** `Route.id`. */
+  readonly route: string;
+  readonly laneGroup: string;
+  /** The request's lane, also where the baseline stood in. */
+  readonly lane: string;
+  /** `route`, `forced`, `rule`, `cohort` or `baseline`. */
+  readonly reason: string;
+  /** What stood in for the lane on this hop: a lane's name or `baseline`. */
+  readonly fallback: string;
+}
+
+export type AccessLogFormat = "json" | "text";
+
+export function formatterOf(format: AccessLogFormat): (entry: AccessLogEntry) => string {
+  return format === "json" ? formatJson : formatText;
+}
+
+/** A JSON object and a line feed. Fields that are empty are left out. */
+export function formatJson(entry: AccessLogEntry): string {
+  return (
+    `{"time":"${timeText(entry.startMs)}","method":"${escape(entry.method)}"` +
+    `,"path":"${escape(entry.path)}","protocol":"${entry.protocol}","status":${entry.status}` +
+    member("flags", entry.flags) +
+    `,"bytesReceived":${entry.bytesReceived},"bytesSent":${entry.bytesSent}` +
+    `,"durationMs":${round(entry.durationMs)}` +
+    (entry.upstreamMs < 0 ? "" : `,"upstreamMs":${round(entry.upstreamMs)}`) +
+    member("authority", entry.authority) +
+    member("forwardedFor", entry.forwardedFor) +
+    member("userAgent", entry.userAgent) +
+    member("requestId", entry.requestId) +
+    member("upstream", entry.upstream) +
+    member("cluster", entry.cluster) +
+    member("route", entry.route) +
+    member("laneGroup", entry.laneGroup) +
+    member("lane", entry.lane) +
+    member("reason", entry.reason) +
+    member("fallback", entry.fallback) +
+    "}\n"
+  );
+}
+
+/** Envoy's default format, then `"lane" reason "fallback" "route"`. */
+export function formatText(entry: AccessLogEntry): string {
+  const upstreamMs = entry.upstreamMs < 0 ? "-" : String(Math.round(entry.upstreamMs));
+  return (
+    `[${timeText(entry.startMs)}] "${plain(entry.method)} ${plain(entry.path)} ` +
+    `${plain(entry.protocol)}" ${entry.status} ${plain(entry.flags)} ${entry.bytesReceived} ` +
+    `${entry.bytesSent} ${Math.round(entry.durationMs)} ${upstreamMs} ` +
+    `"${plain(entry.forwardedFor)}" "${plain(entry.userAgent)}" "${plain(entry.requestId)}" ` +
+    `"${plain(entry.authority)}" "${plain(entry.upstream)}" "${plain(entry.lane)}" ` +
+    `${plain(entry.reason)} "${plain(entry.fallback)}" "${plain(entry.route)}"\n`
+  );
+}
+
+function member(name: string, value: string): string {
+  return value === "" ? "" : `,"${name}":"${escape(value)}"`;
+}
+
+function plain(value: string): string {
+  return value === "" ? "-" : escape(value);
+}
+
+/** Microseconds are enough, and 0.1 + 0.2 is not worth seventeen digits. */
+function round(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
+}
+
+const UNSAFE = /[^ !#-[\]-~]/;
+const UNSAFE_ALL = /[^ !#-[\]-~]/g;
+
+/** JSON's escapes, which a reader of the text format understands too. */
+function escape(value: string): string {
+  return UNSAFE.test(value) ? value.replace(UNSAFE_ALL, escapeOne) : value;
+}
+
+function escapeOne(character: string): string {
+  if (character === '"' || character === "\\") return `\\${character}`;
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+let lastSecond = -1;
+let lastSecondText = "";
+
+/** RFC 3339 with milliseconds, UTC. The text of the current second is made once. */
+function timeText(wallMs: number): string {
+  const second = Math.floor(wallMs / 1_000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastSecondText = timestamp(second * 1_000).slice(0, -1);
+  }
+  const ms = Math.floor(wallMs) - second * 1_000;
+  return `${lastSecondText}.${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+}

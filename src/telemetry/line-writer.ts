@@ -1,0 +1,151 @@
+//! Writes lines to a file in large pieces and never lets a slow disk hold up or fill the process.
+//!
+//! Lines wait in memory up to a limit; beyond it they are dropped and counted. One write is under
+//! way at a time. Lines are ASCII (see `access-log.ts`), so a character is a byte.
+
+import { close, open, write } from "node:fs";
+import type { Clock, Timer } from "../base/clock.ts";
+
+/** A full piece is written at once. */
+export const PIECE_BYTES: number = 64 * 1024;
+/** What may wait, besides the piece that is being written. */
+export const WAITING_BYTES_MAX: number = 1024 * 1024;
+/** A piece that is not full is written after this time. */
+export const FLUSH_INTERVAL_MS = 1_000;
+
+/** Where the bytes go. `done` is called once per write. */
+export interface LineSink {
+  write(bytes: Uint8Array, done: (error: Error | null) => void): void;
+  close(): Promise<void>;
+}
+
+export class LineWriter {
+  readonly #sink: LineSink;
+  readonly #clock: Clock;
+  #waiting = "";
+  #isWriting = false;
+  #timer: Timer | null = null;
+  #idleWaiters: (() => void)[] = [];
+  #droppedLines = 0;
+  #lastError: Error | null = null;
+
+  constructor(sink: LineSink, clock: Clock) {
+    this.#sink = sink;
+    this.#clock = clock;
+  }
+
+  /** Lines that were lost because the sink was too slow or failed. */
+  get droppedLines(): number {
+    return this.#droppedLines;
+  }
+
+  /** The last failure of the sink. */
+  get lastError(): Error | null {
+    return this.#lastError;
+  }
+
+  /** Takes a line, with its line feed. False: there was no room and it is dropped. */
+  write(line: string): boolean {
+    if (this.#waiting.length + line.length > WAITING_BYTES_MAX) {
+      this.#droppedLines += 1;
+      return false;
+    }
+    this.#waiting += line;
+    if (this.#isWriting) return true;
+    if (this.#waiting.length >= PIECE_BYTES) this.#writeOut();
+    else this.#timer ??= this.#arm();
+    return true;
+  }
+
+  /** Resolves when every line taken so far has been written or lost. */
+  flush(): Promise<void> {
+    if (!this.#isWriting) this.#writeOut();
+    if (!this.#isWriting) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idleWaiters.push(resolve);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    await this.#sink.close();
+  }
+
+  #arm(): Timer {
+    const run = (): void => {
+      this.#timer = null;
+      if (!this.#isWriting) this.#writeOut();
+    };
+    return this.#clock.after(FLUSH_INTERVAL_MS, run, { unref: true });
+  }
+
+  #writeOut(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (this.#waiting === "") return;
+    const piece = this.#waiting;
+    this.#waiting = "";
+    this.#isWriting = true;
+    this.#sink.write(Buffer.from(piece, "latin1"), (error) => {
+      this.#isWriting = false;
+      if (error !== null) {
+        this.#lastError = error;
+        this.#droppedLines += piece.split("\n").length - 1;
+      }
+      this.#goOn();
+    });
+  }
+
+  #goOn(): void {
+    const someoneWaits = this.#idleWaiters.length > 0;
+    if (this.#waiting.length >= PIECE_BYTES || (someoneWaits && this.#waiting !== "")) {
+      this.#writeOut();
+      return;
+    }
+    const waiters = this.#idleWaiters;
+    this.#idleWaiters = [];
+    for (const resolve of waiters) resolve();
+    if (this.#waiting !== "") this.#timer ??= this.#arm();
+  }
+}
+
+const STDOUT = 1;
+
+/** Appends to a file; `-` is standard output. Rejects when the file cannot be opened. */
+export async function openFileSink(path: string): Promise<LineSink> {
+  const descriptor = path === "-" ? STDOUT : await openForAppend(path);
+  return {
+    write(bytes, done) {
+      writeAll(descriptor, bytes, done);
+    },
+    close: () =>
+      new Promise((resolve) => {
+        if (descriptor === STDOUT) resolve();
+        else
+          close(descriptor, () => {
+            resolve();
+          });
+      }),
+  };
+}
+
+function openForAppend(path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, "a", 0o640, (error, descriptor) => {
+      if (error === null) resolve(descriptor);
+      else reject(error);
+    });
+  });
+}
+
+function writeAll(
+  descriptor: number,
+  bytes: Uint8Array,
+  done: (error: Error | null) => void,
+): void {
+  write(descriptor, bytes, (error, written) => {
+    if (error !== null) done(error);
+    else if (written < bytes.length) writeAll(descriptor, bytes.subarray(written), done);
+    else done(null);
+  });
+}
