@@ -8,7 +8,7 @@ import { LineCounter, isCollection, isMap, isNode, isSeq, parseDocument } from "
 import type { Document, YAMLMap } from "yaml";
 import type { Fault, Position } from "./fault.ts";
 
-export const IMAGE_MAP_BYTES_MAX = 1024 * 1024;
+export const IMAGE_MAP_BYTES_MAX = 1_048_576;
 export const IMAGE_MAP_ENTRIES_MAX = 10_000;
 
 /** What runs in place of a container image. */

@@ -1,0 +1,148 @@
+//! Gives each pod a loopback address of its own, its app another, and ports for the app and for the
+//! calls it makes.
+
+import { createServer } from "node:net";
+
+/** Below Linux' and macOS' ephemeral ranges, so that no outgoing connection takes one. */
+const PORT_FIRST = 20_000;
+const PORT_COUNT = 12_000;
+/** `.0` and `.255` are left out: some tools take them for a network and a broadcast address. */
+const HOSTS_PER_ROW = 254;
+const ADDRESSES_MAX = 256 * HOSTS_PER_ROW;
+/** Candidates tried for one address or port before giving up: others may own a few, not thousands. */
+const TRIES_MAX = 2_000;
+
+export const SHARED_ADDRESS = "127.0.0.1";
+
+/** Where one pod's sidecar listens and where its app does. */
+export interface PodAddress {
+  readonly podIp: string;
+  readonly inbound: readonly {
+    readonly containerPort: number;
+    /** Port of the sidecar at `podIp`: the `containerPort`, unless all pods share one address. */
+    readonly listenPort: number;
+    readonly appAddress: string;
+    readonly appPort: number;
+  }[];
+  readonly outbound: { readonly address: string; readonly port: number };
+}
+
+/** True when the address and port can be listened on now. */
+export type ListenProbe = (address: string, port: number) => Promise<boolean>;
+
+export class AddressPool {
+  readonly #podPrefix: string;
+  readonly #appPrefix: string;
+  readonly #canListen: ListenProbe;
+  readonly #hosts = new Set<number>();
+  readonly #ports = new Set<number>();
+  #nextHost = 0;
+  #nextPort: number;
+  #hasAliases: boolean | null = null;
+
+  constructor(options: {
+    readonly podPrefix: string;
+    readonly appPrefix: string;
+    /** Where the search for ports begins, 0 to 1: two instances on one machine meet less often. */
+    readonly portOffset: number;
+    readonly canListen?: ListenProbe;
+  }) {
+    this.#podPrefix = options.podPrefix;
+    this.#appPrefix = options.appPrefix;
+    this.#canListen = options.canListen ?? canListen;
+    this.#nextPort = Math.floor(options.portOffset * PORT_COUNT) % PORT_COUNT;
+  }
+
+  /**
+   * Reserves addresses for a pod with these container ports. Rejects when the pool is used up.
+   * Where loopback aliases are missing (macOS), all pods share 127.0.0.1 with distinct ports.
+   */
+  async allocate(containerPorts: readonly number[]): Promise<PodAddress> {
+    this.#hasAliases ??= await this.#canListen(`${this.#podPrefix}.255.254`, 0);
+    const host = this.#hasAliases ? await this.#takeHost(containerPorts) : null;
+    const podIp = host === null ? SHARED_ADDRESS : addressOf(this.#podPrefix, host);
+    const appAddress = host === null ? SHARED_ADDRESS : addressOf(this.#appPrefix, host);
+    const inbound = [];
+    for (const containerPort of new Set(containerPorts)) {
+      const listenPort = host === null ? await this.#takePort(podIp) : containerPort;
+      const appPort = await this.#takePort(appAddress);
+      inbound.push({ containerPort, listenPort, appAddress, appPort });
+    }
+    const outbound = { address: SHARED_ADDRESS, port: await this.#takePort(SHARED_ADDRESS) };
+    return { podIp, inbound, outbound };
+  }
+
+  release(address: PodAddress): void {
+    const host = hostOf(this.#podPrefix, address.podIp);
+    if (host !== null) this.#hosts.delete(host);
+    this.#ports.delete(address.outbound.port);
+    for (const { listenPort, appPort } of address.inbound) {
+      this.#ports.delete(appPort);
+      if (host === null) this.#ports.delete(listenPort);
+    }
+  }
+
+  /** Goes round, so that an address rests as long as possible before another pod gets it. */
+  async #takeHost(containerPorts: readonly number[]): Promise<number> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const host = this.#nextHost;
+      this.#nextHost = (host + 1) % ADDRESSES_MAX;
+      if (this.#hosts.has(host)) continue;
+      this.#hosts.add(host);
+      if (await this.#allFree(addressOf(this.#podPrefix, host), containerPorts)) return host;
+      this.#hosts.delete(host);
+    }
+    throw new Error(`no free pod address in ${this.#podPrefix}.0.0/16`);
+  }
+
+  async #allFree(address: string, ports: readonly number[]): Promise<boolean> {
+    for (const port of ports) {
+      // A privileged port cannot be tried without rights; the sidecar will say so.
+      if (port >= 1024 && !(await this.#canListen(address, port))) return false;
+    }
+    return true;
+  }
+
+  async #takePort(address: string): Promise<number> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const port = PORT_FIRST + this.#nextPort;
+      this.#nextPort = (this.#nextPort + 1) % PORT_COUNT;
+      if (this.#ports.has(port)) continue;
+      this.#ports.add(port);
+      // The wildcard, too: an app may honour PORT and ignore HOST.
+      if ((await this.#canListen("0.0.0.0", port)) && (await this.#canListen(address, port))) {
+        return port;
+      }
+      this.#ports.delete(port);
+    }
+    throw new Error(`no free port in ${PORT_FIRST} to ${PORT_FIRST + PORT_COUNT - 1}`);
+  }
+}
+
+function addressOf(prefix: string, host: number): string {
+  return `${prefix}.${Math.floor(host / HOSTS_PER_ROW)}.${(host % HOSTS_PER_ROW) + 1}`;
+}
+
+function hostOf(prefix: string, address: string): number | null {
+  if (!address.startsWith(`${prefix}.`)) return null;
+  const [row = 0, last = 0] = address
+    .slice(prefix.length + 1)
+    .split(".")
+    .map(Number);
+  return row * HOSTS_PER_ROW + last - 1;
+}
+
+/** Listens for a moment. */
+export function canListen(address: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => {
+      resolve(false);
+    });
+    server.listen({ host: address, port, exclusive: true }, () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
+}

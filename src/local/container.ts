@@ -1,0 +1,254 @@
+//! Keeps the app of one container running: starts it, waits until it listens, restarts it on a crash.
+
+import { connect } from "node:net";
+import type { Clock } from "../base/clock.ts";
+import type { AppExit, AppProcess, Launch } from "./app-process.ts";
+import { BackOff } from "./back-off.ts";
+import { WRONG_BIND, addressInUse, wrongBind } from "./bind-check.ts";
+import type { AppAddress } from "./bind-check.ts";
+import type { LaunchFault } from "./command.ts";
+import { listeningSockets } from "./listening.ts";
+import type { ListeningSocket } from "./listening.ts";
+import type { LogFile } from "./log-file.ts";
+
+const PROBE_DELAY_FIRST_MS = 10;
+const PROBE_DELAY_MAX_MS = 500;
+const PROBE_CONNECT_TIMEOUT_MS = 1_000;
+/** After this long without listening, the status says what the app should do. */
+const START_PATIENCE_MS = 10_000;
+
+export interface ContainerRun {
+  readonly kind: "run";
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+}
+
+export type ContainerState =
+  | {
+      readonly kind: "waiting";
+      /** `GL05nn`, or `""` while all is in order. */
+      readonly code: string;
+      readonly reason: string;
+      readonly message: string;
+    }
+  | {
+      readonly kind: "running";
+      readonly startedAtMs: number;
+      readonly isReady: boolean;
+      readonly message: string;
+    }
+  | { readonly kind: "stopped" };
+
+export interface LastExit extends AppExit {
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+}
+
+export interface ContainerDeps {
+  readonly clock: Clock;
+  readonly launch: Launch;
+  readonly log: LogFile;
+  /** Asked before each start, so that a changed ConfigMap or image map takes effect. */
+  readonly resolve: () => Promise<ContainerRun | LaunchFault>;
+  /** Where the app is expected; the first decides whether it is ready. Empty: ready at once. */
+  readonly listens: readonly AppAddress[];
+  readonly stopGraceMs: number;
+  readonly onChange: () => void;
+  /** For tests; the default reads /proc. */
+  readonly sockets?: (processGroup: number) => readonly ListeningSocket[] | null;
+}
+
+interface RunOutcome {
+  readonly code: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly ranMs: number;
+}
+
+export class ContainerRunner {
+  readonly #deps: ContainerDeps;
+  readonly #backOff = new BackOff();
+  #state: ContainerState = waiting("", "ContainerCreating", "");
+  #lastExit: LastExit | null = null;
+  #restartCount = 0;
+  #process: AppProcess | null = null;
+  #loop: Promise<void> | null = null;
+  #isStopping = false;
+  /** Why we ended the app ourselves: it bound the wrong address. */
+  #verdict: LaunchFault | null = null;
+  #endPause: () => void = () => undefined;
+
+  constructor(deps: ContainerDeps) {
+    this.#deps = deps;
+  }
+
+  get state(): ContainerState {
+    return this.#state;
+  }
+
+  get restartCount(): number {
+    return this.#restartCount;
+  }
+
+  get lastExit(): LastExit | null {
+    return this.#lastExit;
+  }
+
+  start(): void {
+    this.#loop ??= this.#keepRunning();
+  }
+
+  /** SIGTERM, then SIGKILL after the grace; resolves when the process is gone. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    this.#endPause();
+    const process = this.#process;
+    if (process !== null) {
+      process.signal("SIGTERM");
+      const kill = this.#deps.clock.after(this.#deps.stopGraceMs, () => {
+        process.signal("SIGKILL");
+      });
+      await process.exited;
+      kill.cancel();
+    }
+    await this.#loop;
+    this.#change({ kind: "stopped" });
+  }
+
+  async #keepRunning(): Promise<void> {
+    while (!this.#isStopping) {
+      const outcome = await this.#runOnce();
+      if (this.#mustStop()) return;
+      const delayMs = this.#backOff.next(outcome.ranMs);
+      this.#change(waiting(outcome.code, outcome.reason, outcome.message));
+      await this.#pause(delayMs);
+    }
+  }
+
+  // A call, because the compiler takes the field for unchanged across an await.
+  #mustStop(): boolean {
+    return this.#isStopping;
+  }
+
+  async #runOnce(): Promise<RunOutcome> {
+    const run = await this.#deps.resolve();
+    if (run.kind === "fault") return { ...run, ranMs: 0 };
+    if (this.#mustStop()) return { code: "", reason: "Stopping", message: "", ranMs: 0 };
+
+    const { clock, log } = this.#deps;
+    if (this.#lastExit !== null) this.#restartCount++;
+    this.#verdict = null;
+    log.clearTail();
+    const startedAtMs = clock.nowMs();
+    const startedMonotonicMs = clock.monotonicMs();
+    const process = this.#deps.launch(run);
+    this.#process = process;
+    this.#change({ kind: "running", startedAtMs, isReady: false, message: "" });
+    const logged = Promise.all([pipe(process.stdout, log), pipe(process.stderr, log)]);
+    const probed = this.#probe(process, startedAtMs);
+
+    const exit = await process.exited;
+    this.#process = null;
+    this.#endPause();
+    await Promise.all([probed, logged]);
+    this.#lastExit = { ...exit, startedAtMs, finishedAtMs: clock.nowMs() };
+    return { ...this.#reasonOf(exit), ranMs: clock.monotonicMs() - startedMonotonicMs };
+  }
+
+  #reasonOf(exit: AppExit): Omit<RunOutcome, "ranMs"> {
+    const inUse = addressInUse(this.#deps.log.tail, this.#deps.listens);
+    if (this.#verdict !== null) return this.#verdict;
+    if (inUse !== null) return inUse;
+    const how = exit.signal === null ? `exit code ${exit.code ?? "?"}` : exit.signal;
+    return {
+      code: "GL0509",
+      reason: "CrashLoopBackOff",
+      message: `the app ended with ${how}; it is started again with a growing delay`,
+    };
+  }
+
+  /** Waits until the app accepts; finds out an app that listens where the sidecar should. */
+  async #probe(process: AppProcess, startedAtMs: number): Promise<void> {
+    const { clock, listens } = this.#deps;
+    const first = listens[0];
+    const beganMs = clock.monotonicMs();
+    let delayMs = PROBE_DELAY_FIRST_MS;
+    while (this.#process === process && !this.#isStopping) {
+      if (first === undefined || (await accepts(first))) {
+        if (this.#process !== process) return;
+        this.#change({ kind: "running", startedAtMs, isReady: true, message: "" });
+        return;
+      }
+      if (this.#foundWrongBind(process)) return;
+      if (clock.monotonicMs() - beganMs > START_PATIENCE_MS) this.#saySilent(startedAtMs, first);
+      await this.#pause(delayMs);
+      delayMs = Math.min(delayMs * 2, PROBE_DELAY_MAX_MS);
+    }
+  }
+
+  #foundWrongBind(process: AppProcess): boolean {
+    const sockets = (this.#deps.sockets ?? listeningSockets)(process.pid);
+    const verdict = sockets === null ? null : wrongBind(sockets, this.#deps.listens);
+    if (verdict === null) return false;
+    this.#verdict = verdict;
+    process.signal("SIGKILL");
+    return true;
+  }
+
+  #saySilent(startedAtMs: number, first: AppAddress): void {
+    if (this.#state.kind === "running" && this.#state.message !== "") return;
+    const place = `${first.appAddress}:${first.appPort}`;
+    const message = `the app runs but does not listen on ${place}; ${WRONG_BIND.remedy}`;
+    this.#change({ kind: "running", startedAtMs, isReady: false, message });
+  }
+
+  #change(state: ContainerState): void {
+    this.#state = state;
+    this.#deps.onChange();
+  }
+
+  /** One pause at a time is pending: of the probe while the app runs, else of the back-off. */
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.after(delayMs, resolve);
+      this.#endPause = () => {
+        timer.cancel();
+        resolve();
+      };
+      if (this.#isStopping) this.#endPause();
+    });
+  }
+}
+
+function waiting(code: string, reason: string, message: string): ContainerState {
+  return { kind: "waiting", code, reason, message };
+}
+
+async function pipe(stream: AsyncIterable<unknown>, log: LogFile): Promise<void> {
+  try {
+    for await (const chunk of stream) await log.append(chunk as Buffer);
+  } catch {
+    // The pipe broke or the disk is full: the app goes on, its output is lost.
+  }
+}
+
+/** Opens a TCP connection and closes it. */
+function accepts(address: AppAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address.appAddress, port: address.appPort });
+    const end = (isOpen: boolean): void => {
+      socket.destroy();
+      resolve(isOpen);
+    };
+    socket.setTimeout(PROBE_CONNECT_TIMEOUT_MS, () => {
+      end(false);
+    });
+    socket.once("connect", () => {
+      end(true);
+    });
+    socket.once("error", () => {
+      end(false);
+    });
+  });
+}
