@@ -248,4 +248,73 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help: "A module may have 64 MiB. Build it for size and without debug sections.",
   },
+  GL0501: {
+    title: "A container image has no local command",
+    severity: "error",
+    help:
+      "Deployments run as local processes here, not as containers. Add an entry for the image to " +
+      "a file given with `--image-map` (the form is at the head of `catalogue/images.yaml`), or " +
+      "set the annotation `graylane.io/command` on the pod template. Other pods run meanwhile.",
+  },
+  GL0502: {
+    title: "An app listens where its sidecar should",
+    severity: "error",
+    help:
+      "The pod's own address and port belong to its sidecar. The app has an address and a port " +
+      "of its own, in HOST and PORT (the same in SERVER_ADDRESS and SERVER_PORT; PORT_8000 and " +
+      "the like for further ports). Let it read them, or hand them on in the annotation " +
+      '`graylane.io/command`, for example `python3 app.py --bind "$HOST" --port "$PORT"`.',
+  },
+  GL0503: {
+    title: "The program of a container is not found",
+    severity: "error",
+    help:
+      "The command's first word is neither in PATH nor an executable file. Install the program, " +
+      "or correct the annotation or the image map. It is tried again from time to time.",
+  },
+  GL0504: {
+    title: "The working directory of a container does not exist",
+    severity: "error",
+    help:
+      "`workingDir` names a directory inside the image. Set the annotation " +
+      "`graylane.io/working-dir` on the pod template to one of this machine.",
+  },
+  GL0505: {
+    title: "A variable of a container has no source",
+    severity: "error",
+    help:
+      "The ConfigMap, the Secret or the field that `valueFrom` or `envFrom` names is not there. " +
+      "Apply it, or write `optional: true`. The container starts as soon as it is found.",
+  },
+  GL0506: {
+    title: "An image map cannot be read",
+    severity: "error",
+    help: "Check the path given with `--image-map`, its rights and its size (1 MiB at most).",
+  },
+  GL0507: {
+    title: "An image map has a wrong entry",
+    severity: "error",
+    help:
+      "The entry is left out, the others hold. The form is at the head of " +
+      "`catalogue/images.yaml`.",
+  },
+  GL0508: {
+    title: "Too many pods for this machine",
+    severity: "error",
+    help: "The local cluster runs 500 pods at one time. Lower `replicas` somewhere.",
+  },
+  GL0509: {
+    title: "An app ends again and again",
+    severity: "error",
+    help:
+      "The app is started again at once, then after 1 s, doubling to 60 s; ten minutes of health " +
+      "reset that. `graylane logs POD` shows its output.",
+  },
+  GL0510: {
+    title: "A pod got no address or no sidecar",
+    severity: "error",
+    help:
+      "The pod's sidecar could not listen on its address, often because another program has the " +
+      "port on all addresses. The message says which. Another pod is started in its place.",
+  },
 };
