@@ -21,8 +21,7 @@ const QUALIFIED_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** RFC 9110 section 5.5, visible characters and inner spaces; obs-text is allowed. */
 const FIELD_VALUE = /^([\x21-\x7e\x80-\uffff]([\t\x20-\x7e\x80-\uffff]*[\x21-\x7e\x80-\uffff])?)?$/;
-const HOST =
-  /^(\*|(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*)$/;
+const HOST_LABEL = /^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?$/;
 /** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
 const DURATION = /^(\d+(\.\d+)?(ms|us|h|m|s))+$/;
 const PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
@@ -43,8 +42,11 @@ function isLabelKey(text: string): boolean {
   return name.length <= LABEL_MAX && QUALIFIED_NAME.test(name);
 }
 
+/** `*`, a host, or `*.` and a host. Underscores are common in private names. */
 function isHost(text: string): boolean {
-  return text.length <= SUBDOMAIN_MAX && HOST.test(text);
+  if (text === "*") return true;
+  const host = text.startsWith("*.") ? text.slice(2) : text;
+  return text.length <= SUBDOMAIN_MAX && host.split(".").every((label) => HOST_LABEL.test(label));
 }
 
 function isRe2(text: string): boolean {

@@ -7,7 +7,7 @@ import type { KindInfo } from "./kinds/kind.ts";
 
 const wholeSchemas = new Map<string, TSchema>();
 
-/** The schema of a whole object of the kind: the envelope, `metadata`, and the kind's own fields. */
+/** The schema of a whole object: the envelope, `metadata`, and the kind's own fields. */
 export function wholeSchema(info: KindInfo): TSchema {
   const key = `${info.group}/${info.kind}`;
   let schema = wholeSchemas.get(key);

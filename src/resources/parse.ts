@@ -123,7 +123,8 @@ function findRepeatedKeys(document: Document, source: Source): boolean {
           seen.set(name, place);
           continue;
         }
-        const message = `the key ${JSON.stringify(name)} stands twice, first in line ${earlier.line}`;
+        const what = `the key ${JSON.stringify(name)} stands twice`;
+        const message = `${what}, first in line ${earlier.line}`;
         source.faults.push(fileFault("GL0007", message, place, "Keep one of the two."));
       }
     },

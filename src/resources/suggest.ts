@@ -29,7 +29,7 @@ interface Searchable {
 /** Every place of the schema with a field of that name, e.g. `spec.http[].timeout`. */
 export function fieldPlaces(schema: TSchema, name: string): string[] {
   const places: string[] = [];
-  collectPlaces(schema as Searchable, "", (place, field) => {
+  collectPlaces(schema, "", (place, field) => {
     if (field === name) places.push(place);
   });
   return places;

@@ -122,7 +122,13 @@ function kindOf(value: unknown, faults: FaultList): KindInfo | null {
   return info ?? null;
 }
 
-function readEnvelope(value: object, field: string, faults: FaultList): string | null {
+const ENVELOPE_EXAMPLES = { apiVersion: "apiVersion: v1", kind: "kind: Service" } as const;
+
+function readEnvelope(
+  value: object,
+  field: keyof typeof ENVELOPE_EXAMPLES,
+  faults: FaultList,
+): string | null {
   const text = member(value, field);
   if (typeof text === "string" && text !== "") return text;
   const isMissing = text === undefined || text === null || text === "";
@@ -130,7 +136,7 @@ function readEnvelope(value: object, field: string, faults: FaultList): string |
     code: isMissing ? "GL0102" : "GL0103",
     path: [field],
     says: isMissing ? "is required" : `must be a text, is ${shown(text)}`,
-    remedy: `Say what the object is, e.g. ${field === "kind" ? "kind: Service" : "apiVersion: v1"}.`,
+    remedy: `Say what the object is, e.g. ${ENVELOPE_EXAMPLES[field]}.`,
   });
   return null;
 }
@@ -156,7 +162,7 @@ function reportUnknownKind(apiVersion: string, kind: string, faults: FaultList):
   faults.add({
     code: "GL0101",
     path: ["kind"],
-    says: `${shown(kind)} of ${apiVersion} is not a kind that Graylane knows; the object is skipped`,
+    says: `${shown(kind)} of ${apiVersion} is no kind that Graylane knows; the object is skipped`,
     remedy: meant === undefined ? "" : `Did you mean kind ${meant.kind} of ${apiVersionOf(meant)}?`,
   });
 }
