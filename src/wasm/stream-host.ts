@@ -1,9 +1,10 @@
 //! What an embedder provides for one exchange. The host of Proxy-Wasm knows no gateway: everything
 //! that a plug-in sees or changes of an exchange goes through this interface.
 //!
-//! Calls come synchronously from inside a guest callback. `sendLocalResponse`, `continueStream` and
-//! `closeStream` come right after the callback has returned (as in Envoy), so that the embedder may
-//! enter the guest again from them. No other function here may enter a guest.
+//! Calls come synchronously from inside a guest callback and may not enter a guest. The exceptions
+//! are `sendLocalResponse`, `continueStream` and `closeStream`: they come, as in Envoy, when the
+//! guest has returned, but while the method that entered it (`onRequestHeaders`) still runs. Keep
+//! what they ask for, and act on it when that method has answered.
 
 import type { StreamKind, StreamMapKind } from "./enums.ts";
 

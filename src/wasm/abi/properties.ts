@@ -1,0 +1,109 @@
+//! Properties: proxy_get_property, proxy_set_property. Paths are parts joined by NUL.
+//!
+//! Two properties are ours, for explaining a decision (harmless elsewhere: get answers NOT_FOUND
+//! and set is kept as filter state). `graylane.explain.enabled` is there while a plug-in is being
+//! configured, which tells that this host can explain at all, and for exchanges whose reasons are
+//! wanted. `graylane.explain` takes one JSON text per decision.
+
+import { Status } from "../enums.ts";
+import { encodePairs } from "../header-pairs.ts";
+import { encodeUtf8 } from "../property-encoding.ts";
+import type { StreamHost } from "../stream-host.ts";
+import type { StreamContext } from "../stream-context.ts";
+import type { Vm } from "../vm.ts";
+import type { HostFunctions } from "./imports.ts";
+import { utf8 } from "../field-text.ts";
+
+export const EXPLAIN_PROPERTY = "graylane.explain";
+const EXPLAIN_ENABLED = "graylane.explain.enabled";
+const YES: Uint8Array = Uint8Array.of(1);
+const EMPTY_MAP: Uint8Array = encodePairs([]);
+
+/** Objects that have parts but no value of their own. */
+const OBJECTS: ReadonlySet<string> = new Set(["", "request", "filter_state"]);
+/** Parts of `request` that are gone with the request's header map. */
+const OF_REQUEST_HEADERS: ReadonlySet<string> = new Set([
+  "path",
+  "url_path",
+  "host",
+  "scheme",
+  "method",
+  "query",
+  "referer",
+  "useragent",
+  "id",
+  "headers",
+]);
+/** A longer value is refused: a guest may not fill the host's memory through one exchange. */
+const VALUE_BYTES_MAX = 1 << 20;
+const NAME_BYTES_MAX = 1024;
+
+export function propertyFunctions(vm: Vm): HostFunctions {
+  const { memory, paths } = vm;
+  return {
+    proxy_get_property(path: number, length: number, outValue: number, outLength: number): Status {
+      if (!memory.isInside(path, length)) return Status.invalidMemoryAccess;
+      const parts = paths.get(memory.bytes, path >>> 0, length >>> 0);
+      if (parts.length === 1 && OBJECTS.has(parts[0] as string)) return Status.serializationFailure;
+      const value = readProperty(vm, parts);
+      if (value === null) return Status.notFound;
+      return memory.giveBytes(value, outValue, outLength);
+    },
+    proxy_set_property(name: number, nameLength: number, value: number, length: number): Status {
+      if (!memory.isInside(name, nameLength)) return Status.invalidMemoryAccess;
+      const bytes = memory.copy(value, length);
+      if (bytes === null) return Status.invalidMemoryAccess;
+      if (vm.stream === null) return Status.notFound;
+      if (bytes.length > VALUE_BYTES_MAX || nameLength >>> 0 > NAME_BYTES_MAX) {
+        return Status.internalFailure;
+      }
+      const start = name >>> 0;
+      const key = utf8(memory.bytes.subarray(start, start + (nameLength >>> 0)));
+      vm.stream.host.setProperty(key, bytes);
+      return Status.ok;
+    },
+  };
+}
+
+function readProperty(vm: Vm, path: readonly string[]): Uint8Array | null {
+  const own = path.length === 1 ? ownProperty(vm, path[0] as string) : undefined;
+  if (own !== undefined) return own;
+  const { stream } = vm;
+  if (stream === null) return null;
+  if (path[0] === "request" && isHidden(stream, path))
+    return path.length === 2 ? hidden(path) : null;
+  return readFromHost(stream.host, path);
+}
+
+function readFromHost(host: StreamHost, path: readonly string[]): Uint8Array | null {
+  return host.property(path);
+}
+
+/** What this host knows itself; undefined when it is not its own property. */
+function ownProperty(vm: Vm, name: string): Uint8Array | null | undefined {
+  switch (name) {
+    case EXPLAIN_ENABLED:
+      return isExplaining(vm) ? YES : null;
+    case "plugin_name":
+      return encodeUtf8(vm.root?.plugin.name ?? "");
+    case "plugin_root_id":
+      return encodeUtf8(vm.root?.plugin.rootId ?? "");
+    case "plugin_vm_id":
+      return encodeUtf8(vm.settings.vmId);
+    default:
+      return undefined;
+  }
+}
+
+function isExplaining(vm: Vm): boolean {
+  return vm.stream === null ? vm.root?.isConfiguring === true : vm.stream.host.explaining;
+}
+
+function isHidden(stream: StreamContext, path: readonly string[]): boolean {
+  return OF_REQUEST_HEADERS.has(path[1] ?? "") && !stream.hasRequestHeaders;
+}
+
+/** The whole map reads as empty, its parts are not found (observed in Envoy). */
+function hidden(path: readonly string[]): Uint8Array | null {
+  return path[1] === "headers" ? EMPTY_MAP : null;
+}

@@ -1,0 +1,152 @@
+//! Loads a module: compiles it off the hot path, finds its ABI version and checks that everything
+//! that would be linked has the right type, so that instantiating it later cannot fail on types.
+
+import { callbackSignature, importSignature, RESULT_IS_OPTIONAL } from "./abi/signatures.ts";
+import type { AbiVersion } from "./enums.ts";
+import { LoadFault } from "./fault.ts";
+import { describeSignature, readSections } from "./module-sections.ts";
+import type { ModuleSections } from "./module-sections.ts";
+
+/** A module that has passed every check. Many VMs may be made of it. */
+export class PluginModule {
+  readonly name: string;
+  readonly abiVersion: AbiVersion;
+  readonly compiled: WebAssembly.Module;
+  /** `malloc`, or `proxy_on_memory_allocate` when there is no malloc. */
+  readonly allocator: string;
+
+  constructor(name: string, abiVersion: AbiVersion, compiled: WebAssembly.Module, malloc: string) {
+    this.name = name;
+    this.abiVersion = abiVersion;
+    this.compiled = compiled;
+    this.allocator = malloc;
+  }
+}
+
+const MAGIC = [0x00, 0x61, 0x73, 0x6d] as const;
+
+const VERSION_EXPORTS: ReadonlyMap<string, AbiVersion> = new Map([
+  ["proxy_abi_version_0_1_0", "0.1.0"],
+  ["proxy_abi_version_0_2_0", "0.2.0"],
+  ["proxy_abi_version_0_2_1", "0.2.1"],
+  ["proxy_abi_version_0_2_100", "0.2.100"],
+]);
+
+/**
+ * Compiles and checks a module. `name` is the plug-in's, for messages. Compiling happens on another
+ * thread; checking takes well under a millisecond.
+ */
+export async function loadModule(
+  bytes: Uint8Array,
+  options: { readonly name: string },
+): Promise<PluginModule | LoadFault> {
+  const { name } = options;
+  const notWasm = checkMagic(name, bytes);
+  if (notWasm !== null) return notWasm;
+  let compiled: WebAssembly.Module;
+  let sections: ModuleSections;
+  try {
+    compiled = await WebAssembly.compile(bytes);
+    sections = readSections(bytes);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new LoadFault(name, "invalid_module", `Failed to load Wasm code: ${reason}`);
+  }
+  const version = findVersion(sections);
+  if (version === undefined) {
+    return new LoadFault(
+      name,
+      "abi_version",
+      "Missing or unknown Proxy-Wasm ABI version",
+      `Export one of ${[...VERSION_EXPORTS.keys()].join(", ")}.`,
+    );
+  }
+  const fault =
+    checkImports(name, sections, version) ??
+    checkCallbacks(name, sections, version) ??
+    checkMemory(name, sections);
+  if (fault !== null) return fault;
+  const hasMalloc = sections.functionExports.has("malloc");
+  return new PluginModule(
+    name,
+    version,
+    compiled,
+    hasMalloc ? "malloc" : "proxy_on_memory_allocate",
+  );
+}
+
+function checkMagic(name: string, bytes: Uint8Array): LoadFault | null {
+  if (MAGIC.every((byte, index) => bytes[index] === byte)) return null;
+  const start = bytes.length === 0 ? "is empty" : `begins with ${quoteStart(bytes)}`;
+  const remedy = "Give a WebAssembly binary (.wasm), not its text form or an archive of it.";
+  return new LoadFault(name, "not_wasm", `The file is not a Wasm module: it ${start}`, remedy);
+}
+
+function quoteStart(bytes: Uint8Array): string {
+  const text = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
+  return /^[\x20-\x7e]+$/.test(text)
+    ? JSON.stringify(text)
+    : `bytes ${Buffer.from(bytes.subarray(0, 8)).toString("hex")}`;
+}
+
+/** The first function export in the order of the file, as Envoy does; it is never called. */
+function findVersion(sections: ModuleSections): AbiVersion | undefined {
+  for (const name of sections.functionExports.keys()) {
+    const version = VERSION_EXPORTS.get(name);
+    if (version !== undefined) return version;
+  }
+  return undefined;
+}
+
+function checkImports(
+  plugin: string,
+  sections: ModuleSections,
+  version: AbiVersion,
+): LoadFault | null {
+  for (const { module, name, signature } of sections.functionImports) {
+    const wanted = importSignature(module, name, version);
+    if (wanted === undefined) return missingImport(plugin, `${module}.${name}`, version);
+    const isSame = signature === wanted || (RESULT_IS_OPTIONAL.has(name) && signature === ":");
+    if (isSame) continue;
+    const message =
+      `Failed to load Wasm module due to an import type mismatch: ${module}.${name}, ` +
+      `want: ${describeSignature(signature)}, ` +
+      `but host exports: ${describeSignature(wanted)}`;
+    return new LoadFault(plugin, "import_type", message);
+  }
+  const other = sections.otherImports[0];
+  if (other === undefined) return null;
+  return missingImport(plugin, `${other.module}.${other.name}`, version);
+}
+
+function missingImport(plugin: string, what: string, version: AbiVersion): LoadFault {
+  const message = `Failed to load Wasm module due to a missing import: ${what}`;
+  const remedy = `ABI ${version}, which the module names, has no such host function.`;
+  return new LoadFault(plugin, "missing_import", message, remedy);
+}
+
+function checkCallbacks(
+  plugin: string,
+  sections: ModuleSections,
+  version: AbiVersion,
+): LoadFault | null {
+  for (const [name, signature] of sections.functionExports) {
+    const wanted = callbackSignature(name, version);
+    if (wanted === undefined || wanted === signature) continue;
+    const message =
+      `Bad function signature for: ${name}, want: ${describeSignature(wanted)}, ` +
+      `but the module exports: ${describeSignature(signature)}`;
+    return new LoadFault(plugin, "callback_type", message);
+  }
+  return null;
+}
+
+function checkMemory(plugin: string, sections: ModuleSections): LoadFault | null {
+  if (!sections.exportsMemory) {
+    return new LoadFault(plugin, "missing_export", "Wasm module is missing its exported memory");
+  }
+  const { functionExports } = sections;
+  if (functionExports.has("malloc") || functionExports.has("proxy_on_memory_allocate")) return null;
+  const message = "Wasm module is missing malloc function";
+  return new LoadFault(plugin, "missing_export", message, "Export malloc(size) from the plug-in.");
+}

@@ -1,0 +1,144 @@
+//! A plug-in's life: started, serving, failed and rebuilt with back-off, stopped.
+
+import type { Timer } from "../base/clock.ts";
+import { LogLevel } from "./enums.ts";
+import { LoadFault } from "./fault.ts";
+import type { PluginTrap } from "./fault.ts";
+import type { PluginModule } from "./module.ts";
+import { RootContext } from "./root-context.ts";
+import type { PluginSettings } from "./root-context.ts";
+import type { StreamContext } from "./stream-context.ts";
+import type { StreamHost } from "./stream-host.ts";
+import { startVm } from "./vm.ts";
+import type { PluginServices, VmSettings } from "./vm.ts";
+
+/** The first rebuild waits this long; each failure soon after doubles it. */
+const BACK_OFF_MS_MIN = 1_000;
+const BACK_OFF_MS_MAX = 60_000;
+/** A VM that lived this long has earned a short back-off again. */
+const HEALTHY_AFTER_MS = 60_000;
+
+export class Plugin {
+  readonly module: PluginModule;
+  readonly settings: PluginSettings & VmSettings;
+  readonly #services: PluginServices;
+  /** Null while failed or stopped. */
+  #root: RootContext | null = null;
+  #isStopped = false;
+  #startedAtMs = 0;
+  #backOffMs = BACK_OFF_MS_MIN;
+  #rebuild: Timer | null = null;
+  #lastTrap: PluginTrap | null = null;
+  #rebuildCount = 0;
+
+  private constructor(
+    module: PluginModule,
+    settings: PluginSettings & VmSettings,
+    services: PluginServices,
+  ) {
+    this.module = module;
+    this.settings = settings;
+    this.#services = services;
+  }
+
+  /** Makes a VM, starts it and configures it: synchronous, so do it while preparing. */
+  static start(
+    module: PluginModule,
+    settings: PluginSettings & VmSettings,
+    services: PluginServices,
+  ): Plugin | LoadFault {
+    const plugin = new Plugin(module, settings, services);
+    return plugin.#startVm() ?? plugin;
+  }
+
+  /** False while a failed VM waits to be rebuilt, and after `stop`. */
+  get isReady(): boolean {
+    return this.#root !== null;
+  }
+
+  /** The latest trap, also after a rebuild. */
+  get lastTrap(): PluginTrap | null {
+    return this.#lastTrap;
+  }
+
+  /** How often the VM was rebuilt after a trap. */
+  get rebuildCount(): number {
+    return this.#rebuildCount;
+  }
+
+  /** Size of the guest's memory; 0 while there is none. */
+  get memoryBytes(): number {
+    return this.#root?.memoryBytes ?? 0;
+  }
+
+  /** A context for one exchange; null when the plug-in is not ready: follow the fail mode. */
+  createStream(host: StreamHost): StreamContext | null {
+    const root = this.#root;
+    if (root === null) return null;
+    const stream = root.createStream(host);
+    // The guest may have trapped in context_create, and that has emptied #root.
+    return this.#root === root ? stream : null;
+  }
+
+  /** No new exchanges. The guest is told (on_done, on_delete) when the last one has ended. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#rebuild?.cancel();
+    const root = this.#root;
+    this.#root = null;
+    if (root === null) return;
+    root.cancelTick();
+    if (root.streamCount === 0) root.shutDown();
+    else {
+      root.onIdle = () => {
+        root.shutDown();
+      };
+    }
+  }
+
+  #startVm(): LoadFault | null {
+    const vm = startVm(this.module, this.settings, this.#services);
+    if (vm instanceof LoadFault) return vm;
+    const root = RootContext.create(vm, this.settings);
+    if (root instanceof LoadFault) return root;
+    vm.onTrap = (trap) => {
+      this.#onTrap(root, trap);
+    };
+    this.#root = root;
+    this.#startedAtMs = this.#services.clock.monotonicMs();
+    return null;
+  }
+
+  #onTrap(root: RootContext, trap: PluginTrap): void {
+    this.#lastTrap = trap;
+    this.#log(`trapped in ${trap.callback}: ${trap.message}`, trap.stack);
+    if (this.#isStopped || this.#root !== root) return;
+    this.#root = null;
+    const livedMs = this.#services.clock.monotonicMs() - this.#startedAtMs;
+    if (livedMs >= HEALTHY_AFTER_MS) this.#backOffMs = BACK_OFF_MS_MIN;
+    this.#scheduleRebuild();
+  }
+
+  #scheduleRebuild(): void {
+    const delayMs = this.#backOffMs;
+    this.#backOffMs = Math.min(this.#backOffMs * 2, BACK_OFF_MS_MAX);
+    const rebuild = (): void => {
+      this.#rebuildCount += 1;
+      const fault = this.#startVm();
+      if (fault === null) return;
+      this.#log(`could not be rebuilt: ${fault.message}`, "");
+      this.#scheduleRebuild();
+    };
+    this.#rebuild = this.#services.clock.after(delayMs, rebuild, { unref: true });
+  }
+
+  #log(message: string, stack: string): void {
+    this.#services.log({
+      level: LogLevel.error,
+      message: stack === "" ? message : `${message}\n${stack}`,
+      plugin: this.settings.name,
+      rootId: this.settings.rootId,
+      vmId: this.settings.vmId,
+    });
+  }
+}

@@ -1,0 +1,40 @@
+//! Property values as Envoy encodes them: text raw, numbers 8 bytes little-endian, booleans 1 byte,
+//! times in nanoseconds, maps as serialised pairs.
+
+import { encodePairs } from "./header-pairs.ts";
+import type { HeaderPair } from "./header-pairs.ts";
+
+/** Header-like text: one byte per character. */
+export function encodeLatin1(text: string): Uint8Array {
+  return Buffer.from(text, "latin1");
+}
+
+export function encodeUtf8(text: string): Uint8Array {
+  return Buffer.from(text, "utf8");
+}
+
+/** A whole number; exact up to 2^53. */
+export function encodeInteger(value: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64LE(BigInt(value));
+  return bytes;
+}
+
+export function encodeBoolean(value: boolean): Uint8Array {
+  return Uint8Array.of(value ? 1 : 0);
+}
+
+/** A wall time or a duration, given in milliseconds (fractions are kept to the microsecond). */
+export function encodeTime(ms: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64LE(BigInt(Math.round(ms * 1000)) * 1000n);
+  return bytes;
+}
+
+export function encodeMap(pairs: readonly HeaderPair[]): Uint8Array {
+  return encodePairs(pairs);
+}
+
+export function encodeList(items: readonly string[]): Uint8Array {
+  return encodePairs(items.map((item) => [item, ""]));
+}

@@ -1,0 +1,143 @@
+//! The context of one plug-in (module plus configuration) in one VM: configuration, ticks, end.
+
+import type { Timer } from "../base/clock.ts";
+import { LoadFault } from "./fault.ts";
+import { StreamContext } from "./stream-context.ts";
+import type { StreamHost } from "./stream-host.ts";
+import type { Vm } from "./vm.ts";
+
+/** What a plug-in is made with, apart from its VM. */
+export interface PluginSettings {
+  /** Shown in logs and as the property `plugin_name`. */
+  readonly name: string;
+  readonly rootId: string;
+  /** Handed to `proxy_on_configure` as it is; our plug-ins want JSON. */
+  readonly configuration: Uint8Array;
+}
+
+export class RootContext {
+  readonly id: number;
+  readonly plugin: PluginSettings;
+  /** True while `proxy_on_configure` runs: buffer 7 exists only then. */
+  isConfiguring = false;
+  /** True when the guest answered false to on_done and has not yet called `proxy_done`. */
+  isAwaitingDone = false;
+  /** Called when the last stream has ended. */
+  onIdle: () => void = () => undefined;
+
+  #streamCount = 0;
+  readonly #vm: Vm;
+  #tickPeriodMs = 0;
+  #tick: Timer | null = null;
+
+  private constructor(vm: Vm, plugin: PluginSettings) {
+    this.#vm = vm;
+    this.plugin = plugin;
+    this.id = vm.nextContextId();
+  }
+
+  /** Creates the context, starts the VM for it and configures it, in Envoy's order. */
+  static create(vm: Vm, plugin: PluginSettings): RootContext | LoadFault {
+    const root = new RootContext(vm, plugin);
+    vm.roots.set(root.id, root);
+    const { guest, settings } = vm;
+    root.#call("proxy_on_context_create", () => guest.contextCreate?.(root.id, 0, 0));
+    const vmBytes = settings.vmConfiguration.length;
+    const hasStarted = root.#call("proxy_on_vm_start", () => guest.vmStart?.(root.id, vmBytes, 0));
+    if (hasStarted === 0) {
+      return root.#fault("vm_start_refused", "The plug-in refused to start (on_vm_start)");
+    }
+    root.isConfiguring = true;
+    const bytes = plugin.configuration.length;
+    const isReady = root.#call("proxy_on_configure", () => guest.configure?.(root.id, bytes, 0));
+    root.isConfiguring = false;
+    if (isReady === 0) {
+      return root.#fault("configure_refused", "The plug-in refused its configuration");
+    }
+    if (vm.trap === null) return root;
+    const { callback, message } = vm.trap;
+    return new LoadFault(
+      plugin.name,
+      "start_trapped",
+      `The plug-in trapped in ${callback}: ${message}`,
+    );
+  }
+
+  /** A context for one exchange. */
+  createStream(host: StreamHost): StreamContext {
+    this.#streamCount += 1;
+    return new StreamContext(this.#vm, this, host);
+  }
+
+  get memoryBytes(): number {
+    return this.#vm.memory.bytes.length;
+  }
+
+  get streamCount(): number {
+    return this.#streamCount;
+  }
+
+  /** Told by a stream context when it is deleted. */
+  streamEnded(): void {
+    this.#streamCount -= 1;
+    if (this.#streamCount === 0) this.onIdle();
+  }
+
+  /** Sets the period of `proxy_on_tick`; 0 stops it, a new period starts afresh. */
+  setTickPeriod(periodMs: number): void {
+    this.cancelTick();
+    this.#tickPeriodMs = periodMs;
+    this.#armTick();
+  }
+
+  cancelTick(): void {
+    this.#tick?.cancel();
+    this.#tick = null;
+    this.#tickPeriodMs = 0;
+  }
+
+  /** Asks the guest to end. A guest that answers false lives on until it calls `proxy_done`. */
+  shutDown(): void {
+    this.cancelTick();
+    const isDone = this.#call("proxy_on_done", () => this.#vm.guest.done?.(this.id, 0, 0));
+    if (isDone === 0) this.isAwaitingDone = true;
+    else this.delete();
+  }
+
+  delete(): void {
+    this.isAwaitingDone = false;
+    this.#call("proxy_on_delete", () => this.#vm.guest.delete?.(this.id, 0, 0));
+    this.#vm.roots.delete(this.id);
+  }
+
+  #armTick(): void {
+    if (this.#tickPeriodMs === 0) return;
+    const tick = (): void => {
+      const timer = this.#tick;
+      this.#call("proxy_on_tick", () => this.#vm.guest.tick?.(this.id, 0, 0));
+      // The guest may have set another period from within the callback.
+      if (this.#tick === timer && this.#vm.trap === null) this.#armTick();
+    };
+    this.#tick = this.#vm.services.clock.after(this.#tickPeriodMs, tick, { unref: true });
+  }
+
+  /** The callback's answer; undefined when it is not exported, has no result, or trapped. */
+  #call(name: string, run: () => unknown): number | undefined {
+    if (this.#vm.trap !== null) return undefined;
+    this.#vm.enter(this, null);
+    let result: unknown;
+    try {
+      result = run();
+    } catch (error) {
+      this.#vm.fail(name, error);
+      return undefined;
+    }
+    this.#vm.leave();
+    return typeof result === "number" ? result : undefined;
+  }
+
+  #fault(kind: "vm_start_refused" | "configure_refused", message: string): LoadFault {
+    this.cancelTick();
+    return new LoadFault(this.plugin.name, kind, message, "Its reason is in the log.");
+  }
+}

@@ -1,0 +1,213 @@
+//! One instance of a module: its memory, its callbacks, and which context is running in it.
+//!
+//! Callbacks do not nest: a guest is entered only when nobody is inside it (the allocator, called
+//! by host functions, is the one exception and touches no context). What a host function may only
+//! do after the callback is put off with `defer`.
+
+import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
+import { createImports } from "./abi/imports.ts";
+import { ByteCache } from "./byte-cache.ts";
+import type { LogLevel } from "./enums.ts";
+import { LoadFault, PluginTrap } from "./fault.ts";
+import { fieldName, fieldValue, utf8 } from "./field-text.ts";
+import { GuestMemory } from "./guest-memory.ts";
+import type { MetricStore } from "./metric-store.ts";
+import type { PluginModule } from "./module.ts";
+import type { RootContext } from "./root-context.ts";
+import type { SharedDataStore } from "./shared-data-store.ts";
+import type { StreamContext } from "./stream-context.ts";
+
+/** What a VM is made with, apart from its code. Equal VM settings and code may share a VM. */
+export interface VmSettings {
+  readonly vmId: string;
+  readonly vmConfiguration: Uint8Array;
+  /** Environment variables of the guest; it sees no others. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** One line that a plug-in, or the host on its behalf, wants in the log. */
+export interface PluginLog {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly plugin: string;
+  readonly rootId: string;
+  readonly vmId: string;
+}
+
+/** What the embedder lends to all plug-ins of one worker. */
+export interface PluginServices {
+  readonly clock: Clock;
+  readonly log: (entry: PluginLog) => void;
+  /** The level that is written now: guests ask for it. */
+  readonly logLevel: () => LogLevel;
+  readonly metrics: MetricStore;
+  readonly sharedData: SharedDataStore;
+}
+
+/** An exported function. A missing one is null: the host then does without the call. */
+type Callback<Result> = ((first: number, second: number, third: number) => Result) | null;
+
+export interface GuestCallbacks {
+  readonly contextCreate: Callback<void>;
+  readonly vmStart: Callback<number>;
+  readonly configure: Callback<number>;
+  readonly tick: Callback<void>;
+  readonly requestHeaders: Callback<number>;
+  readonly responseHeaders: Callback<number>;
+  readonly done: Callback<number>;
+  readonly log: Callback<void>;
+  readonly delete: Callback<void>;
+}
+
+/** Ids are u32 and count up; the one after the last is 1 again. */
+const CONTEXT_ID_MAX = 0xffff_ffff;
+/** Answers that wait for the end of one callback; a guest that asks for more gets an error. */
+const DEFERRED_MAX = 64;
+
+export class Vm {
+  readonly module: PluginModule;
+  readonly settings: VmSettings;
+  readonly services: PluginServices;
+  readonly memory: GuestMemory = new GuestMemory();
+  readonly guest: GuestCallbacks;
+  readonly roots: Map<number, RootContext> = new Map();
+  readonly streams: Map<number, StreamContext> = new Map();
+  readonly names: ByteCache<string | null> = new ByteCache(fieldName);
+  readonly values: ByteCache<string | null> = new ByteCache(fieldValue);
+  readonly paths: ByteCache<readonly string[]> = new ByteCache((bytes) => utf8(bytes).split("\0"));
+
+  /** The effective contexts: the entered ones unless the guest has switched. */
+  stream: StreamContext | null = null;
+  root: RootContext | null = null;
+  /** The contexts whose callback is running. */
+  enteredStream: StreamContext | null = null;
+  enteredRoot: RootContext | null = null;
+
+  /** Set for good by the first trap: nothing enters this VM any more. */
+  trap: PluginTrap | null = null;
+  /** Called once, at the first trap. */
+  onTrap: (trap: PluginTrap) => void = () => undefined;
+
+  readonly #deferred: (() => void)[] = [];
+  readonly #exports: Record<string, unknown>;
+  #isEntered = false;
+  #lastContextId = 0;
+
+  /** Instantiates. Throws what the engine throws; `startVm` turns that into a fault. */
+  constructor(module: PluginModule, settings: VmSettings, services: PluginServices) {
+    this.module = module;
+    this.settings = settings;
+    this.services = services;
+    const instance = new WebAssembly.Instance(module.compiled, createImports(this));
+    this.#exports = instance.exports;
+    this.memory.attach(
+      instance.exports["memory"] as WebAssembly.Memory,
+      instance.exports[module.allocator] as (size: number) => number,
+    );
+    this.guest = callbacksOf(instance.exports);
+  }
+
+  /** Runs the language runtime's own start: `_initialize` and main, or `_start`. */
+  start(): void {
+    const run = (name: string, ...parameters: number[]): boolean => {
+      const callback = this.#exports[name];
+      if (typeof callback !== "function") return false;
+      (callback as (...parameters: number[]) => unknown)(...parameters);
+      return true;
+    };
+    if (run("_initialize")) {
+      if (!run("main", 0, 0)) run("__main_void");
+    } else run("_start");
+  }
+
+  nextContextId(): number {
+    do {
+      this.#lastContextId = this.#lastContextId === CONTEXT_ID_MAX ? 1 : this.#lastContextId + 1;
+    } while (this.streams.has(this.#lastContextId) || this.roots.has(this.#lastContextId));
+    return this.#lastContextId;
+  }
+
+  /** Every entry into the guest is between `enter` and `leave`, or `enter` and `fail`. */
+  enter(root: RootContext, stream: StreamContext | null): void {
+    assert(!this.#isEntered, "a guest is entered only when nobody is inside it");
+    this.#isEntered = true;
+    this.root = this.enteredRoot = root;
+    this.stream = this.enteredStream = stream;
+  }
+
+  leave(): void {
+    this.#isEntered = false;
+    this.root = this.enteredRoot = null;
+    this.stream = this.enteredStream = null;
+    if (this.#deferred.length > 0) this.#runDeferred();
+  }
+
+  /** The callback threw: the instance may be in any state and is never entered again. */
+  fail(callback: string, cause: unknown): PluginTrap {
+    this.#deferred.length = 0;
+    const plugin = this.root?.plugin.name ?? this.module.name;
+    const trap = new PluginTrap(plugin, callback, cause);
+    this.trap = trap;
+    this.leave();
+    for (const root of this.roots.values()) root.cancelTick();
+    this.onTrap(trap);
+    return trap;
+  }
+
+  /** Runs `task` when the callback has returned. False: too many wait already. */
+  defer(task: () => void): boolean {
+    if (this.#deferred.length === DEFERRED_MAX) return false;
+    this.#deferred.push(task);
+    return true;
+  }
+
+  log(level: LogLevel, message: string): void {
+    const plugin = this.root?.plugin;
+    this.services.log({
+      level,
+      message,
+      plugin: plugin?.name ?? this.module.name,
+      rootId: plugin?.rootId ?? "",
+      vmId: this.settings.vmId,
+    });
+  }
+
+  #runDeferred(): void {
+    for (const task of this.#deferred.splice(0)) task();
+  }
+}
+
+/** Makes a VM and runs its start functions. */
+export function startVm(
+  module: PluginModule,
+  settings: VmSettings,
+  services: PluginServices,
+): Vm | LoadFault {
+  try {
+    const vm = new Vm(module, settings, services);
+    vm.start();
+    return vm;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new LoadFault(module.name, "start_trapped", `The plug-in failed to start: ${reason}`);
+  }
+}
+
+function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
+  const find = <Result>(name: string): Callback<Result> => {
+    const value = exports[name];
+    return typeof value === "function" ? (value as Callback<Result>) : null;
+  };
+  return {
+    contextCreate: find("proxy_on_context_create"),
+    vmStart: find("proxy_on_vm_start"),
+    configure: find("proxy_on_configure"),
+    tick: find("proxy_on_tick"),
+    requestHeaders: find("proxy_on_request_headers"),
+    responseHeaders: find("proxy_on_response_headers"),
+    done: find("proxy_on_done"),
+    log: find("proxy_on_log"),
+    delete: find("proxy_on_delete"),
+  };
+}

@@ -1,0 +1,25 @@
+//! The part of the WebAssembly JavaScript interface (W3C, wasm-js-api-2) that this folder uses.
+//! Node's types leave it out, and the browser's library would let browser names into every file.
+
+declare namespace WebAssembly {
+  class Module {
+    constructor(bytes: Uint8Array);
+    readonly #brand: undefined;
+  }
+  class Instance {
+    constructor(module: Module, imports: Record<string, Record<string, unknown>>);
+    readonly exports: Record<string, unknown>;
+  }
+  class Memory {
+    constructor(descriptor: { initial: number; maximum?: number });
+    readonly buffer: ArrayBuffer;
+    grow(pages: number): number;
+  }
+  class Global {
+    value: unknown;
+  }
+  class CompileError extends Error {}
+  class LinkError extends Error {}
+  class RuntimeError extends Error {}
+  function compile(bytes: Uint8Array): Promise<Module>;
+}
