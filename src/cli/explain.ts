@@ -1,0 +1,125 @@
+//! `graylane explain`: which way would this request go, and why? Nothing is sent upstream.
+
+import { stringify } from "yaml";
+import type { ExplainedHop, ExplainedPlugin, ExplainResult } from "../api/types.ts";
+import { usageError } from "./cli-error.ts";
+import { connect } from "./context.ts";
+import type { Context } from "./context.ts";
+
+export interface ExplainOptions {
+  readonly header: readonly string[];
+  readonly method: string;
+  readonly output?: string;
+}
+
+export async function explain(
+  context: Context,
+  url: string,
+  options: ExplainOptions,
+): Promise<number> {
+  const request = {
+    method: options.method.toUpperCase(),
+    url: parseUrl(url),
+    headers: options.header.map(parseHeader),
+  };
+  const { output } = options;
+  if (output !== undefined && output !== "json" && output !== "yaml") {
+    throw usageError(`-o ${output}: not a format of explain`, "Use -o json or -o yaml.");
+  }
+  const client = await connect(context);
+  const result = await client.explain(request);
+  if (output === "json") context.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  else if (output === "yaml") context.stdout.write(stringify(result));
+  else context.stdout.write(formatExplain(result));
+  return 0;
+}
+
+/** Curl's habits: a host without scheme is http. */
+function parseUrl(text: string): string {
+  const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
+  if (!URL.canParse(url)) throw usageError(`${text}: not a URL`, "Write http://HOST[:PORT]/PATH.");
+  const { protocol } = new URL(url);
+  if (protocol !== "http:") {
+    throw usageError(`${text}: the scheme ${protocol} is not served`, "Use http://.");
+  }
+  return url;
+}
+
+function parseHeader(text: string): readonly [string, string] {
+  const colon = text.indexOf(":");
+  const name = text.slice(0, Math.max(colon, 0)).trim();
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+    throw usageError(`--header ${text}: no header name`, "Write it as in --header 'name: value'.");
+  }
+  return [name.toLowerCase(), text.slice(colon + 1).trim()];
+}
+
+/** The text for people: from the gateway's door to the last service. */
+export function formatExplain(result: ExplainResult): string {
+  const lines = [`Gateway:   ${result.gateway} (port ${result.listenerPort})`];
+  for (const plugin of result.plugins) lines.push(...pluginLines(plugin));
+  lines.push(...routeLines(result), ...decisionLines(result));
+  if (result.localReply !== null) {
+    const { status, body } = result.localReply;
+    lines.push(`Answer:    ${status} from the gateway itself`, ...indent(body.trimEnd()));
+  }
+  if (result.hops.length > 0) lines.push("Services:", ...result.hops.flatMap(hopLines));
+  lines.push(`Snapshot:  ${result.snapshotVersion}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function pluginLines(plugin: ExplainedPlugin): string[] {
+  const lines = [`Plug-in:   ${plugin.name} (${plugin.action})`];
+  for (const reason of plugin.reasons) {
+    const text = isRecord(reason) ? formatReason(reason) : String(reason);
+    lines.push(`           ${text}`);
+  }
+  for (const call of plugin.suppressed) lines.push(`           not run by explain: ${call}`);
+  return lines;
+}
+
+/** `rule: 0, header: x-user-id, hash: fnv1a32, bucket: 2, limit: 20, …`, whatever it reports. */
+function formatReason(reason: Readonly<Record<string, unknown>>): string {
+  return Object.entries(reason)
+    .map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join(", ");
+}
+
+function routeLines(result: ExplainResult): string[] {
+  const { route } = result;
+  if (route === null) {
+    const why = result.noMatch.map((line) => `           ${line}`);
+    return ["Route:     none matched", ...why];
+  }
+  const label = route.label === "" ? "" : ` (${route.label})`;
+  return [
+    `Route:     ${route.id}${label} of ${route.source}`,
+    ...(route.destination === null ? [] : [`           to ${route.destination}`]),
+  ];
+}
+
+function decisionLines({ decision }: ExplainResult): string[] {
+  if (decision === null) return ["Lane:      none: no lane group takes this request"];
+  const lane = decision.lane ?? "baseline";
+  const detail = decision.detail === "" ? "" : `: ${decision.detail}`;
+  return [`Lane:      ${lane} of ${decision.group} (reason ${decision.reason}${detail})`];
+}
+
+function hopLines(hop: ExplainedHop): string[] {
+  const served = hop.servedLane ?? "baseline";
+  const wanted = hop.wantedLane ?? "baseline";
+  const which = served === wanted ? served : `${served} instead of ${wanted}`;
+  const pods = hop.pods.map(({ name, address }) => `    ${name}  ${address}`);
+  return [
+    `  ${hop.service}: ${which} (${hop.reason})`,
+    ...(pods.length === 0 ? ["    no pod is ready"] : pods),
+  ];
+}
+
+function indent(text: string): string[] {
+  return text.split("\n").map((line) => `           ${line}`);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

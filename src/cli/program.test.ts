@@ -1,0 +1,347 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { systemClock } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
+import { FakeClock } from "../base/fake-clock.ts";
+import { FAKE_TOKEN, FakeApi } from "./fake-api.ts";
+import { runCli } from "./program.ts";
+import type { UpOptions } from "./up-options.ts";
+
+const SERVICE = `apiVersion: v1
+kind: Service
+metadata:
+  name: mocka
+spec:
+  selector:
+    app: mocka
+  ports:
+  - port: 8000
+`;
+const SERVICE_PATH = "/api/v1/namespaces/default/services/mocka";
+const LANE = `apiVersion: graylane.io/v1alpha1
+kind: Lane
+metadata:
+  name: gray
+  namespace: shop
+spec:
+  group: order
+  selector:
+    matchLabels:
+      alicloud.service.tag: gray
+`;
+
+const NOW_MS = new Date("2026-11-21T08:05:00Z").getTime();
+
+interface Run {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly up: readonly UpOptions[];
+}
+
+let api: FakeApi;
+let folder: string;
+
+beforeEach(async () => {
+  api = await FakeApi.start();
+  folder = await mkdtemp(join(tmpdir(), "graylane-cli-"));
+});
+
+afterEach(async () => {
+  await api.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function run(
+  words: readonly string[],
+  options: { offline?: boolean; clock?: Clock } = {},
+): Promise<Run> {
+  let stdout = "";
+  let stderr = "";
+  const up: UpOptions[] = [];
+  const server = options.offline === true ? [] : ["--server", api.address, "--token", FAKE_TOKEN];
+  const exitCode = await runCli([...words, ...server], {
+    stdout: { write: (text) => void (stdout += text) },
+    stderr: { write: (text) => void (stderr += text) },
+    clock: options.clock ?? new FakeClock(NOW_MS),
+    env: {},
+    cwd: folder,
+    version: "0.1.0",
+    interrupted: new AbortController().signal,
+    up: (parsed) => {
+      up.push(parsed);
+      return Promise.resolve(0);
+    },
+  });
+  return { exitCode, stdout, stderr, up };
+}
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+test("apply says created, then unchanged, then configured", async () => {
+  const path = await file("service.yaml", SERVICE);
+  assert.equal((await run(["apply", "-f", path])).stdout, "service/mocka created\n");
+  assert.equal((await run(["apply", "-f", path])).stdout, "service/mocka unchanged\n");
+  await file("service.yaml", SERVICE.replace("8000", "8001"));
+  const changed = await run(["apply", "-f", path]);
+  assert.equal(changed.stdout, "service/mocka configured\n");
+  assert.equal(changed.exitCode, 0);
+});
+
+test("apply names the kind with its group", async () => {
+  const { stdout } = await run(["apply", "-f", await file("lane.yaml", LANE)]);
+  assert.equal(stdout, "lane.graylane.io/gray created\n");
+  assert.ok(api.objects.has("/apis/graylane.io/v1alpha1/namespaces/shop/lanes/gray"));
+});
+
+test("apply with a fault in one file prints all faults with positions and sends nothing", async () => {
+  const good = await file("a.yaml", SERVICE);
+  const bad = await file("b.yaml", LANE.replace("group: order", "grup: order"));
+  const { exitCode, stdout, stderr } = await run(["apply", "-f", good, "-f", bad]);
+  assert.equal(exitCode, 1);
+  assert.equal(stdout, "");
+  assert.match(stderr, /b\.yaml:7:3: warning GL0106: spec\.grup/);
+  assert.match(stderr, /b\.yaml:\d+:\d+: error GL0104: spec\.group/);
+  assert.match(stderr, /^error: nothing was applied: 1 error, 1 warning$/m);
+  assert.deepEqual(api.calls, []);
+});
+
+test("apply tries once more when another writer was faster", async () => {
+  const path = await file("service.yaml", SERVICE);
+  await run(["apply", "-f", path]);
+  await file("service.yaml", SERVICE.replace("8000", "8001"));
+  let conflicts = 0;
+  api.hook = ({ method }) => {
+    if (method !== "PUT" || conflicts > 0) return undefined;
+    conflicts += 1;
+    const body = { kind: "Status", reason: "Conflict", message: "modified", code: 409 };
+    return { status: 409, body };
+  };
+  assert.equal((await run(["apply", "-f", path])).stdout, "service/mocka configured\n");
+  assert.equal(conflicts, 1);
+});
+
+test("apply goes on after an object that the server refuses, and exits 1", async () => {
+  const path = await file("both.yaml", `${LANE}---\n${SERVICE}`);
+  api.hook = ({ method, path: at }) => {
+    if (method !== "POST" || !at.includes("lanes")) return undefined;
+    const causes = [{ reason: "GL0104", field: "spec.group", message: "is required" }];
+    const status = { kind: "Status", reason: "Invalid", code: 422, message: "refused" };
+    return { status: 422, body: { ...status, details: { causes } } };
+  };
+  const { exitCode, stdout, stderr } = await run(["apply", "-f", path]);
+  assert.equal(exitCode, 1);
+  assert.equal(stdout, "service/mocka created\n");
+  assert.match(stderr, /lane\.graylane\.io\/gray: from the server \(Invalid\): refused/);
+  assert.match(stderr, /GL0104 spec\.group: is required/);
+  assert.match(stderr, /1 of 2 objects were not applied/);
+});
+
+test("apply --dry-run changes nothing", async () => {
+  const { stdout } = await run(["apply", "--dry-run", "-f", await file("s.yaml", SERVICE)]);
+  assert.equal(stdout, "service/mocka created (dry run)\n");
+  assert.equal(api.objects.size, 0);
+});
+
+test("without a server the error says what to start", async () => {
+  const { exitCode, stderr } = await run(["get", "services"], { offline: true });
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /^error: no server found: there is no .*client\.json$/m);
+  assert.match(stderr, /Is `graylane up` running\?/);
+});
+
+test("a server that is gone and a token that is wrong are told apart", async () => {
+  const words = ["get", "services", "--token", "x"];
+  const gone = await run([...words, "--server", "127.0.0.1:1"], { offline: true });
+  assert.match(gone.stderr, /error: the Graylane API at http:\/\/127\.0\.0\.1:1 does not answer/);
+  const wrong = await run([...words, "--server", api.address], { offline: true });
+  assert.match(wrong.stderr, /does not accept the token \(401\)/);
+  assert.equal(wrong.exitCode, 1);
+});
+
+test("the server is found through the state directory", async () => {
+  const client = JSON.stringify({ server: `http://${api.address}`, token: FAKE_TOKEN });
+  await file("client.json", client);
+  const { exitCode, stderr } = await run(["get", "svc", "--state", "."], { offline: true });
+  assert.equal(exitCode, 0);
+  assert.equal(stderr, "No resources found in default namespace.\n");
+});
+
+test("get prints a table with NAME first and AGE", async () => {
+  await run(["apply", "-f", await file("s.yaml", SERVICE)]);
+  const { stdout } = await run(["get", "services"]);
+  const [header, row] = stdout.split("\n");
+  assert.match(header ?? "", /^NAME +.*AGE$/);
+  assert.match(row ?? "", /^mocka +.* 5m$/);
+});
+
+test("get -A adds the namespace, -o name and -o json print what they say", async () => {
+  await run(["apply", "-f", await file("l.yaml", LANE)]);
+  assert.match((await run(["get", "lanes", "-A"])).stdout, /^NAMESPACE +NAME .*\nshop +gray /);
+  const named = await run(["get", "lane", "-n", "shop", "-o", "name"]);
+  assert.equal(named.stdout, "lane.graylane.io/gray\n");
+  const one = await run(["get", "lane/gray", "-n", "shop", "-o", "json"]);
+  assert.equal((JSON.parse(one.stdout) as { kind: string }).kind, "Lane");
+  const list = await run(["get", "lanes", "-n", "shop", "-o", "json"]);
+  assert.equal((JSON.parse(list.stdout) as { kind: string }).kind, "List");
+});
+
+const usageFaults = [
+  { words: ["get", "nonsense"], says: /doesn't have a resource type "nonsense"/, exitCode: 1 },
+  { words: ["get", "pods", "-o", "xml"], says: /-o xml: not a format/, exitCode: 2 },
+  { words: ["apply"], says: /no file is named/, exitCode: 2 },
+  { words: ["aply"], says: /unknown command 'aply'/, exitCode: 2 },
+  { words: ["up", "--map-port", "80"], says: /--map-port 80: not a pair of ports/, exitCode: 2 },
+  { words: ["up", "--api", "0.0.0.0:80"], says: /not a loopback address/, exitCode: 2 },
+  { words: ["up", "--workers", "0"], says: /--workers 0: not a number from 1/, exitCode: 2 },
+  { words: ["explain", "-H", "x", "http://a/"], says: /--header x: no header name/, exitCode: 2 },
+  { words: ["delete", "service"], says: /no service is named/, exitCode: 2 },
+  { words: ["completion", "csh"], says: /csh: no completion/, exitCode: 2 },
+];
+
+for (const { words, says, exitCode } of usageFaults) {
+  test(`"graylane ${words.join(" ")}" exits ${exitCode} and says why`, async () => {
+    const result = await run(words);
+    assert.match(result.stderr, says);
+    assert.equal(result.exitCode, exitCode);
+  });
+}
+
+test("get of a name that is not there exits 1 with the server's words", async () => {
+  const { exitCode, stderr } = await run(["get", "service", "mockz"]);
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /^Error from server \(NotFound\): /);
+});
+
+test("describe shows labels, spec and what analyze says about the object", async () => {
+  await run(["apply", "-f", await file("s.yaml", SERVICE)]);
+  const object = { kind: "Service", namespace: "default", name: "mocka" };
+  const fault = { severity: "warning", code: "GL0209", message: "no pod", remedy: "" };
+  const messages = [{ ...fault, path: "spec.selector", object, position: null }];
+  api.hook = ({ path }) =>
+    path === "/graylane/v1/analyze" ? { status: 200, body: { messages } } : undefined;
+  const { stdout } = await run(["describe", "service", "mocka"]);
+  assert.match(stdout, /^Name: +mocka$/m);
+  assert.match(stdout, /^Labels: +<none>$/m);
+  assert.match(stdout, /^ {2}selector:\n {4}app: mocka$/m);
+  assert.match(stdout, /warning GL0209: spec\.selector: no pod/);
+});
+
+test("delete --dry-run prints what analyze would add, and deletes nothing", async () => {
+  await run(["apply", "-f", await file("s.yaml", SERVICE)]);
+  api.hook = ({ path, body }) => {
+    if (path !== "/graylane/v1/analyze") return undefined;
+    const known = { severity: "info", code: "GL0300", message: "known", remedy: "", path: "" };
+    const added = {
+      severity: "error",
+      code: "GL0201",
+      message: "no host mocka",
+      remedy: "Add it.",
+    };
+    const object = { kind: "VirtualService", namespace: "default", name: "vs" };
+    const place = { object, position: null, path: "" };
+    const isForetold = "delete" in (body as object);
+    const messages = [{ ...known, ...place }, ...(isForetold ? [{ ...added, ...place }] : [])];
+    return { status: 200, body: { messages } };
+  };
+  const { stdout, exitCode } = await run(["delete", "service", "mocka", "--dry-run"]);
+  assert.equal(exitCode, 0);
+  assert.match(stdout, /^service "mocka" deleted \(dry run\)$/m);
+  assert.match(stdout, /error GL0201: no host mocka \(VirtualService default\/vs\)/);
+  assert.doesNotMatch(stdout, /GL0300/);
+  assert.ok(api.objects.has(SERVICE_PATH));
+});
+
+test("delete removes by name and by file, and a missing object exits 1 unless ignored", async () => {
+  const path = await file("s.yaml", SERVICE);
+  await run(["apply", "-f", path]);
+  assert.equal((await run(["delete", "svc/mocka"])).stdout, 'service "mocka" deleted\n');
+  assert.equal((await run(["delete", "-f", path])).exitCode, 1);
+  assert.equal((await run(["delete", "-f", path, "--ignore-not-found"])).exitCode, 0);
+});
+
+test("logs of a deployment takes one of its pods and says which", async () => {
+  const labels = { app: "mocka" };
+  api.put("/apis/apps/v1/namespaces/default/deployments/mocka", {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "mocka" },
+    spec: { selector: { matchLabels: labels } },
+  });
+  for (const name of ["mocka-1", "mocka-2"]) {
+    const metadata = { name, namespace: "default", labels };
+    const path = `/api/v1/namespaces/default/pods/${name}`;
+    api.put(path, { apiVersion: "v1", kind: "Pod", metadata });
+  }
+  api.hook = ({ path }) =>
+    path.endsWith("/mocka-1/log") ? { status: 200, body: "one\ntwo\n" } : undefined;
+  const { stdout, stderr } = await run(["logs", "deployment/mocka", "--tail", "2"]);
+  assert.equal(stdout, "one\ntwo\n");
+  assert.equal(stderr, "Found 2 pods, using pod/mocka-1\n");
+});
+
+test("up gets its options parsed, with absolute paths", async () => {
+  const words = ["up", "-f", "a.yaml", "b", "--map-port", "80=18080", "--api", "127.0.0.1:0"];
+  const { up } = await run([...words, "--workers", "2", "--state", "st"], { offline: true });
+  assert.deepEqual(up[0], {
+    files: [join(folder, "a.yaml"), join(folder, "b")],
+    portMap: new Map([[80, 18080]]),
+    api: { host: "127.0.0.1", port: 0 },
+    admin: { host: "127.0.0.1", port: 15000 },
+    workerCount: 2,
+    stateDirectory: join(folder, "st"),
+    imageMap: null,
+  });
+});
+
+test("down asks the server to stop and ends when it is gone", async () => {
+  api.hook = ({ path }) => {
+    if (path !== "/graylane/v1/shutdown") return undefined;
+    setImmediate(() => void api.stop());
+    return { status: 200, body: {} };
+  };
+  const { stdout, exitCode } = await run(["down"], { clock: systemClock });
+  assert.equal(stdout, "graylane stopped\n");
+  assert.equal(exitCode, 0);
+  api = await FakeApi.start();
+});
+
+test("down without a server says that nothing runs", async () => {
+  const words = ["down", "--server", "127.0.0.1:1", "--token", "x"];
+  const { stdout, exitCode } = await run(words, { offline: true });
+  assert.equal(stdout, "graylane is not running\n");
+  assert.equal(exitCode, 0);
+});
+
+test("version works with and without a server", async () => {
+  const { stdout } = await run(["version"], { offline: true });
+  assert.equal(stdout, "Client Version: 0.1.0\n");
+  api.hook = () => ({ status: 200, body: { version: "0.1.1" } });
+  const both = await run(["version", "-o", "json"]);
+  assert.deepEqual(JSON.parse(both.stdout), {
+    clientVersion: { version: "0.1.0" },
+    serverVersion: { version: "0.1.1" },
+  });
+});
+
+for (const shell of ["bash", "zsh", "fish"]) {
+  test(`the ${shell} completion knows the commands, their options and the kinds`, async () => {
+    const { stdout } = await run(["completion", shell], { offline: true });
+    for (const word of ["analyze", "map-port", "virtualservices"]) {
+      assert.ok(stdout.includes(word), word);
+    }
+  });
+}
+
+test("help is printed on standard output and is no error", async () => {
+  const { stdout, exitCode } = await run(["--help"], { offline: true });
+  assert.match(stdout, /Usage: graylane/);
+  assert.equal(exitCode, 0);
+});

@@ -1,0 +1,215 @@
+//! The command line: every command with its options. `runCli` is the whole of it, in one call.
+
+import { Command, CommanderError, Option } from "commander";
+import { ApiError } from "../api/client.ts";
+import { analyze } from "./analyze.ts";
+import type { AnalyzeOptions } from "./analyze.ts";
+import { apply } from "./apply.ts";
+import type { ApplyOptions } from "./apply.ts";
+import { CliError, EXIT_USAGE } from "./cli-error.ts";
+import { completionScript } from "./completion.ts";
+import { explainApiError, printLine, stateDirectoryOf } from "./context.ts";
+import type { CliDependencies, CommonOptions, Context } from "./context.ts";
+import { deleteObjects } from "./delete.ts";
+import type { DeleteOptions } from "./delete.ts";
+import { describe } from "./describe.ts";
+import { down } from "./down.ts";
+import { explain } from "./explain.ts";
+import type { ExplainOptions } from "./explain.ts";
+import { get } from "./get.ts";
+import type { GetOptions } from "./get.ts";
+import { logs } from "./logs.ts";
+import type { LogsOptions } from "./logs.ts";
+import { ADMIN_ADDRESS_DEFAULT, API_ADDRESS_DEFAULT, parseUpOptions } from "./up-options.ts";
+import type { RawUpOptions } from "./up-options.ts";
+import { version } from "./version.ts";
+
+export type { CliDependencies } from "./context.ts";
+export type { ListenAddress, UpOptions } from "./up-options.ts";
+
+/** Runs one command line (without `node` and the script) and resolves to the exit code. */
+export async function runCli(
+  words: readonly string[],
+  dependencies: CliDependencies,
+): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram(dependencies, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return report(error, dependencies);
+  }
+}
+
+/** Prints what went wrong: what and where, then what to do. */
+function report(error: unknown, dependencies: CliDependencies): number {
+  if (error instanceof CommanderError) {
+    // Help and usage errors have been printed by commander itself.
+    return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  }
+  const known = error instanceof ApiError ? explainApiError(error) : error;
+  if (!(known instanceof CliError)) throw error;
+  printLine(dependencies.stderr, `error: ${known.message}`);
+  if (known.remedy !== "") printLine(dependencies.stderr, known.remedy);
+  return known.exitCode;
+}
+
+export function buildProgram(
+  dependencies: CliDependencies,
+  setExitCode: (code: number) => void,
+): Command {
+  const program = new Command("graylane");
+  program
+    .description("End-to-end canary releases for HTTP microservices.")
+    .option("-n, --namespace <name>", "namespace of the objects (default: default)")
+    .option("--server <address>", "the server's address, HOST:PORT or a URL")
+    .option("--token <token>", "the server's token")
+    .option("--state <directory>", "the server's state directory (default: .graylane)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        dependencies.stdout.write(text);
+      },
+      writeErr: (text) => {
+        dependencies.stderr.write(text);
+      },
+    })
+    .showHelpAfterError("(graylane COMMAND --help lists the options)");
+
+  const run: Run = async (command, body) => {
+    const common = command.optsWithGlobals<CommonOptions>();
+    setExitCode(await body({ ...dependencies, common }));
+  };
+  addServerCommands(program, run);
+  addObjectCommands(program, run);
+  addReadingCommands(program, run);
+  addOtherCommands(program, run);
+  return program;
+}
+
+type Run = (command: Command, body: (context: Context) => Promise<number>) => Promise<void>;
+
+function addServerCommands(program: Command, run: Run): void {
+  program
+    .command("up")
+    .description("run the gateway, the local cluster and the API in the foreground")
+    .addOption(filenameOption("apply these files and directories at the start"))
+    .option("--map-port <from=to>", "open another port, as in 80=18080 (repeatable)", collect, [])
+    .option("--api <host:port>", "where the API listens", API_ADDRESS_DEFAULT)
+    .option("--admin <host:port>", "where the admin endpoints listen", ADMIN_ADDRESS_DEFAULT)
+    .option("--workers <count>", "gateway workers (default: by the number of cores)")
+    .option("--image-map <file>", "image mappings of your own")
+    .action((options: RawUpOptions, command: Command) =>
+      run(command, (context) => {
+        const stateDirectory = stateDirectoryOf(context);
+        return context.up(parseUpOptions(options, context.cwd, stateDirectory));
+      }),
+    );
+  program
+    .command("down")
+    .description("stop the server of this state directory")
+    .action((_options: unknown, command: Command) => run(command, down));
+}
+
+function addObjectCommands(program: Command, run: Run): void {
+  program
+    .command("apply")
+    .description("check files, then create or update their objects")
+    .addOption(filenameOption("files and directories to apply"))
+    .option("--dry-run", "let the server decide everything and change nothing")
+    .option("-o, --output <format>", "name")
+    .action((options: ApplyOptions, command: Command) =>
+      run(command, (context) => apply(context, options)),
+    );
+  program
+    .command("delete")
+    .description("delete objects; --dry-run foretells what that breaks")
+    .argument("[kind and names...]", "KIND NAME..., or KIND/NAME...")
+    .addOption(filenameOption("delete the objects of these files"))
+    .option("--dry-run", "print what analyze would say afterwards; change nothing")
+    .option("--ignore-not-found", "an object that is not there is no error")
+    .action((words: string[], options: DeleteOptions, command: Command) =>
+      run(command, (context) => deleteObjects(context, words, options)),
+    );
+}
+
+function addReadingCommands(program: Command, run: Run): void {
+  program
+    .command("get")
+    .description("list objects")
+    .argument("<kind and names...>", "KIND, KIND NAME..., KIND,KIND or KIND/NAME...")
+    .option("-A, --all-namespaces", "of all namespaces")
+    .option("-o, --output <format>", "json, yaml, wide or name")
+    .option("-l, --selector <labels>", "only objects with these labels, as in app=mocka")
+    .option("-w, --watch", "go on and print what changes")
+    .action((words: string[], options: GetOptions, command: Command) =>
+      run(command, (context) => get(context, words, options)),
+    );
+  program
+    .command("describe")
+    .description("show objects with what analyze says about them")
+    .argument("<kind and names...>", "KIND, KIND NAME... or KIND/NAME...")
+    .action((words: string[], _options: unknown, command: Command) =>
+      run(command, (context) => describe(context, words)),
+    );
+  program
+    .command("logs")
+    .description("print what a pod's app printed")
+    .argument("<pod>", "POD or deployment/NAME")
+    .option("-f, --follow", "go on with what it prints next")
+    .option("--tail <lines>", "only the last lines")
+    .action((word: string, options: LogsOptions, command: Command) =>
+      run(command, (context) => logs(context, word, options)),
+    );
+}
+
+function addOtherCommands(program: Command, run: Run): void {
+  program
+    .command("analyze")
+    .description("find faults in files (offline), or in the server's objects without -f")
+    .addOption(filenameOption("files and directories to analyze"))
+    .option("-o, --output <format>", "json or yaml")
+    .option("--failure-threshold <severity>", "exit 1 from here on: error, warning, info", "error")
+    .action((options: AnalyzeOptions, command: Command) =>
+      run(command, (context) => analyze(context, options)),
+    );
+  program
+    .command("explain")
+    .description("say which way a request would go, and why")
+    .argument("<url>", "the URL as a client would write it")
+    .option("-H, --header <header>", "a header, 'name: value' (repeatable)", collect, [])
+    .option("-X, --method <method>", "the method", "GET")
+    .option("-o, --output <format>", "json or yaml")
+    .action((url: string, options: ExplainOptions, command: Command) =>
+      run(command, (context) => explain(context, url, options)),
+    );
+  program
+    .command("completion")
+    .description("print a completion script")
+    .argument("<shell>", "bash, zsh or fish")
+    .action((shell: string, _options: unknown, command: Command) =>
+      run(command, (context) => {
+        context.stdout.write(completionScript(program, shell));
+        return Promise.resolve(0);
+      }),
+    );
+  program
+    .command("version")
+    .description("print the versions of this command and of the server")
+    .option("-o, --output <format>", "json")
+    .action((options: { output?: string }, command: Command) =>
+      run(command, (context) => version(context, options.output)),
+    );
+}
+
+function filenameOption(description: string): Option {
+  const option = new Option("-f, --filename <path...>", description);
+  return option.argParser(collect).default([], "none");
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

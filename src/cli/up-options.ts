@@ -1,0 +1,107 @@
+//! What `graylane up` is asked to do: its options, parsed and checked.
+
+import { resolve } from "node:path";
+import { usageError } from "./cli-error.ts";
+
+/** A loopback address to listen on; port 0 lets the system choose. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface UpOptions {
+  /** Files and directories to apply at the start, absolute. */
+  readonly files: readonly string[];
+  /** Gateway port to the port that is opened instead. */
+  readonly portMap: ReadonlyMap<number, number>;
+  readonly api: ListenAddress;
+  readonly admin: ListenAddress;
+  /** Gateway workers; null leaves it to the number of cores. */
+  readonly workerCount: number | null;
+  /** Absolute. */
+  readonly stateDirectory: string;
+  /** A file of image mappings of the user's own, absolute. */
+  readonly imageMap: string | null;
+}
+
+export interface RawUpOptions {
+  readonly filename: readonly string[];
+  readonly mapPort: readonly string[];
+  readonly api: string;
+  readonly admin: string;
+  readonly workers?: string;
+  readonly imageMap?: string;
+}
+
+export const API_ADDRESS_DEFAULT = "127.0.0.1:18443";
+/** Envoy's admin port, so that habits carry over. */
+export const ADMIN_ADDRESS_DEFAULT = "127.0.0.1:15000";
+export const STATE_DIRECTORY_DEFAULT = ".graylane";
+const PORT_MAX = 65_535;
+const WORKER_COUNT_MAX = 64;
+
+/** Throws a `CliError` (usage) that names the option. */
+export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: string): UpOptions {
+  return {
+    files: raw.filename.map((file) => resolve(cwd, file)),
+    portMap: parsePortMap(raw.mapPort),
+    api: parseListenAddress("--api", raw.api),
+    admin: parseListenAddress("--admin", raw.admin),
+    workerCount: raw.workers === undefined ? null : parseWorkerCount(raw.workers),
+    stateDirectory,
+    imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
+  };
+}
+
+function parsePortMap(texts: readonly string[]): Map<number, number> {
+  const map = new Map<number, number>();
+  for (const text of texts) {
+    const [from, to, ...rest] = text.split("=");
+    const asked = parsePort(from ?? "");
+    const opened = parsePort(to ?? "");
+    if (asked === null || opened === null || asked === 0 || rest.length > 0) {
+      throw usageError(
+        `--map-port ${text}: not a pair of ports`,
+        "Write the gateway's port, '=', and the port to open, as in --map-port 80=18080.",
+      );
+    }
+    const other = map.get(asked);
+    if (other !== undefined && other !== opened) {
+      throw usageError(
+        `--map-port ${text}: port ${asked} is already mapped to ${other}`,
+        "Map each port once.",
+      );
+    }
+    map.set(asked, opened);
+  }
+  return map;
+}
+
+function parseListenAddress(option: string, text: string): ListenAddress {
+  const colon = text.lastIndexOf(":");
+  const host = text.slice(0, Math.max(colon, 0)).replace(/^\[(.*)\]$/, "$1");
+  const port = parsePort(text.slice(colon + 1));
+  if (colon === -1 || host === "" || port === null) {
+    throw usageError(`${option} ${text}: not HOST:PORT`, `Write, for example, 127.0.0.1:0.`);
+  }
+  if (!/^(127(\.\d{1,3}){3}|localhost|::1)$/.test(host)) {
+    throw usageError(
+      `${option} ${text}: not a loopback address`,
+      "This server is for this machine only: use 127.0.0.1, ::1 or localhost.",
+    );
+  }
+  return { host, port };
+}
+
+function parsePort(text: string): number | null {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  return port <= PORT_MAX ? port : null;
+}
+
+function parseWorkerCount(text: string): number {
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > WORKER_COUNT_MAX) {
+    throw usageError(`--workers ${text}: not a number from 1 to ${WORKER_COUNT_MAX}`);
+  }
+  return count;
+}
