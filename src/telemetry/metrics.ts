@@ -247,7 +247,7 @@ export function mergeMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnap
   return { families: merged };
 }
 
-/** While a worker of another version is replaced, a family may have two shapes: the first counts. */
+/** While a worker of another version is replaced, a family may have two shapes. */
 function isSameShape(a: FamilySnapshot, b: FamilySnapshot): boolean {
   return (
     a.type === b.type &&

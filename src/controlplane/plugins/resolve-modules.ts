@@ -111,8 +111,7 @@ export class ModuleResolver {
     return {
       code: "GL0401",
       error: `no mapping for the plug-in image ${url === "" ? '""' : url}`,
-      remedy:
-        "Images are not pulled yet: add the image to the image map, or use file:///absolute/path.wasm.",
+      remedy: "Images are not pulled: add it to the image map, or use file:///absolute/path.wasm.",
     };
   }
 

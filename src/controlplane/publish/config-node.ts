@@ -1,4 +1,4 @@
-//! A node: one process that runs snapshots (a gateway worker, or the worker with the pods' sidecars).
+//! A node: a process that runs snapshots, as a gateway worker or as the worker of the sidecars.
 
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 

@@ -38,7 +38,7 @@ export interface StatusWrite {
   readonly status: Readonly<Record<string, unknown>>;
 }
 
-/** The statuses to write so that each object tells the compiler's faults about it, and no others. */
+/** The statuses to write so that each object tells its own faults, and no others. */
 export function statusWrites(
   resources: readonly Resource[],
   faults: readonly Fault[],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "../../base/fake-clock.ts";
 import type { Fault } from "../../resources/fault.ts";
-import { silentLogger } from "../../telemetry/logger.ts";
+import { SILENT_LOGGER } from "../../telemetry/logger.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { ConfigNode } from "./config-node.ts";
 import { ANSWER_TIMEOUT_MS } from "./node-track.ts";
@@ -38,7 +38,7 @@ class World {
           else this.drains.push(resolve);
         }),
       clock: this.clock,
-      logger: silentLogger,
+      logger: SILENT_LOGGER,
     });
   }
 
@@ -138,7 +138,7 @@ test("a drain that does not end is given up, and does not hold up the next chang
   assert.deepEqual(laneNames(sidecar.held), ["base", "blue"]);
 });
 
-test("a node that does not answer is STALE, its lane endpoints are withheld, the rest goes on", async () => {
+test("a node that does not answer is STALE; its lane endpoints are withheld", async () => {
   const world = new World();
   const gateway = new FakeNode("gateway");
   const here = new FakeNode("sidecar", "here", ["default/a-base", "default/a-blue"]);
@@ -219,7 +219,7 @@ test("a burst of writes is one compilation, and the newest wins", async () => {
   assert.deepEqual(laneNames(gateway.held), ["lane-99"]);
 });
 
-test("a node that joins in the middle of a change gets what its role runs, then the change", async () => {
+test("a node that joins amid a change gets what its role runs, then the change", async () => {
   const world = new World();
   const gateway = new FakeNode("gateway");
   const delayed = new FakeNode("sidecar", "delayed");
@@ -278,7 +278,7 @@ test("only what changed travels", async () => {
   assert.deepEqual(Object.keys(gateway.pushes.at(-1)?.changed ?? {}), ["endpoints", "workloads"]);
 });
 
-test("the compiler's faults are written to the object once, and cause no second compilation", async () => {
+test("faults are written to the object once, and cause no second compilation", async () => {
   const world = new World();
   const object = { kind: "ConfigMap", namespace: "default", name: "lanes" };
   world.messages = [
@@ -329,7 +329,7 @@ test("a compiler that fails keeps the last good configuration and says so", asyn
     writeStatus: () => Promise.resolve(),
     drained: () => Promise.resolve(),
     clock,
-    logger: silentLogger,
+    logger: SILENT_LOGGER,
   });
   publisher.join(gateway);
   store.putLanes(["base"]);
