@@ -1,0 +1,60 @@
+//! Opens a store: in a state directory, or in memory.
+
+import { join } from "node:path";
+import { assert } from "../../base/assert.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Resource } from "../../resources/object.ts";
+import { kindByApiVersion } from "../../resources/registry.ts";
+import { CommittedStore } from "./committed-store.ts";
+import { lockDirectory, type DirectoryLock } from "./directory-lock.ts";
+import { LmdbMedium } from "./lmdb-medium.ts";
+import { memoryMedium, type Medium } from "./medium.ts";
+import type { ResourceStore, StoreKey } from "./store.ts";
+
+export interface OpenStoreOptions {
+  /** The state directory; made when missing. The lock lies in it, the records in `store/`. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly watchEventsMax?: number;
+}
+
+/**
+ * Takes the state directory for this process and opens the store in it. Throws
+ * `DirectoryLockedError`, `NewerFormatError`, or what the file system says.
+ */
+export function openStore(options: OpenStoreOptions): ResourceStore {
+  const lock = lockDirectory(options.directory);
+  try {
+    const medium = new LmdbMedium(join(options.directory, "store"));
+    return new CommittedStore({ ...options, medium: held(medium, lock), keyOf: storeKeyOf });
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+export function openMemoryStore(options: Omit<OpenStoreOptions, "directory">): ResourceStore {
+  return new CommittedStore({ ...options, medium: memoryMedium, keyOf: storeKeyOf });
+}
+
+/** The key of a validated resource. A kind that is not in the registry never gets this far. */
+export function storeKeyOf(resource: Resource): StoreKey {
+  const info = kindByApiVersion(resource.apiVersion, resource.kind);
+  assert(info !== undefined, `${resource.apiVersion} ${resource.kind} is a known kind`);
+  const { group, plural } = info;
+  const namespace = info.namespaced ? (resource.metadata.namespace ?? "default") : "";
+  return { group, plural, namespace, name: resource.metadata.name };
+}
+
+function held(medium: Medium, lock: DirectoryLock): Medium {
+  return {
+    load: () => medium.load(),
+    commit: (changes, revision) => {
+      medium.commit(changes, revision);
+    },
+    close: async () => {
+      await medium.close();
+      lock.release();
+    },
+  };
+}

@@ -1,0 +1,76 @@
+//! Remembers the last events in a ring, and hands each event to the watchers it concerns.
+
+import type { StoreFilter, Watch, WatchEvent } from "./store.ts";
+
+interface Watcher {
+  readonly filter: StoreFilter | null;
+  readonly listener: (event: WatchEvent) => void;
+}
+
+export class WatchHub {
+  readonly #eventsMax: number;
+  readonly #events: WatchEvent[] = [];
+  readonly #watchers = new Set<Watcher>();
+  /** Every event after this revision is in the ring. */
+  #completeAfter: number;
+
+  constructor(options: { readonly eventsMax: number; readonly revision: number }) {
+    this.#eventsMax = options.eventsMax;
+    this.#completeAfter = options.revision;
+  }
+
+  publish(events: readonly WatchEvent[]): void {
+    for (const event of events) {
+      this.#remember(event);
+      for (const watcher of this.#watchers) this.#deliver(watcher, event);
+    }
+  }
+
+  /** `lastRevision` is the store's: a watcher that claims to know more saw another store. */
+  watch(watcher: Watcher, fromRevision: number | null, lastRevision: number): Watch | "expired" {
+    if (fromRevision !== null) {
+      if (fromRevision < this.#completeAfter || fromRevision > lastRevision) return "expired";
+      for (const event of this.#events) {
+        if (event.revision > fromRevision) this.#deliver(watcher, event);
+      }
+    }
+    this.#watchers.add(watcher);
+    return {
+      cancel: () => {
+        this.#watchers.delete(watcher);
+      },
+    };
+  }
+
+  clear(): void {
+    this.#watchers.clear();
+  }
+
+  #remember(event: WatchEvent): void {
+    this.#events.push(event);
+    // Cut a quarter at a time: shifting one by one would move the whole array for each event.
+    if (this.#events.length <= this.#eventsMax) return;
+    const gone = this.#events.splice(0, Math.ceil(this.#eventsMax / 4));
+    this.#completeAfter = gone.at(-1)?.revision ?? this.#completeAfter;
+  }
+
+  #deliver(watcher: Watcher, event: WatchEvent): void {
+    if (!concerns(watcher.filter, event)) return;
+    try {
+      watcher.listener(event);
+    } catch (error) {
+      // Our own bug, and not the writer's: the write and the other watchers go on.
+      this.#watchers.delete(watcher);
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+function concerns(filter: StoreFilter | null, event: WatchEvent): boolean {
+  if (filter === null) return true;
+  const { group, plural, namespace } = event.key;
+  if (filter.group !== group || filter.plural !== plural) return false;
+  return filter.namespace === undefined || filter.namespace === namespace;
+}
