@@ -1,7 +1,7 @@
 //! Decodes a chunked body (RFC 9112 section 7.1) from bytes that may be cut anywhere.
 //!
-//! Strict: lines end in CR LF, sizes are hexadecimal digits only, extensions must follow the grammar
-//! (they are checked, bounded and dropped). A lone LF in a chunk line is a known way to smuggle.
+//! Strict: lines end in CR LF, sizes are hexadecimal digits only, extensions must follow their
+//! grammar (they are checked, bounded and dropped). A lone LF in a chunk line is a way to smuggle.
 
 import type { HttpFaultCode } from "./fault.ts";
 import { NO_TRAILER } from "./field-names.ts";

@@ -63,7 +63,7 @@ const TABLE = {
   too_many_informational: [502, "the upstream sent too many interim responses"],
   truncated_message: [502, "the upstream closed the connection in the middle of a response"],
   closed_before_response: [502, "the upstream closed the connection before it responded"],
-} as const satisfies Record<string, Row>;
+} as const;
 
 export type HttpFaultCode = keyof typeof TABLE;
 

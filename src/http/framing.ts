@@ -93,7 +93,7 @@ export interface Framing {
 export const NO_BODY: Framing = { body: "none", contentLength: 0 };
 const CHUNKED: Framing = { body: "chunked", contentLength: 0 };
 
-/** The framing of a head, or the fault in it. A length gets its shortest form for who comes next. */
+/** The framing of a head, or the fault in it. A length gets its shortest form. */
 export function readFraming(reader: HeadReader, versionMinor: 0 | 1): Framing | HttpFaultCode {
   const seen = reader.seenBits & (CONTENT_LENGTH | TRANSFER_ENCODING);
   if (seen === 0) return NO_BODY;

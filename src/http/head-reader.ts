@@ -6,7 +6,13 @@
 //! the line's LF is there, so the verdict does not depend on how the bytes were cut into chunks.
 
 import type { HttpFaultCode } from "./fault.ts";
-import { hashStep, internFieldName } from "./field-names.ts";
+import {
+  FIRST_FIELD,
+  hashStep,
+  internFieldName,
+  isSpelledAt,
+  type FieldName,
+} from "./field-names.ts";
 import { Headers } from "./headers.ts";
 import { FIELD_COUNT_MAX } from "./limits.ts";
 import { COLON, CR, LF, SPACE, TAB, TOKEN_LOWER, VALUE_BYTE } from "./syntax.ts";
@@ -209,24 +215,32 @@ export class HeadReader {
     let count = 0;
     let outcome = NEED_MORE;
     let lineStart = position;
+    let field = FIRST_FIELD;
     for (;;) {
       lineStart = position;
-      let hash = 0;
-      let lower = 0;
-      while (position < end && (lower = TOKEN_LOWER[bytes[position] as number] as number) !== 0) {
-        hash = hashStep(hash, lower);
+      const guess = field.next;
+      let found: FieldName;
+      if (guess !== null && isSpelledAt(guess, bytes, lineStart)) {
+        found = guess;
+        position += guess.bytes.length;
+      } else {
+        let hash = 0;
+        while (position < end && TOKEN_LOWER[bytes[position] as number] !== 0) {
+          hash = hashStep(hash, bytes[position] as number);
+          position++;
+        }
+        if (position >= end) break;
+        if (bytes[position] !== COLON || position === lineStart) {
+          outcome = this.#endOrFault(bytes, lineStart, position, end);
+          break;
+        }
         position++;
+        found = internFieldName(bytes, lineStart, hash);
+        field.next = found;
       }
-      if (position >= end) break;
-      const nameEnd = position;
-      if (bytes[position] !== COLON || nameEnd === lineStart) {
-        outcome = this.#endOrFault(bytes, lineStart, position, end);
-        break;
-      }
-      position++;
       while (position < end && isBlank(bytes[position] as number)) position++;
       const valueStart = position;
-      while (position < end && VALUE_BYTE[bytes[position] as number] === 1) position++;
+      position = skipValue(bytes, position, end);
       if (position + 1 >= end || bytes[position] !== CR || bytes[position + 1] !== LF) {
         outcome = this.#faultInValue(bytes, position, end);
         break;
@@ -238,7 +252,7 @@ export class HeadReader {
       let valueEnd = position;
       while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1] as number)) valueEnd--;
 
-      const field = internFieldName(bytes, lineStart, nameEnd, hash);
+      field = found;
       if (field.bits !== 0) {
         this.#repeatedBits |= this.#seenBits & field.bits;
         this.#seenBits |= field.bits;
@@ -252,16 +266,21 @@ export class HeadReader {
 
     if (outcome === FAULT) return FAULT;
     this.#resume = lineStart;
-    if (startLine === null && count === 0) return outcome;
+    if (startLine !== null || count > 0) this.#takeText(bytes, start, count, startLine);
+    return outcome;
+  }
+
+  /** Makes the strings of the start line and of the `count` fields that a scan found. */
+  #takeText(bytes: Buffer, start: number, count: number, startLine: StartLine | null): void {
     // One string of the whole head; V8 makes the long values slices of it without copying.
-    const text = (bytes as Latin1Buffer).latin1Slice(start, lineStart);
+    const text = (bytes as Latin1Buffer).latin1Slice(start, this.#resume);
     startLine?.take(text, start);
+    const bounds = valueBounds;
     const values = this.#headers.values;
     for (let index = 0; index < 2 * count; index += 2) {
       const valueStart = (bounds[index] as number) - start;
       values.push(text.substring(valueStart, (bounds[index + 1] as number) - start));
     }
-    return outcome;
   }
 
   /** The empty line at `lineStart`, or what is wrong with a name that ends at `position`. */
@@ -285,6 +304,25 @@ export class HeadReader {
   #faultAt(bytes: Buffer, position: number, end: number, code: HttpFaultCode): number {
     return hasLf(bytes, position, end) ? this.#fail(code) : NEED_MORE;
   }
+}
+
+/** The position after the bytes that a field value may hold: most of a head, so four at once. */
+function skipValue(bytes: Buffer, start: number, end: number): number {
+  const allowed = VALUE_BYTE;
+  const fourEnd = end - 3;
+  let position = start;
+  while (
+    position < fourEnd &&
+    ((allowed[bytes[position] as number] as number) &
+      (allowed[bytes[position + 1] as number] as number) &
+      (allowed[bytes[position + 2] as number] as number) &
+      (allowed[bytes[position + 3] as number] as number)) ===
+      1
+  ) {
+    position += 4;
+  }
+  while (position < end && allowed[bytes[position] as number] === 1) position++;
+  return position;
 }
 
 /** Is there an LF in [position, end)? */

@@ -9,7 +9,7 @@ export const HEAD_BYTES_MAX: number = 64 * 1024;
 /** Fields of one head, or of one trailer section. Over it: `too_many_fields` (431). */
 export const FIELD_COUNT_MAX = 128;
 
-/** Bytes of a request target. Over it: `target_too_long` (414). RFC 9112 section 3 asks for 8000. */
+/** Bytes of a request target. Over it: `target_too_long` (414). RFC 9112 asks for 8000. */
 export const TARGET_BYTES_MAX: number = 16 * 1024;
 
 /**

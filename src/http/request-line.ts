@@ -1,4 +1,4 @@
-//! The request line: `method SP request-target SP HTTP-version` (RFC 9112 section 3), nothing looser.
+//! The request line: `method SP request-target SP HTTP-version` (RFC 9112 section 3).
 
 import type { HttpFaultCode } from "./fault.ts";
 import { FAULT, hasLf, NEED_MORE, type StartLine } from "./head-reader.ts";

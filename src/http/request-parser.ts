@@ -46,7 +46,7 @@ export interface RequestHead {
   readonly upgrade: string | null;
 }
 
-/** Receives one request after the other. A chunk is only valid during the call: it is not copied. */
+/** Receives one request after the other. A chunk is only valid during the call. */
 export interface RequestSink {
   onRequestHead(head: RequestHead): void;
   /** Payload without its chunked coding; a part of the bytes given to `execute`. */

@@ -2,7 +2,7 @@
 //! authority beside it.
 
 import type { HttpFaultCode } from "./fault.ts";
-import { isAuthority } from "./syntax.ts";
+import { COLON, isAuthority } from "./syntax.ts";
 
 export interface ResolvedTarget {
   /** Origin-form, `*`, or (CONNECT) authority-form. */
@@ -15,11 +15,10 @@ export interface ResolvedTarget {
 
 const ABSOLUTE = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?]*)(.*)$/;
 const PORT_AT_END = /:[0-9]+$/;
-const EMPTY_HOST = /^(?::[0-9]*)?$/;
 
-/** Is `authority` without a host (RFC 9110 4.2.1: such an http URI must be rejected)? */
+/** Is a checked `authority` without a host (RFC 9110 4.2.1: must be rejected for http)? */
 export function isHostEmpty(authority: string): boolean {
-  return EMPTY_HOST.test(authority);
+  return authority.length === 0 || authority.charCodeAt(0) === COLON;
 }
 
 /** Resolves `target`; a string answer is the code of a fault. */

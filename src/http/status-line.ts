@@ -12,7 +12,7 @@ const ZERO = 0x30;
 const ONE = 0x31;
 
 export class StatusLine implements StartLine {
-  readonly lineBytesMax = LINE_BYTES_MAX;
+  readonly lineBytesMax: number = LINE_BYTES_MAX;
   readonly tooLongCode = "head_too_large";
   #faultCode: HttpFaultCode = "bad_status_line";
   #reasonStart = 0;

@@ -90,6 +90,16 @@ export function isToken(text: string): boolean {
  * a user part is not. A port is empty (also grammatical) or 0 to 65535.
  */
 export function isAuthority(text: string): boolean {
+  if (text === lastAuthority) return true;
+  if (!isAuthorityUnseen(text)) return false;
+  lastAuthority = text;
+  return true;
+}
+
+/** The last right one: most requests name the same host as the one before. */
+let lastAuthority = "";
+
+function isAuthorityUnseen(text: string): boolean {
   let index = 0;
   for (; index < text.length; index++) {
     const code = text.charCodeAt(index);
