@@ -46,7 +46,7 @@ export function createLogger(options: LoggerOptions): Logger {
 const nothing = (): void => undefined;
 
 /** For tests, and where nobody reads. */
-export const SILENT_LOGGER: Logger = {
+export const silentLogger: Logger = {
   debug: nothing,
   info: nothing,
   warn: nothing,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "../../base/fake-clock.ts";
 import type { Fault } from "../../resources/fault.ts";
-import { SILENT_LOGGER } from "../../telemetry/logger.ts";
+import { silentLogger } from "../../telemetry/logger.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { ConfigNode } from "./config-node.ts";
 import { ANSWER_TIMEOUT_MS } from "./node-track.ts";
@@ -38,7 +38,7 @@ class World {
           else this.drains.push(resolve);
         }),
       clock: this.clock,
-      logger: SILENT_LOGGER,
+      logger: silentLogger,
     });
   }
 
@@ -329,7 +329,7 @@ test("a compiler that fails keeps the last good configuration and says so", asyn
     writeStatus: () => Promise.resolve(),
     drained: () => Promise.resolve(),
     clock,
-    logger: SILENT_LOGGER,
+    logger: silentLogger,
   });
   publisher.join(gateway);
   store.putLanes(["base"]);

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { SeededPrng } from "../../base/prng.ts";
-import { SILENT_LOGGER } from "../../telemetry/logger.ts";
+import { silentLogger } from "../../telemetry/logger.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import { ANSWER_TIMEOUT_MS } from "./node-track.ts";
 import { COALESCE_MS, DRAIN_MAX_MS, Publisher } from "./publisher.ts";
@@ -37,7 +37,7 @@ class Simulation {
       writeStatus: () => Promise.resolve(),
       drained: () => new Promise((resolve) => this.#drains.push(resolve)),
       clock: this.#clock,
-      logger: SILENT_LOGGER,
+      logger: silentLogger,
     });
     this.#join("gateway", null);
     this.#join("gateway", null);
