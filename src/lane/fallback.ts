@@ -356,13 +356,13 @@ const UNKNOWN_CLUSTER: LaneStep = wholeStep(
   "fallback:unknown",
 );
 
-export function isInLane(endpoint: Endpoint, lane: Lane): boolean {
+export function isInLane(endpoint: Pick<Endpoint, "labels">, lane: Lane): boolean {
   return hasLabels(endpoint, lane.selector);
 }
 
 /** Whether an endpoint is of the baseline: in the named lane, or with none of the lanes' keys. */
 export function isInBaseline(
-  endpoint: Endpoint,
+  endpoint: Pick<Endpoint, "labels">,
   baseline: Baseline,
   lanes: readonly Lane[],
 ): boolean {
@@ -384,7 +384,10 @@ function baselineName({ group }: PreparedLaneGroup): string {
   return group.baseline.kind === "lane" ? group.baseline.lane : BASELINE_NAME;
 }
 
-function hasLabels(endpoint: Endpoint, labels: Readonly<Record<string, string>>): boolean {
+function hasLabels(
+  endpoint: Pick<Endpoint, "labels">,
+  labels: Readonly<Record<string, string>>,
+): boolean {
   for (const [key, value] of Object.entries(labels)) {
     if (endpoint.labels[key] !== value) return false;
   }

@@ -1,0 +1,233 @@
+//! Resources to the one immutable snapshot, and what there is to say about them.
+//!
+//! Pure and total: a fault between objects never stops it. What dangles becomes a fallback, else a
+//! 503 that says why. The same resources in any order give the same snapshot and the same messages.
+
+import type { Fault } from "../resources/fault.ts";
+import type { VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { Resource } from "../resources/object.ts";
+import { refOf } from "../resources/object.ts";
+import { snapshotVersion } from "../snapshot/delta.ts";
+import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
+import type {
+  Cluster,
+  EndpointSet,
+  Gateway,
+  LaneGroup,
+  Plugin,
+  Route,
+  RouteTable,
+  Snapshot,
+} from "../snapshot/snapshot.ts";
+import { modelAsmLaneGroups } from "./asm-lane.ts";
+import {
+  checkDefaultRoutes,
+  checkLanePods,
+  checkServices,
+  checkTaggings,
+  collectRunners,
+} from "./consistency.ts";
+import { collectSubsets } from "./destination-rule.ts";
+import { collectGateways, compileGateway } from "./gateway.ts";
+import type { Gateways } from "./gateway.ts";
+import { modelLaneGroups } from "./lane-group.ts";
+import type { GroupModel, LaneScope } from "./lane-model.ts";
+import { compileLaneGroups } from "./lanes.ts";
+import { compareMessages, compareTexts, MessageList } from "./messages.ts";
+import { compileEndpoints, compileWorkloads } from "./pod.ts";
+import { indexResources } from "./resource-index.ts";
+import type { ResourceIndex } from "./resource-index.ts";
+import {
+  bindHosts,
+  bindVirtualServices,
+  compileRouteTables,
+  logicalNames,
+  matchesHeader,
+} from "./route-table.ts";
+import type { Binding } from "./route-table.ts";
+import { collectServices } from "./service.ts";
+import type { ServiceMap } from "./service.ts";
+import { compileRoutes } from "./virtual-service.ts";
+import { compilePlugins } from "./wasm-plugin.ts";
+import type { ModuleResult, Plugins } from "./wasm-plugin.ts";
+
+export interface CompileInput {
+  readonly resources: readonly Resource[];
+  /** Keyed by `<namespace>/<name>` of the WasmPlugin. */
+  readonly modules: ReadonlyMap<string, ModuleResult>;
+  /**
+   * The plug-ins of the snapshot that runs now: one whose new module cannot be had keeps running as
+   * it was. Without them such a plug-in is left out (FAIL_OPEN), or its gateways answer 503.
+   */
+  readonly lastGoodPlugins?: Readonly<Record<string, Plugin>>;
+}
+
+export interface CompileResult {
+  readonly snapshot: Snapshot;
+  /** In a settled order; `position` is null: who has the files adds it. */
+  readonly messages: readonly Fault[];
+}
+
+export function compile(input: CompileInput): CompileResult {
+  const messages = new MessageList();
+  const index = indexResources(input.resources);
+  const gateways = collectGateways(index.gateways);
+  const services = collectServices(index.services);
+  const bindings = bindVirtualServices(index.virtualServices, gateways, messages);
+  const scope: LaneScope = { gateways, services, messages };
+  const models = [
+    ...modelAsmLaneGroups(index.asmLaneGroups, index.asmLanes, scope),
+    ...modelLaneGroups(index.laneGroups, index.lanes, scope),
+  ].sort((a, b) => compareTexts(a.name, b.name));
+  const laneGroups = compileLaneGroups(models, scope, (at, header) =>
+    matchesHeader(bindings, gateways, at, header),
+  );
+  const plugins = compilePlugins({
+    wasmPlugins: index.wasmPlugins,
+    gateways: gateways.logical,
+    modules: input.modules,
+    lastGood: input.lastGoodPlugins ?? {},
+    messages,
+  });
+  const world: World = { index, scope, bindings, models, laneGroups, plugins };
+  const content = {
+    formatVersion: 1 as const,
+    ...compileGateways(world),
+    ...compileServices(index, services),
+    laneGroups,
+    plugins: plugins.plugins,
+    workloads: compileWorkloads(index.pods, messages),
+  };
+  checkLanes(world);
+  const snapshot = sorted({ ...content, version: snapshotVersion(content) });
+  return { snapshot, messages: messages.sorted() };
+}
+
+/** Everything collected before routes are made. */
+interface World {
+  readonly index: ResourceIndex;
+  readonly scope: LaneScope;
+  readonly bindings: readonly Binding[];
+  readonly models: readonly GroupModel[];
+  readonly laneGroups: Readonly<Record<string, LaneGroup>>;
+  readonly plugins: Plugins;
+}
+
+function compileGateways(world: World): Pick<Snapshot, "gateways" | "routeTables"> {
+  const { gateways, messages } = world.scope;
+  const compiled = gateways.logical.map((logical) => ({
+    ...compileGateway(logical, messages),
+    plugins: world.plugins.chains.get(logical.name) ?? [],
+  }));
+  const routesOf = compileAllRoutes(world);
+  const hosts = bindHosts(world.bindings, gateways, messages);
+  checkDefaultRoutes({ hosts, routesOf, ...world }, messages);
+  const routeTables = compileRouteTables(compiled, hosts, routesOf);
+  return {
+    gateways: Object.fromEntries(compiled.map((gateway) => [gateway.name, gateway])),
+    routeTables: { ...routeTables, ...blockedTables(compiled, world.plugins) },
+  };
+}
+
+function compileAllRoutes(world: World): Map<VirtualService, readonly Route[]> {
+  const { services, messages, gateways } = world.scope;
+  const subsets = collectSubsets(world.index.destinationRules, services, messages);
+  const routesOf = new Map<VirtualService, readonly Route[]>();
+  for (const binding of world.bindings) {
+    const { resource } = binding;
+    const laneGroups = groupsFor(binding, world.laneGroups, gateways);
+    routesOf.set(
+      resource,
+      compileRoutes(resource, { resource, services, subsets, laneGroups, messages }),
+    );
+  }
+  return routesOf;
+}
+
+/** Those entered at the VirtualService's own gateways come first: they own a shared lane name. */
+function groupsFor(
+  binding: Binding,
+  groups: Readonly<Record<string, LaneGroup>>,
+  gateways: Gateways,
+): LaneGroup[] {
+  const own = logicalNames(binding, gateways);
+  const isOwn = (group: LaneGroup): boolean => group.gateways.some((name) => own.includes(name));
+  const all = Object.values(groups);
+  return [...all.filter(isOwn), ...all.filter((group) => !isOwn(group))];
+}
+
+/** A gateway whose plug-in may not be left out, and has no module, answers 503 to everything. */
+function blockedTables(
+  gateways: readonly Gateway[],
+  { blocked }: Plugins,
+): Record<string, RouteTable> {
+  const tables: Record<string, RouteTable> = {};
+  for (const { name, listeners } of gateways) {
+    const cause = blocked.get(name);
+    if (cause === undefined) continue;
+    const route: Route = {
+      id: `${cause.plugin.metadata.namespace ?? ""}/${cause.plugin.metadata.name}/blocked`,
+      label: "",
+      source: refOf(cause.plugin),
+      matches: [],
+      action: { kind: "direct", status: 503, body: `${cause.message}\n` },
+      requestHeaders: NO_HEADER_OPERATIONS,
+      responseHeaders: NO_HEADER_OPERATIONS,
+      timeoutMs: 0,
+    };
+    for (const { routeTable } of listeners) {
+      const virtualHosts = [{ domains: ["*"], routes: [route] }];
+      tables[routeTable] = { name: routeTable, virtualHosts };
+    }
+  }
+  return tables;
+}
+
+function compileServices(
+  index: ResourceIndex,
+  services: ServiceMap,
+): Pick<Snapshot, "clusters" | "endpoints"> {
+  const clusters: Record<string, Cluster> = {};
+  const endpoints: Record<string, EndpointSet> = {};
+  for (const entry of services.values()) {
+    for (const cluster of entry.clusters) clusters[cluster.name] = cluster;
+    Object.assign(endpoints, compileEndpoints(entry, index.pods));
+  }
+  return { clusters, endpoints };
+}
+
+function checkLanes({ index, scope, models, laneGroups, plugins }: World): void {
+  const { services, messages } = scope;
+  const runners = collectRunners(index.deployments, index.pods);
+  checkServices(services, runners, messages);
+  for (const model of models) {
+    const group = laneGroups[model.name];
+    if (group !== undefined) checkLanePods({ model, group, services, runners }, messages);
+  }
+  checkTaggings(plugins, laneGroups, messages);
+}
+
+/** Sections in the order of their keys, so that a printed snapshot is settled too. */
+function sorted(snapshot: Snapshot): Snapshot {
+  const byKey = <T>(section: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(section).sort(([a], [b]) => compareTexts(a, b)));
+  return {
+    ...snapshot,
+    gateways: byKey(snapshot.gateways),
+    routeTables: byKey(snapshot.routeTables),
+    clusters: byKey(snapshot.clusters),
+    endpoints: byKey(snapshot.endpoints),
+    laneGroups: byKey(snapshot.laneGroups),
+    plugins: byKey(snapshot.plugins),
+    workloads: byKey(snapshot.workloads),
+  };
+}
+
+/** The messages that deleting the objects would add: what `delete --dry-run` foretells. */
+export function foretellDelete(
+  input: CompileInput,
+  isDeleted: (resource: Resource) => boolean,
+): Fault[] {
+  const kept = input.resources.filter((resource) => !isDeleted(resource));
+  return compareMessages(compile(input).messages, compile({ ...input, resources: kept }).messages);
+}

@@ -1,0 +1,112 @@
+//! Gateway resources to logical gateways: one for each distinct selector.
+
+import type { Gateway as GatewayResource, GatewayServer } from "../resources/kinds/gateway.ts";
+import type { Gateway, Listener } from "../snapshot/snapshot.ts";
+import type { MessageList } from "./messages.ts";
+import { compareTexts } from "./messages.ts";
+import { keyOf, namespaceOf } from "./resource-index.ts";
+
+/** A logical gateway while it is being put together. */
+export interface LogicalGateway {
+  /** The canonical selector, `a=b,c=d`; `*` for the empty selector. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly resources: readonly GatewayResource[];
+}
+
+export interface Gateways {
+  readonly logical: readonly LogicalGateway[];
+  /** By `namespace/name` of the Gateway resource. */
+  readonly byResource: ReadonlyMap<string, LogicalGateway>;
+}
+
+/** A host that one server of a Gateway resource admits. */
+export interface AdmittedHost {
+  readonly port: number;
+  /** Lower-case pattern. */
+  readonly host: string;
+  /** Only VirtualServices of this namespace may use it; null: all. */
+  readonly namespace: string | null;
+}
+
+export function collectGateways(resources: readonly GatewayResource[]): Gateways {
+  const bySelector = new Map<string, GatewayResource[]>();
+  for (const resource of resources) {
+    const name = selectorName(resource.spec.selector);
+    const list = bySelector.get(name);
+    if (list === undefined) bySelector.set(name, [resource]);
+    else list.push(resource);
+  }
+  const byResource = new Map<string, LogicalGateway>();
+  const logical = [...bySelector].map(([name, members]) => {
+    const gateway = { name, labels: members[0]?.spec.selector ?? {}, resources: members };
+    for (const member of members) byResource.set(keyOf(member), gateway);
+    return gateway;
+  });
+  return { logical: logical.sort((a, b) => compareTexts(a.name, b.name)), byResource };
+}
+
+export function selectorName(selector: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(selector).sort(([a], [b]) => compareTexts(a, b));
+  return pairs.length === 0 ? "*" : pairs.map(([key, value]) => `${key}=${value}`).join(",");
+}
+
+export function routeTableName(gateway: string, port: number): string {
+  return `${gateway}:${port}`;
+}
+
+/** The listeners that the resources ask for, merged by port. Plug-ins come later. */
+export function compileGateway(gateway: LogicalGateway, messages: MessageList): Gateway {
+  const hostsByPort = new Map<number, Set<string>>();
+  for (const resource of gateway.resources) {
+    reportUnserved(resource, messages);
+    for (const { port, host } of admittedHosts(resource)) {
+      const hosts = hostsByPort.get(port) ?? new Set();
+      hostsByPort.set(port, hosts.add(host));
+    }
+  }
+  const listeners: Listener[] = [...hostsByPort]
+    .sort(([a], [b]) => a - b)
+    .map(([port, hosts]) => ({
+      port,
+      protocol: "HTTP",
+      hosts: [...hosts].sort(),
+      routeTable: routeTableName(gateway.name, port),
+    }));
+  return { name: gateway.name, labels: gateway.labels, listeners, plugins: [] };
+}
+
+/** What the HTTP servers of one Gateway resource admit. */
+export function admittedHosts(resource: GatewayResource): AdmittedHost[] {
+  return resource.spec.servers
+    .filter(isServed)
+    .flatMap(({ port, hosts }) =>
+      hosts.map((host) => ({ port: port.number, ...splitHost(host, namespaceOf(resource)) })),
+    );
+}
+
+function isServed(server: GatewayServer): boolean {
+  return server.port.protocol === "HTTP";
+}
+
+function splitHost(text: string, own: string): Pick<AdmittedHost, "host" | "namespace"> {
+  const slash = text.indexOf("/");
+  if (slash === -1) return { host: text.toLowerCase(), namespace: null };
+  const namespace = text.slice(0, slash);
+  const host = text.slice(slash + 1).toLowerCase();
+  if (namespace === "*") return { host, namespace: null };
+  return { host, namespace: namespace === "." ? own : namespace };
+}
+
+function reportUnserved(resource: GatewayResource, messages: MessageList): void {
+  resource.spec.servers.forEach((server, index) => {
+    if (isServed(server)) return;
+    messages.add(resource, {
+      severity: "warning",
+      code: "GL0209",
+      path: `spec.servers[${index}].port.protocol`,
+      message: `port ${server.port.number} asks for ${server.port.protocol}, so it is not opened`,
+      remedy: "Only HTTP is served by the embedded gateway so far.",
+    });
+  });
+}

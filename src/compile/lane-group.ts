@@ -1,0 +1,110 @@
+//! LaneGroup and Lane resources to the lane model.
+
+import type { LaneGroup, ObjectName } from "../resources/kinds/lane-group.ts";
+import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
+import type { DecisionRule, LaneContext } from "../snapshot/snapshot.ts";
+import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
+import { LANE_LABEL_KEYS } from "./lane-model.ts";
+import { compareTexts } from "./messages.ts";
+import { keyOf, namespaceOf } from "./resource-index.ts";
+
+export function modelLaneGroups(
+  groups: readonly LaneGroup[],
+  lanes: readonly LaneResource[],
+  scope: LaneScope,
+): GroupModel[] {
+  const byGroup = new Map<string, LaneResource[]>(groups.map((group) => [keyOf(group), []]));
+  for (const lane of lanes) {
+    const members = byGroup.get(`${namespaceOf(lane)}/${lane.spec.group}`);
+    if (members !== undefined) members.push(lane);
+    else {
+      scope.messages.add(lane, {
+        severity: "error",
+        code: "GL0301",
+        path: "spec.group",
+        message: `there is no LaneGroup ${lane.spec.group} in namespace ${namespaceOf(lane)}`,
+        remedy: "Correct the name, or apply the LaneGroup; until then the lane takes nobody.",
+      });
+    }
+  }
+  return groups.map((group) => modelGroup(group, byGroup.get(keyOf(group)) ?? []));
+}
+
+function modelGroup(group: LaneGroup, members: readonly LaneResource[]): GroupModel {
+  const { spec } = group;
+  const lanes = [...members].sort(compareLanes).map(modelLane);
+  const own = namespaceOf(group);
+  return {
+    name: keyOf(group),
+    resource: group,
+    gateways: references(spec.entry.gateways, own, "spec.entry.gateways"),
+    services: references(spec.services, own, "spec.services"),
+    baseline:
+      spec.baseline.lane === undefined
+        ? { kind: "untagged", labelKeys: labelKeysOf(lanes, spec.baseline.labelKeys ?? []) }
+        : { kind: "lane", lane: spec.baseline.lane },
+    baselinePath: "spec.baseline.lane",
+    fallback: spec.fallback,
+    serviceFallback: (spec.serviceFallback ?? []).map(({ service, lane }, index) => {
+      const path = `spec.serviceFallback[${index}]`;
+      return {
+        service: reference(service, own, `${path}.service`),
+        lane: { key: lane, path: `${path}.lane` },
+      };
+    }),
+    context: modelContext(spec.context),
+    acceptFromClients: spec.acceptFromClients,
+    lanes,
+  };
+}
+
+function modelContext(context: LaneGroup["spec"]["context"]): LaneContext {
+  const routeHeader = context.routeHeader.toLowerCase();
+  // The schema asks for the trace header in this mode.
+  return context.mode === "traceId"
+    ? { mode: "traceId", routeHeader, traceHeader: context.traceHeader?.toLowerCase() ?? "" }
+    : { mode: "header", routeHeader };
+}
+
+/** The keys of every lane's selector, of closed lanes too: a closed lane's pods are no baseline. */
+function labelKeysOf(lanes: readonly LaneModel[], more: readonly string[]): string[] {
+  const keys = lanes.flatMap(({ lane }) => Object.keys(lane.selector));
+  return [...new Set([...LANE_LABEL_KEYS, ...more, ...keys])].sort();
+}
+
+/** Decision order: priority, then name. */
+function compareLanes(a: LaneResource, b: LaneResource): number {
+  return a.spec.priority - b.spec.priority || compareTexts(a.metadata.name, b.metadata.name);
+}
+
+function modelLane(resource: LaneResource): LaneModel {
+  const { spec, metadata } = resource;
+  const services = references(spec.services ?? [], namespaceOf(resource), "spec.services");
+  return {
+    lane: {
+      name: metadata.name,
+      tag: spec.tag ?? metadata.name,
+      selector: spec.selector.matchLabels,
+      services: services.map(({ key }) => key).sort(),
+      enabled: spec.enabled,
+      rule: spec.rule === undefined ? null : equalsRule(spec.rule.header, spec.rule.value),
+    },
+    resource,
+    services,
+    selectorPath: "spec.selector.matchLabels",
+    tagPath: "spec.tag",
+  };
+}
+
+export function equalsRule(header: string, value: string): DecisionRule {
+  const operand = { kind: "header" as const, name: header.toLowerCase() };
+  return { programVersion: 1, condition: { operator: "==", operand, value } };
+}
+
+function references(names: readonly ObjectName[], own: string, path: string): NamedReference[] {
+  return names.map((name, index) => reference(name, own, `${path}[${index}]`));
+}
+
+function reference(name: ObjectName, own: string, path: string): NamedReference {
+  return { key: `${name.namespace ?? own}/${name.name}`, path };
+}

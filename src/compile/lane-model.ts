@@ -1,0 +1,51 @@
+//! What LaneGroup and ASMSwimLaneGroup are both turned into while references are resolved.
+
+import type { Resource } from "../resources/object.ts";
+import type { Baseline, Lane, LaneContext } from "../snapshot/snapshot.ts";
+import type { Gateways } from "./gateway.ts";
+import type { MessageList } from "./messages.ts";
+import type { ServiceMap } from "./service.ts";
+
+/** Pod labels that mark a canary whatever lanes exist: MSE's and ASM's. */
+export const LANE_LABEL_KEYS: readonly string[] = ["ASM_TRAFFIC_TAG", "alicloud.service.tag"];
+
+export interface NamedReference {
+  /** `namespace/name`, or a lane's name. */
+  readonly key: string;
+  /** Path into the group's (or lane's) object. */
+  readonly path: string;
+}
+
+export interface GroupModel {
+  /** The key in the snapshot. */
+  readonly name: string;
+  readonly resource: Resource;
+  readonly gateways: readonly NamedReference[];
+  readonly services: readonly NamedReference[];
+  readonly baseline: Baseline;
+  readonly baselinePath: string;
+  readonly fallback: "permissive" | "strict";
+  readonly serviceFallback: readonly {
+    readonly service: NamedReference;
+    readonly lane: NamedReference;
+  }[];
+  readonly context: LaneContext;
+  readonly acceptFromClients: boolean;
+  /** In decision order. */
+  readonly lanes: readonly LaneModel[];
+}
+
+export interface LaneModel {
+  readonly lane: Lane;
+  readonly resource: Resource;
+  readonly services: readonly NamedReference[];
+  readonly selectorPath: string;
+  readonly tagPath: string;
+}
+
+/** What translation needs beside the resources. */
+export interface LaneScope {
+  readonly gateways: Gateways;
+  readonly services: ServiceMap;
+  readonly messages: MessageList;
+}

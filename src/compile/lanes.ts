@@ -1,0 +1,229 @@
+//! The lane model to lane groups of the snapshot, with every reference resolved or named.
+
+import type { Resource } from "../resources/object.ts";
+import { refOf } from "../resources/object.ts";
+import type { Baseline, LaneGroup } from "../snapshot/snapshot.ts";
+import type { GroupModel, LaneModel, LaneScope } from "./lane-model.ts";
+import type { MessageList } from "./messages.ts";
+
+/** `matchesHeader` tells whether a route at one of the gateways matches on a header. */
+export function compileLaneGroups(
+  models: readonly GroupModel[],
+  scope: LaneScope,
+  matchesHeader: (gateways: readonly string[], header: string) => boolean,
+): Record<string, LaneGroup> {
+  const groups: Record<string, LaneGroup> = {};
+  for (const model of models) {
+    const gateways = resolveGateways(model, scope);
+    const { routeHeader } = model.context;
+    groups[model.name] = {
+      name: model.name,
+      source: refOf(model.resource),
+      gateways,
+      services: model.services.map(({ key }) => key).sort(),
+      baseline: baselineAmong(model, models),
+      fallback: model.fallback,
+      serviceFallback: Object.fromEntries(
+        model.serviceFallback.map(({ service, lane }) => [service.key, lane.key]),
+      ),
+      context: model.context,
+      stripFromClients: !model.acceptFromClients && !matchesHeader(gateways, routeHeader),
+      lanes: model.lanes.map(({ lane }) => lane),
+    };
+    reportReferences(model, scope);
+    reportLanes(model, scope.messages);
+  }
+  reportSharedHeaders(models, groups, scope.messages);
+  return groups;
+}
+
+export function resolveGateways(model: GroupModel, { gateways }: LaneScope): string[] {
+  const names = model.gateways.map(({ key }) => gateways.byResource.get(key)?.name);
+  return [...new Set(names.filter((name) => name !== undefined))].sort();
+}
+
+/**
+ * An untagged baseline also keeps out what other groups with a common service call a lane: else one
+ * group's baseline would serve from the other's canary.
+ */
+function baselineAmong(model: GroupModel, models: readonly GroupModel[]): Baseline {
+  const { baseline } = model;
+  if (baseline.kind === "lane") return baseline;
+  const own = new Set(model.services.map(({ key }) => key));
+  const keys = models
+    .filter(({ services }) => services.some(({ key }) => own.has(key)))
+    .flatMap(({ lanes }) => lanes.flatMap(({ lane }) => Object.keys(lane.selector)));
+  return { kind: "untagged", labelKeys: [...new Set([...baseline.labelKeys, ...keys])].sort() };
+}
+
+function reportReferences(model: GroupModel, { gateways, services, messages }: LaneScope): void {
+  const { resource } = model;
+  for (const { key, path } of model.gateways) {
+    if (gateways.byResource.has(key)) continue;
+    messages.add(resource, {
+      severity: "error",
+      code: "GL0302",
+      path,
+      message: `there is no Gateway ${key}, so no lane of the group is entered there`,
+      remedy: "Correct the name and namespace, or apply the Gateway.",
+    });
+  }
+  for (const { key, path } of model.services) {
+    if (services.has(key)) continue;
+    messages.add(resource, {
+      severity: "warning",
+      code: "GL0303",
+      path,
+      message: `there is no Service ${key}`,
+      remedy: "Correct the name and namespace, or apply the Service.",
+    });
+  }
+  reportBaseline(model, messages);
+  reportServiceFallback(model, messages);
+}
+
+function reportBaseline(model: GroupModel, messages: MessageList): void {
+  const { resource, baseline, baselinePath: path } = model;
+  // ASM: what the group asks for may differ from the lane that stands in for it.
+  const asked = askedBaseline(resource) ?? (baseline.kind === "lane" ? baseline.lane : null);
+  if (asked === null) return;
+  const lane = findLane(model, asked);
+  if (lane === undefined) {
+    const instead =
+      baseline.kind === "lane" && baseline.lane !== asked
+        ? `the lane ${baseline.lane}, the first made, is the baseline instead`
+        : "requests in no lane, and every fallback, answer 503";
+    messages.add(resource, {
+      severity: "error",
+      code: "GL0304",
+      path,
+      message: `the baseline lane ${asked} does not exist: ${instead}`,
+      remedy: "Name a lane of the group, or apply that lane.",
+    });
+  } else if (!lane.lane.enabled) {
+    messages.add(resource, {
+      severity: "warning",
+      code: "GL0316",
+      path,
+      message: `the baseline lane ${asked} is closed; its pods serve as the baseline all the same`,
+    });
+  }
+}
+
+function askedBaseline(resource: Resource): string | null {
+  const spec = resource.spec as {
+    readonly permissiveModeConfiguration?: { readonly fallbackTarget?: string };
+  };
+  return spec.permissiveModeConfiguration?.fallbackTarget ?? null;
+}
+
+function reportServiceFallback(model: GroupModel, messages: MessageList): void {
+  for (const { service, lane } of model.serviceFallback) {
+    if (!model.services.some(({ key }) => key === service.key)) {
+      messages.add(model.resource, {
+        severity: "warning",
+        code: "GL0305",
+        path: service.path,
+        message: `the service ${service.key} is not of the group, so its fallback has no effect`,
+        remedy: "Add it to the group's services, or remove the fallback.",
+      });
+    }
+    if (findLane(model, lane.key) === undefined) {
+      messages.add(model.resource, {
+        severity: "warning",
+        code: "GL0305",
+        path: lane.path,
+        message: `the group has no lane ${lane.key}: ${service.key} falls back to the baseline`,
+        remedy: "Name a lane of the group.",
+      });
+    }
+  }
+}
+
+/** Two lanes that cannot be told apart, and services of a lane that are not the group's. */
+function reportLanes(model: GroupModel, messages: MessageList): void {
+  const tags = new Map<string, LaneModel>();
+  const selectors = new Map<string, LaneModel>();
+  for (const current of model.lanes) {
+    const { lane, resource } = current;
+    const tagOwner = tags.get(lane.tag);
+    if (tagOwner === undefined) tags.set(lane.tag, current);
+    else {
+      messages.add(resource, {
+        severity: "error",
+        code: "GL0310",
+        path: current.tagPath,
+        message: `the tag ${lane.tag} is the lane ${tagOwner.lane.name}'s too, and that one counts`,
+        remedy: "Give each lane of a group a tag of its own.",
+      });
+    }
+    const selector = selectorText(lane.selector);
+    const selectorOwner = selectors.get(selector);
+    if (selectorOwner === undefined) selectors.set(selector, current);
+    else {
+      messages.add(resource, {
+        severity: "warning",
+        code: "GL0306",
+        path: current.selectorPath,
+        message: `the lane ${selectorOwner.lane.name} selects the same pods (${selector})`,
+        remedy: "Give the pods of each lane a label value of their own.",
+      });
+    }
+    reportForeignServices(model, current, messages);
+  }
+}
+
+function reportForeignServices(
+  model: GroupModel,
+  { resource, services }: LaneModel,
+  messages: MessageList,
+): void {
+  for (const { key, path } of services) {
+    if (model.services.some((member) => member.key === key)) continue;
+    messages.add(resource, {
+      severity: "warning",
+      code: "GL0311",
+      path,
+      message: `the service ${key} is not of the lane group, so its calls do not follow lanes`,
+      remedy: "Add it to the group's services.",
+    });
+  }
+}
+
+/** Two groups of one gateway with one route header would overwrite each other's decision. */
+function reportSharedHeaders(
+  models: readonly GroupModel[],
+  groups: Readonly<Record<string, LaneGroup>>,
+  messages: MessageList,
+): void {
+  const owners = new Map<string, string>();
+  for (const { name, resource, context } of models) {
+    for (const gateway of groups[name]?.gateways ?? []) {
+      const place = `${gateway} ${context.routeHeader}`;
+      const owner = owners.get(place);
+      if (owner === undefined) owners.set(place, name);
+      else {
+        messages.add(resource, {
+          severity: "warning",
+          code: "GL0317",
+          path: "spec",
+          message:
+            `the lane group ${owner} uses the route header ${context.routeHeader} at the same ` +
+            "gateway: the first group that decides for a lane wins",
+          remedy: "Give each group a route header of its own.",
+        });
+      }
+    }
+  }
+}
+
+export function selectorText(selector: Readonly<Record<string, string>>): string {
+  return Object.entries(selector)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(",");
+}
+
+function findLane(model: GroupModel, name: string): LaneModel | undefined {
+  return model.lanes.find(({ lane }) => lane.name === name);
+}

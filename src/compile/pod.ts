@@ -1,0 +1,120 @@
+//! Pods to endpoints (with the Services that select them) and to workloads.
+
+import { isPodReady } from "../resources/kinds/pod.ts";
+import type { Pod } from "../resources/kinds/pod.ts";
+import type { ServicePort } from "../resources/kinds/service.ts";
+import type { Endpoint, EndpointSet, Workload } from "../snapshot/snapshot.ts";
+import type { MessageList } from "./messages.ts";
+import { hasLabels, keyOf, namespaceOf } from "./resource-index.ts";
+import type { ServiceClusters } from "./service.ts";
+
+/** Written by the local cluster: container port to the app's own address, as JSON. */
+export const PORTS_ANNOTATION = "local.graylane.io/ports";
+/** Written by the local cluster: the pod's private outbound listener. */
+export const OUTBOUND_ANNOTATION = "local.graylane.io/outbound";
+
+/** Endpoints by cluster name: the ready pods that the Service selects, in the order of names. */
+export function compileEndpoints(
+  { service, clusters }: ServiceClusters,
+  pods: readonly Pod[],
+): Record<string, EndpointSet> {
+  const { selector } = service.spec;
+  const selected =
+    selector === undefined || Object.keys(selector).length === 0
+      ? []
+      : pods.filter((pod) => isSelected(pod, selector, namespaceOf(service)) && isPodReady(pod));
+  const sets: Record<string, EndpointSet> = {};
+  for (const cluster of clusters) {
+    const port = service.spec.ports?.find((candidate) => candidate.port === cluster.port);
+    if (port === undefined) continue;
+    sets[cluster.name] = { endpoints: selected.flatMap((pod) => endpointOf(pod, port)) };
+  }
+  return sets;
+}
+
+export function isSelected(
+  pod: Pod,
+  selector: Readonly<Record<string, string>>,
+  namespace: string,
+): boolean {
+  return namespaceOf(pod) === namespace && hasLabels(pod.metadata.labels, selector);
+}
+
+function endpointOf(pod: Pod, servicePort: ServicePort): Endpoint[] {
+  const address = pod.status?.podIP;
+  const port = targetPortOf(pod, servicePort);
+  if (address === undefined || port === null) return [];
+  return [{ address, port, pod: keyOf(pod), labels: sortedLabels(pod) }];
+}
+
+/** A named target port is looked up in the pod's containers; null when none has that name. */
+function targetPortOf(pod: Pod, { port, targetPort = port }: ServicePort): number | null {
+  if (typeof targetPort === "number") return targetPort;
+  if (/^\d+$/.test(targetPort)) return Number(targetPort);
+  for (const { ports = [] } of pod.spec.containers) {
+    const named = ports.find(({ name }) => name === targetPort);
+    if (named !== undefined) return named.containerPort;
+  }
+  return null;
+}
+
+function sortedLabels(pod: Pod): Record<string, string> {
+  return Object.fromEntries(Object.entries(pod.metadata.labels ?? {}).sort());
+}
+
+/** The pods that the local cluster has placed, ready or not: a draining one still serves. */
+export function compileWorkloads(
+  pods: readonly Pod[],
+  messages: MessageList,
+): Record<string, Workload> {
+  const workloads: Record<string, Workload> = {};
+  for (const pod of pods) {
+    const outbound = pod.metadata.annotations?.[OUTBOUND_ANNOTATION];
+    const address = pod.status?.podIP;
+    if (outbound === undefined || address === undefined) continue;
+    const inbound = parsePorts(pod.metadata.annotations?.[PORTS_ANNOTATION] ?? "{}");
+    const listener = parseAddress(outbound);
+    if (inbound === null || listener === null) {
+      messages.add(pod, {
+        severity: "error",
+        code: "GL0212",
+        path: "metadata.annotations",
+        message: `the annotations ${PORTS_ANNOTATION} and ${OUTBOUND_ANNOTATION} cannot be read`,
+        remedy: "They are the local cluster's own: delete the pod, and it is made anew.",
+      });
+      continue;
+    }
+    workloads[keyOf(pod)] = {
+      name: pod.metadata.name,
+      namespace: namespaceOf(pod),
+      labels: sortedLabels(pod),
+      address,
+      inbound,
+      outbound: listener,
+    };
+  }
+  return workloads;
+}
+
+function parsePorts(text: string): Workload["inbound"] | null {
+  let ports: unknown;
+  try {
+    ports = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof ports !== "object" || ports === null) return null;
+  const inbound: { port: number; appAddress: string; appPort: number }[] = [];
+  for (const [port, app] of Object.entries(ports as Record<string, unknown>)) {
+    const target = typeof app === "string" ? parseAddress(app) : null;
+    if (!/^\d+$/.test(port) || target === null) return null;
+    inbound.push({ port: Number(port), appAddress: target.address, appPort: target.port });
+  }
+  return inbound.sort((a, b) => a.port - b.port);
+}
+
+function parseAddress(text: string): { address: string; port: number } | null {
+  const found = /^(.+):(\d+)$/.exec(text);
+  const [, address = "", port = ""] = found ?? [];
+  return found === null ? null : { address, port: Number(port) };
+}

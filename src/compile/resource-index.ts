@@ -1,0 +1,84 @@
+//! Resources by kind, each list in the order of namespace and name.
+//!
+//! Everything later walks these lists, so the order of the input cannot reach the snapshot.
+
+import type { AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
+import type { AsmSwimLaneGroup } from "../resources/kinds/asm-swim-lane-group.ts";
+import type { Deployment } from "../resources/kinds/deployment.ts";
+import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
+import type { Gateway } from "../resources/kinds/gateway.ts";
+import type { LaneGroup } from "../resources/kinds/lane-group.ts";
+import type { Lane } from "../resources/kinds/lane.ts";
+import type { Pod } from "../resources/kinds/pod.ts";
+import type { Service } from "../resources/kinds/service.ts";
+import type { VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
+import type { Resource } from "../resources/object.ts";
+import { compareTexts } from "./messages.ts";
+
+export interface ResourceIndex {
+  readonly gateways: readonly Gateway[];
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly services: readonly Service[];
+  readonly pods: readonly Pod[];
+  readonly deployments: readonly Deployment[];
+  readonly wasmPlugins: readonly WasmPlugin[];
+  readonly laneGroups: readonly LaneGroup[];
+  readonly lanes: readonly Lane[];
+  readonly asmLaneGroups: readonly AsmSwimLaneGroup[];
+  readonly asmLanes: readonly AsmSwimLane[];
+}
+
+const ASM = "istio.alibabacloud.com";
+
+export function indexResources(resources: readonly Resource[]): ResourceIndex {
+  const byKind = new Map<string, Resource[]>();
+  for (const resource of resources) {
+    const slash = resource.apiVersion.indexOf("/");
+    const group = slash === -1 ? "" : resource.apiVersion.slice(0, slash);
+    const key = `${group}/${resource.kind}`;
+    const list = byKind.get(key);
+    if (list === undefined) byKind.set(key, [resource]);
+    else list.push(resource);
+  }
+  for (const list of byKind.values()) list.sort((a, b) => compareTexts(keyOf(a), keyOf(b)));
+  const all = (group: string, kind: string): never =>
+    (byKind.get(`${group}/${kind}`) ?? []) as never;
+  // The store and the loader validated each object against its kind's schema, hence the types.
+  return {
+    gateways: all("networking.istio.io", "Gateway"),
+    virtualServices: all("networking.istio.io", "VirtualService"),
+    destinationRules: all("networking.istio.io", "DestinationRule"),
+    services: all("", "Service"),
+    pods: all("", "Pod"),
+    deployments: all("apps", "Deployment"),
+    wasmPlugins: all("extensions.istio.io", "WasmPlugin"),
+    laneGroups: all("graylane.io", "LaneGroup"),
+    lanes: all("graylane.io", "Lane"),
+    asmLaneGroups: all(ASM, "ASMSwimLaneGroup"),
+    asmLanes: all(ASM, "ASMSwimLane"),
+  };
+}
+
+/** `namespace/name`; a cluster-scoped object's begins with the slash. */
+export function keyOf(resource: Resource): string {
+  return `${resource.metadata.namespace ?? ""}/${resource.metadata.name}`;
+}
+
+export function namespaceOf(resource: Resource): string {
+  return resource.metadata.namespace ?? "default";
+}
+
+export function hasLabels(
+  labels: Readonly<Record<string, string>> | undefined,
+  wanted: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(wanted).every(([key, value]) => labels?.[key] === value);
+}
+
+/** At most `max` of the names, for a message. */
+export function listNames(names: readonly string[], max = 3): string {
+  const shown = names.slice(0, max).join(", ");
+  return names.length > max ? `${shown} and ${names.length - max} more` : shown;
+}

@@ -1,0 +1,225 @@
+//! Binds VirtualServices to gateways and hosts: one route table for each gateway and port.
+//!
+//! Several VirtualServices for one host are put one after another in the order of namespace and
+//! name, so that the result does not depend on when each was applied.
+
+import type { VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { Gateway, Route, RouteTable, VirtualHost } from "../snapshot/snapshot.ts";
+import { admittedHosts, routeTableName } from "./gateway.ts";
+import type { AdmittedHost, Gateways, LogicalGateway } from "./gateway.ts";
+import { compareTexts } from "./messages.ts";
+import type { MessageList } from "./messages.ts";
+import { keyOf, namespaceOf } from "./resource-index.ts";
+
+/** The word for the sidecars in a VirtualService's `gateways`. */
+const MESH = "mesh";
+
+/** A VirtualService with the Gateway resources that it is bound to. */
+export interface Binding {
+  readonly resource: VirtualService;
+  /** `namespace/name` of Gateway resources that exist. */
+  readonly gateways: readonly string[];
+}
+
+/** One virtual host and whose routes it has, in order. */
+export interface BoundHost {
+  readonly gateway: LogicalGateway;
+  readonly port: number;
+  readonly domain: string;
+  readonly owners: readonly VirtualService[];
+}
+
+export function bindVirtualServices(
+  resources: readonly VirtualService[],
+  gateways: Gateways,
+  messages: MessageList,
+): Binding[] {
+  return resources.map((resource) => {
+    const found: string[] = [];
+    const names = resource.spec.gateways ?? [MESH];
+    names.forEach((name, index) => {
+      const path = resource.spec.gateways === undefined ? "spec" : `spec.gateways[${index}]`;
+      if (name === MESH) {
+        reportMesh(resource, path, messages);
+        return;
+      }
+      const key = name.includes("/") ? name : `${namespaceOf(resource)}/${name}`;
+      if (gateways.byResource.has(key)) found.push(key);
+      else reportMissing(resource, key, path, messages);
+    });
+    return { resource, gateways: found };
+  });
+}
+
+/** The logical gateways of a binding, without repeats. */
+export function logicalNames({ gateways: keys }: Binding, gateways: Gateways): string[] {
+  const names = keys.map((key) => gateways.byResource.get(key)?.name);
+  return [...new Set(names.filter((name) => name !== undefined))];
+}
+
+/** Whether a route at one of the logical gateways matches on the header. */
+export function matchesHeader(
+  bindings: readonly Binding[],
+  gateways: Gateways,
+  at: readonly string[],
+  header: string,
+): boolean {
+  return bindings.some((binding) => {
+    if (!logicalNames(binding, gateways).some((name) => at.includes(name))) return false;
+    const matches = (binding.resource.spec.http ?? []).flatMap(({ match = [] }) => match);
+    return matches.some(({ headers = {}, withoutHeaders = {} }) =>
+      [...Object.keys(headers), ...Object.keys(withoutHeaders)].some(
+        (name) => name.toLowerCase() === header,
+      ),
+    );
+  });
+}
+
+/** Every virtual host of every gateway, in the order of gateway, port and domain. */
+export function bindHosts(
+  bindings: readonly Binding[],
+  gateways: Gateways,
+  messages: MessageList,
+): BoundHost[] {
+  const bound = new Map<string, BoundHost & { readonly owners: VirtualService[] }>();
+  for (const binding of bindings) {
+    for (const key of binding.gateways) {
+      const gateway = gateways.byResource.get(key);
+      const resource = gateway?.resources.find((member) => keyOf(member) === key);
+      if (gateway === undefined || resource === undefined) continue;
+      const domains = admit(binding.resource, admittedHosts(resource));
+      if (domains.length === 0) reportNotAdmitted(binding.resource, key, messages);
+      for (const { port, domain } of domains) {
+        const place = `${routeTableName(gateway.name, port)} ${domain}`;
+        const host = bound.get(place) ?? { gateway, port, domain, owners: [] };
+        bound.set(place, host);
+        if (!host.owners.includes(binding.resource)) host.owners.push(binding.resource);
+      }
+    }
+  }
+  const hosts = [...bound].sort(([a], [b]) => compareTexts(a, b)).map(([, host]) => host);
+  reportShared(hosts, messages);
+  return hosts;
+}
+
+/** The domains under which a VirtualService's routes appear: the narrower of both patterns. */
+function admit(
+  resource: VirtualService,
+  admitted: readonly AdmittedHost[],
+): { port: number; domain: string }[] {
+  const found = new Map<string, { port: number; domain: string }>();
+  for (const { port, host, namespace } of admitted) {
+    if (namespace !== null && namespace !== namespaceOf(resource)) continue;
+    for (const wanted of resource.spec.hosts) {
+      const domain = narrower(wanted.toLowerCase(), host);
+      if (domain !== null) found.set(`${port} ${domain}`, { port, domain });
+    }
+  }
+  return [...found.values()];
+}
+
+function narrower(a: string, b: string): string | null {
+  if (isWithin(a, b)) return a;
+  return isWithin(b, a) ? b : null;
+}
+
+function isWithin(host: string, pattern: string): boolean {
+  if (pattern === "*" || pattern === host) return true;
+  return pattern.startsWith("*.") && host.endsWith(pattern.slice(1));
+}
+
+/** A table for every listener, also for one that no VirtualService is bound to. */
+export function compileRouteTables(
+  gateways: readonly Gateway[],
+  hosts: readonly BoundHost[],
+  routesOf: ReadonlyMap<VirtualService, readonly Route[]>,
+): Record<string, RouteTable> {
+  const tables: Record<string, RouteTable> = {};
+  for (const { name, listeners } of gateways) {
+    for (const { port, routeTable } of listeners) {
+      const here = hosts.filter((host) => host.gateway.name === name && host.port === port);
+      tables[routeTable] = { name: routeTable, virtualHosts: virtualHosts(here, routesOf) };
+    }
+  }
+  return tables;
+}
+
+/** Hosts with the same owners share one virtual host. */
+function virtualHosts(
+  hosts: readonly BoundHost[],
+  routesOf: ReadonlyMap<VirtualService, readonly Route[]>,
+): VirtualHost[] {
+  const byOwners = new Map<string, VirtualHost & { readonly domains: string[] }>();
+  for (const { domain, owners } of hosts) {
+    const key = owners.map(keyOf).join(" ");
+    const same = byOwners.get(key);
+    if (same !== undefined) {
+      same.domains.push(domain);
+      continue;
+    }
+    const routes = owners.flatMap((owner) => routesOf.get(owner) ?? []);
+    byOwners.set(key, { domains: [domain], routes });
+  }
+  return [...byOwners.values()];
+}
+
+function reportMesh(resource: VirtualService, path: string, messages: MessageList): void {
+  messages.add(resource, {
+    severity: "warning",
+    code: "GL0207",
+    path,
+    message:
+      "routes for the mesh are not honoured in the embedded sidecars yet: calls between pods " +
+      "follow the lanes only",
+    remedy:
+      resource.spec.gateways === undefined
+        ? "Name a Gateway under spec.gateways for the routes to serve there."
+        : "",
+  });
+}
+
+function reportMissing(
+  resource: VirtualService,
+  key: string,
+  path: string,
+  messages: MessageList,
+): void {
+  messages.add(resource, {
+    severity: "error",
+    code: "GL0204",
+    path,
+    message: `there is no Gateway ${key}, so the routes do not serve there`,
+    remedy: "Correct the name and namespace, or apply the Gateway.",
+  });
+}
+
+function reportNotAdmitted(resource: VirtualService, key: string, messages: MessageList): void {
+  messages.add(resource, {
+    severity: "warning",
+    code: "GL0208",
+    path: "spec.hosts",
+    message: `the Gateway ${key} admits none of the hosts, so the routes do not serve there`,
+    remedy: "Name a host that one of the Gateway's HTTP servers lists, or extend the Gateway.",
+  });
+}
+
+function reportShared(hosts: readonly BoundHost[], messages: MessageList): void {
+  const reported = new Set<string>();
+  for (const { domain, gateway, owners } of hosts) {
+    owners.forEach((owner, index) => {
+      const first = owners[0];
+      const key = `${gateway.name} ${domain} ${keyOf(owner)}`;
+      if (first === undefined || index === 0 || reported.has(key)) return;
+      reported.add(key);
+      messages.add(owner, {
+        severity: "warning",
+        code: "GL0206",
+        path: "spec.hosts",
+        message:
+          `the VirtualService ${keyOf(first)} has routes for the host ${domain} of the gateway ` +
+          `${gateway.name} too; its routes are tried first`,
+        remedy: "Put the routes of one host into one VirtualService, so that their order is plain.",
+      });
+    });
+  }
+}

@@ -1,0 +1,191 @@
+//! Where a VirtualService's destination leads: a cluster, perhaps with a subset, or nowhere.
+
+import type { Destination, VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { Lane, LaneGroup, Target } from "../snapshot/snapshot.ts";
+import type { SubsetMap } from "./destination-rule.ts";
+import type { MessageList } from "./messages.ts";
+import { listNames, namespaceOf } from "./resource-index.ts";
+import { serviceKeyOf } from "./service.ts";
+import type { ServiceClusters, ServiceMap } from "./service.ts";
+
+/** What the routes of one VirtualService are resolved against. */
+export interface TargetScope {
+  readonly resource: VirtualService;
+  readonly services: ServiceMap;
+  readonly subsets: SubsetMap;
+  /** Those entered at the VirtualService's gateways first, then by name. */
+  readonly laneGroups: readonly LaneGroup[];
+  readonly messages: MessageList;
+}
+
+interface Dangling {
+  readonly code: string;
+  /** Below the destination's path. */
+  readonly field: "host" | "port" | "subset";
+  readonly message: string;
+  readonly remedy: string;
+}
+
+type Resolution =
+  | { readonly target: Target; readonly dangling: null }
+  | { readonly target: Extract<Target, { kind: "missing" }>; readonly dangling: Dangling };
+
+/** A destination and its fallback, with the messages that they give rise to. */
+export function resolveTargets(
+  destination: Destination,
+  fallback: Destination | undefined,
+  path: string,
+  scope: TargetScope,
+): { target: Target; fallback: Target | null } {
+  const main = resolve(destination, scope);
+  const spare = fallback === undefined ? null : resolve(fallback, scope);
+  const isSpareUsable = spare !== null && spare.dangling === null;
+  const fallbackText = isSpareUsable && fallback !== undefined ? describe(fallback) : null;
+  if (main.dangling !== null) {
+    reportDangling(main.dangling, `${path}.destination`, fallbackText, scope);
+  } else {
+    reportLane(main.target, `${path}.destination.subset`, fallbackText, scope);
+  }
+  if (spare !== null && spare.dangling !== null) {
+    const { field, message, remedy } = spare.dangling;
+    scope.messages.add(scope.resource, {
+      severity: "warning",
+      code: "GL0213",
+      path: `${path}.fallback.target.${field}`,
+      message: `the route's fallback does not exist: ${message}`,
+      remedy,
+    });
+  }
+  return { target: main.target, fallback: spare?.target ?? null };
+}
+
+function describe({ host, subset }: Destination): string {
+  return subset === undefined ? host : `${subset} of ${host}`;
+}
+
+function resolve(destination: Destination, scope: TargetScope): Resolution {
+  const key = serviceKeyOf(destination.host, namespaceOf(scope.resource));
+  const service = key === null ? undefined : scope.services.get(key);
+  if (service === undefined) {
+    return missing({
+      code: "GL0201",
+      field: "host",
+      message: `no Service is the host ${destination.host}`,
+      remedy: `Correct the host, or apply the Service${key === null ? "" : ` ${key}`}.`,
+    });
+  }
+  const cluster = findCluster(service, destination.port?.number);
+  if (typeof cluster !== "string") return missing(cluster);
+  if (destination.subset === undefined) {
+    return { target: { kind: "cluster", cluster, subset: null }, dangling: null };
+  }
+  return resolveSubset(destination.subset, service, cluster, scope);
+}
+
+function findCluster({ key, clusters }: ServiceClusters, port?: number): string | Dangling {
+  const ports = clusters.map((cluster) => String(cluster.port));
+  const found =
+    port === undefined && clusters.length === 1
+      ? clusters[0]
+      : clusters.find((cluster) => cluster.port === port);
+  if (found !== undefined) return found.name;
+  const has = ports.length === 0 ? "no TCP port" : `the ports ${listNames(ports, 8)}`;
+  return {
+    code: "GL0202",
+    field: "port",
+    message:
+      port === undefined
+        ? `the Service ${key} has ${has}, and the destination names none`
+        : `the Service ${key} has ${has}, not ${port}`,
+    remedy: "Write port.number with one of the Service's ports.",
+  };
+}
+
+/** A lane's name in a group that has the service as member needs no DestinationRule, and wins. */
+function resolveSubset(
+  subset: string,
+  { key }: ServiceClusters,
+  cluster: string,
+  scope: TargetScope,
+): Resolution {
+  for (const group of scope.laneGroups) {
+    const isLane = group.lanes.some(({ name }) => name === subset);
+    if (!isLane || !group.services.includes(key)) continue;
+    const lane = { kind: "lane" as const, group: group.name, lane: subset };
+    return { target: { kind: "cluster", cluster, subset: lane }, dangling: null };
+  }
+  const labels = scope.subsets.get(key)?.get(subset);
+  if (labels !== undefined) {
+    return { target: { kind: "cluster", cluster, subset: labels }, dangling: null };
+  }
+  return missing({
+    code: "GL0203",
+    field: "subset",
+    message: `the subset ${subset} of ${key} is neither a lane nor a DestinationRule's subset`,
+    remedy: "Correct the name, apply the lane, or remove the route.",
+  });
+}
+
+function missing(dangling: Dangling): Resolution {
+  return { target: { kind: "missing", message: dangling.message }, dangling };
+}
+
+function reportDangling(
+  { code, field, message, remedy }: Dangling,
+  path: string,
+  fallback: string | null,
+  { resource, messages }: TargetScope,
+): void {
+  const outcome =
+    fallback === null
+      ? "requests that take the route answer 503"
+      : `the route falls back to ${fallback}`;
+  messages.add(resource, {
+    severity: fallback === null ? "error" : "warning",
+    code,
+    path: `${path}.${field}`,
+    message: `${message}: ${outcome}`,
+    remedy,
+  });
+}
+
+/** A lane that cannot serve the destination itself: what serves instead. */
+function reportLane(
+  target: Target,
+  path: string,
+  fallback: string | null,
+  scope: TargetScope,
+): void {
+  if (target.kind !== "cluster" || target.subset?.kind !== "lane") return;
+  const { group: groupName, lane: laneName } = target.subset;
+  const group = scope.laneGroups.find(({ name }) => name === groupName);
+  const lane = group?.lanes.find(({ name }) => name === laneName);
+  const service = serviceOfCluster(target.cluster, scope.services);
+  if (group === undefined || lane === undefined || canServe(lane, service)) return;
+  const mayFallBack = group.fallback === "permissive" || !lane.enabled;
+  const instead = fallback ?? `the baseline of lane group ${groupName}`;
+  const outcome = mayFallBack ? `served by ${instead}` : "answered 503 (fallback policy strict)";
+  scope.messages.add(scope.resource, {
+    severity: mayFallBack ? "info" : "error",
+    code: lane.enabled ? "GL0312" : "GL0318",
+    path,
+    message: `${whyNot(lane, service)}, so its requests are ${outcome}`,
+  });
+}
+
+function canServe(lane: Lane, service: string): boolean {
+  return lane.enabled && (lane.services.length === 0 || lane.services.includes(service));
+}
+
+function whyNot(lane: Lane, service: string): string {
+  return lane.enabled
+    ? `the lane ${lane.name} does not hold the service ${service}`
+    : `the lane ${lane.name} is closed`;
+}
+
+function serviceOfCluster(cluster: string, services: ServiceMap): string {
+  for (const { key, clusters } of services.values()) {
+    if (clusters.some(({ name }) => name === cluster)) return key;
+  }
+  return "";
+}
