@@ -1,4 +1,4 @@
-//! One text for one value: object keys sorted, no white space. What the snapshot's hash is taken of.
+//! One text for one value: object keys sorted, no white space. The snapshot's hash is taken of it.
 
 import { createHash } from "node:crypto";
 

@@ -33,7 +33,7 @@ export class FakeClock implements Clock {
     };
   }
 
-  /** Moves time forward and fires, in order, every timer that falls due, also those set on the way. */
+  /** Moves time on and fires every timer that falls due, in order, also those set on the way. */
   advance(byMs: number): void {
     const endMs = this.#nowMs + byMs;
     for (;;) {

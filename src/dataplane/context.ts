@@ -1,0 +1,15 @@
+//! What every part of a worker's traffic path shares.
+
+import type { Clock } from "../base/clock.ts";
+import type { Prng } from "../base/prng.ts";
+import type { DeadlineSweeper } from "./deadlines.ts";
+import type { TrafficObserver } from "./observer.ts";
+import type { UpstreamPools } from "./upstream/upstream-pools.ts";
+
+export interface TrafficContext {
+  readonly clock: Clock;
+  readonly prng: Prng;
+  readonly sweeper: DeadlineSweeper;
+  readonly pools: UpstreamPools;
+  readonly observer: TrafficObserver;
+}

@@ -1,0 +1,72 @@
+//! Deadlines of everything that waits on a peer, swept by one coarse timer per worker.
+//!
+//! A timer per request would cost more than the request's own work; a sweep over the open
+//! connections every quarter of a second keeps each deadline to within that quarter.
+
+import type { Clock, Timer } from "../base/clock.ts";
+
+/** How far a deadline may be overrun. */
+const SWEEP_INTERVAL_MS = 250;
+
+/** A client has this long to send a whole request head, from its first byte. */
+export const REQUEST_HEAD_TIMEOUT_MS = 10_000;
+/** An idle keep-alive connection of a client is closed after this. */
+export const DOWNSTREAM_IDLE_TIMEOUT_MS = 75_000;
+/** An idle upstream connection is closed earlier than our own sidecars would close it. */
+export const UPSTREAM_IDLE_TIMEOUT_MS = 60_000;
+/** No byte in either direction for this long ends an exchange (Envoy's stream idle timeout). */
+export const EXCHANGE_IDLE_TIMEOUT_MS = 300_000;
+/** After an early answer the rest of a request body is read and dropped for this long. */
+export const LINGER_TIMEOUT_MS = 2_000;
+export const NO_DEADLINE: number = Number.POSITIVE_INFINITY;
+
+export interface Expirable {
+  /** In the sweeper's time; `NO_DEADLINE` when nothing is awaited. */
+  readonly deadlineMs: number;
+  onDeadline(): void;
+}
+
+export class DeadlineSweeper {
+  /** Coarse monotonic time, at most one sweep old. */
+  nowMs: number;
+  readonly #clock: Clock;
+  readonly #members = new Set<Expirable>();
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.nowMs = clock.monotonicMs();
+    this.#arm();
+  }
+
+  add(member: Expirable): void {
+    this.#members.add(member);
+  }
+
+  remove(member: Expirable): void {
+    this.#members.delete(member);
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #arm(): void {
+    this.#timer = this.#clock.after(
+      SWEEP_INTERVAL_MS,
+      () => {
+        this.#sweep();
+        this.#arm();
+      },
+      { unref: true },
+    );
+  }
+
+  #sweep(): void {
+    this.nowMs = this.#clock.monotonicMs();
+    for (const member of this.#members) {
+      if (member.deadlineMs <= this.nowMs) member.onDeadline();
+    }
+  }
+}

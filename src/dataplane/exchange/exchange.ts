@@ -1,0 +1,364 @@
+//! One request with its response: moves bytes between a client and an endpoint, with back-pressure,
+//! retries that cannot duplicate work, deadlines, and exactly one end.
+
+import type { Headers } from "../../http/headers.ts";
+import type { RequestHead } from "../../http/request-parser.ts";
+import type { ResponseHead } from "../../http/response-parser.ts";
+import { removeHopByHop } from "../../http/hop-by-hop.ts";
+import {
+  chunkHeader,
+  LAST_CHUNK,
+  reasonPhrase,
+  serializeRequestHead,
+  serializeResponseHead,
+  serializeTrailers,
+} from "../../http/serialize.ts";
+import type { LaneDecision } from "../../lane/decide.ts";
+import { Headers as HeaderList } from "../../http/headers.ts";
+import type { TrafficContext } from "../context.ts";
+import { NO_DEADLINE } from "../deadlines.ts";
+import type { Expirable } from "../deadlines.ts";
+import type { DownstreamConnection } from "../listener/downstream-connection.ts";
+import { proxyError, statusOf } from "../proxy-error.ts";
+import type { ProxyError } from "../proxy-error.ts";
+import type {
+  UpstreamConnection,
+  UpstreamFailureKind,
+  UpstreamUser,
+} from "../upstream/upstream-connection.ts";
+import { UpstreamAttempt } from "./upstream-attempt.ts";
+import type { ExchangeHandler, ForwardPlan, ResponseDraft } from "./handler.ts";
+
+/** Body pieces up to this size are joined to the text before them: one write instead of two. */
+const JOINED_WRITE_BYTES_MAX = 16_384;
+
+type BodyFraming = "none" | "raw" | "chunked" | "close";
+
+export class Exchange implements UpstreamUser, Expirable {
+  readonly context: TrafficContext;
+  readonly connection: DownstreamConnection;
+  readonly head: RequestHead;
+  readonly startedMs: number;
+  readonly #handler: ExchangeHandler;
+  deadlineMs: number = NO_DEADLINE;
+
+  /** Filled in by the handler, for log and metrics. */
+  requestId = "";
+  routeId = "";
+  decision: LaneDecision | null = null;
+  servedLane = "";
+  fallback = "";
+
+  #attempt: UpstreamAttempt | null = null;
+  #upstream: UpstreamConnection | null = null;
+  #requestText = "";
+  #requestEnded = false;
+  #requestTrailers: Headers | null = null;
+  readonly #unsent: Buffer[] = [];
+
+  #status = 0;
+  #flag = "";
+  #framing: BodyFraming = "none";
+  #out = "";
+  #keepAlive: boolean;
+  #responseBytes = 0;
+  #timed = false;
+  #over = false;
+
+  constructor(connection: DownstreamConnection, head: RequestHead, handler: ExchangeHandler) {
+    this.connection = connection;
+    this.context = connection.context;
+    this.head = head;
+    this.#handler = handler;
+    this.#keepAlive = head.keepAlive;
+    this.#requestEnded = head.body === "none";
+    this.startedMs = this.context.clock.monotonicMs();
+  }
+
+  get responseStarted(): boolean {
+    return this.#status !== 0;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  get upstreamAddress(): string {
+    return this.#attempt?.address ?? "";
+  }
+
+  begin(): void {
+    this.#handler.onRequest(this);
+  }
+
+  // --- what the handler decides ---
+
+  /** Sends the request, as its head now reads, to one of the plan's endpoints. */
+  forward(plan: ForwardPlan): void {
+    if (this.#over) return;
+    const headers = this.head.headers;
+    removeHopByHop(headers);
+    if (this.head.body === "chunked") headers.set("transfer-encoding", "chunked");
+    if (this.head.expectContinue) {
+      // Answered here, so that the upstream need not be asked twice (RFC 9110 section 10.1.1).
+      headers.remove("expect");
+      this.connection.writeText("HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    this.#requestText = serializeRequestHead(this.head.method, this.head.target, headers);
+    if (plan.timeoutMs > 0) {
+      this.deadlineMs = this.context.sweeper.nowMs + plan.timeoutMs;
+      this.#timed = true;
+      this.context.sweeper.add(this);
+    }
+    this.#attempt = new UpstreamAttempt(this, plan);
+    this.#attempt.start();
+  }
+
+  /** Answers with an error of ours. */
+  fail(error: ProxyError): void {
+    this.#flag = error.code;
+    this.reply(statusOf(error), `${error.code}: ${error.message}\n`, null);
+  }
+
+  /** Answers without an upstream. `body` is Latin-1 text on the wire as UTF-8. */
+  reply(status: number, body: string | Uint8Array, headers: Headers | null): void {
+    if (this.#over) return;
+    if (this.responseStarted) {
+      this.#abort();
+      return;
+    }
+    const bytes = typeof body === "string" ? Buffer.from(body) : Buffer.from(body);
+    const fields = headers ?? new HeaderList();
+    fields.set("content-length", String(bytes.length));
+    if (bytes.length > 0 && !fields.has("content-type")) fields.add("content-type", "text/plain");
+    this.#attempt?.abandon();
+    this.#upstream?.abort();
+    this.#upstream = null;
+    this.#startResponse({ status, headers: fields, local: true }, reasonPhrase(status), "raw");
+    if (this.head.method !== "HEAD") this.#writeBody(bytes);
+    this.#finish();
+  }
+
+  // --- from downstream ---
+
+  onRequestBody(chunk: Buffer): void {
+    if (this.#over) return;
+    const upstream = this.#upstream;
+    if (upstream === null) {
+      this.#unsent.push(chunk);
+      this.connection.pauseReading();
+      return;
+    }
+    if (!this.#sendBody(upstream, chunk)) this.connection.pauseReading();
+  }
+
+  onRequestEnd(trailers: Headers | null): void {
+    this.#requestEnded = true;
+    this.#requestTrailers = trailers;
+    if (this.#upstream !== null) this.#sendEnd(this.#upstream);
+  }
+
+  onDownstreamDrain(): void {
+    this.#upstream?.resume();
+  }
+
+  /** The client has gone, or has broken its message: nobody waits for an answer. */
+  onDownstreamClosed(): void {
+    this.#abort();
+  }
+
+  onDeadline(): void {
+    const waited = `no complete answer from ${this.#attempt?.service ?? "upstream"} in time`;
+    this.fail(proxyError("upstream_timeout", waited));
+  }
+
+  // --- from upstream ---
+
+  onUpstreamReady(connection: UpstreamConnection): void {
+    if (this.#over || this.responseStarted) {
+      connection.abort();
+      return;
+    }
+    this.#upstream = connection;
+    connection.expect(this.head.method);
+    let writable = connection.writeText(this.#requestText);
+    if (this.head.body === "none") return;
+    for (const chunk of this.#unsent) writable = this.#sendBody(connection, chunk) && writable;
+    this.#unsent.length = 0;
+    if (this.#requestEnded) this.#sendEnd(connection);
+    else if (writable) this.connection.resumeReading();
+  }
+
+  onUpstreamDrain(): void {
+    this.connection.resumeReading();
+  }
+
+  onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void {
+    const reused = this.#upstream?.reused ?? false;
+    const hadUpstream = this.#upstream !== null;
+    this.#upstream = null;
+    if (this.#over) return;
+    if (this.responseStarted) {
+      this.#flag = "upstream_reset";
+      this.#abort();
+      return;
+    }
+    const attempt = this.#attempt;
+    if (attempt === null) return;
+    const replayable = !hadUpstream || (reused && kind === "reset" && this.#mayReplay());
+    if (replayable && attempt.retry(hadUpstream)) return;
+    this.fail(attempt.failure(kind, detail));
+  }
+
+  onResponseHead(response: ResponseHead): void {
+    const headers = response.headers;
+    removeHopByHop(headers);
+    const draft: ResponseDraft = { status: response.status, headers, local: false };
+    this.#startResponse(draft, response.reason, this.#framingOf(response));
+  }
+
+  onResponseBody(chunk: Buffer): void {
+    this.#writeBody(chunk);
+  }
+
+  onResponseEnd(trailers: Headers | null): void {
+    if (this.#framing === "chunked") {
+      this.#out += trailers === null ? LAST_CHUNK : serializeTrailers(trailers);
+    }
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.release(this.#requestEnded);
+    this.#finish();
+  }
+
+  onUpstreamBatchEnd(): void {
+    this.#flush();
+  }
+
+  onUpstreamAssertion(error: unknown): void {
+    this.#upstream = null;
+    this.context.observer.onAssertion(error);
+    this.fail(proxyError("internal", "a fault of ours; it has been logged"));
+  }
+
+  // --- inside ---
+
+  /** A request without body whose repetition has no further effect (RFC 9110 section 9.2.2). */
+  #mayReplay(): boolean {
+    if (this.head.body !== "none") return false;
+    const method = this.head.method;
+    return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
+  }
+
+  #sendBody(upstream: UpstreamConnection, chunk: Buffer): boolean {
+    if (this.head.body === "length") return upstream.write(chunk);
+    upstream.writeText(chunkHeader(chunk.length));
+    upstream.write(chunk);
+    return upstream.writeText("\r\n");
+  }
+
+  #sendEnd(upstream: UpstreamConnection): void {
+    if (this.head.body !== "chunked") return;
+    const trailers = this.#requestTrailers;
+    upstream.writeText(trailers === null ? LAST_CHUNK : serializeTrailers(trailers));
+  }
+
+  #framingOf(response: ResponseHead): BodyFraming {
+    switch (response.body) {
+      case "none":
+        return "none";
+      case "length":
+        return "raw";
+      case "chunked":
+      case "close":
+        return this.head.versionMinor === 1 ? "chunked" : "close";
+    }
+  }
+
+  #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {
+    this.#handler.onResponse(this, draft);
+    this.#status = draft.status;
+    this.#framing = framing;
+    const headers = draft.headers;
+    if (framing === "chunked") headers.set("transfer-encoding", "chunked");
+    this.#keepAlive &&= framing !== "close" && !this.connection.isDraining;
+    // An answer before the request's end: the rest is not worth reading (RFC 9112 section 9.6).
+    if (!this.#requestEnded && draft.local) this.#keepAlive = false;
+    if (!this.#keepAlive) headers.set("connection", "close");
+    else if (this.head.versionMinor === 0) headers.set("connection", "keep-alive");
+    this.#out = serializeResponseHead(draft.status, reason, headers);
+  }
+
+  #writeBody(chunk: Buffer): void {
+    this.#responseBytes += chunk.length;
+    if (chunk.length === 0) return;
+    if (this.#framing === "chunked") this.#out += chunkHeader(chunk.length);
+    if (chunk.length <= JOINED_WRITE_BYTES_MAX) {
+      this.#out += chunk.toString("latin1");
+    } else {
+      this.#flush();
+      this.#afterWrite(this.connection.write(chunk));
+    }
+    if (this.#framing === "chunked") this.#out += "\r\n";
+  }
+
+  #flush(): void {
+    if (this.#out === "") return;
+    const out = this.#out;
+    this.#out = "";
+    this.#afterWrite(this.connection.writeText(out));
+  }
+
+  #afterWrite(writable: boolean): void {
+    if (!writable) this.#upstream?.pause();
+  }
+
+  #finish(): void {
+    this.#flush();
+    const complete = this.#requestEnded;
+    this.#end();
+    this.connection.onExchangeEnd(this.#keepAlive && complete);
+  }
+
+  #abort(): void {
+    if (this.#over) return;
+    this.#out = "";
+    this.#end();
+    this.connection.destroy();
+  }
+
+  /** The one end of an exchange: every path comes through here once. */
+  #end(): void {
+    this.#over = true;
+    if (this.#timed) this.context.sweeper.remove(this);
+    this.#attempt?.abandon();
+    this.#upstream?.abort();
+    this.#upstream = null;
+    this.#handler.onEnd(this);
+    this.#record();
+  }
+
+  #record(): void {
+    const { head, decision } = this;
+    this.context.observer.onExchangeEnd({
+      role: this.#handler.role,
+      method: head.method,
+      target: head.target,
+      authority: head.authority,
+      status: this.#status,
+      flag: this.#status === 0 && this.#flag === "" ? "downstream_gone" : this.#flag,
+      durationMs: this.context.clock.monotonicMs() - this.startedMs,
+      responseBodyBytes: this.#responseBytes,
+      remoteAddress: this.connection.remoteAddress,
+      requestId: this.requestId,
+      routeId: this.routeId,
+      service: this.#attempt?.service ?? "",
+      upstream: this.upstreamAddress,
+      lane: decision?.lane ?? "",
+      laneReason: decision?.reason ?? "",
+      servedLane: this.servedLane,
+      fallback: this.fallback,
+      attempts: this.#attempt?.count ?? 0,
+    });
+  }
+}

@@ -1,0 +1,167 @@
+//! A request at the gateway: fields of the edge, plug-ins, route and lane, then the endpoint.
+
+import { randomUUID } from "node:crypto";
+import { Headers } from "../../http/headers.ts";
+import { explainNoMatch } from "../../route/explain.ts";
+import type { WeightedDestination } from "../../snapshot/snapshot.ts";
+import type { LocalResponse } from "../../wasm/stream-host.ts";
+import { GatewayPass } from "../filter/gateway-pass.ts";
+import type { PassOwner } from "../filter/gateway-pass.ts";
+import { applyHeaderOperations } from "../filter/header-operations.ts";
+import type { LaneOutcome } from "../filter/lane-filter.ts";
+import { proxyError } from "../proxy-error.ts";
+import type { ProxyError } from "../proxy-error.ts";
+import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ExchangeHandler, ResponseDraft } from "./handler.ts";
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+/** Told to allowed callers only: which lane served, and why. */
+export const LANE_RESPONSE_HEADER = "x-graylane-lane";
+
+export class GatewayExchange implements ExchangeHandler, PassOwner {
+  readonly role = "gateway";
+  readonly explaining = false;
+  readonly #runtime: Runtime;
+  readonly #listener: ListenerRuntime;
+  #exchange: Exchange | null = null;
+  #pass: GatewayPass | null = null;
+  #outcome: LaneOutcome | null = null;
+
+  constructor(runtime: Runtime, listener: ListenerRuntime) {
+    this.#runtime = runtime;
+    this.#listener = listener;
+  }
+
+  get remoteAddress(): string {
+    return this.#exchange?.connection.remoteAddress ?? "";
+  }
+
+  onRequest(exchange: Exchange): void {
+    this.#exchange = exchange;
+    const { head, context } = exchange;
+    if (head.method === "CONNECT") {
+      exchange.fail(proxyError("method_not_supported", "CONNECT is not offered here"));
+      return;
+    }
+    this.#addEdgeFields(exchange);
+    const deps = { prng: context.prng, owner: this };
+    this.#pass = new GatewayPass(this.#runtime, this.#listener, head, deps);
+    this.#pass.run();
+  }
+
+  onResponse(exchange: Exchange, response: ResponseDraft): void {
+    const { route, destination } = this.#outcome ?? { route: null, destination: null };
+    if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
+    if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
+    this.#pass?.runResponse(response, false);
+    if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
+  }
+
+  onEnd(): void {
+    this.#pass?.finish();
+  }
+
+  onDecided(outcome: LaneOutcome): void {
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    this.#outcome = outcome;
+    exchange.decision = outcome.decision;
+    const { route, destination, choice } = outcome;
+    if (route === null) {
+      this.#answerNoRoute(exchange);
+      return;
+    }
+    exchange.routeId = route.id;
+    applyHeaderOperations(route.requestHeaders, exchange.head.headers);
+    if (route.action.kind === "direct") {
+      exchange.reply(route.action.status, route.action.body, null);
+      return;
+    }
+    if (destination === null || choice === null) {
+      exchange.fail(proxyError("route_target_missing", `route ${route.id} has no destination`));
+      return;
+    }
+    applyHeaderOperations(destination.requestHeaders, exchange.head.headers);
+    exchange.servedLane = choice.servedLane;
+    exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
+    if (choice.missing !== null) {
+      const missing = destination.target.kind === "missing";
+      const code = missing ? "route_target_missing" : "lane_has_no_endpoint";
+      exchange.fail(proxyError(code, choice.missing));
+      return;
+    }
+    exchange.forward({
+      ...this.#destinationOf(destination),
+      endpoints: choice.endpoints,
+      timeoutMs: route.timeoutMs,
+    });
+  }
+
+  onPluginResponse(response: LocalResponse): void {
+    const headers = new Headers();
+    for (const [name, value] of response.headers) headers.add(name, value);
+    this.#exchange?.reply(response.status, response.body, headers);
+  }
+
+  onPassFailed(error: ProxyError): void {
+    this.#exchange?.fail(error);
+  }
+
+  onReset(): void {
+    this.#exchange?.connection.destroy();
+  }
+
+  #addEdgeFields(exchange: Exchange): void {
+    const { headers } = exchange.head;
+    const forwardedFor = headers.get("x-forwarded-for");
+    const peer = exchange.connection.remoteAddress;
+    if (forwardedFor === undefined) headers.add("x-forwarded-for", peer);
+    else headers.set("x-forwarded-for", `${headers.getAll("x-forwarded-for").join(",")},${peer}`);
+    headers.set("x-forwarded-proto", "http");
+    let id = headers.get("x-request-id");
+    if (id === undefined) {
+      id = randomUUID();
+      headers.add("x-request-id", id);
+    }
+    exchange.requestId = id;
+  }
+
+  #answerNoRoute(exchange: Exchange): void {
+    const pass = this.#pass;
+    const { authority, target } = exchange.head;
+    const where = `no route of gateway ${this.#listener.gateway.name} takes ${authority}${target}`;
+    const reasons =
+      pass !== null && isLoopback(exchange.connection.remoteAddress)
+        ? explainNoMatch(this.#listener.routes, pass).map((reason) => `\n  ${reason}`)
+        : [];
+    exchange.fail(proxyError("no_route", `${where}${reasons.join("")}`));
+  }
+
+  #destinationOf(destination: WeightedDestination): { service: string; connectTimeoutMs: number } {
+    const { target } = destination;
+    const cluster =
+      target.kind === "cluster"
+        ? this.#runtime.lanes.clusters.get(target.cluster)?.cluster
+        : undefined;
+    return {
+      service: cluster?.service ?? "",
+      connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    };
+  }
+
+  #addLaneField(exchange: Exchange, response: ResponseDraft): void {
+    const { decision, servedLane, fallback } = exchange;
+    if (decision === null) return;
+    const lane = decision.lane ?? "baseline";
+    const why = fallback === "" ? "" : `; ${fallback}`;
+    response.headers.set(
+      LANE_RESPONSE_HEADER,
+      `${lane}; reason=${decision.reason}; served=${servedLane}${why}`,
+    );
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1" || address.startsWith("::ffff:127.");
+}

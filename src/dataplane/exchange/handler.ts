@@ -1,0 +1,34 @@
+//! The contract between an exchange, which moves bytes, and the role that decides where they go.
+
+import type { Endpoint } from "../../snapshot/snapshot.ts";
+import type { Headers } from "../../http/headers.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Where a request goes: any of these endpoints, all of which serve the same lane. */
+export interface ForwardPlan {
+  /** `<namespace>/<name>` of the service, or the host for traffic that leaves the mesh. */
+  readonly service: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly connectTimeoutMs: number;
+  /** From the request's head to the end of the response; 0 means no limit of its own. */
+  readonly timeoutMs: number;
+}
+
+/** A response before it is written: of the upstream, or of ours. */
+export interface ResponseDraft {
+  status: number;
+  readonly headers: Headers;
+  /** True for our own reply. */
+  readonly local: boolean;
+}
+
+/** Gateway, sidecar inbound or sidecar outbound: one object per exchange. */
+export interface ExchangeHandler {
+  readonly role: "gateway" | "inbound" | "outbound";
+  /** Decides: ends with `exchange.forward`, `exchange.reply` or `exchange.fail`, now or later. */
+  onRequest(exchange: Exchange): void;
+  /** Last word on the response's head. */
+  onResponse(exchange: Exchange, response: ResponseDraft): void;
+  /** The exchange is over, whatever its outcome. Called exactly once. */
+  onEnd(exchange: Exchange): void;
+}

@@ -1,0 +1,68 @@
+//! A request that arrives at a pod: remember its lane under its trace id, hand it to the app.
+
+import { traceHeaderOf } from "../../lane/context.ts";
+import type { TraceTable } from "../../lane/context.ts";
+import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { PodState } from "../runtime/pod-state.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ExchangeHandler } from "./handler.ts";
+
+/** A longer trace id is not recorded: the table's memory stays bounded. */
+const TRACE_KEY_CHARS_MAX = 256;
+const APP_CONNECT_TIMEOUT_MS = 1_000;
+
+export class SidecarInbound implements ExchangeHandler {
+  readonly role = "inbound";
+  readonly #runtime: Runtime;
+  readonly #workload: Workload;
+  readonly #pod: PodState;
+  readonly #app: Endpoint;
+  readonly #recorded: { readonly table: TraceTable; readonly key: string }[] = [];
+
+  constructor(runtime: Runtime, workload: Workload, pod: PodState, app: Endpoint) {
+    this.#runtime = runtime;
+    this.#workload = workload;
+    this.#pod = pod;
+    this.#app = app;
+  }
+
+  onRequest(exchange: Exchange): void {
+    this.#pod.inFlightCount += 1;
+    this.#record(exchange);
+    exchange.requestId = exchange.head.headers.get("x-request-id") ?? "";
+    exchange.forward({
+      service: `of pod ${this.#workload.name}`,
+      endpoints: [this.#app],
+      connectTimeoutMs: APP_CONNECT_TIMEOUT_MS,
+      timeoutMs: 0,
+    });
+  }
+
+  onResponse(): void {
+    // The app's answer goes back as it is.
+  }
+
+  onEnd(exchange: Exchange): void {
+    this.#pod.inFlightCount -= 1;
+    const nowMs = exchange.context.clock.monotonicMs();
+    for (const { table, key } of this.#recorded) table.end(key, nowMs);
+  }
+
+  #record(exchange: Exchange): void {
+    const headers = exchange.head.headers;
+    for (const group of this.#runtime.lanes.groups.values()) {
+      const tag = headers.get(group.routeHeader) ?? null;
+      if (tag !== null && exchange.decision === null) {
+        exchange.decision = group.byTag.get(tag)?.forced ?? null;
+      }
+      const traceHeader = traceHeaderOf(group);
+      const key = traceHeader === null ? undefined : headers.get(traceHeader);
+      if (key === undefined || key.length > TRACE_KEY_CHARS_MAX) continue;
+      const table = this.#pod.traceTable(group.name);
+      if (table.begin(key, tag, exchange.context.clock.monotonicMs())) {
+        this.#recorded.push({ table, key });
+      }
+    }
+  }
+}

@@ -1,0 +1,125 @@
+//! A call that a pod makes: restore its lane, pick the lane's endpoint of the called service.
+
+import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
+import { outboundTag } from "../../lane/context.ts";
+import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
+import type { PreparedCluster } from "../../lane/fallback.ts";
+import type { Headers } from "../../http/headers.ts";
+import type { Workload } from "../../snapshot/snapshot.ts";
+import { proxyError } from "../proxy-error.ts";
+import type { MeshHost } from "../runtime/host-index.ts";
+import type { PodState } from "../runtime/pod-state.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ExchangeHandler } from "./handler.ts";
+
+const OUTSIDE_CONNECT_TIMEOUT_MS = 5_000;
+const HTTP_PORT = 80;
+
+export class SidecarOutbound implements ExchangeHandler {
+  readonly role = "outbound";
+  readonly #runtime: Runtime;
+  readonly #workload: Workload;
+  readonly #pod: PodState;
+
+  constructor(runtime: Runtime, workload: Workload, pod: PodState) {
+    this.#runtime = runtime;
+    this.#workload = workload;
+    this.#pod = pod;
+  }
+
+  onRequest(exchange: Exchange): void {
+    const { head } = exchange;
+    if (head.method === "CONNECT") {
+      const message = "this sidecar proxies plain HTTP; TLS connections go out directly";
+      exchange.fail(proxyError("method_not_supported", message));
+      return;
+    }
+    exchange.requestId = head.headers.get("x-request-id") ?? "";
+    const host = this.#runtime.hosts.resolve(head.authority, this.#workload.namespace);
+    if (host === null) this.#leaveMesh(exchange);
+    else this.#call(exchange, host);
+  }
+
+  onResponse(): void {
+    // The called service's answer goes back as it is.
+  }
+
+  onEnd(): void {
+    // Nothing is held.
+  }
+
+  #call(exchange: Exchange, host: MeshHost): void {
+    const { lanes } = this.#runtime;
+    const decision = this.#decide(exchange, lanes.clusters.get(host.cluster.name));
+    exchange.decision = decision;
+    const choice = chooseEndpoints(lanes, {
+      target: host.target,
+      fallback: null,
+      group: decision?.group ?? null,
+      lane: decision?.lane ?? null,
+    });
+    exchange.servedLane = choice.servedLane;
+    exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
+    if (choice.missing !== null) {
+      exchange.fail(proxyError("lane_has_no_endpoint", choice.missing));
+      return;
+    }
+    exchange.forward({
+      service: host.cluster.service,
+      endpoints: choice.endpoints,
+      connectTimeoutMs: host.cluster.connectTimeoutMs,
+      timeoutMs: 0,
+    });
+  }
+
+  /**
+   * Every group's context is carried on, also towards a service that is no member: a later hop may
+   * be one. The hop itself follows the first group, by name, that knows a lane for it.
+   */
+  #decide(exchange: Exchange, cluster: PreparedCluster | undefined): LaneDecision | null {
+    const headers = exchange.head.headers;
+    const header = (name: string): string | undefined => headers.get(name);
+    const nowMs = exchange.context.clock.monotonicMs();
+    let decision: LaneDecision | null = null;
+    for (const group of this.#runtime.lanes.groups.values()) {
+      const tag = outboundTag(group, header, this.#pod.traceTable(group.name), nowMs);
+      if (tag !== undefined) headers.set(group.routeHeader, tag);
+      if (cluster?.groups.includes(group) !== true) continue;
+      const own = decideByTag(group, tag);
+      if (decision === null || decision.lane === null) decision = own;
+    }
+    return decision;
+  }
+
+  /** Lane context stays inside the mesh: it is no business of other people's hosts. */
+  #leaveMesh(exchange: Exchange): void {
+    removeLaneContext(exchange.head.headers, this.#runtime);
+    const { host, port } = splitAuthority(exchange.head.authority);
+    exchange.servedLane = BASELINE_NAME;
+    exchange.forward({
+      service: exchange.head.authority,
+      endpoints: [{ address: host, port, pod: "", labels: {} }],
+      connectTimeoutMs: OUTSIDE_CONNECT_TIMEOUT_MS,
+      timeoutMs: 0,
+    });
+  }
+}
+
+function decideByTag(group: PreparedLaneGroup, tag: string | undefined): LaneDecision {
+  const lane = tag === undefined ? undefined : group.byTag.get(tag);
+  return lane?.lane.enabled === true ? lane.forced : group.baseline;
+}
+
+function removeLaneContext(headers: Headers, runtime: Runtime): void {
+  for (const group of runtime.lanes.groups.values()) headers.remove(group.routeHeader);
+}
+
+function splitAuthority(authority: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(authority);
+  const port = match?.[3];
+  return {
+    host: match?.[1] ?? match?.[2] ?? authority,
+    port: port === undefined ? HTTP_PORT : Number(port),
+  };
+}

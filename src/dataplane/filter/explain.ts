@@ -1,0 +1,246 @@
+//! Explains where a request would go: the gateway's own filters and lane code, without an upstream.
+
+import type { Prng } from "../../base/prng.ts";
+import type { RequestHead } from "../../http/request-parser.ts";
+import type { DecisionReason, LaneDecision } from "../../lane/decide.ts";
+import { explainDecision } from "../../lane/decide.ts";
+import { chooseEndpoints } from "../../lane/fallback.ts";
+import type { EndpointChoice } from "../../lane/fallback.ts";
+import { explainNoMatch } from "../../route/explain.ts";
+import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
+import { statusOf } from "../proxy-error.ts";
+import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import { GatewayPass } from "./gateway-pass.ts";
+import type { PassOwner } from "./gateway-pass.ts";
+import type { LaneOutcome } from "./lane-filter.ts";
+import type { PluginStream } from "./plugin-stream.ts";
+
+export interface ExplainQuestion {
+  /** As the parser would give it: headers lower-case, authority and target apart. */
+  readonly method: string;
+  readonly authority: string;
+  readonly target: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Port of the Gateway resource that the request would come in at. */
+  readonly port: number;
+}
+
+export interface ExplainedPlugin {
+  readonly name: string;
+  readonly action: string;
+  readonly reasons: readonly unknown[];
+  readonly suppressed: readonly string[];
+}
+
+export interface ExplainedHop {
+  readonly service: string;
+  readonly wantedLane: string | null;
+  readonly servedLane: string | null;
+  readonly reason: string;
+  readonly pods: readonly { readonly name: string; readonly address: string }[];
+}
+
+export interface ExplainAnswer {
+  readonly snapshotVersion: string;
+  readonly gateway: string;
+  readonly listenerPort: number;
+  readonly plugins: readonly ExplainedPlugin[];
+  readonly route: {
+    readonly id: string;
+    readonly label: string;
+    readonly source: string;
+    readonly destination: string | null;
+  } | null;
+  readonly noMatch: readonly string[];
+  readonly localReply: { readonly status: number; readonly body: string } | null;
+  readonly decision: {
+    readonly reason: DecisionReason;
+    readonly group: string;
+    readonly lane: string | null;
+    readonly detail: string;
+  } | null;
+  readonly hops: readonly ExplainedHop[];
+}
+
+interface Collected {
+  outcome: LaneOutcome | null;
+  reply: { status: number; body: string } | null;
+}
+
+/** Runs the request through the gateway of `listener`. A plug-in that pauses is named so. */
+export function explain(
+  runtime: Runtime,
+  listener: ListenerRuntime,
+  request: RequestHead,
+  prng: Prng,
+): ExplainAnswer {
+  const collected: Collected = { outcome: null, reply: null };
+  const pass = new GatewayPass(runtime, listener, request, { prng, owner: collector(collected) });
+  pass.run();
+  const plugins = pass.streams.map((stream) => explainPlugin(stream, collected));
+  const noMatch = pass.route() === null ? explainNoMatch(listener.routes, pass) : [];
+  pass.finish();
+  const { outcome } = collected;
+  return {
+    snapshotVersion: runtime.snapshot.version,
+    gateway: listener.gateway.name,
+    listenerPort: listener.listener.port,
+    plugins,
+    route: outcome === null ? null : routeOf(outcome),
+    noMatch: outcome?.route === null ? noMatch : [],
+    localReply: collected.reply ?? directReply(outcome),
+    decision: outcome === null ? null : decisionOf(runtime, pass, outcome),
+    hops: outcome === null ? [] : hopsOf(runtime, outcome),
+  };
+}
+
+function collector(collected: Collected): PassOwner {
+  return {
+    explaining: true,
+    remoteAddress: "127.0.0.1",
+    onDecided(outcome) {
+      collected.outcome = outcome;
+    },
+    onPluginResponse(response) {
+      collected.reply = {
+        status: response.status,
+        body: Buffer.from(response.body).toString("utf8"),
+      };
+    },
+    onPassFailed(error) {
+      collected.reply = { status: statusOf(error), body: `${error.code}: ${error.message}` };
+    },
+    onReset() {
+      collected.reply = { status: 0, body: "the plug-in cuts the connection" };
+    },
+  };
+}
+
+function explainPlugin(stream: PluginStream, collected: Collected): ExplainedPlugin {
+  const answered = collected.reply !== null || collected.outcome !== null;
+  return {
+    name: stream.slot.plugin.name,
+    action: answered ? "continue" : "paused",
+    reasons: stream.reasons.map(parseReason),
+    suppressed: [],
+  };
+}
+
+function parseReason(bytes: Uint8Array): unknown {
+  const text = Buffer.from(bytes).toString("utf8");
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function routeOf(outcome: LaneOutcome): ExplainAnswer["route"] {
+  const { route, destination } = outcome;
+  if (route === null) return null;
+  return {
+    id: route.id,
+    label: route.label,
+    source: describeRoute(route),
+    destination: destination === null ? null : describeTarget(destination.target),
+  };
+}
+
+/** `VirtualService istio-system/shop http[0] "r2"`. */
+function describeRoute({ id, label, source }: Route): string {
+  const rule = id.slice(id.lastIndexOf("/") + 1);
+  const name = label === "" ? "" : ` "${label}"`;
+  return `${source.kind} ${source.namespace}/${source.name} ${rule}${name}`;
+}
+
+function describeTarget(target: Target): string {
+  if (target.kind === "missing") return `nowhere: ${target.message}`;
+  const { cluster, subset } = target;
+  if (subset === null) return cluster;
+  return subset.kind === "lane" ? `${cluster} lane ${subset.lane}` : `${cluster} ${subset.name}`;
+}
+
+function directReply(outcome: LaneOutcome | null): ExplainAnswer["localReply"] {
+  const action = outcome?.route?.action;
+  if (action?.kind === "direct") return { status: action.status, body: action.body };
+  const missing = outcome?.choice?.missing ?? null;
+  return missing === null ? null : { status: 503, body: missing };
+}
+
+function decisionOf(
+  runtime: Runtime,
+  pass: GatewayPass,
+  outcome: LaneOutcome,
+): ExplainAnswer["decision"] {
+  const { decision, route } = outcome;
+  if (decision === null) return null;
+  const { reason, group, lane } = decision;
+  const detail =
+    reason === "route" && route !== null
+      ? `route ${describeRoute(route)} names the lane's subset`
+      : detailOf(runtime, pass, group);
+  return { reason, group, lane, detail };
+}
+
+function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): string {
+  const group = runtime.lanes.groups.get(groupName);
+  if (group === undefined) return "";
+  const header = (name: string): string | undefined => pass.request.headers.get(name);
+  const explained = explainDecision(group, { context: header, header });
+  const rules = explained.rules.map(({ lane, enabled, outcome }) => {
+    const { operand, operator, value } = outcome.condition;
+    const state = enabled ? (outcome.isMet ? "met" : "not met") : "lane is closed";
+    const given = outcome.operandValue === null ? "absent" : `"${outcome.operandValue}"`;
+    return `lane ${lane}: header ${operand.name} ${operator} "${value}" (${given}: ${state})`;
+  });
+  const { context } = explained;
+  if (rules.length > 0) return rules.join("; ");
+  return `header ${context.header} is ${context.value ?? "absent"} (${context.meaning})`;
+}
+
+/** For each member service of the group: who would serve it, whatever calls it. */
+function hopsOf(runtime: Runtime, outcome: LaneOutcome): ExplainedHop[] {
+  const { decision, destination, choice } = outcome;
+  const first = destination?.target.kind === "cluster" ? destination.target.cluster : null;
+  const group = decision === null ? undefined : runtime.lanes.groups.get(decision.group);
+  const hops: ExplainedHop[] = [];
+  for (const { cluster, groups } of runtime.lanes.clusters.values()) {
+    if (cluster.name === first && choice !== null) {
+      hops.unshift(hopOf(cluster, decision, choice));
+    } else if (group !== undefined && groups.includes(group)) {
+      hops.push(hopOf(cluster, decision, laterHop(runtime, cluster, decision)));
+    }
+  }
+  return hops;
+}
+
+/** What a sidecar would choose for this service, with the same code. */
+function laterHop(
+  runtime: Runtime,
+  cluster: Cluster,
+  decision: LaneDecision | null,
+): EndpointChoice {
+  return chooseEndpoints(runtime.lanes, {
+    target: { kind: "cluster", cluster: cluster.name, subset: null },
+    fallback: null,
+    group: decision?.group ?? null,
+    lane: decision?.lane ?? null,
+  });
+}
+
+function hopOf(
+  cluster: Cluster,
+  decision: LaneDecision | null,
+  choice: EndpointChoice,
+): ExplainedHop {
+  return {
+    service: cluster.service,
+    wantedLane: decision?.lane ?? null,
+    servedLane: choice.missing === null ? choice.servedLane : null,
+    reason: choice.missing ?? choice.reason,
+    pods: choice.endpoints.map(({ pod, address, port }) => ({
+      name: pod,
+      address: `${address}:${port}`,
+    })),
+  };
+}

@@ -1,0 +1,114 @@
+//! The last request filter: which lane the request travels in, and which endpoints serve it.
+//!
+//! Order: a route that names a lane's subset wins (`route`); else a trusted context (`forced`), the
+//! lanes' rules (`rule`), shares (`cohort`), the baseline. A decision sets the group's route header
+//! and computes the route anew, so that a VirtualService may match on it. The same code answers a
+//! request and explains it.
+
+import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
+import { decideLane, decisionByRoute } from "../../lane/decide.ts";
+import { chooseEndpoints } from "../../lane/fallback.ts";
+import type { EndpointChoice, PreparedLanes } from "../../lane/fallback.ts";
+import type { Prng } from "../../base/prng.ts";
+import { pickDestination } from "../../route/route.ts";
+import type { Route, WeightedDestination } from "../../snapshot/snapshot.ts";
+import type { EditableRequest } from "./request-header-map.ts";
+
+/** What the filter needs of the pass it belongs to. */
+export interface LaneFilterInput {
+  readonly request: EditableRequest;
+  readonly lanes: PreparedLanes;
+  /** The lane groups entered at this gateway, by name. */
+  readonly groups: readonly PreparedLaneGroup[];
+  readonly prng: Prng;
+  /** The matching route, computed when first asked for. */
+  route(): Route | null;
+  clearRoute(): void;
+}
+
+export interface LaneOutcome {
+  /** Null when no route matches. */
+  readonly route: Route | null;
+  readonly destination: WeightedDestination | null;
+  readonly decision: LaneDecision | null;
+  /** Null when there is nothing to choose from: no route, or a direct answer. */
+  readonly choice: EndpointChoice | null;
+}
+
+const NO_ROUTE: LaneOutcome = { route: null, destination: null, decision: null, choice: null };
+
+export function runLaneFilter(input: LaneFilterInput): LaneOutcome {
+  let picked = pick(input);
+  let byRoute = decisionOfRoute(input, picked.destination);
+  const decisions = byRoute === null ? decideGroups(input) : [];
+  if (decisions.some(({ tag }) => tag !== null)) {
+    input.clearRoute();
+    picked = pick(input);
+    byRoute = decisionOfRoute(input, picked.destination);
+  }
+  const { route, destination } = picked;
+  if (route === null) return { ...NO_ROUTE, decision: decisions[0] ?? null };
+  const decision = byRoute ?? primaryDecision(input, decisions, destination);
+  carry(input, decision);
+  if (destination === null) return { route, destination, decision, choice: null };
+  const { target, fallback } = destination;
+  const group = decision?.group ?? null;
+  const lane = decision?.lane ?? null;
+  const choice = chooseEndpoints(input.lanes, { target, fallback, group, lane });
+  return { route, destination, decision, choice };
+}
+
+interface Picked {
+  readonly route: Route | null;
+  readonly destination: WeightedDestination | null;
+}
+
+/** A weighted route draws once here and keeps what it drew. */
+function pick(input: LaneFilterInput): Picked {
+  const route = input.route();
+  if (route?.action.kind !== "forward") return { route, destination: null };
+  return { route, destination: pickDestination(route.action.destinations, input.prng) };
+}
+
+function decisionOfRoute(
+  input: LaneFilterInput,
+  destination: WeightedDestination | null,
+): LaneDecision | null {
+  if (destination?.target.kind !== "cluster") return null;
+  const { subset } = destination.target;
+  if (subset?.kind !== "lane") return null;
+  const group = input.lanes.groups.get(subset.group);
+  return group === undefined ? null : decisionByRoute(group, subset.lane);
+}
+
+function decideGroups(input: LaneFilterInput): LaneDecision[] {
+  const { headers } = input.request;
+  const header = (name: string): string | undefined => headers.get(name);
+  return input.groups.map((group) => {
+    const decision = decideLane(group, { context: header, header });
+    if (decision.tag !== null) headers.set(group.routeHeader, decision.tag);
+    return decision;
+  });
+}
+
+/** Of several groups the one whose member is called; a lane goes before a baseline. */
+function primaryDecision(
+  input: LaneFilterInput,
+  decisions: readonly LaneDecision[],
+  destination: WeightedDestination | null,
+): LaneDecision | null {
+  if (decisions.length <= 1) return decisions[0] ?? null;
+  const target = destination?.target;
+  const cluster = target?.kind === "cluster" ? input.lanes.clusters.get(target.cluster) : undefined;
+  const members = decisions.filter(({ group }) =>
+    (cluster?.groups ?? []).some(({ name }) => name === group),
+  );
+  const candidates = members.length > 0 ? members : decisions;
+  return candidates.find(({ lane }) => lane !== null) ?? candidates[0] ?? null;
+}
+
+function carry(input: LaneFilterInput, decision: LaneDecision | null): void {
+  if (decision?.tag === undefined || decision.tag === null) return;
+  const group = input.lanes.groups.get(decision.group);
+  if (group !== undefined) input.request.headers.set(group.routeHeader, decision.tag);
+}

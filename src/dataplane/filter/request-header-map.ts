@@ -1,0 +1,107 @@
+//! A request's head as plug-ins see it: pseudo fields first, `host` never (Proxy-Wasm, Envoy).
+
+import type { Headers } from "../../http/headers.ts";
+import { isFieldName, isFieldValue, isMethod, isTarget } from "../../http/syntax.ts";
+import type { HeaderMap } from "../../wasm/stream-host.ts";
+
+/** The parts of a request's head that plug-ins may change. */
+export interface EditableRequest {
+  method: string;
+  target: string;
+  authority: string;
+  readonly headers: Headers;
+}
+
+const PSEUDO_COUNT = 4;
+/** Framing is the codec's: a plug-in cannot make the message mean something else (smuggling). */
+const FRAMING = new Set(["content-length", "transfer-encoding", "connection", "upgrade", "host"]);
+
+export class RequestHeaderMap implements HeaderMap {
+  readonly #request: EditableRequest;
+
+  constructor(request: EditableRequest) {
+    this.#request = request;
+  }
+
+  get size(): number {
+    return this.#request.headers.size + PSEUDO_COUNT - (this.#request.headers.has("host") ? 1 : 0);
+  }
+
+  get(name: string): string | undefined {
+    if (name.charCodeAt(0) === 0x3a) return this.#pseudo(name);
+    return name === "host" ? this.#request.authority : this.#request.headers.get(name);
+  }
+
+  set(name: string, value: string): void {
+    if (name.charCodeAt(0) === 0x3a || name === "host") this.#setPseudo(name, value);
+    else if (isAllowedField(name, value)) this.#request.headers.set(name, value);
+  }
+
+  add(name: string, value: string): void {
+    if (name.charCodeAt(0) === 0x3a || name === "host") this.#setPseudo(name, value);
+    else if (isAllowedField(name, value)) this.#request.headers.add(name, value);
+  }
+
+  remove(name: string): void {
+    if (name.charCodeAt(0) === 0x3a) this.#setPseudo(name, "");
+    else if (!FRAMING.has(name)) this.#request.headers.remove(name);
+  }
+
+  forEach(visit: (name: string, value: string) => void): void {
+    const { method, target, authority, headers } = this.#request;
+    visit(":authority", authority);
+    visit(":path", target);
+    visit(":method", method);
+    visit(":scheme", "http");
+    headers.names.forEach((name, index) => {
+      if (name !== "host") visit(name, headers.values[index] ?? "");
+    });
+  }
+
+  replaceAll(pairs: readonly (readonly [name: string, value: string])[]): void {
+    const { headers } = this.#request;
+    for (const name of new Set(headers.names)) if (!FRAMING.has(name)) headers.remove(name);
+    for (const [name, value] of pairs) this.add(name, value);
+  }
+
+  #pseudo(name: string): string | undefined {
+    switch (name) {
+      case ":authority":
+        return this.#request.authority;
+      case ":path":
+        return this.#request.target;
+      case ":method":
+        return this.#request.method;
+      case ":scheme":
+        return "http";
+      default:
+        return undefined;
+    }
+  }
+
+  // An empty value stands for a removed field: the gateway answers it as Envoy does.
+  #setPseudo(name: string, value: string): void {
+    switch (name) {
+      case ":authority":
+      case "host":
+        if (isFieldValue(value)) this.#setAuthority(value);
+        return;
+      case ":path":
+        if (value === "" || isTarget(value)) this.#request.target = value;
+        return;
+      case ":method":
+        if (value === "" || isMethod(value)) this.#request.method = value;
+        return;
+      default:
+    }
+  }
+
+  #setAuthority(value: string): void {
+    this.#request.authority = value;
+    this.#request.headers.set("host", value);
+  }
+}
+
+export function isAllowedField(name: string, value: string): boolean {
+  return isFieldName(name) && isFieldValue(value) && !FRAMING.has(name);
+}

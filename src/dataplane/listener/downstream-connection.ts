@@ -1,0 +1,269 @@
+//! One client connection: feeds the parser, runs one exchange at a time, keeps every deadline.
+
+import type { Socket } from "node:net";
+import type { HttpFault } from "../../http/fault.ts";
+import { Headers } from "../../http/headers.ts";
+import { RequestParser } from "../../http/request-parser.ts";
+import type { RequestHead, RequestSink } from "../../http/request-parser.ts";
+import { reasonPhrase, serializeResponseHead } from "../../http/serialize.ts";
+import type { TrafficContext } from "../context.ts";
+import {
+  DOWNSTREAM_IDLE_TIMEOUT_MS,
+  EXCHANGE_IDLE_TIMEOUT_MS,
+  LINGER_TIMEOUT_MS,
+  REQUEST_HEAD_TIMEOUT_MS,
+} from "../deadlines.ts";
+import type { Expirable } from "../deadlines.ts";
+import { Exchange } from "../exchange/exchange.ts";
+import type { ExchangeHandler } from "../exchange/handler.ts";
+
+/** What is read and dropped after an early answer, before the connection is cut. */
+const LINGER_BYTES_MAX = 1_048_576;
+const NOTHING = Buffer.alloc(0);
+
+/** Makes the role object for one request. It holds the runtime that the exchange began with. */
+export type HandlerFactory = (connection: DownstreamConnection) => ExchangeHandler;
+
+export class DownstreamConnection implements RequestSink, Expirable {
+  readonly context: TrafficContext;
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  deadlineMs: number;
+  isDraining = false;
+  /** The request's last byte has been parsed. */
+  requestComplete = false;
+  readonly #socket: Socket;
+  readonly #parser: RequestParser;
+  readonly #makeHandler: HandlerFactory;
+  readonly #onClosed: (connection: DownstreamConnection) => void;
+  #exchange: Exchange | null = null;
+  #unparsed: Buffer | null = null;
+  #parsing = false;
+  #nextDue = false;
+  #awaitsHead = false;
+  #peerEnded = false;
+  #lingeringBytes = -1;
+  #closed = false;
+
+  constructor(
+    socket: Socket,
+    context: TrafficContext,
+    makeHandler: HandlerFactory,
+    onClosed: (connection: DownstreamConnection) => void,
+  ) {
+    this.context = context;
+    this.remoteAddress = socket.remoteAddress ?? "";
+    this.localPort = socket.localPort ?? 0;
+    this.#socket = socket;
+    this.#makeHandler = makeHandler;
+    this.#onClosed = onClosed;
+    this.#parser = new RequestParser(this);
+    this.deadlineMs = context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+    context.sweeper.add(this);
+    this.#listen();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on("data", (chunk: Buffer) => {
+      this.#onData(chunk);
+    });
+    socket.on("drain", () => {
+      this.#exchange?.onDownstreamDrain();
+    });
+    socket.on("end", () => {
+      this.#onPeerEnd();
+    });
+    socket.on("error", () => {
+      this.destroy();
+    });
+    socket.on("close", () => {
+      this.destroy();
+    });
+  }
+
+  // --- for the exchange ---
+
+  writeText(text: string): boolean {
+    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    return this.#socket.write(text, "latin1");
+  }
+
+  write(bytes: Buffer): boolean {
+    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    return this.#socket.write(bytes);
+  }
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    if (!this.#closed && this.#unparsed === null) this.#socket.resume();
+  }
+
+  onExchangeEnd(keepAlive: boolean): void {
+    this.#exchange = null;
+    if (!keepAlive || this.#peerEnded || this.isDraining) {
+      this.#linger();
+      return;
+    }
+    this.deadlineMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+    // The parser is not re-entered from its own callback: its caller's loop goes on.
+    this.#nextDue = true;
+    if (!this.#parsing) this.#parseRest();
+  }
+
+  destroy(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.context.sweeper.remove(this);
+    this.#socket.destroy();
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.onDownstreamClosed();
+    this.#onClosed(this);
+  }
+
+  /** Finishes what runs, then closes: for a worker that is going away. */
+  drain(): void {
+    this.isDraining = true;
+    if (this.#exchange === null && this.#parser.isIdle) this.#linger();
+  }
+
+  // --- from the parser ---
+
+  onRequestHead(head: RequestHead): void {
+    this.#awaitsHead = false;
+    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    this.#exchange = new Exchange(this, head, this.#makeHandler(this));
+    // Without a body the exchange begins when the parser has let go of the message.
+    if (head.body !== "none") this.#begin(this.#exchange);
+  }
+
+  onRequestBody(chunk: Buffer): void {
+    this.#exchange?.onRequestBody(chunk);
+  }
+
+  onRequestEnd(trailers: Headers | null): void {
+    this.requestComplete = true;
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    if (exchange.head.body === "none") this.#begin(exchange);
+    else exchange.onRequestEnd(trailers);
+  }
+
+  #begin(exchange: Exchange): void {
+    try {
+      exchange.begin();
+    } catch (error) {
+      this.context.observer.onAssertion(error);
+      exchange.fail({ code: "internal", message: "a fault of ours; it has been logged" });
+    }
+  }
+
+  onDeadline(): void {
+    if (this.#exchange === null && this.#awaitsHead && this.#lingeringBytes === -1) {
+      const message = `the request's head took longer than ${REQUEST_HEAD_TIMEOUT_MS} ms`;
+      this.#refuse({ status: 408, code: "request_timeout", message });
+      return;
+    }
+    this.destroy();
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#lingeringBytes !== -1) {
+      this.#lingeringBytes += chunk.length;
+      if (this.#lingeringBytes > LINGER_BYTES_MAX) this.destroy();
+      return;
+    }
+    this.#parse(this.#unparsed === null ? chunk : Buffer.concat([this.#unparsed, chunk]));
+  }
+
+  #parse(chunk: Buffer): void {
+    this.#parsing = true;
+    this.#unparsed = null;
+    let rest = chunk;
+    while (this.#lingeringBytes === -1 && !this.#closed) {
+      if (this.#nextDue) {
+        this.#nextDue = false;
+        this.requestComplete = false;
+        this.#parser.next();
+      }
+      if (rest.length === 0) break;
+      if (this.requestComplete) {
+        // Pipelined bytes wait, unread and bounded by one read, until this exchange has ended.
+        this.#unparsed = rest;
+        this.#socket.pause();
+        break;
+      }
+      const result = this.#parser.execute(rest);
+      if (typeof result !== "number") {
+        this.#refuse(result);
+        break;
+      }
+      rest = rest.subarray(result);
+    }
+    this.#parsing = false;
+    this.#watchHead();
+  }
+
+  #parseRest(): void {
+    const rest = this.#unparsed;
+    this.#parse(rest ?? NOTHING);
+    if (rest !== null) this.resumeReading();
+  }
+
+  /** The head's deadline runs from its first byte, however slowly the rest drips in. */
+  #watchHead(): void {
+    if (!this.#parser.headStarted || this.#awaitsHead) return;
+    this.#awaitsHead = true;
+    this.deadlineMs = this.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
+  }
+
+  /** The bytes are no request: answer if nothing was answered yet, and close. */
+  #refuse(fault: HttpFault): void {
+    const exchange = this.#exchange;
+    if (exchange !== null && exchange.responseStarted) {
+      this.destroy();
+      return;
+    }
+    this.#exchange = null;
+    exchange?.onDownstreamClosed();
+    if (this.#closed) return;
+    const body = `${fault.code}: ${fault.message}\n`;
+    const headers = new Headers();
+    headers.add("content-type", "text/plain");
+    headers.add("content-length", String(Buffer.byteLength(body)));
+    headers.add("connection", "close");
+    this.#socket.write(
+      serializeResponseHead(fault.status, reasonPhrase(fault.status), headers) + body,
+    );
+    this.#linger();
+  }
+
+  /** A client that closes its side has gone (as Envoy and nginx judge it): its request too. */
+  #onPeerEnd(): void {
+    this.#peerEnded = true;
+    if (this.#exchange === null) this.destroyAfterFlush();
+    else this.destroy();
+  }
+
+  destroyAfterFlush(): void {
+    if (this.#socket.writableLength === 0) this.destroy();
+    else this.#socket.end();
+  }
+
+  /**
+   * Closes our side and drops what still arrives for a while: closing at once would reset the
+   * connection and could take the answer with it (RFC 9112 section 9.6).
+   */
+  #linger(): void {
+    if (this.#closed || this.#lingeringBytes !== -1) return;
+    this.#lingeringBytes = 0;
+    this.#unparsed = null;
+    this.deadlineMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
+    this.#socket.end();
+    this.#socket.resume();
+  }
+}

@@ -1,0 +1,47 @@
+//! Every way in which an exchange can fail by our own word: code, status and side in one table.
+//!
+//! The code is the first word of the reply's body, the access log's flag and the metric's label,
+//! so the three never drift apart.
+
+export type Side = "downstream" | "upstream" | "internal";
+
+interface ErrorKind {
+  readonly status: number;
+  readonly side: Side;
+}
+
+export const PROXY_ERRORS = {
+  no_route: { status: 404, side: "downstream" },
+  listener_has_no_host: { status: 404, side: "downstream" },
+  method_not_supported: { status: 501, side: "downstream" },
+  request_timeout: { status: 408, side: "downstream" },
+  route_target_missing: { status: 503, side: "internal" },
+  lane_has_no_endpoint: { status: 503, side: "upstream" },
+  no_endpoint: { status: 503, side: "upstream" },
+  upstream_connect_failed: { status: 503, side: "upstream" },
+  upstream_overflow: { status: 503, side: "upstream" },
+  upstream_reset: { status: 502, side: "upstream" },
+  upstream_protocol: { status: 502, side: "upstream" },
+  upstream_timeout: { status: 504, side: "upstream" },
+  plugin_trap: { status: 503, side: "internal" },
+  plugin_unavailable: { status: 503, side: "internal" },
+  internal: { status: 500, side: "internal" },
+  not_ready: { status: 503, side: "internal" },
+} as const satisfies Readonly<Record<string, ErrorKind>>;
+
+export type ProxyErrorCode = keyof typeof PROXY_ERRORS;
+
+/** An outcome, not an exception: hot paths return it. */
+export interface ProxyError {
+  readonly code: ProxyErrorCode;
+  /** What happened, with the names that the reader needs to act. */
+  readonly message: string;
+}
+
+export function proxyError(code: ProxyErrorCode, message: string): ProxyError {
+  return { code, message };
+}
+
+export function statusOf(error: ProxyError): number {
+  return PROXY_ERRORS[error.code].status;
+}

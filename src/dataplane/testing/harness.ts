@@ -1,0 +1,120 @@
+//! A gateway and its upstream on real sockets, for the tests of the data plane.
+
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { systemClock } from "../../base/clock.ts";
+import { SeededPrng } from "../../base/prng.ts";
+import { silentLogger } from "../../telemetry/logger.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { TrafficContext } from "../context.ts";
+import { DeadlineSweeper } from "../deadlines.ts";
+import type { ExchangeRecord } from "../observer.ts";
+import { Preparer } from "../runtime/prepare.ts";
+import { UpstreamPools } from "../upstream/upstream-pools.ts";
+import { GatewayRole } from "../worker/gateway-role.ts";
+import { pluginServices } from "../worker/plugin-services.ts";
+
+export interface Harness {
+  readonly role: GatewayRole;
+  readonly records: ExchangeRecord[];
+  readonly assertions: unknown[];
+}
+
+export function trafficContext(
+  records: ExchangeRecord[] = [],
+  assertions: unknown[] = [],
+): TrafficContext {
+  const sweeper = new DeadlineSweeper(systemClock);
+  return {
+    clock: systemClock,
+    prng: new SeededPrng(1),
+    sweeper,
+    pools: new UpstreamPools(sweeper),
+    observer: {
+      onExchangeEnd: (record) => records.push({ ...record }),
+      onConnection: () => undefined,
+      onAssertion: (error) => assertions.push(error),
+    },
+  };
+}
+
+export function preparer(): Preparer {
+  const logger = silentLogger;
+  return new Preparer({ logger, plugins: pluginServices(systemClock, logger) });
+}
+
+/** A gateway that maps port 80 to `port`. */
+export async function startGateway(port: number, snapshot: Snapshot): Promise<Harness> {
+  const records: ExchangeRecord[] = [];
+  const assertions: unknown[] = [];
+  const options = {
+    role: "gateway",
+    id: "test",
+    gatewayHost: "127.0.0.1",
+    portMap: { "80": port },
+    accessLogPath: "",
+    logLevel: "silent",
+  } as const;
+  const role = new GatewayRole(options, trafficContext(records, assertions), preparer());
+  const failure = await role.configure(snapshot);
+  if (failure !== null) throw new Error(failure);
+  return { role, records, assertions };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export interface RawUpstream {
+  readonly port: number;
+  connectionCount: number;
+  close(): void;
+}
+
+/** An upstream that hands each connection to `serve`, byte for byte. */
+export async function startRawUpstream(
+  serve: (socket: Socket, index: number) => void,
+): Promise<RawUpstream> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("close", () => sockets.delete(socket));
+    serve(socket, upstream.connectionCount);
+    upstream.connectionCount += 1;
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const upstream: RawUpstream = {
+    port: (server.address() as AddressInfo).port,
+    connectionCount: 0,
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+  return upstream;
+}
+
+/** Sends raw bytes and returns everything that comes back until the peer closes. */
+export async function sendRaw(port: number, bytes: string | readonly string[]): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  for (const part of typeof bytes === "string" ? [bytes] : bytes) {
+    socket.write(part, "latin1");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await once(socket, "close");
+  return Buffer.concat(chunks).toString("latin1");
+}

@@ -1,0 +1,224 @@
+//! One connection to an endpoint. It carries one exchange at a time and is reused after it.
+
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { ResponseParser } from "../../http/response-parser.ts";
+import type { ResponseHead, ResponseSink } from "../../http/response-parser.ts";
+import type { Headers } from "../../http/headers.ts";
+import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
+import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
+
+export type UpstreamFailureKind = "connect" | "reset" | "protocol";
+
+/** The exchange's side of an upstream connection. */
+export interface UpstreamUser {
+  onUpstreamReady(connection: UpstreamConnection): void;
+  onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void;
+  /** Writes may go on after `write` returned false. */
+  onUpstreamDrain(): void;
+  onResponseHead(head: ResponseHead): void;
+  onResponseBody(chunk: Buffer): void;
+  onResponseEnd(trailers: Headers | null): void;
+  /** All that one read brought has been handed over: time to write it on. */
+  onUpstreamBatchEnd(): void;
+  /** A belief of ours was wrong while this exchange's bytes were handled. */
+  onUpstreamAssertion(error: unknown): void;
+}
+
+/** What a connection tells the pool that owns it. */
+export interface ConnectionOwner {
+  readonly address: string;
+  readonly port: number;
+  readonly sweeper: DeadlineSweeper;
+  onConnectionIdle(connection: UpstreamConnection): void;
+  onConnectionClosed(connection: UpstreamConnection): void;
+}
+
+export class UpstreamConnection implements ResponseSink, Expirable {
+  deadlineMs: number = NO_DEADLINE;
+  /** True once it has carried a whole exchange: a reset may then be the idle-close race. */
+  reused = false;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket;
+  readonly #parser: ResponseParser;
+  #user: UpstreamUser | null;
+  #connected = false;
+  #closed = false;
+  #keepAlive = true;
+  #idleTimeoutMs = UPSTREAM_IDLE_TIMEOUT_MS;
+
+  constructor(owner: ConnectionOwner, user: UpstreamUser, connectTimeoutMs: number) {
+    this.#owner = owner;
+    this.#user = user;
+    this.#parser = new ResponseParser(this);
+    this.deadlineMs = owner.sweeper.nowMs + connectTimeoutMs;
+    this.#socket = connect({ host: owner.address, port: owner.port, noDelay: true });
+    this.#listen();
+    owner.sweeper.add(this);
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.on("connect", () => {
+      this.#connected = true;
+      this.deadlineMs = NO_DEADLINE;
+      this.#user?.onUpstreamReady(this);
+    });
+    socket.on("data", (chunk: Buffer) => {
+      this.#onData(chunk);
+    });
+    socket.on("drain", () => {
+      this.#user?.onUpstreamDrain();
+    });
+    socket.on("end", () => {
+      this.#onEnd();
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#fail(this.#connected ? "reset" : "connect", error.code ?? error.message);
+    });
+    socket.on("close", () => {
+      this.#fail(this.#connected ? "reset" : "connect", "connection closed");
+    });
+  }
+
+  /** Takes an idle connection into use. */
+  attach(user: UpstreamUser): void {
+    this.#user = user;
+    this.deadlineMs = NO_DEADLINE;
+    this.reused = true;
+  }
+
+  /** Tells the parser which method the next response answers. */
+  expect(method: string): void {
+    this.#parser.expect(method);
+  }
+
+  /** False when the socket's buffer is full: wait for `onUpstreamDrain`. */
+  writeText(text: string): boolean {
+    return this.#socket.write(text, "latin1");
+  }
+
+  write(bytes: Buffer): boolean {
+    return this.#socket.write(bytes);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  /** Ends this connection; its user hears nothing more. */
+  abort(): void {
+    this.#user = null;
+    this.#close();
+  }
+
+  /** The user gave up while the connection was still being made. */
+  abandonConnect(): void {
+    if (!this.#connected) this.abort();
+  }
+
+  /** The user is done; the connection goes back to the pool if it may carry another exchange. */
+  release(requestComplete: boolean): void {
+    this.#user = null;
+    if (this.#closed) return;
+    if (!this.#keepAlive || !requestComplete || !this.#parser.isIdle) {
+      this.#close();
+      return;
+    }
+    this.#socket.resume();
+    this.deadlineMs = this.#owner.sweeper.nowMs + this.#idleTimeoutMs;
+    this.#owner.onConnectionIdle(this);
+  }
+
+  onDeadline(): void {
+    this.#fail("connect", "connect timeout");
+    this.#close();
+  }
+
+  onInformational(): void {
+    // The gateway has answered 100-continue itself; other interim answers are advice only.
+  }
+
+  onResponseHead(head: ResponseHead): void {
+    this.#keepAlive = head.keepAlive && head.body !== "close";
+    const keepAliveField = head.headers.get("keep-alive");
+    if (keepAliveField !== undefined) this.#idleTimeoutMs = idleTimeoutOf(keepAliveField);
+    this.#user?.onResponseHead(head);
+  }
+
+  onResponseBody(chunk: Buffer): void {
+    this.#user?.onResponseBody(chunk);
+  }
+
+  onResponseEnd(trailers: Headers | null): void {
+    this.#user?.onResponseEnd(trailers);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#user === null) {
+      // Bytes that nobody asked for: the peer and we disagree about where messages end.
+      this.#close();
+      return;
+    }
+    try {
+      this.#parse(chunk);
+    } catch (error) {
+      this.#failByAssertion(error);
+    }
+  }
+
+  #failByAssertion(error: unknown): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#close();
+    user?.onUpstreamAssertion(error);
+  }
+
+  #parse(chunk: Buffer): void {
+    const result = this.#parser.execute(chunk);
+    if (typeof result !== "number") {
+      this.#fail("protocol", result.message);
+      return;
+    }
+    // The exchange may have let go of this connection while its bytes were handed over.
+    this.#tellBatchEnd();
+    if (result < chunk.length) this.#close();
+  }
+
+  #tellBatchEnd(): void {
+    this.#user?.onUpstreamBatchEnd();
+  }
+
+  #onEnd(): void {
+    const fault = this.#parser.finish();
+    this.#keepAlive = false;
+    if (fault !== null || this.#user !== null) this.#fail("reset", "closed by the peer");
+    this.#close();
+  }
+
+  #fail(kind: UpstreamFailureKind, detail: string): void {
+    const user = this.#user;
+    this.#user = null;
+    this.#close();
+    user?.onUpstreamFailure(kind, detail);
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#owner.sweeper.remove(this);
+    this.#socket.destroy();
+    this.#owner.onConnectionClosed(this);
+  }
+}
+
+/** Closes a second before the peer's announced `Keep-Alive: timeout=…` (seconds) would. */
+function idleTimeoutOf(field: string): number {
+  const seconds = Number(/timeout=(\d{1,6})/.exec(field)?.[1] ?? Number.NaN);
+  if (Number.isNaN(seconds)) return UPSTREAM_IDLE_TIMEOUT_MS;
+  return Math.min(UPSTREAM_IDLE_TIMEOUT_MS, Math.max(0, seconds * 1_000 - 1_000));
+}

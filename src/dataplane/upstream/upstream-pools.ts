@@ -1,0 +1,29 @@
+//! All endpoint pools of a worker. They outlive runtimes: a new snapshot keeps warm connections.
+
+import type { DeadlineSweeper } from "../deadlines.ts";
+import { EndpointPool } from "./endpoint-pool.ts";
+
+export class UpstreamPools {
+  readonly #sweeper: DeadlineSweeper;
+  /** Bounded by the open connections: a pool without any is dropped. */
+  readonly #pools = new Map<string, EndpointPool>();
+
+  constructor(sweeper: DeadlineSweeper) {
+    this.#sweeper = sweeper;
+  }
+
+  /** The pool of `address:port`. */
+  get(address: string, port: number): EndpointPool {
+    const key = `${address}:${port}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new EndpointPool(address, port, this.#sweeper, () => this.#pools.delete(key));
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  closeIdle(): void {
+    for (const pool of [...this.#pools.values()]) pool.closeIdle();
+  }
+}

@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { Agent } from "node:http";
+import { connect } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { after, before, describe, test } from "node:test";
+import type { Route } from "../../snapshot/snapshot.ts";
+import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
+import { freePort, sendRaw, startGateway, startRawUpstream } from "../testing/harness.ts";
+import type { Harness } from "../testing/harness.ts";
+
+const A = cluster("a");
+
+function snapshotTo(port: number, routes: readonly Route[] = [forwardRoute(A.name)]) {
+  return gatewaySnapshot(80, routes, {
+    clusters: { [A.name]: A },
+    endpoints: { [A.name]: { endpoints: [endpoint(port)] } },
+  });
+}
+
+async function bodyOf(message: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+describe("a gateway in front of an echoing upstream", () => {
+  const upstream = createServer((req, res) => {
+    void bodyOf(req).then((body) => {
+      res.setHeader("x-method", req.method ?? "");
+      res.setHeader("x-target", req.url ?? "");
+      res.setHeader("x-seen", Object.keys(req.headers).sort().join(","));
+      res.end(body.length === 0 ? "empty" : body);
+    });
+  });
+  let gateway: Harness;
+  let port: number;
+
+  before(async () => {
+    upstream.listen(0, "127.0.0.1");
+    await once(upstream, "listening");
+    port = await freePort();
+    gateway = await startGateway(port, snapshotTo((upstream.address() as AddressInfo).port));
+  });
+  after(() => {
+    upstream.close();
+    upstream.closeAllConnections();
+    assert.deepEqual(gateway.assertions, []);
+  });
+
+  const cases = [
+    {
+      name: "a GET comes back with its body",
+      send: "GET /x?y=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+      want: [/^HTTP\/1\.1 200 OK\r\n/, /x-target: \/x\?y=1\r\n/, /empty$/],
+    },
+    {
+      name: "hop-by-hop fields do not reach the upstream, the edge's fields do",
+      send: "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, x-drop\r\nX-Drop: 1\r\n\r\n",
+      want: [/x-seen: [^\r]*host,x-forwarded-for,x-forwarded-proto,x-request-id\r\n/],
+    },
+    {
+      name: "a body of known length is forwarded",
+      send: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+      want: [/x-method: POST\r\n/, /hello$/],
+    },
+    {
+      name: "a chunked body is forwarded",
+      send: [
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+        "5\r\nhel",
+        "lo\r\n6\r\n world\r\n0\r\n\r\n",
+      ],
+      want: [/hello world$/],
+    },
+    {
+      name: "a HEAD has the length and no body",
+      send: "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+      want: [/x-method: HEAD\r\n[^]*\r\n\r\n$/],
+    },
+    {
+      name: "pipelined requests are answered in order",
+      send:
+        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" +
+        "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi" +
+        "GET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+      want: [/x-target: \/1\r\n[^]*x-target: \/2\r\n[^]*hi[^]*x-target: \/3\r\n/],
+    },
+    {
+      name: "a client that waits for 100-continue gets it before it sends its body",
+      send: [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n" +
+          "Connection: close\r\n\r\n",
+        "ok",
+      ],
+      want: [/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/, /ok$/],
+    },
+    {
+      name: "an HTTP/1.0 client is answered and its connection closed",
+      send: "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+      want: [/^HTTP\/1\.1 200 OK\r\n/, /connection: close\r\n/, /empty$/],
+    },
+    {
+      name: "a request without Host is refused with a code",
+      send: "GET / HTTP/1.1\r\n\r\n",
+      want: [/^HTTP\/1\.1 400 Bad Request\r\n/, /connection: close\r\n/],
+    },
+    {
+      name: "two lengths are refused, and what follows is not read as a request",
+      send:
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" +
+        "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+      want: [/^HTTP\/1\.1 400 /, /^(?![^]*smuggled)/],
+    },
+    {
+      name: "CONNECT is refused",
+      send: "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n",
+      want: [/^HTTP\/1\.1 501 /, /method_not_supported/],
+    },
+  ];
+
+  for (const { name, send, want } of cases) {
+    test(name, async () => {
+      const got = await sendRaw(port, send);
+      for (const pattern of want) assert.match(got, pattern);
+    });
+  }
+
+  test("a body of eight megabytes goes through both ways unchanged", async () => {
+    const body = randomBytes(8 * 1024 * 1024);
+    const call = request({ port, host: "127.0.0.1", method: "POST", agent: false });
+    call.end(body);
+    const [message] = (await once(call, "response")) as [IncomingMessage];
+    const echoed = await bodyOf(message);
+    assert.equal(digest(echoed), digest(body));
+  });
+
+  test("a keep-alive connection survives swaps and sees each new configuration", async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const upstreamPort = (upstream.address() as AddressInfo).port;
+    for (let version = 0; version < 5; version++) {
+      const responseHeaders = { remove: [], set: [["x-version", `${version}`]], add: [] } as const;
+      const route = forwardRoute(A.name, { responseHeaders });
+      assert.equal(await gateway.role.configure(snapshotTo(upstreamPort, [route])), null);
+      const call = request({ port, host: "127.0.0.1", agent });
+      call.end();
+      const [message] = (await once(call, "response")) as [IncomingMessage];
+      await bodyOf(message);
+      assert.equal(message.headers["x-version"], String(version));
+      assert.equal(call.reusedSocket, version > 0);
+    }
+    agent.destroy();
+  });
+});
+
+test("a dead upstream is a 503 that names the service", async () => {
+  const port = await freePort();
+  await startGateway(port, snapshotTo(await freePort()));
+  const got = await sendRaw(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  assert.match(got, /^HTTP\/1\.1 503 /);
+  assert.match(got, /upstream_connect_failed: service default\/a at 127\.0\.0\.1:\d+/);
+});
+
+test("no matching route is a 404 that names the routes and what failed", async () => {
+  const port = await freePort();
+  const route = forwardRoute(A.name, {
+    id: "default/shop/http[0]",
+    label: "gray",
+    matches: [{ headers: [{ name: "x-tag", match: { kind: "exact", value: "s2" } }] }],
+  });
+  await startGateway(port, snapshotTo(1, [route]));
+  const got = await sendRaw(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  assert.match(got, /^HTTP\/1\.1 404 [^]*default\/shop\/http\[0\] \(gray\)[^]*x-tag/);
+});
+
+test("a GET whose reused connection is closed under it is sent again on a new one", async () => {
+  const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  const upstream = await startRawUpstream((socket: Socket, index) => {
+    let requestCount = 0;
+    socket.on("data", () => {
+      requestCount += 1;
+      if (index === 0 && requestCount === 2) socket.destroy();
+      else socket.write(answer);
+    });
+  });
+  const port = await freePort();
+  const gateway = await startGateway(port, snapshotTo(upstream.port));
+  const send = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  const got = await sendRaw(port, send + send.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+  upstream.close();
+  assert.equal(got.match(/200 OK/g)?.length, 2);
+  assert.equal(upstream.connectionCount, 2);
+  assert.equal(gateway.records[1]?.attempts, 2);
+});
+
+test("a POST whose connection is closed under it is not sent twice", async () => {
+  let requestCount = 0;
+  const upstream = await startRawUpstream((socket: Socket) => {
+    socket.on("data", () => {
+      requestCount += 1;
+      if (requestCount === 2) socket.destroy();
+      else socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+  });
+  const port = await freePort();
+  await startGateway(port, snapshotTo(upstream.port));
+  const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n";
+  const got = await sendRaw(port, `${post}\r\n${post}Connection: close\r\n\r\n`);
+  upstream.close();
+  assert.match(got, /200 OK[^]*502 Bad Gateway[^]*upstream_reset/);
+  assert.equal(requestCount, 2);
+});
+
+test("an upstream that breaks HTTP is a 502 and its connection is not used again", async () => {
+  const upstream = await startRawUpstream((socket: Socket) => {
+    socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"));
+  });
+  const port = await freePort();
+  await startGateway(port, snapshotTo(upstream.port));
+  const got = await sendRaw(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  upstream.close();
+  assert.match(got, /^HTTP\/1\.1 502 [^]*upstream_protocol/);
+});
+
+test("a client that goes away takes its upstream request with it", async () => {
+  const gone = withResolvers();
+  const upstream = await startRawUpstream((socket: Socket) => {
+    socket.on("close", () => {
+      gone.resolve(undefined);
+    });
+    socket.on("data", () => client.destroy());
+  });
+  const port = await freePort();
+  const gateway = await startGateway(port, snapshotTo(upstream.port));
+  const client = connect(port, "127.0.0.1");
+  client.on("error", () => undefined);
+  client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await gone.promise;
+  upstream.close();
+  assert.equal(gateway.records[0]?.flag, "downstream_gone");
+});
+
+test("a busy port is refused in words that say how to map it", async () => {
+  const taken = await startRawUpstream(() => undefined);
+  await assert.rejects(startGateway(taken.port, snapshotTo(1)), /in use[^]*--map-port 80=PORT/);
+  taken.close();
+});
+
+function digest(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function withResolvers(): { promise: Promise<unknown>; resolve: (value: unknown) => void } {
+  let resolve: (value: unknown) => void = () => undefined;
+  const promise = new Promise((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

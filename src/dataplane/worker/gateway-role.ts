@@ -1,0 +1,133 @@
+//! A gateway worker's part: listeners of the gateways, and one runtime that is swapped whole.
+
+import type { Prng } from "../../base/prng.ts";
+import { Headers } from "../../http/headers.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { TrafficContext } from "../context.ts";
+import type { ExchangeHandler } from "../exchange/handler.ts";
+import { GatewayExchange } from "../exchange/gateway.ts";
+import { NotReadyExchange } from "../exchange/not-ready.ts";
+import { explain } from "../filter/explain.ts";
+import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import { TrafficListener } from "../listener/listener.ts";
+import type { ListenFailure } from "../listener/listener.ts";
+import { PrepareFailure, stopUnused } from "../runtime/prepare.ts";
+import type { Preparer } from "../runtime/prepare.ts";
+import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import type { WorkerOptions } from "./protocol.ts";
+import type { WorkerRole } from "./role.ts";
+
+/** Unprivileged users cannot listen below 1024: such ports are moved up by this much. */
+const PRIVILEGED_PORT_MAX = 1_023;
+const PRIVILEGED_PORT_OFFSET = 8_000;
+
+export class GatewayRole implements WorkerRole {
+  readonly #options: WorkerOptions;
+  readonly #context: TrafficContext;
+  readonly #preparer: Preparer;
+  readonly #prng: Prng;
+  #runtime: Runtime | null = null;
+  readonly #listeners = new Map<number, TrafficListener>();
+
+  constructor(options: WorkerOptions, context: TrafficContext, preparer: Preparer) {
+    this.#options = options;
+    this.#context = context;
+    this.#preparer = preparer;
+    this.#prng = context.prng;
+  }
+
+  async configure(snapshot: Snapshot): Promise<string | null> {
+    const runtime = await this.#preparer.prepareGateway(snapshot, this.#runtime);
+    if (runtime instanceof PrepareFailure) return runtime.message;
+    const failure = await this.#openListeners(runtime);
+    if (failure !== null) {
+      stopUnused(runtime.plugins, this.#runtime?.plugins ?? new Map());
+      return failure;
+    }
+    const old = this.#runtime;
+    this.#runtime = runtime;
+    if (old !== null) stopUnused(old.plugins, runtime.plugins);
+    this.#closeUnused(runtime);
+    return null;
+  }
+
+  explain(question: ExplainQuestion): ExplainAnswer | null {
+    const runtime = this.#runtime;
+    const listener = runtime?.listeners.get(question.port);
+    if (runtime === null || listener === undefined) return null;
+    const headers = new Headers();
+    for (const [name, value] of question.headers) headers.add(name, value);
+    const request = {
+      method: question.method,
+      target: question.target,
+      authority: question.authority,
+      scheme: null,
+      versionMinor: 1,
+      headers,
+      body: "none",
+      contentLength: 0,
+      keepAlive: true,
+      expectContinue: false,
+      upgrade: null,
+    } as const;
+    return explain(runtime, listener, { ...request }, this.#prng);
+  }
+
+  podFailure(pod: string): string {
+    return `pod ${pod} has no sidecar in a gateway worker`;
+  }
+
+  drainPod(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#listeners.values()].map((listener) => listener.drain()));
+  }
+
+  /** Opens what is new. Returns in words which address could not be had, and what to do. */
+  async #openListeners(runtime: Runtime): Promise<string | null> {
+    for (const [port, { gateway }] of runtime.listeners) {
+      if (this.#listeners.has(port)) continue;
+      const address = { host: this.#options.gatewayHost, port: this.#mappedPort(port) };
+      const listener = new TrafficListener(address, this.#context, () => this.#handler(port));
+      const failure = await listener.open();
+      if (failure !== null) return describeListenFailure(failure, gateway.name, port);
+      this.#listeners.set(port, listener);
+    }
+    return null;
+  }
+
+  #closeUnused(runtime: Runtime): void {
+    for (const [port, listener] of this.#listeners) {
+      if (runtime.listeners.has(port)) continue;
+      this.#listeners.delete(port);
+      void listener.drain();
+    }
+  }
+
+  #mappedPort(port: number): number {
+    const mapped = this.#options.portMap[String(port)];
+    if (mapped !== undefined) return mapped;
+    return port > PRIVILEGED_PORT_MAX ? port : port + PRIVILEGED_PORT_OFFSET;
+  }
+
+  #handler(port: number): ExchangeHandler {
+    const runtime = this.#runtime;
+    const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
+    if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");
+    return new GatewayExchange(runtime, listener);
+  }
+}
+
+function describeListenFailure(failure: ListenFailure, gateway: string, port: number): string {
+  const { host, port: wanted } = failure.address;
+  const where = `${host}:${wanted} for port ${port} of gateway ${gateway}`;
+  if (failure.code === "EADDRINUSE") {
+    return `GL0601: ${where} is in use by another program; free it, or map: --map-port ${port}=PORT`;
+  }
+  if (failure.code === "EACCES") {
+    return `GL0602: no permission to listen on ${where}; map it: --map-port ${port}=PORT`;
+  }
+  return `GL0603: cannot listen on ${where}: ${failure.code}`;
+}

@@ -1,0 +1,44 @@
+//! What the main process and its workers say to each other over Node's IPC channel.
+
+import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { SnapshotDelta } from "../../snapshot/delta.ts";
+
+/** How a worker is set up; it never changes while the worker lives. */
+export interface WorkerOptions {
+  readonly role: "gateway" | "sidecar";
+  readonly id: string;
+  /** Address that gateways listen on. */
+  readonly gatewayHost: string;
+  /** Port of a Gateway resource -> port on this machine, when they differ. */
+  readonly portMap: Readonly<Record<string, number>>;
+  /** Access log file, or "" for none. */
+  readonly accessLogPath: string;
+  readonly logLevel: string;
+}
+
+/** Name of the environment variable that carries `WorkerOptions` as JSON. */
+export const WORKER_OPTIONS_VARIABLE = "GRAYLANE_WORKER";
+
+export type ToWorker =
+  | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
+  | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
+  | { readonly type: "metrics"; readonly id: number }
+  | { readonly type: "podState"; readonly id: number; readonly pod: string }
+  /** Answered when nothing is in flight to the pod, or when the time is over. */
+  | {
+      readonly type: "drainPod";
+      readonly id: number;
+      readonly pod: string;
+      readonly timeoutMs: number;
+    }
+  | { readonly type: "stop" };
+
+/** Every question with an `id` gets one answer with the same `id`. */
+export type FromWorker =
+  | { readonly type: "ready" }
+  /** `error` is null when the snapshot runs. */
+  | { readonly type: "configured"; readonly id: number; readonly error: string | null }
+  | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
+  | { readonly type: "metrics"; readonly id: number; readonly text: string }
+  | { readonly type: "podState"; readonly id: number; readonly error: string | null }
+  | { readonly type: "podDrained"; readonly id: number };

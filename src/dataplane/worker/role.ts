@@ -1,0 +1,17 @@
+//! What a worker does with a snapshot: as a gateway, or as the host of every pod's sidecar.
+
+import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+
+export interface WorkerRole {
+  /** Null when the snapshot runs; else why the previous one goes on. One call at a time. */
+  configure(snapshot: Snapshot): Promise<string | null>;
+  /** Null when no listener of that port runs here. */
+  explain(question: ExplainQuestion): ExplainAnswer | null;
+  /** Null when the pod's sidecar listens here; else why not. */
+  podFailure(pod: string): string | null;
+  /** Resolves when nothing is in flight to the pod, or after `timeoutMs`. */
+  drainPod(pod: string, timeoutMs: number): Promise<void>;
+  /** Accepts nothing new; resolves when every exchange has ended. */
+  stop(): Promise<void>;
+}

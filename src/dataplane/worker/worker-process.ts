@@ -1,0 +1,94 @@
+//! The life of a worker process: takes deltas from the main process, answers its questions, and
+//! ends when told or when the main process has gone.
+
+import { applyDelta } from "../../snapshot/delta.ts";
+import type { SnapshotDelta } from "../../snapshot/delta.ts";
+import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { FromWorker, ToWorker } from "./protocol.ts";
+import type { WorkerRole } from "./role.ts";
+
+/** The IPC channel to the main process. */
+export interface Channel {
+  send(message: FromWorker): void;
+  onMessage(listener: (message: ToWorker) => void): void;
+  onDisconnect(listener: () => void): void;
+}
+
+export interface WorkerHooks {
+  /** Text of this worker's metrics. */
+  metrics(): string;
+  /** Ends the process. */
+  exit(code: number): void;
+}
+
+export class WorkerProcess {
+  readonly #channel: Channel;
+  readonly #role: WorkerRole;
+  readonly #hooks: WorkerHooks;
+  /** What runs; a delta is made against it. */
+  #held: Snapshot = EMPTY_SNAPSHOT;
+
+  constructor(channel: Channel, role: WorkerRole, hooks: WorkerHooks) {
+    this.#channel = channel;
+    this.#role = role;
+    this.#hooks = hooks;
+  }
+
+  start(): void {
+    this.#channel.onMessage((message) => {
+      void this.#answer(message);
+    });
+    // Without its main process a worker would serve old configuration for ever.
+    this.#channel.onDisconnect(() => {
+      this.#hooks.exit(0);
+    });
+    this.#channel.send({ type: "ready" });
+  }
+
+  async #answer(message: ToWorker): Promise<void> {
+    switch (message.type) {
+      case "config": {
+        const error = await this.#configure(message.delta);
+        this.#channel.send({ type: "configured", id: message.id, error });
+        return;
+      }
+      case "explain": {
+        const answer = this.#role.explain(message.question);
+        this.#channel.send({ type: "explained", id: message.id, answer });
+        return;
+      }
+      case "metrics":
+        this.#channel.send({ type: "metrics", id: message.id, text: this.#hooks.metrics() });
+        return;
+      case "podState": {
+        const error = this.#role.podFailure(message.pod);
+        this.#channel.send({ type: "podState", id: message.id, error });
+        return;
+      }
+      case "drainPod":
+        await this.#role.drainPod(message.pod, message.timeoutMs);
+        this.#channel.send({ type: "podDrained", id: message.id });
+        return;
+      case "stop":
+        await this.#role.stop();
+        this.#hooks.exit(0);
+    }
+  }
+
+  async #configure(delta: SnapshotDelta): Promise<string | null> {
+    const isFull = delta.fromVersion === EMPTY_SNAPSHOT.version;
+    const next = applyDelta(isFull ? EMPTY_SNAPSHOT : this.#held, delta);
+    if (next === null) {
+      return `the delta is for ${delta.fromVersion}, but ${this.#held.version} runs here`;
+    }
+    let error: string | null;
+    try {
+      error = await this.#role.configure(next);
+    } catch (failure) {
+      error = failure instanceof Error ? failure.message : String(failure);
+    }
+    if (error === null) this.#held = next;
+    return error;
+  }
+}
