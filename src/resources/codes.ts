@@ -4,6 +4,7 @@
 //! GL04xx plug-ins, GL05xx local cluster, GL06xx command line, server and ports. A code is never
 //! given a second meaning.
 
+import { COMPILE_CODES } from "./compile-codes.ts";
 import type { Severity } from "./fault.ts";
 
 export interface CodeInfo {
@@ -317,4 +318,5 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "The pod's sidecar could not listen on its address, often because another program has the " +
       "port on all addresses. The message says which. Another pod is started in its place.",
   },
+  ...COMPILE_CODES,
 };

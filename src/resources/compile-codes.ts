@@ -1,0 +1,268 @@
+//! Codes of what the compiler finds between objects: references, lanes, plug-ins.
+
+import type { CodeInfo } from "./codes.ts";
+
+export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
+  GL0201: {
+    title: "A destination's host is no Service",
+    severity: "error",
+    help:
+      "The host is a Service's name (short names are looked up in the VirtualService's " +
+      "namespace) or its full name `name.namespace.svc.cluster.local`. Until it exists, the " +
+      "route is served by its `fallback`, else answered 503; with a fallback this is a " +
+      "warning.",
+  },
+  GL0202: {
+    title: "A destination's port is not clear",
+    severity: "error",
+    help:
+      "The Service has no such TCP port, or several ports and the destination names none. " +
+      "Write `port.number`. With a usable `fallback` this is a warning.",
+  },
+  GL0203: {
+    title: "A subset does not exist",
+    severity: "error",
+    help:
+      "A subset is the name of a lane, in a lane group that has the service as a member, or a " +
+      "subset of a DestinationRule. Until it exists, the route is served by its `fallback` " +
+      "(then this is a warning), else answered 503.",
+  },
+  GL0204: {
+    title: "A VirtualService names a Gateway that does not exist",
+    severity: "error",
+    help:
+      "Write `namespace/name`, or the name alone for a Gateway in the VirtualService's " +
+      "namespace.",
+  },
+  GL0205: {
+    title: "Two routes of a VirtualService have one name",
+    severity: "warning",
+    help:
+      "Both are used, in their order; only logs and `explain` cannot tell them apart by name. " +
+      "Rename one.",
+  },
+  GL0206: {
+    title: "Two VirtualServices have routes for one host",
+    severity: "warning",
+    help:
+      "At one gateway their routes are tried one VirtualService after the other, in the order " +
+      "of namespace and name. Put the routes into one VirtualService, so that their order is " +
+      "plain.",
+  },
+  GL0207: {
+    title: "Routes for the mesh have no effect",
+    severity: "warning",
+    help:
+      "The embedded sidecars follow lanes, not VirtualServices, so far. Name a Gateway under " +
+      "`gateways` for the routes to serve there.",
+  },
+  GL0208: {
+    title: "A Gateway admits none of the hosts",
+    severity: "warning",
+    help:
+      "A VirtualService serves at a Gateway only for hosts that one of the Gateway's HTTP " +
+      "servers lists (and whose `namespace/` prefix admits the VirtualService's namespace).",
+  },
+  GL0209: {
+    title: "A Gateway's port is not opened",
+    severity: "warning",
+    help:
+      "The embedded gateway serves plain HTTP so far; a server of another protocol is left " +
+      "out.",
+  },
+  GL0210: {
+    title: "A DestinationRule's host is no Service",
+    severity: "warning",
+    help: "Its subsets are not used. Correct the host, or apply the Service.",
+  },
+  GL0211: {
+    title: "Requests without a header match no route",
+    severity: "warning",
+    help:
+      "Every route of the virtual host wants a header, so other requests get a 404 that names " +
+      "the rules. It is information while a plug-in sets the header, and a warning when none " +
+      "does. Add a last route without `match`, or keep the plug-in.",
+  },
+  GL0212: {
+    title: "A pod's annotations of the local cluster cannot be read",
+    severity: "error",
+    help:
+      "The annotations `local.graylane.io/...` are written by the local cluster. Delete the " +
+      "pod: it is made anew.",
+  },
+  GL0213: {
+    title: "A route's fallback does not exist",
+    severity: "warning",
+    help:
+      "The route is used; but when its own destination has no endpoint, there is nothing to " +
+      "fall back to. Correct the host or subset under `fallback.target`.",
+  },
+  GL0214: {
+    title: "A route says nothing that can be done",
+    severity: "error",
+    help:
+      "Only `route` and `directResponse` are supported so far. Requests that take the route " +
+      "answer 503.",
+  },
+  GL0215: {
+    title: "A Service selects nothing",
+    severity: "info",
+    help:
+      "No Deployment and no Pod carries the labels of the Service's selector, so calls to it " +
+      "answer 503.",
+  },
+  GL0216: {
+    title: "A route is never reached",
+    severity: "warning",
+    help: "An earlier route has no `match` and takes every request. Put it last.",
+  },
+  GL0301: {
+    title: "A lane's group does not exist",
+    severity: "error",
+    help:
+      "A Lane names a LaneGroup of its own namespace; an ASMSwimLane names its group by the " +
+      "label `swimlane-group`. Until the group exists, the lane takes nobody.",
+  },
+  GL0302: {
+    title: "A lane group's Gateway does not exist",
+    severity: "error",
+    help:
+      "The group's lanes cannot be entered there. Correct the name and namespace, or apply " +
+      "the Gateway.",
+  },
+  GL0303: {
+    title: "A lane group's service does not exist",
+    severity: "warning",
+    help: "Correct the name and namespace, or apply the Service.",
+  },
+  GL0304: {
+    title: "The baseline lane does not exist",
+    severity: "error",
+    help:
+      "Requests in no lane, and every fallback, would be served by that lane's pods. Name a " +
+      "lane of the group, or apply that lane. For ASM's objects the lane that was made first " +
+      "stands in.",
+  },
+  GL0305: {
+    title: "A service's fallback cannot work",
+    severity: "warning",
+    help:
+      "The service is not a member of the lane group, or the lane that should stand in does " +
+      "not exist. The baseline stands in.",
+  },
+  GL0306: {
+    title: "Two lanes select the same pods",
+    severity: "warning",
+    help:
+      "Both lanes are served by the same pods, so they do not isolate anything. Give each a " +
+      "label value of its own.",
+  },
+  GL0307: {
+    title: "A pod is in two lanes",
+    severity: "warning",
+    help:
+      "It serves requests of both. Give each pod the labels of one lane, or make the " +
+      "selectors narrower.",
+  },
+  GL0308: {
+    title: "A pod is in no lane and not in the baseline",
+    severity: "warning",
+    help:
+      "It carries a lane label whose value no lane of the group selects, so no request of the " +
+      "group reaches it. Correct the label, apply the lane, or delete what is left over.",
+  },
+  GL0309: {
+    title: "A lane has no pods",
+    severity: "info",
+    help: "Nothing that runs carries the lane's labels. Its requests are served by the fallback.",
+  },
+  GL0310: {
+    title: "Two lanes have one tag",
+    severity: "error",
+    help:
+      "The tag is the value of the route header; the lane that decides first takes the " +
+      "requests. Give each lane a tag of its own.",
+  },
+  GL0311: {
+    title: "A lane's service is not of the lane group",
+    severity: "warning",
+    help: "Calls to the service do not follow lanes. Add it to the group's services.",
+  },
+  GL0312: {
+    title: "A lane does not hold the service of a route",
+    severity: "info",
+    help:
+      "The route names the lane, and the lane does not have the service, so the fallback " +
+      "serves. Usual for an entry service that is not part of a canary.",
+  },
+  GL0313: {
+    title: "ASM's strict mode is not supported",
+    severity: "error",
+    help:
+      "The lane is decided by the route header instead, and a lane without a copy of a " +
+      "service answers 503. Set `isPermissive: true`.",
+  },
+  GL0314: {
+    title: "The lane does not travel in baggage yet",
+    severity: "error",
+    help:
+      "Applications must forward the route header itself. Or name a trace id header that they " +
+      "forward already.",
+  },
+  GL0315: {
+    title: "An ASM ingress rule has no full effect",
+    severity: "warning",
+    help:
+      "A rule with exactly one exact header match decides the lane. It makes no route: write " +
+      "that as a VirtualService.",
+  },
+  GL0316: {
+    title: "The baseline lane is closed",
+    severity: "warning",
+    help:
+      "Closing takes requests out of a lane, and the baseline is where they go: its pods " +
+      "serve all the same.",
+  },
+  GL0317: {
+    title: "Two lane groups of one gateway share a route header",
+    severity: "warning",
+    help:
+      "The first group that decides for a lane wins. Give each group a route header of its " +
+      "own.",
+  },
+  GL0318: {
+    title: "A route names a closed lane",
+    severity: "info",
+    help: "Its requests are served by the fallback until the lane is enabled again.",
+  },
+  GL0420: {
+    title: "A plug-in has no module",
+    severity: "error",
+    help:
+      "The module has not been looked up or cannot be had. A plug-in that ran before keeps " +
+      "its last good module and configuration. Else `FAIL_OPEN` serves without it, and " +
+      "`FAIL_CLOSE` (the default) answers 503 at its gateways, since a plug-in may guard " +
+      "them.",
+  },
+  GL0421: {
+    title: "A plug-in selects no gateway",
+    severity: "warning",
+    help:
+      "`selector.matchLabels` must be among the selector of a Gateway, and the plug-in in " +
+      "`istio-system` or in the Gateway's namespace.",
+  },
+  GL0422: {
+    title: "A plug-in sets a tag that no lane has",
+    severity: "warning",
+    help:
+      "The configuration gives some users a tag that no lane of the gateway's lane group has; " +
+      "they travel in the baseline.",
+  },
+  GL0423: {
+    title: "A plug-in's variable of the host is left out",
+    severity: "warning",
+    help:
+      "Plug-ins get no values of the host's environment (`valueFrom: HOST`). Write the value " +
+      "itself.",
+  },
+};
