@@ -1,5 +1,6 @@
 //! `graylane analyze`: what is wrong in files, without a server; or in the server's objects.
 
+import { resolve } from "node:path";
 import { stringify } from "yaml";
 import type { Fault, Severity } from "../resources/fault.ts";
 import { usageError } from "./cli-error.ts";
@@ -12,6 +13,7 @@ export interface AnalyzeOptions {
   readonly filename: readonly string[];
   readonly output?: string;
   readonly failureThreshold: string;
+  readonly imageMap?: string;
 }
 
 const SEVERITIES: readonly Severity[] = ["error", "warning", "info"];
@@ -39,7 +41,8 @@ export async function analyze(context: Context, options: AnalyzeOptions): Promis
 async function findMessages(context: Context, options: AnalyzeOptions): Promise<readonly Fault[]> {
   if (options.filename.length > 0) {
     const manifests = await readManifests(context, options.filename);
-    return [...manifests.faults, ...compileManifests(manifests)];
+    const imageMap = options.imageMap === undefined ? null : resolve(context.cwd, options.imageMap);
+    return [...manifests.faults, ...(await compileManifests(context, manifests, imageMap))];
   }
   const client = await connect(context);
   return client.analyze({});

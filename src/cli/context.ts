@@ -5,6 +5,8 @@ import { join, resolve } from "node:path";
 import { ApiClient, ApiError } from "../api/client.ts";
 import type { ClientFile } from "../api/types.ts";
 import type { Clock } from "../base/clock.ts";
+import type { ModuleResult } from "../compile/wasm-plugin.ts";
+import type { Resource } from "../resources/object.ts";
 import { CliError, messageOf } from "./cli-error.ts";
 import { STATE_DIRECTORY_DEFAULT } from "./up-options.ts";
 import type { UpOptions } from "./up-options.ts";
@@ -25,6 +27,11 @@ export interface CliDependencies {
   readonly version: string;
   /** Aborted by Ctrl-C: ends what follows and watches. */
   readonly interrupted: AbortSignal;
+  /** Finds the modules of WasmPlugins as the server would; faults are among the results. */
+  resolveModules(
+    plugins: readonly Resource[],
+    imageMap: string | null,
+  ): Promise<ReadonlyMap<string, ModuleResult>>;
   /** Runs the server until it is told to stop. Resolves to the exit code. */
   up(options: UpOptions): Promise<number>;
 }

@@ -1,6 +1,7 @@
 //! The user's files as validated objects, and what the compiler says about them, with places.
 
 import { resolve } from "node:path";
+import { compile } from "../compile/compile.ts";
 import type { Fault } from "../resources/fault.ts";
 import { loadFiles } from "../resources/load.ts";
 import type { LoadedResource } from "../resources/load.ts";
@@ -75,8 +76,14 @@ export function parsePath(path: string): (string | number)[] {
   return steps;
 }
 
-/** What the compiler says about the objects together. */
-export function compileManifests(manifests: Manifests): readonly Fault[] {
-  const messages: readonly Fault[] = [];
-  return messages.map(manifests.locate);
+/** What the compiler says about the objects together, as if nothing else were there. */
+export async function compileManifests(
+  context: Context,
+  manifests: Manifests,
+  imageMap: string | null,
+): Promise<readonly Fault[]> {
+  const { resources, locate: place } = manifests;
+  const plugins = resources.filter(({ kind }) => kind === "WasmPlugin");
+  const modules = await context.resolveModules(plugins, imageMap);
+  return compile({ resources, modules }).messages.map(place);
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { systemClock } from "../base/clock.ts";
 import type { Clock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
+import type { Resource } from "../resources/object.ts";
 import { FAKE_TOKEN, FakeApi } from "./fake-api.ts";
 import { runCli } from "./program.ts";
 import type { UpOptions } from "./up-options.ts";
@@ -71,6 +72,11 @@ async function run(
     cwd: folder,
     version: "0.1.0",
     interrupted: new AbortController().signal,
+    resolveModules: (plugins) => {
+      const module = { sha256: "0".repeat(64), path: "/plugin.wasm" };
+      const key = ({ metadata }: Resource): string => `${metadata.namespace}/${metadata.name}`;
+      return Promise.resolve(new Map(plugins.map((plugin) => [key(plugin), module])));
+    },
     up: (parsed) => {
       up.push(parsed);
       return Promise.resolve(0);
@@ -101,7 +107,7 @@ test("apply names the kind with its group", async () => {
   assert.ok(api.objects.has("/apis/graylane.io/v1alpha1/namespaces/shop/lanes/gray"));
 });
 
-test("apply with a fault in one file prints all faults with positions and sends nothing", async () => {
+test("apply with a fault in one file prints all faults with places and sends nothing", async () => {
   const good = await file("a.yaml", SERVICE);
   const bad = await file("b.yaml", LANE.replace("group: order", "grup: order"));
   const { exitCode, stdout, stderr } = await run(["apply", "-f", good, "-f", bad]);
@@ -344,4 +350,26 @@ test("help is printed on standard output and is no error", async () => {
   const { stdout, exitCode } = await run(["--help"], { offline: true });
   assert.match(stdout, /Usage: graylane/);
   assert.equal(exitCode, 0);
+});
+
+const EXAMPLES = ["asm-hash-tagging", "mse-order"];
+
+for (const example of EXAMPLES) {
+  test(`analyze finds no error in examples/${example}`, async () => {
+    const path = join(process.cwd(), "examples", example);
+    const { stdout, exitCode } = await run(["analyze", "-f", path], { offline: true });
+    assert.doesNotMatch(stdout, /: error GL/);
+    assert.equal(exitCode, 0);
+  });
+}
+
+test("analyze places what the compiler finds, and exits by the threshold", async () => {
+  const path = await file("lane.yaml", LANE);
+  const { stdout, exitCode } = await run(["analyze", "-f", path], { offline: true });
+  assert.match(stdout, /lane\.yaml:7:10: (error|warning) GL0\d{3}: .*order/);
+  const words = ["analyze", "-f", path, "-o", "json", "--failure-threshold", "info"];
+  const strict = await run(words, { offline: true });
+  assert.equal(strict.exitCode, 1);
+  assert.ok(Array.isArray(JSON.parse(strict.stdout)));
+  assert.ok(exitCode === 0 || exitCode === 1);
 });

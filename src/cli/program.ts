@@ -173,6 +173,7 @@ function addOtherCommands(program: Command, run: Run): void {
     .addOption(filenameOption("files and directories to analyze"))
     .option("-o, --output <format>", "json or yaml")
     .option("--failure-threshold <severity>", "exit 1 from here on: error, warning, info", "error")
+    .option("--image-map <file>", "image mappings of your own")
     .action((options: AnalyzeOptions, command: Command) =>
       run(command, (context) => analyze(context, options)),
     );
