@@ -1,28 +1,13 @@
 //! What the traffic path reports: one record per finished exchange, for metrics and access log.
 
-import type { LaneDecision } from "../lane/decide.ts";
+import type { AccessLogEntry } from "../telemetry/access-log.ts";
 
-/** A finished exchange. Read at once; the fields are not kept. */
-export interface ExchangeRecord {
+/** A finished exchange. Read at once, not kept. `flags` is a `ProxyErrorCode` or "". */
+export interface ExchangeRecord extends AccessLogEntry {
   readonly role: "gateway" | "inbound" | "outbound";
-  readonly method: string;
-  readonly target: string;
-  readonly authority: string;
-  readonly status: number;
-  /** Error code of ours, or "" when upstream answered. */
-  readonly flag: string;
-  readonly durationMs: number;
-  readonly responseBodyBytes: number;
-  readonly remoteAddress: string;
-  readonly requestId: string;
-  readonly routeId: string;
   readonly service: string;
-  readonly upstream: string;
-  /** The request's lane at this hop, "" for the baseline. */
-  readonly lane: string;
-  readonly laneReason: LaneDecision["reason"] | "";
   readonly servedLane: string;
-  readonly fallback: string;
+  /** Tries to reach an endpoint; 0 when none was needed. */
   readonly attempts: number;
 }
 

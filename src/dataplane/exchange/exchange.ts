@@ -61,7 +61,9 @@ export class Exchange implements UpstreamUser, Expirable {
   #framing: BodyFraming = "none";
   #out = "";
   #keepAlive: boolean;
+  #requestBytes = 0;
   #responseBytes = 0;
+  #upstreamMs = -1;
   #timed = false;
   #over = false;
 
@@ -143,6 +145,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   onRequestBody(chunk: Buffer): void {
     if (this.#over) return;
+    this.#requestBytes += chunk.length;
     const upstream = this.#upstream;
     if (upstream === null) {
       this.#unsent.push(chunk);
@@ -212,6 +215,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   onResponseHead(response: ResponseHead): void {
     const headers = response.headers;
+    this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
     const draft: ResponseDraft = { status: response.status, headers, local: false };
     this.#startResponse(draft, response.reason, this.#framingOf(response));
@@ -338,26 +342,36 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#record();
   }
 
+  // eslint-disable-next-line complexity -- a flat list of what may be absent
   #record(): void {
-    const { head, decision } = this;
-    this.context.observer.onExchangeEnd({
+    const { head, decision, context } = this;
+    const { headers } = head;
+    const durationMs = context.clock.monotonicMs() - this.startedMs;
+    context.observer.onExchangeEnd({
       role: this.#handler.role,
+      startMs: context.clock.nowMs() - durationMs,
       method: head.method,
-      target: head.target,
-      authority: head.authority,
+      path: head.target,
+      protocol: head.versionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0",
       status: this.#status,
-      flag: this.#status === 0 && this.#flag === "" ? "downstream_gone" : this.#flag,
-      durationMs: this.context.clock.monotonicMs() - this.startedMs,
-      responseBodyBytes: this.#responseBytes,
-      remoteAddress: this.connection.remoteAddress,
+      flags: this.#status === 0 && this.#flag === "" ? "downstream_gone" : this.#flag,
+      bytesReceived: this.#requestBytes,
+      bytesSent: this.#responseBytes,
+      durationMs,
+      upstreamMs: this.#upstreamMs,
+      forwardedFor: headers.get("x-forwarded-for") ?? this.connection.remoteAddress,
+      userAgent: headers.get("user-agent") ?? "",
       requestId: this.requestId,
-      routeId: this.routeId,
-      service: this.#attempt?.service ?? "",
+      authority: head.authority,
       upstream: this.upstreamAddress,
+      cluster: this.#attempt?.service ?? "",
+      route: this.routeId,
+      laneGroup: decision?.group ?? "",
       lane: decision?.lane ?? "",
-      laneReason: decision?.reason ?? "",
+      reason: decision?.reason ?? "",
+      fallback: this.fallback === "" ? "" : this.servedLane,
+      service: this.#attempt?.service ?? "",
       servedLane: this.servedLane,
-      fallback: this.fallback,
       attempts: this.#attempt?.count ?? 0,
     });
   }

@@ -12,6 +12,7 @@ import type { LaneOutcome } from "../filter/lane-filter.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import type { RuntimeUse } from "../runtime/runtime-uses.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangeHandler, ResponseDraft } from "./handler.ts";
 
@@ -24,13 +25,16 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   readonly explaining = false;
   readonly #runtime: Runtime;
   readonly #listener: ListenerRuntime;
+  readonly #use: RuntimeUse;
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
 
-  constructor(runtime: Runtime, listener: ListenerRuntime) {
+  constructor(runtime: Runtime, listener: ListenerRuntime, use: RuntimeUse) {
     this.#runtime = runtime;
     this.#listener = listener;
+    this.#use = use;
+    use.begin();
   }
 
   get remoteAddress(): string {
@@ -60,6 +64,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   onEnd(): void {
     this.#pass?.finish();
+    this.#use.end();
   }
 
   onDecided(outcome: LaneOutcome): void {

@@ -240,7 +240,7 @@ test("a client that goes away takes its upstream request with it", async () => {
   client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await gone.promise;
   upstream.close();
-  assert.equal(gateway.records[0]?.flag, "downstream_gone");
+  assert.equal(gateway.records[0]?.flags, "downstream_gone");
 });
 
 test("a busy port is refused in words that say how to map it", async () => {

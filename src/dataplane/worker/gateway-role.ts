@@ -14,6 +14,7 @@ import type { ListenFailure } from "../listener/listener.ts";
 import { PrepareFailure, stopUnused } from "../runtime/prepare.ts";
 import type { Preparer } from "../runtime/prepare.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import { RuntimeUses } from "../runtime/runtime-uses.ts";
 import type { WorkerOptions } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
@@ -27,6 +28,7 @@ export class GatewayRole implements WorkerRole {
   readonly #preparer: Preparer;
   readonly #prng: Prng;
   #runtime: Runtime | null = null;
+  readonly #uses = new RuntimeUses();
   readonly #listeners = new Map<number, TrafficListener>();
 
   constructor(options: WorkerOptions, context: TrafficContext, preparer: Preparer) {
@@ -46,6 +48,7 @@ export class GatewayRole implements WorkerRole {
     }
     const old = this.#runtime;
     this.#runtime = runtime;
+    this.#uses.swap();
     if (old !== null) stopUnused(old.plugins, runtime.plugins);
     this.#closeUnused(runtime);
     return null;
@@ -71,6 +74,10 @@ export class GatewayRole implements WorkerRole {
       upgrade: null,
     } as const;
     return explain(runtime, listener, { ...request }, this.#prng);
+  }
+
+  oldRuntimesDrained(): Promise<void> {
+    return this.#uses.drained();
   }
 
   podFailure(pod: string): string {
@@ -116,7 +123,7 @@ export class GatewayRole implements WorkerRole {
     const runtime = this.#runtime;
     const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
     if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");
-    return new GatewayExchange(runtime, listener);
+    return new GatewayExchange(runtime, listener, this.#uses.current);
   }
 }
 

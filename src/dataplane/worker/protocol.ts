@@ -1,6 +1,7 @@
 //! What the main process and its workers say to each other over Node's IPC channel.
 
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 
 /** How a worker is set up; it never changes while the worker lives. */
@@ -23,6 +24,7 @@ export type ToWorker =
   | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly type: "metrics"; readonly id: number }
+  | { readonly type: "awaitDrain"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly pod: string }
   /** Answered when nothing is in flight to the pod, or when the time is over. */
   | {
@@ -39,6 +41,7 @@ export type FromWorker =
   /** `error` is null when the snapshot runs. */
   | { readonly type: "configured"; readonly id: number; readonly error: string | null }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
-  | { readonly type: "metrics"; readonly id: number; readonly text: string }
+  | { readonly type: "metrics"; readonly id: number; readonly metrics: MetricsSnapshot }
+  | { readonly type: "drained"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly error: string | null }
   | { readonly type: "podDrained"; readonly id: number };

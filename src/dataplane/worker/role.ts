@@ -8,6 +8,8 @@ export interface WorkerRole {
   configure(snapshot: Snapshot): Promise<string | null>;
   /** Null when no listener of that port runs here. */
   explain(question: ExplainQuestion): ExplainAnswer | null;
+  /** Resolves when no exchange runs on a runtime that has been swapped out by now. */
+  oldRuntimesDrained(): Promise<void>;
   /** Null when the pod's sidecar listens here; else why not. */
   podFailure(pod: string): string | null;
   /** Resolves when nothing is in flight to the pod, or after `timeoutMs`. */

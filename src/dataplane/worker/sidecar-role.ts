@@ -61,6 +61,11 @@ export class SidecarRole implements WorkerRole {
     return null;
   }
 
+  /** Sidecars keep what gateways may still use; nothing waits for their own old exchanges. */
+  oldRuntimesDrained(): Promise<void> {
+    return Promise.resolve();
+  }
+
   podFailure(name: string): string | null {
     if (this.#sidecars.has(name)) return null;
     return this.#failures.get(name) ?? `pod ${name} is not in this worker's snapshot`;

@@ -5,6 +5,7 @@ import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
@@ -16,10 +17,9 @@ export interface Channel {
 }
 
 export interface WorkerHooks {
-  /** Text of this worker's metrics. */
-  metrics(): string;
+  metrics(): MetricsSnapshot;
   /** Ends the process. */
-  exit(code: number): void;
+  exit(): void;
 }
 
 export class WorkerProcess {
@@ -41,7 +41,7 @@ export class WorkerProcess {
     });
     // Without its main process a worker would serve old configuration for ever.
     this.#channel.onDisconnect(() => {
-      this.#hooks.exit(0);
+      this.#hooks.exit();
     });
     this.#channel.send({ type: "ready" });
   }
@@ -59,7 +59,11 @@ export class WorkerProcess {
         return;
       }
       case "metrics":
-        this.#channel.send({ type: "metrics", id: message.id, text: this.#hooks.metrics() });
+        this.#channel.send({ type: "metrics", id: message.id, metrics: this.#hooks.metrics() });
+        return;
+      case "awaitDrain":
+        await this.#role.oldRuntimesDrained();
+        this.#channel.send({ type: "drained", id: message.id });
         return;
       case "podState": {
         const error = this.#role.podFailure(message.pod);
@@ -72,7 +76,7 @@ export class WorkerProcess {
         return;
       case "stop":
         await this.#role.stop();
-        this.#hooks.exit(0);
+        this.#hooks.exit();
     }
   }
 

@@ -1,0 +1,111 @@
+//! Metrics and access log of one worker. Handles are made when a lane is first seen, not per request.
+
+import type { Clock } from "../../base/clock.ts";
+import { formatterOf } from "../../telemetry/access-log.ts";
+import { LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import { DURATION_BOUNDS_SECONDS, Metrics } from "../../telemetry/metrics.ts";
+import type { Counter, Family, Gauge, Histogram } from "../../telemetry/metrics.ts";
+import type { ExchangeRecord, TrafficObserver } from "../observer.ts";
+
+const MS_PER_SECOND = 1_000;
+
+/** The handles of one lane at one role. */
+interface LaneHandles {
+  /** By the first digit of the status; 0: the client had gone. */
+  readonly byClass: readonly Counter[];
+  readonly duration: Histogram;
+  readonly fallbacks: Counter;
+}
+
+export class TrafficReport implements TrafficObserver {
+  readonly metrics = new Metrics();
+  readonly #logger: Logger;
+  readonly #accessLog: LineWriter | null;
+  readonly #format = formatterOf("json");
+  readonly #requests: Family<Counter>;
+  readonly #durations: Family<Histogram>;
+  readonly #fallbacks: Family<Counter>;
+  readonly #connections: Gauge;
+  readonly #assertions: Counter;
+  readonly #byLane = new Map<string, LaneHandles>();
+
+  private constructor(logger: Logger, accessLog: LineWriter | null) {
+    this.#logger = logger;
+    this.#accessLog = accessLog;
+    const { metrics } = this;
+    this.#requests = metrics.counter({
+      name: "graylane_requests_total",
+      help: "Finished requests by role of the hop, lane of the request and class of the status.",
+      labelNames: ["role", "lane_group", "lane", "code_class"],
+    });
+    this.#durations = metrics.histogram(
+      {
+        name: "graylane_request_duration_seconds",
+        help: "From a request's head to the end of its response.",
+        labelNames: ["role", "lane_group", "lane"],
+      },
+      DURATION_BOUNDS_SECONDS,
+    );
+    this.#fallbacks = metrics.counter({
+      name: "graylane_lane_fallbacks_total",
+      help: "Hops served by another lane than the request's own.",
+      labelNames: ["role", "lane_group", "lane"],
+    });
+    this.#connections = metrics
+      .gauge({ name: "graylane_downstream_connections", help: "Open client connections." })
+      .with();
+    this.#assertions = metrics
+      .counter({ name: "graylane_assertions_total", help: "Beliefs of ours that were wrong." })
+      .with();
+  }
+
+  /** `accessLogPath` is `""` for none. */
+  static async open(options: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly accessLogPath: string;
+  }): Promise<TrafficReport> {
+    const { clock, logger, accessLogPath } = options;
+    const writer =
+      accessLogPath === "" ? null : new LineWriter(await openFileSink(accessLogPath), clock);
+    return new TrafficReport(logger, writer);
+  }
+
+  onExchangeEnd(record: ExchangeRecord): void {
+    const handles = this.#handles(record);
+    handles.byClass[Math.floor(record.status / 100)]?.increment();
+    handles.duration.observe(record.durationMs / MS_PER_SECOND);
+    if (record.fallback !== "") handles.fallbacks.increment();
+    this.#accessLog?.write(this.#format(record));
+  }
+
+  onConnection(delta: 1 | -1): void {
+    this.#connections.add(delta);
+  }
+
+  onAssertion(error: unknown): void {
+    this.#assertions.increment();
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#logger.error("a belief of ours was wrong; the exchange was failed", { error: text });
+  }
+
+  async close(): Promise<void> {
+    await this.#accessLog?.close();
+  }
+
+  #handles({ role, laneGroup, lane }: ExchangeRecord): LaneHandles {
+    const key = `${role} ${laneGroup} ${lane}`;
+    const known = this.#byLane.get(key);
+    if (known !== undefined) return known;
+    const named = lane === "" ? "baseline" : lane;
+    const classes = ["gone", "1xx", "2xx", "3xx", "4xx", "5xx"];
+    const handles = {
+      byClass: classes.map((name) => this.#requests.with(role, laneGroup, named, name)),
+      duration: this.#durations.with(role, laneGroup, named),
+      fallbacks: this.#fallbacks.with(role, laneGroup, named),
+    };
+    this.#byLane.set(key, handles);
+    return handles;
+  }
+}
