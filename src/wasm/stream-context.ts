@@ -6,7 +6,7 @@ import type { StreamKind, StreamMapKind } from "./enums.ts";
 import type { PluginTrap } from "./fault.ts";
 import type { RootContext } from "./root-context.ts";
 import type { HeaderMap, LocalResponse, StreamHost } from "./stream-host.ts";
-import type { Vm } from "./vm.ts";
+import type { Callback, Vm } from "./vm.ts";
 
 /** One bit per `StreamMapKind`. */
 const REQUEST_HEADERS = 1 << MapKind.requestHeaders;
@@ -32,17 +32,9 @@ export class StreamContext {
     this.root = root;
     this.host = host;
     this.id = vm.nextContextId();
-    vm.streams.set(this.id, this);
-    const callback = vm.guest.contextCreate;
-    if (callback === null || vm.trap !== null) return;
-    vm.enter(root, this);
-    try {
-      callback(this.id, root.id, 0);
-    } catch (error) {
-      vm.fail("proxy_on_context_create", error);
-      return;
-    }
-    vm.leave();
+    vm.streams.add(this);
+    this.#callVoid("proxy_on_context_create", vm.guest.contextCreate, root.id);
+    if (host.explaining) this.#callVoid("graylane_on_explain", vm.guest.explain, 1);
   }
 
   /** Why callbacks answer `StreamAction.trapped`: this context's trap, or one before in its VM. */
@@ -97,54 +89,24 @@ export class StreamContext {
   }
 
   onLog(): void {
-    const callback = this.#vm.guest.log;
-    if (callback === null || this.#vm.trap !== null) return;
     this.#readableMaps = ALL_MAPS;
     this.isLogging = true;
-    this.#vm.enter(this.root, this);
-    try {
-      callback(this.id, 0, 0);
-    } catch (error) {
-      this.#vm.fail("proxy_on_log", error);
-      return;
-    }
-    this.#vm.leave();
+    this.#callVoid("proxy_on_log", this.#vm.guest.log, 0);
   }
 
   /** The guest's answer is ignored for streams, as in Envoy. */
   onDone(): void {
     this.#readableMaps = 0;
     this.isLogging = false;
-    const callback = this.#vm.guest.done;
-    if (callback === null || this.#vm.trap !== null) return;
-    this.#vm.enter(this.root, this);
-    try {
-      callback(this.id, 0, 0);
-    } catch (error) {
-      this.#vm.fail("proxy_on_done", error);
-      return;
-    }
-    this.#vm.leave();
+    this.#callVoid("proxy_on_done", this.#vm.guest.done, 0);
   }
 
   delete(): void {
     const vm = this.#vm;
-    if (!vm.streams.delete(this.id)) return;
-    this.#callDelete();
+    if (!vm.streams.delete(this)) return;
+    if (this.host.explaining) this.#callVoid("graylane_on_explain", vm.guest.explain, 0);
+    this.#callVoid("proxy_on_delete", vm.guest.delete, 0);
     this.root.streamEnded();
-  }
-
-  #callDelete(): void {
-    const callback = this.#vm.guest.delete;
-    if (callback === null || this.#vm.trap !== null) return;
-    this.#vm.enter(this.root, this);
-    try {
-      callback(this.id, 0, 0);
-    } catch (error) {
-      this.#vm.fail("proxy_on_delete", error);
-      return;
-    }
-    this.#vm.leave();
   }
 
   /** The map of that kind, or null when it does not exist or this phase hides it. */
@@ -180,6 +142,20 @@ export class StreamContext {
     return this.#vm.defer(() => {
       this.host.closeStream(kind);
     });
+  }
+
+  /** A callback whose answer, if it has one, means nothing for a stream. */
+  #callVoid(name: string, callback: Callback<unknown>, second: number): void {
+    const vm = this.#vm;
+    if (callback === null || vm.trap !== null) return;
+    vm.enter(this.root, this);
+    try {
+      callback(this.id, second, 0);
+    } catch (error) {
+      vm.fail(name, error);
+      return;
+    }
+    vm.leave();
   }
 
   #leaveHeaders(result: number, mapBit: number): StreamAction {

@@ -17,6 +17,7 @@ import type { PluginModule } from "./module.ts";
 import type { RootContext } from "./root-context.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
 import type { StreamContext } from "./stream-context.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /** What a VM is made with, apart from its code. Equal VM settings and code may share a VM. */
 export interface VmSettings {
@@ -46,7 +47,7 @@ export interface PluginServices {
 }
 
 /** An exported function. A missing one is null: the host then does without the call. */
-type Callback<Result> = ((first: number, second: number, third: number) => Result) | null;
+export type Callback<Result> = ((first: number, second: number, third: number) => Result) | null;
 
 export interface GuestCallbacks {
   readonly contextCreate: Callback<void>;
@@ -58,6 +59,8 @@ export interface GuestCallbacks {
   readonly done: Callback<number>;
   readonly log: Callback<void>;
   readonly delete: Callback<void>;
+  /** Ours: the reasons of this exchange are wanted (1), or no longer (0). */
+  readonly explain: Callback<void>;
 }
 
 /** Ids are u32 and count up; the one after the last is 1 again. */
@@ -72,7 +75,7 @@ export class Vm {
   readonly memory: GuestMemory = new GuestMemory();
   readonly guest: GuestCallbacks;
   readonly roots: Map<number, RootContext> = new Map();
-  readonly streams: Map<number, StreamContext> = new Map();
+  readonly streams: StreamTable<StreamContext> = new StreamTable();
   readonly names: ByteCache<string | null> = new ByteCache(fieldName);
   readonly values: ByteCache<string | null> = new ByteCache(fieldValue);
   readonly paths: ByteCache<readonly string[]> = new ByteCache((bytes) => utf8(bytes).split("\0"));
@@ -122,10 +125,12 @@ export class Vm {
   }
 
   nextContextId(): number {
+    let id = this.#lastContextId;
     do {
-      this.#lastContextId = this.#lastContextId === CONTEXT_ID_MAX ? 1 : this.#lastContextId + 1;
-    } while (this.streams.has(this.#lastContextId) || this.roots.has(this.#lastContextId));
-    return this.#lastContextId;
+      id = id === CONTEXT_ID_MAX ? 1 : id + 1;
+    } while (this.roots.has(id) || this.streams.get(id) !== undefined);
+    this.#lastContextId = id;
+    return id;
   }
 
   /** Every entry into the guest is between `enter` and `leave`, or `enter` and `fail`. */
@@ -209,5 +214,6 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),
     delete: find("proxy_on_delete"),
+    explain: find("graylane_on_explain"),
   };
 }

@@ -4,12 +4,16 @@
 
 import { configurationText } from "../../../sdk/assemblyscript/assembly/configuration";
 import { HeadersAction, LogLevel } from "../../../sdk/assemblyscript/assembly/enums";
-import { collectAfterExplain, prepareExplain } from "../../../sdk/assemblyscript/assembly/explain";
+import { collectAfterExplain, isExplaining } from "../../../sdk/assemblyscript/assembly/explain";
 import { log } from "../../../sdk/assemblyscript/assembly/log";
 import { readRules } from "./configuration";
 import { Rule } from "./rule";
 
-export { malloc, proxy_abi_version_0_2_1 } from "../../../sdk/assemblyscript/assembly/exports";
+export {
+  graylane_on_explain,
+  malloc,
+  proxy_abi_version_0_2_1,
+} from "../../../sdk/assemblyscript/assembly/exports";
 
 let rules: Rule[] = [];
 
@@ -21,12 +25,14 @@ export function proxy_on_configure(_root: u32, size: u32): u32 {
   }
   if (errors.length > 0) return 0;
   rules = read;
-  prepareExplain();
   return 1;
 }
 
-export function proxy_on_request_headers(_stream: u32, _count: u32, _endOfStream: u32): u32 {
-  for (let index = 0; index < rules.length; index++) unchecked(rules[index]).apply(index);
-  collectAfterExplain();
+export function proxy_on_request_headers(stream: u32, _count: u32, _endOfStream: u32): u32 {
+  const isExplained = isExplaining(stream);
+  for (let index = 0; index < rules.length; index++) {
+    unchecked(rules[index]).apply(index, isExplained);
+  }
+  if (isExplained) collectAfterExplain();
   return HeadersAction.proceed;
 }

@@ -1,7 +1,7 @@
 //! One rule: a hash of a header's value, modulo a number, falls below one of the policies' bounds.
 
 import { MapKind } from "../../../sdk/assemblyscript/assembly/enums";
-import { explain, isExplaining } from "../../../sdk/assemblyscript/assembly/explain";
+import { explain } from "../../../sdk/assemblyscript/assembly/explain";
 import { receiveHeader, setHeader } from "../../../sdk/assemblyscript/assembly/headers";
 import { quote } from "../../../sdk/assemblyscript/assembly/json";
 import {
@@ -39,15 +39,15 @@ export class Rule {
   }
 
   /** Sets the tag header, or leaves it alone when the header is missing or no policy matches. */
-  apply(index: i32): void {
+  apply(index: i32, isExplained: bool): void {
     if (!receiveHeader(MapKind.requestHeaders, this.headerBytes)) {
-      if (isExplaining()) this.report(index, null, 0, null);
+      if (isExplained) this.report(index, null, 0, null);
       return;
     }
     const hash = fnv1a32(receivedPointer(), receivedLength());
     const policy = this.choose(hash % this.modulo);
     if (policy !== null) setHeader(MapKind.requestHeaders, this.tagHeaderBytes, policy.tagBytes);
-    if (isExplaining()) this.report(index, this.shownValue(), hash, policy);
+    if (isExplained) this.report(index, shownValue(), hash, policy);
   }
 
   private choose(bucket: u32): Policy | null {
@@ -57,12 +57,6 @@ export class Rule {
       if (bucket < policy.range) return policy;
     }
     return null;
-  }
-
-  /** Reads the header again: asking whether to explain has overwritten what was received. */
-  private shownValue(): string {
-    receiveHeader(MapKind.requestHeaders, this.headerBytes);
-    return String.UTF8.decodeUnsafe(receivedPointer(), min(receivedLength(), SHOWN_BYTES_MAX));
   }
 
   private report(index: i32, value: string | null, hash: u32, policy: Policy | null): void {
@@ -84,6 +78,11 @@ export class Rule {
     }
     explain(json + "}");
   }
+}
+
+/** The header's value: what was received last. */
+function shownValue(): string {
+  return String.UTF8.decodeUnsafe(receivedPointer(), min(receivedLength(), SHOWN_BYTES_MAX));
 }
 
 /** FNV-1a, 32 bit, of bytes in memory. */

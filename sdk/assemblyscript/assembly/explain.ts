@@ -1,26 +1,24 @@
-//! Tells Graylane why a plug-in decided as it did. In any other host these are cheap no-ops:
-//! `canExplain` is false there, and no request pays for a question.
+//! Tells Graylane why a plug-in decided as it did. Other hosts never ask, so there it costs nothing.
 
-import { receiveProperty, setProperty } from "./properties";
-import { Utf8 } from "./text";
+import { setProperty } from "./properties";
 
-const ENABLED = new Utf8("graylane.explain.enabled");
-let canExplain: bool = false;
-let hasExplained: bool = false;
+/** The exchanges whose reasons are wanted: none, but for the one that somebody explains. */
+let explained: u32[] = [];
 
-/** Call it in `proxy_on_configure`: finds out whether this host can explain at all. */
-export function prepareExplain(): void {
-  canExplain = receiveProperty(ENABLED);
+/** Called by the host: 1 when the exchange begins, 0 when it is over. Export it from your file. */
+export function graylane_on_explain(stream: u32, wanted: u32): void {
+  const index = explained.indexOf(stream);
+  if (wanted != 0 && index < 0) explained.push(stream);
+  if (wanted == 0 && index >= 0) explained.splice(index, 1);
 }
 
-/** Whether the reasons of the current exchange are wanted. Forgets what was received before. */
-export function isExplaining(): bool {
-  return canExplain && receiveProperty(ENABLED);
+/** Whether the reasons of this exchange are wanted. */
+export function isExplaining(stream: u32): bool {
+  return explained.length > 0 && explained.includes(stream);
 }
 
 /** Reports one decision as a JSON object. May be called several times for one exchange. */
 export function explain(json: string): void {
-  hasExplained = true;
   setProperty("graylane.explain", json);
 }
 
@@ -29,7 +27,5 @@ export function explain(json: string): void {
  * be told only where no local variable holds an object: call it last in a callback.
  */
 export function collectAfterExplain(): void {
-  if (!hasExplained) return;
-  hasExplained = false;
   __collect();
 }

@@ -1,22 +1,17 @@
 //! Properties: proxy_get_property, proxy_set_property. Paths are parts joined by NUL.
 //!
-//! Two properties are ours, for explaining a decision (harmless elsewhere: get answers NOT_FOUND
-//! and set is kept as filter state). `graylane.explain.enabled` is there while a plug-in is being
-//! configured, which tells that this host can explain at all, and for exchanges whose reasons are
-//! wanted. `graylane.explain` takes one JSON text per decision.
+//! One property is ours: setting `graylane.explain` reports a decision as a JSON text. A plug-in is
+//! told by the callback `graylane_on_explain(stream, 1)` that the reasons of an exchange are wanted,
+//! so an exchange that nobody explains pays nothing; other hosts never call it.
 
 import { Status } from "../enums.ts";
 import { encodePairs } from "../header-pairs.ts";
 import { encodeUtf8 } from "../property-encoding.ts";
-import type { StreamHost } from "../stream-host.ts";
 import type { StreamContext } from "../stream-context.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 import { utf8 } from "../field-text.ts";
 
-export const EXPLAIN_PROPERTY = "graylane.explain";
-const EXPLAIN_ENABLED = "graylane.explain.enabled";
-const YES: Uint8Array = Uint8Array.of(1);
 const EMPTY_MAP: Uint8Array = encodePairs([]);
 
 /** Objects that have parts but no value of their own. */
@@ -72,18 +67,12 @@ function readProperty(vm: Vm, path: readonly string[]): Uint8Array | null {
   if (stream === null) return null;
   if (path[0] === "request" && isHidden(stream, path))
     return path.length === 2 ? hidden(path) : null;
-  return readFromHost(stream.host, path);
-}
-
-function readFromHost(host: StreamHost, path: readonly string[]): Uint8Array | null {
-  return host.property(path);
+  return stream.host.property(path);
 }
 
 /** What this host knows itself; undefined when it is not its own property. */
 function ownProperty(vm: Vm, name: string): Uint8Array | null | undefined {
   switch (name) {
-    case EXPLAIN_ENABLED:
-      return isExplaining(vm) ? YES : null;
     case "plugin_name":
       return encodeUtf8(vm.root?.plugin.name ?? "");
     case "plugin_root_id":
@@ -93,10 +82,6 @@ function ownProperty(vm: Vm, name: string): Uint8Array | null | undefined {
     default:
       return undefined;
   }
-}
-
-function isExplaining(vm: Vm): boolean {
-  return vm.stream === null ? vm.root?.isConfiguring === true : vm.stream.host.explaining;
 }
 
 function isHidden(stream: StreamContext, path: readonly string[]): boolean {

@@ -171,6 +171,7 @@ export const CALLBACKS: Readonly<Record<string, Signature>> = {
   proxy_on_done: "i:i",
   proxy_on_log: "i:",
   proxy_on_delete: "i:",
+  graylane_on_explain: "ii:",
 };
 
 const HEADERS_CALLBACK_0_1_0: Signature = "ii:i";
