@@ -9,7 +9,9 @@ const PORT_COUNT = 12_000;
 /** `.0` and `.255` are left out: some tools take them for a network and a broadcast address. */
 const HOSTS_PER_ROW = 254;
 const ADDRESSES_MAX = 256 * HOSTS_PER_ROW;
-/** Candidates tried for one address or port before giving up: others may own a few, not thousands. */
+/**
+ * Candidates tried for one address or port before giving up: others may own a few, not thousands.
+ */
 const TRIES_MAX = 2_000;
 
 export const SHARED_ADDRESS = "127.0.0.1";

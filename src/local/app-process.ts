@@ -11,7 +11,7 @@ import type { Readable } from "node:stream";
  */
 const WATCHED = `
 exec 3<&0 </dev/null
-( ( trap '' TERM INT HUP; exec >/dev/null 2>&1; read -r _ <&3; kill -KILL -- -$$ ) & )
+( ( trap '' TERM INT HUP; exec >/dev/null 2>&1; read -r _ <&3; kill -s KILL -- -$$ ) & )
 exec 3<&-
 exec "$@"
 `;
@@ -45,7 +45,8 @@ export type Launch = (command: AppCommand) => AppProcess;
 
 /** Spawns the app in a session and process group of its own. */
 export const launchApp: Launch = (command) => {
-  // A shell drops variables whose names it cannot hold (Spring's `spring.cloud.…`): `env` sets them.
+  // A shell drops variables whose names it cannot hold (Spring's `spring.cloud.…`): `env` sets
+  // them.
   const odd = Object.entries(command.env).filter(([name]) => !SHELL_NAME.test(name));
   const env = Object.fromEntries(
     Object.entries(command.env).filter(([name]) => SHELL_NAME.test(name)),

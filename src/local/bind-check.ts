@@ -48,7 +48,10 @@ function serves(socket: ListeningSocket, expected: AppAddress): boolean {
 /** How the runtimes say EADDRINUSE: libc, Node, Python, Go, Spring Boot. */
 const IN_USE = /EADDRINUSE|address already in use|port \d+ was already in use/i;
 
-/** A fault when the last output of an ended app says that its address was taken: the sidecar has it. */
+/**
+ * A fault when the last output of an ended app says that its address was taken: the sidecar has
+ * it.
+ */
 export function addressInUse(output: string, listens: readonly AppAddress[]): LaunchFault | null {
   const line = output.split("\n").find((each) => IN_USE.test(each));
   const expected = listens[0];

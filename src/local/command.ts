@@ -33,7 +33,9 @@ export interface CommandContext {
   readonly path: string;
 }
 
-/** Other containers than the first have an annotation of their own, `graylane.io/command.<name>`. */
+/**
+ * Other containers than the first have an annotation of their own, `graylane.io/command.<name>`.
+ */
 export function resolveCommand(
   template: PodTemplate,
   container: Container,

@@ -1,4 +1,5 @@
-//! Keeps the app of one container running: starts it, waits until it listens, restarts it on a crash.
+//! Keeps the app of one container running: starts it, waits until it listens, restarts it on a
+//! crash.
 
 import { connect } from "node:net";
 import type { Clock } from "../base/clock.ts";
@@ -14,6 +15,8 @@ import type { LogFile } from "./log-file.ts";
 const PROBE_DELAY_FIRST_MS = 10;
 const PROBE_DELAY_MAX_MS = 500;
 const PROBE_CONNECT_TIMEOUT_MS = 1_000;
+/** How long output may still come after the app has ended. */
+const OUTPUT_TIMEOUT_MS = 1_000;
 /** After this long without listening, the status says what the app should do. */
 const START_PATIENCE_MS = 10_000;
 
@@ -132,10 +135,22 @@ export class ContainerRunner {
   }
 
   async #runOnce(): Promise<RunOutcome> {
-    const run = await this.#deps.resolve();
+    const run = await this.#resolve();
     if (run.kind === "fault") return { ...run, ranMs: 0 };
     if (this.#mustStop()) return { code: "", reason: "Stopping", message: "", ranMs: 0 };
+    return await this.#runApp(run);
+  }
 
+  async #resolve(): Promise<ContainerRun | LaunchFault> {
+    try {
+      return await this.#deps.resolve();
+    } catch (cause) {
+      const message = `the container was not set up: ${String(cause)}`;
+      return { kind: "fault", code: "GL0505", reason: "CreateContainerError", message };
+    }
+  }
+
+  async #runApp(run: ContainerRun): Promise<RunOutcome> {
     const { clock, log } = this.#deps;
     if (this.#lastExit !== null) this.#restartCount++;
     this.#verdict = null;
@@ -151,9 +166,20 @@ export class ContainerRunner {
     const exit = await process.exited;
     this.#process = null;
     this.#endPause();
-    await Promise.all([probed, logged]);
+    await probed;
+    await this.#endOfOutput(process, logged);
     this.#lastExit = { ...exit, startedAtMs, finishedAtMs: clock.nowMs() };
     return { ...this.#reasonOf(exit), ranMs: clock.monotonicMs() - startedMonotonicMs };
+  }
+
+  /** A process that left the group may hold the pipes open: it is not waited for. */
+  async #endOfOutput(process: AppProcess, logged: Promise<unknown>): Promise<void> {
+    const timer = this.#deps.clock.after(OUTPUT_TIMEOUT_MS, () => {
+      process.stdout.destroy();
+      process.stderr.destroy();
+    });
+    await logged;
+    timer.cancel();
   }
 
   #reasonOf(exit: AppExit): Omit<RunOutcome, "ranMs"> {

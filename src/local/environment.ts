@@ -53,14 +53,18 @@ export interface Environment {
   expand(text: string): string;
 }
 
-/** `PATH` for apps: ours, and at its end the directory of our Node, so that `node` is always there. */
+/**
+ * `PATH` for apps: ours, and at its end the directory of our Node, so that `node` is always
+ * there.
+ */
 export function pathOf(hostEnv: Readonly<Record<string, string | undefined>>): string {
   return `${hostEnv["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"}:${dirname(process.execPath)}`;
 }
 
 /**
- * Builds the environment. `defaults` come from the image map. What tells the app where to listen and
- * through whom to call wins over the container's own variables: it was written for another machine.
+ * Builds the environment. `defaults` come from the image map. What tells the app where to listen
+ * and through whom to call wins over the container's own variables: it was written for another
+ * machine.
  */
 export async function buildEnvironment(
   container: Container,

@@ -160,7 +160,7 @@ function readyReplicas(store: FakeStore, name: string): number | undefined {
   return (object?.status as { readyReplicas?: number } | undefined)?.readyReplicas;
 }
 
-test("a changed template rolls: ready first, then endpoint gone, settled, drained, stopped", async () => {
+test("a changed template rolls: new ready, old unlisted, settled, drained, stopped", async () => {
   const { store, sidecars, cluster } = harness();
   store.put(deployment("roll"));
   await cluster.start();

@@ -1,4 +1,5 @@
-//! The local cluster: brings the processes of this machine to what the Deployments in the store say.
+//! The local cluster: brings the processes of this machine to what the Deployments in the store
+//! say.
 //!
 //! Level-based: each reconcile reads the whole state and takes the next steps; events only say that
 //! it is time to look. One reconcile runs at a time, and changes meanwhile make one more.

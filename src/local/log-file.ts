@@ -51,7 +51,9 @@ export class LogFile {
     this.#tail = Buffer.alloc(0);
   }
 
-  /** Resolves when the chunk is in the file; await it before the next, that is the back-pressure. */
+  /**
+   * Resolves when the chunk is in the file; await it before the next, that is the back-pressure.
+   */
   append(chunk: Buffer): Promise<void> {
     this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-TAIL_BYTES_MAX);
     return this.#inTurn(async () => {

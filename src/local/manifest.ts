@@ -1,5 +1,5 @@
-//! Reads of a stored Deployment what the local cluster runs. The store holds validated objects only,
-//! so a missing or odd field here means "not given", never a fault.
+//! Reads of a stored Deployment what the local cluster runs. The store holds validated objects
+//! only, so a missing or odd field here means "not given", never a fault.
 
 import { contentHash } from "../base/canonical-json.ts";
 import type { Resource } from "../resources/object.ts";

@@ -1,6 +1,7 @@
 //! What the local cluster needs from outside: a store, the sidecars, and where to report.
 //!
-//! Narrow on purpose: `main` wires them to the real store and to the sidecar worker, tests to fakes.
+//! Narrow on purpose: `main` wires them to the real store and to the sidecar worker, tests to
+//! fakes.
 
 import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
@@ -18,7 +19,9 @@ export interface PodStore {
   find(kind: LocalKind, namespace: string, name: string): Promise<Resource | null>;
   /** Rejects when a Pod of that name exists. Returns it with its `resourceVersion`. */
   createPod(pod: Resource): Promise<Resource>;
-  /** Replaces metadata, spec and status whatever their version; rejects when there is no such Pod. */
+  /**
+   * Replaces metadata, spec and status whatever their version; rejects when there is no such Pod.
+   */
   updatePod(pod: Resource): Promise<Resource>;
   /** Removes the object at once; no such Pod is no error. */
   deletePod(namespace: string, name: string): Promise<void>;

@@ -1,4 +1,5 @@
-//! Which local command stands for a container image, and which built-in plug-in for a plug-in image.
+//! Which local command stands for a container image, and which built-in plug-in for a plug-in
+//! image.
 //!
 //! The map comes from `catalogue/images.yaml` and from the user's own files, which go first.
 
@@ -71,7 +72,9 @@ function buildImageMap(files: readonly string[], entries: Entries): ImageMap {
   };
 }
 
-/** `*` is any run of characters; a pattern that ends in `:*` also takes a digest or no tag at all. */
+/**
+ * `*` is any run of characters; a pattern that ends in `:*` also takes a digest or no tag at all.
+ */
 export function matchesImage(pattern: string, image: string): boolean {
   if (pattern.endsWith(":*")) {
     const repository = pattern.slice(0, -2);
