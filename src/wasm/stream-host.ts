@@ -43,8 +43,8 @@ export interface LocalResponse {
 export interface StreamHost {
   /**
    * Somebody asked for the reasons of this exchange. Plug-ins are told so (by the export
-   * `graylane_on_explain`) and report through `setProperty("graylane.explain", JSON)`, once for each
-   * decision: append them. May not change while the exchange lasts.
+   * `graylane_on_explain`) and report through `setProperty("graylane.explain", JSON)`, once for
+   * each decision: append them. May not change while the exchange lasts.
    */
   readonly explaining: boolean;
   /**

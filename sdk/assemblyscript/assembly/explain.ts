@@ -1,4 +1,4 @@
-//! Tells Graylane why a plug-in decided as it did. Other hosts never ask, so there it costs nothing.
+//! Tells Graylane why a plug-in decided as it did. Other hosts never ask: there it is free.
 
 import { setProperty } from "./properties";
 

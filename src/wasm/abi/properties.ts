@@ -1,7 +1,7 @@
 //! Properties: proxy_get_property, proxy_set_property. Paths are parts joined by NUL.
 //!
 //! One property is ours: setting `graylane.explain` reports a decision as a JSON text. A plug-in is
-//! told by the callback `graylane_on_explain(stream, 1)` that the reasons of an exchange are wanted,
+//! told by the callback `graylane_on_explain(stream, 1)` that reasons of an exchange are wanted,
 //! so an exchange that nobody explains pays nothing; other hosts never call it.
 
 import { Status } from "../enums.ts";
