@@ -157,16 +157,16 @@ function reportLane(
   scope: TargetScope,
 ): void {
   if (target.kind !== "cluster" || target.subset?.kind !== "lane") return;
-  const { group: groupName, lane: laneName } = target.subset;
-  const group = scope.laneGroups.find(({ name }) => name === groupName);
-  const lane = group?.lanes.find(({ name }) => name === laneName);
+  const { subset } = target;
+  const group = scope.laneGroups.find(({ name }) => name === subset.group);
+  const lane = group?.lanes.find(({ name }) => name === subset.lane);
   const service = serviceOfCluster(target.cluster, scope.services);
   if (group === undefined || lane === undefined || canServe(lane, service)) return;
-  const mayFallBack = group.fallback === "permissive" || !lane.enabled;
-  const instead = fallback ?? `the baseline of lane group ${groupName}`;
-  const outcome = mayFallBack ? `served by ${instead}` : "answered 503 (fallback policy strict)";
+  const instead = fallback ?? `the baseline of lane group ${group.name}`;
+  const isServed = mayFallBack(group, lane);
+  const outcome = isServed ? `served by ${instead}` : "answered 503 (fallback policy strict)";
   scope.messages.add(scope.resource, {
-    severity: mayFallBack ? "info" : "error",
+    severity: isServed ? "info" : "error",
     code: lane.enabled ? "GL0312" : "GL0318",
     path,
     message: `${whyNot(lane, service)}, so its requests are ${outcome}`,
@@ -175,6 +175,11 @@ function reportLane(
 
 function canServe(lane: Lane, service: string): boolean {
   return lane.enabled && (lane.services.length === 0 || lane.services.includes(service));
+}
+
+/** A closed lane's requests are the baseline's, so `strict` does not hold them. */
+function mayFallBack(group: LaneGroup, lane: Lane): boolean {
+  return group.fallback === "permissive" || !lane.enabled;
 }
 
 function whyNot(lane: Lane, service: string): string {
