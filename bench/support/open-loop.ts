@@ -283,7 +283,7 @@ export function parseAnswer(
 ): { readonly answer: Answer; readonly bytes: number } | "incomplete" | "malformed" {
   const headEnd = bytes.indexOf(CRLFCRLF);
   if (headEnd < 0) return "incomplete";
-  const head = bytes.latin1Slice(0, headEnd);
+  const head = bytes.toString("latin1", 0, headEnd);
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(head)?.[1] ?? 0);
   if (status < 200) return "malformed";
   const start = headEnd + CRLFCRLF.length;
@@ -310,7 +310,7 @@ function parseChunks(
   for (;;) {
     const lineEnd = bytes.indexOf("\r\n", at);
     if (lineEnd < 0) return "incomplete";
-    const size = Number.parseInt(bytes.latin1Slice(at, lineEnd), 16);
+    const size = Number.parseInt(bytes.toString("latin1", at, lineEnd), 16);
     if (!(size >= 0)) return "malformed";
     const data = lineEnd + 2;
     if (bytes.length < data + size + 2) return "incomplete";

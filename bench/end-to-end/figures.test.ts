@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { figureOf, figuresOf } from "./figures.ts";
+import type { Run } from "./figures.ts";
+import { parseWrk } from "./wrk.ts";
+
+const run = (requestsPerSecond: number, loadBusy: number): Run => ({
+  requestsPerSecond,
+  requestsPerCpuSecond: requestsPerSecond * 2,
+  loadBusy,
+});
+
+test("a figure is the median with its spread", () => {
+  assert.deepEqual(figureOf([3, 1, 2]), { median: 2, spread: 1 });
+  assert.deepEqual(figureOf([4, 2]), { median: 3, spread: 2 / 3 });
+});
+
+test("requests per second are compared while the load core has time left", () => {
+  const figures = figuresOf(
+    "x",
+    new Map([
+      ["envoy", [run(100, 0.5)]],
+      ["graylane", [run(180, 0.89)]],
+    ]),
+  );
+  assert.equal(figures.measure, "requestsPerSecond");
+  assert.equal(figures.ratioToEnvoy, 1.8);
+});
+
+test("CPU time is compared when the load core was the limit in any run", () => {
+  const figures = figuresOf(
+    "x",
+    new Map([
+      ["envoy", [run(100, 0.5)]],
+      ["graylane", [run(150, 0.5), run(150, 0.9), run(150, 0.5)]],
+    ]),
+  );
+  assert.equal(figures.measure, "requestsPerCpuSecond");
+  assert.equal(figures.ratioToEnvoy, 1.5);
+});
+
+test("there is no ratio without Envoy in the same run", () => {
+  assert.equal(figuresOf("x", new Map([["graylane", [run(1, 0)]]])).ratioToEnvoy, null);
+});
+
+test("what wrk prints is read, errors too", () => {
+  const text = `Running 2s test @ http://127.0.0.1:1/
+  1 threads and 32 connections
+  Latency Distribution
+     50%  500.00us
+     99%    1.50ms
+  4000 requests in 2.00s, 1.00MB read
+  Socket errors: connect 0, read 1, write 0, timeout 0
+  Non-2xx or 3xx responses: 7
+Requests/sec:   1999.50
+`;
+  assert.deepEqual(parseWrk(text), {
+    requestsPerSecond: 1_999.5,
+    requests: 4_000,
+    p99Ms: 1.5,
+    errors: "Socket errors: connect 0, read 1, write 0, timeout 0; Non-2xx or 3xx responses: 7",
+  });
+});

@@ -1,0 +1,65 @@
+//! From single runs to figures that may be quoted: medians, spread, and a ratio in the same run.
+
+import type { ContenderName } from "./contender.ts";
+
+/** From this share on the load core, not the proxy, may be the limit. */
+export const LOAD_BUSY_MAX = 0.9;
+
+export interface Run {
+  readonly requestsPerSecond: number;
+  /** Requests per second of CPU time that the proxy used. */
+  readonly requestsPerCpuSecond: number;
+  /** Share of the load core's time, 0 to 1. */
+  readonly loadBusy: number;
+}
+
+export interface Figure {
+  readonly median: number;
+  /** (largest - smallest) / median. */
+  readonly spread: number;
+}
+
+export interface ContenderFigures {
+  readonly requestsPerSecond: Figure;
+  readonly requestsPerCpuSecond: Figure;
+  readonly loadBusy: Figure;
+}
+
+export interface ScenarioFigures {
+  readonly name: string;
+  readonly contenders: Readonly<Partial<Record<ContenderName, ContenderFigures>>>;
+  /** What the ratio compares: per CPU-second when the load core was the limit. */
+  readonly measure: "requestsPerSecond" | "requestsPerCpuSecond";
+  /** Graylane's median to Envoy's; null unless both ran. */
+  readonly ratioToEnvoy: number | null;
+}
+
+export function figureOf(values: readonly number[]): Figure {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (index: number): number => sorted[index] ?? 0;
+  const median = (at(Math.floor((sorted.length - 1) / 2)) + at(Math.floor(sorted.length / 2))) / 2;
+  const range = at(sorted.length - 1) - at(0);
+  return { median, spread: median === 0 ? 0 : range / median };
+}
+
+export function figuresOf(
+  name: string,
+  runs: ReadonlyMap<ContenderName, readonly Run[]>,
+): ScenarioFigures {
+  const contenders: Partial<Record<ContenderName, ContenderFigures>> = {};
+  for (const [contender, own] of runs) {
+    contenders[contender] = {
+      requestsPerSecond: figureOf(own.map((run) => run.requestsPerSecond)),
+      requestsPerCpuSecond: figureOf(own.map((run) => run.requestsPerCpuSecond)),
+      loadBusy: figureOf(own.map((run) => run.loadBusy)),
+    };
+  }
+  const isLoadBound = [...runs.values()].flat().some((run) => run.loadBusy >= LOAD_BUSY_MAX);
+  const measure = isLoadBound ? "requestsPerCpuSecond" : "requestsPerSecond";
+  const { envoy, graylane } = contenders;
+  const ratioToEnvoy =
+    envoy === undefined || graylane === undefined
+      ? null
+      : graylane[measure].median / envoy[measure].median;
+  return { name, contenders, measure, ratioToEnvoy };
+}

@@ -1,0 +1,60 @@
+//! The figures as Markdown: what stands in bench/RESULTS.md.
+
+import type { ContenderName } from "./contender.ts";
+import { LOAD_BUSY_MAX } from "./figures.ts";
+import type { ContenderFigures, Figure, ScenarioFigures } from "./figures.ts";
+
+export interface ReportHead {
+  readonly loadLimit: number;
+  readonly machine: string;
+  readonly settings: string;
+  readonly node: string;
+}
+
+const NAMES: Readonly<Record<ContenderName, string>> = { envoy: "Envoy", graylane: "Graylane" };
+
+export function report(figures: readonly ScenarioFigures[], head: ReportHead): string {
+  const rows = figures.flatMap((scenario) =>
+    Object.entries(scenario.contenders).map(([name, own]) =>
+      row(scenario, name as ContenderName, own),
+    ),
+  );
+  return `# Results
+
+Written by \`npm run bench -- --write\`. The proxy runs on one core; load generator and upstream share
+another. Contenders alternate within one run; every answer of the checks before and after was right.
+Both sides write an access log to a file, count, and give each request an id.
+
+- Machine: ${head.machine}; Node ${head.node}
+- ${head.settings}; medians, and in brackets the spread (largest less smallest, over the median)
+- The load generator with the upstream, without a proxy: ${whole(head.loadLimit)} requests/s
+
+| Scenario | Proxy | Requests/s | Requests per proxy CPU-second | Load core busy | Ratio to Envoy |
+| --- | --- | ---: | ---: | ---: | ---: |
+${rows.join("\n")}
+
+Where the load core was ${LOAD_BUSY_MAX * 100} % busy or more in any run, it may have been the limit: the
+ratio then compares requests per CPU-second of the proxy (marked *).
+`;
+}
+
+function row(scenario: ScenarioFigures, name: ContenderName, own: ContenderFigures): string {
+  const mark = scenario.measure === "requestsPerCpuSecond" ? " *" : "";
+  const ratio =
+    name === "graylane" && scenario.ratioToEnvoy !== null
+      ? `${scenario.ratioToEnvoy.toFixed(2)}${mark}`
+      : "";
+  const busy = `${Math.round(own.loadBusy.median * 100)} %`;
+  const cells = [scenario.name, NAMES[name], text(own.requestsPerSecond)];
+  return `| ${[...cells, text(own.requestsPerCpuSecond), busy, ratio].join(" | ")} |`;
+}
+
+function text({ median, spread }: Figure): string {
+  return `${whole(median)} (${(spread * 100).toFixed(1)} %)`;
+}
+
+function whole(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ",");
+}

@@ -1,0 +1,36 @@
+//! The upstream of the benchmark: answers every request on a connection with one fixed response.
+//!
+//! It does the least that is right for the clients it has (the contenders): it looks for the end of
+//! a request's head and knows no bodies. It shares the load core, so what it costs is not measured.
+//! Usage: `upstream.js NAME=PORT ...`; the body of each response is the NAME.
+
+import { createServer } from "node:net";
+
+const CRLFCRLF = Buffer.from("\r\n\r\n");
+
+function serve(name: string, port: number): void {
+  const response = Buffer.from(
+    `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${name.length}\r\n\r\n${name}`,
+  );
+  const server = createServer({ noDelay: true }, (socket) => {
+    let rest: Buffer | null = null;
+    socket.on("data", (chunk: Buffer) => {
+      const bytes: Buffer = rest === null ? chunk : Buffer.concat([rest, chunk]);
+      let from = 0;
+      for (;;) {
+        const end = bytes.indexOf(CRLFCRLF, from);
+        if (end < 0) break;
+        from = end + CRLFCRLF.length;
+        socket.write(response);
+      }
+      rest = from === bytes.length ? null : bytes.subarray(from);
+    });
+    socket.on("error", () => socket.destroy());
+  });
+  server.listen(port, "127.0.0.1");
+}
+
+for (const argument of process.argv.slice(2)) {
+  const [name = "", port = ""] = argument.split("=");
+  serve(name, Number(port));
+}

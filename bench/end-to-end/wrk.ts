@@ -1,0 +1,55 @@
+//! Runs wrk on the load core and reads what it prints.
+
+import { spawnSync } from "node:child_process";
+import { LOAD_CORE } from "./contender.ts";
+
+export interface WrkResult {
+  readonly requestsPerSecond: number;
+  readonly requests: number;
+  /** Latencies of a closed loop under full load: not the latency of the proxy. */
+  readonly p99Ms: number;
+  /** Answers that were not 2xx or 3xx, and socket errors; `""` without any. */
+  readonly errors: string;
+}
+
+export interface WrkOptions {
+  readonly port: number;
+  readonly seconds: number;
+  readonly connections: number;
+  /** A Lua file, or `""`. */
+  readonly script: string;
+}
+
+/** Says what is missing, with the remedy; `""` when all is there. */
+export function missingTools(): string {
+  const has = (tool: string): boolean => spawnSync("which", [tool]).status === 0;
+  if (!has("taskset")) return "taskset is missing: install util-linux";
+  if (has("wrk")) return "";
+  if (process.getuid?.() === 0) {
+    spawnSync("apt-get", ["install", "-y", "--no-install-recommends", "wrk"], { stdio: "ignore" });
+  }
+  return has("wrk") ? "" : "wrk is missing: apt-get install wrk";
+}
+
+export function runWrk({ port, seconds, connections, script }: WrkOptions): Promise<WrkResult> {
+  const command = ["-c", String(LOAD_CORE), "wrk", "-t1", `-c${connections}`, `-d${seconds}s`];
+  const flags = ["--latency", "--timeout", "5s", ...(script === "" ? [] : ["-s", script])];
+  const url = `http://127.0.0.1:${port}/`;
+  const { status, stdout, stderr } = spawnSync("taskset", [...command, ...flags, url], {
+    encoding: "utf8",
+  });
+  if (status !== 0) return Promise.reject(new Error(`wrk failed: ${stdout}${stderr}`));
+  return Promise.resolve(parseWrk(stdout));
+}
+
+export function parseWrk(text: string): WrkResult {
+  const errors = text.match(/(Socket errors|Non-2xx).*/g) ?? [];
+  const percentile = /99%\s+([\d.]+)(us|ms|s)/.exec(text);
+  const unit = { us: 0.001, ms: 1, s: 1_000 }[percentile?.[2] ?? "ms"] ?? 1;
+  return {
+    requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1] ?? 0),
+    requests: Number(/(\d+) requests in/.exec(text)?.[1] ?? 0),
+    p99Ms: Number(percentile?.[1] ?? 0) * unit,
+    errors: errors.join("; "),
+  };
+}

@@ -1,0 +1,191 @@
+//! `npm run bench`: the gateway beside real Envoy, one core each in turn, on the same work.
+//!
+//! The proxy has core 0; wrk and the upstream share core 1. Contenders alternate, so that whatever
+//! the machine does otherwise meets both. Answers are checked before and after; a run with a wrong
+//! answer stops the benchmark.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import {
+  LOAD_CORE,
+  Pinned,
+  check,
+  coreTicks,
+  freePort,
+  startContender,
+} from "./end-to-end/contender.ts";
+import type { BenchContext, Contender, ContenderName } from "./end-to-end/contender.ts";
+import { figureOf, figuresOf } from "./end-to-end/figures.ts";
+import type { Run, ScenarioFigures } from "./end-to-end/figures.ts";
+import { report } from "./end-to-end/report.ts";
+import { SCENARIOS } from "./end-to-end/scenario.ts";
+import type { Scenario } from "./end-to-end/scenario.ts";
+import { missingTools, runWrk } from "./end-to-end/wrk.ts";
+
+const CHECKS = 2_000;
+
+interface Settings {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly connections: number;
+  readonly contenders: readonly ContenderName[];
+  readonly only: string;
+}
+
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    try {
+      const text = readFileSync(join(directory, "package.json"), "utf8");
+      if ((JSON.parse(text) as { name?: string }).name === "graylane") return directory;
+    } catch {
+      // Not here: one folder up.
+    }
+    if (directory === dirname(directory)) throw new Error("no package.json above this file");
+    directory = dirname(directory);
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function script(scenario: Scenario, { root }: BenchContext): string {
+  return scenario.wrkScript === "" ? "" : join(root, "bench", "end-to-end", scenario.wrkScript);
+}
+
+async function mustBeRight(contender: Contender, scenario: Scenario): Promise<void> {
+  const failures = await check(contender.port, scenario, CHECKS);
+  if (failures !== "") throw new Error(`${contender.name}, ${scenario.name}: ${failures}`);
+}
+
+async function measure(contender: Contender, settings: Settings, wrkScript: string): Promise<Run> {
+  const { seconds, connections } = settings;
+  const [cpuBefore, loadBefore] = [contender.cpuSeconds(), coreTicks(LOAD_CORE)];
+  const result = await runWrk({ port: contender.port, seconds, connections, script: wrkScript });
+  const [cpuAfter, loadAfter] = [contender.cpuSeconds(), coreTicks(LOAD_CORE)];
+  if (result.errors !== "") throw new Error(`${contender.name}: ${result.errors}`);
+  return {
+    requestsPerSecond: result.requestsPerSecond,
+    requestsPerCpuSecond: result.requests / (cpuAfter - cpuBefore),
+    loadBusy: (loadAfter.busy - loadBefore.busy) / (loadAfter.total - loadBefore.total),
+  };
+}
+
+async function runScenario(
+  scenario: Scenario,
+  context: BenchContext,
+  settings: Settings,
+): Promise<ScenarioFigures> {
+  const contenders: Contender[] = [];
+  const runs = new Map<ContenderName, Run[]>();
+  const wrkScript = script(scenario, context);
+  try {
+    for (const name of settings.contenders) {
+      const contender = await startContender(name, scenario, context);
+      contenders.push(contender);
+      runs.set(name, []);
+      await mustBeRight(contender, scenario);
+      await measure(contender, { ...settings, seconds: settings.warmUpSeconds }, wrkScript);
+    }
+    for (let round = 1; round <= settings.rounds; round++) {
+      for (const contender of contenders) {
+        const run = await measure(contender, settings, wrkScript);
+        runs.get(contender.name)?.push(run);
+        say(
+          `${scenario.name}, round ${round}, ${contender.name}: ` +
+            `${Math.round(run.requestsPerSecond)} requests/s, ` +
+            `${Math.round(run.requestsPerCpuSecond)} per CPU-second, ` +
+            `load core ${Math.round(run.loadBusy * 100)} % busy`,
+        );
+      }
+    }
+    for (const contender of contenders) await mustBeRight(contender, scenario);
+  } finally {
+    await Promise.all(contenders.map((contender) => contender.stop()));
+  }
+  return figuresOf(scenario.name, runs);
+}
+
+/** What load generator and upstream reach together on their one core, without a proxy. */
+async function loadLimit(context: BenchContext, settings: Settings): Promise<number> {
+  const { connections } = settings;
+  const values: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const result = await runWrk({ port: context.ports.v1, seconds: 2, connections, script: "" });
+    values.push(result.requestsPerSecond);
+  }
+  return figureOf(values).median;
+}
+
+function settingsOf(): Settings & { readonly json: boolean; readonly write: boolean } {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: "string", default: "5" },
+      seconds: { type: "string", default: "5" },
+      "warm-up": { type: "string", default: "5" },
+      connections: { type: "string", default: "32" },
+      contenders: { type: "string", default: "envoy,graylane" },
+      only: { type: "string", default: "" },
+      json: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+    },
+  });
+  return {
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    warmUpSeconds: Number(values["warm-up"]),
+    connections: Number(values.connections),
+    contenders: values.contenders.split(",") as ContenderName[],
+    only: values.only,
+    json: values.json,
+    write: values.write,
+  };
+}
+
+async function main(): Promise<void> {
+  const settings = settingsOf();
+  const missing = missingTools();
+  if (missing !== "") throw new Error(missing);
+  if (availableParallelism() < 2) throw new Error("two cores are needed: one for the proxy alone");
+
+  const root = packageRoot();
+  const directory = mkdtempSync(join(tmpdir(), "graylane-bench-"));
+  const ports = { v1: await freePort(), v2: await freePort() };
+  const context: BenchContext = { root, directory, ports };
+  const upstream = new Pinned(LOAD_CORE, [
+    process.execPath,
+    join(root, "dist", "bench", "end-to-end", "upstream.js"),
+    `v1=${ports.v1}`,
+    `v2=${ports.v2}`,
+  ]);
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const limit = await loadLimit(context, settings);
+    say(`load generator with upstream, no proxy: ${Math.round(limit)} requests/s`);
+    const figures: ScenarioFigures[] = [];
+    for (const scenario of SCENARIOS.filter((one) => one.name.includes(settings.only))) {
+      figures.push(await runScenario(scenario, context, settings));
+    }
+    const text = report(figures, {
+      loadLimit: limit,
+      machine: `${cpus()[0]?.model ?? "unknown CPU"}, ${availableParallelism()} cores`,
+      settings: `${settings.rounds} rounds of ${settings.seconds} s, ${settings.connections} connections`,
+      node: process.version,
+    });
+    process.stdout.write(settings.json ? `${JSON.stringify(figures, null, 2)}\n` : text);
+    if (settings.write) writeFileSync(join(root, "bench", "RESULTS.md"), text);
+  } finally {
+    await upstream.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+await main().catch((cause: unknown) => {
+  say(`bench: ${cause instanceof Error ? cause.message : String(cause)}`);
+  process.exitCode = 1;
+});
