@@ -143,7 +143,7 @@ function printHints(stages: readonly { example: Example; stage: Stage }[]): void
   for (const { example, stage } of stages) {
     print(`  ${example.name}\n`);
     for (const hint of example.hints(stage.origin)) print(`    ${hint}\n`);
-    print(`    npx graylane get pods --state ${stage.stateDirectory}\n`);
+    print(`    node dist/src/main/graylane.js get pods --state ${stage.stateDirectory}\n`);
   }
 }
 
