@@ -4,7 +4,7 @@ import type { HttpFaultCode } from "./fault.ts";
 import { CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING } from "./field-names.ts";
 import type { Headers } from "./headers.ts";
 import type { HeadReader } from "./head-reader.ts";
-import { isToken } from "./syntax.ts";
+import { isToken, trimBlanks } from "./syntax.ts";
 
 /** `Connection` tokens that concern the codec, as bits of `connectionBits`. */
 export const CLOSE = 1;
@@ -36,7 +36,7 @@ export function parseContentLength(text: string): number {
  */
 export function transferEncodingFault(text: string): HttpFaultCode | null {
   if (text === "chunked" || text.toLowerCase() === "chunked") return null;
-  const codings = text.split(",").map((coding) => coding.trim().toLowerCase());
+  const codings = text.split(",").map((coding) => trimBlanks(coding).toLowerCase());
   const isFinalChunked = codings.pop() === "chunked";
   const areOthers = codings.every((coding) => {
     return isToken(codingName(coding)) && coding !== "chunked" && coding !== "identity";
@@ -47,7 +47,7 @@ export function transferEncodingFault(text: string): HttpFaultCode | null {
 /** `gzip` of `gzip;level=1`; parameters are not looked into, as the coding is refused anyway. */
 function codingName(coding: string): string {
   const semicolon = coding.indexOf(";");
-  return semicolon === -1 ? coding : coding.slice(0, semicolon).trim();
+  return semicolon === -1 ? coding : trimBlanks(coding.slice(0, semicolon));
 }
 
 /** The bits of a Connection value, -1 if it is not a list of tokens (RFC 9110 7.6.1). */
@@ -56,7 +56,7 @@ export function connectionBits(text: string): number {
   if (text === "close") return CLOSE;
   let bits = 0;
   for (const element of text.split(",")) {
-    const token = element.trim().toLowerCase();
+    const token = trimBlanks(element).toLowerCase();
     if (token.length === 0) continue; // RFC 9110 5.6.1: empty elements are ignored.
     if (!isToken(token)) return -1;
     if (token === "close") bits |= CLOSE;

@@ -1,6 +1,7 @@
 //! Removes what concerns one connection only (RFC 9110 section 7.6.1) before a message goes on.
 
 import type { Headers } from "./headers.ts";
+import { trimBlanks } from "./syntax.ts";
 
 /**
  * Fields that a Connection field cannot remove: a client that names them would strip what routing,
@@ -63,7 +64,7 @@ function isHopByHop(name: string): boolean {
 }
 
 function withTokens(named: ReadonlySet<string> | null, value: string): ReadonlySet<string> {
-  const tokens = value.split(",").map((token) => token.trim().toLowerCase());
+  const tokens = value.split(",").map((token) => trimBlanks(token).toLowerCase());
   const removable = tokens.filter((token) => !ESSENTIAL.has(token));
   return named === null ? new Set(removable) : new Set([...named, ...removable]);
 }
@@ -85,5 +86,5 @@ function compact(headers: Headers, named: ReadonlySet<string>): void {
 }
 
 function acceptsTrailers(te: string): boolean {
-  return te.split(",").some((coding) => coding.trim().toLowerCase() === "trailers");
+  return te.split(",").some((coding) => trimBlanks(coding).toLowerCase() === "trailers");
 }

@@ -67,10 +67,11 @@ export class RequestLine implements StartLine {
   }
 
   #scanVersion(bytes: Buffer, start: number, end: number): number {
+    const isShape = start + VERSION_BYTES < end && isVersionShape(bytes, start);
     if (start + VERSION_AND_END_BYTES > end) {
-      return this.#faultAt(bytes, start, end, "bad_request_line");
+      const code = isShape && bytes[start + VERSION_BYTES] === LF ? "bare_lf" : "bad_request_line";
+      return this.#faultAt(bytes, start, end, code);
     }
-    const isShape = isVersionShape(bytes, start);
     const first = bytes[start + VERSION_BYTES];
     if (!isShape || first !== CR || bytes[start + VERSION_BYTES + 1] !== LF) {
       const code = isShape && first === LF ? "bare_lf" : "bad_request_line";

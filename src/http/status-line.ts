@@ -27,15 +27,15 @@ export class StatusLine implements StartLine {
   }
 
   scan(bytes: Buffer, start: number, end: number): number {
-    if (start + FIXED_BYTES >= end) return this.#faultAt(bytes, start, end, "bad_status_line");
-    if (!isVersionShape(bytes, start) || bytes[start + 8] !== SPACE) {
+    const isShape = start + 8 < end && isVersionShape(bytes, start);
+    if (!isShape || bytes[start + 8] !== SPACE) {
       return this.#faultAt(bytes, start, end, "bad_status_line");
     }
     const minor = (bytes[start + 7] as number) - ZERO;
     if (bytes[start + 5] !== ONE || (minor !== 0 && minor !== 1)) {
       return this.#faultAt(bytes, start, end, "unsupported_version");
     }
-    const status = digits(bytes, start + 9);
+    const status = start + FIXED_BYTES < end ? digits(bytes, start + 9) : -1;
     if (status === -1) return this.#faultAt(bytes, start, end, "bad_status_line");
     if (status < 100 || status > 599) return this.#faultAt(bytes, start, end, "bad_status");
     this.status = status;

@@ -80,6 +80,18 @@ export function isTarget(target: string): boolean {
   return target.length > 0 && every(target, TARGET_BYTE);
 }
 
+/**
+ * `text` without optional white space at its ends (RFC 9110 5.6.3): only space and tab. `trim` also
+ * takes U+00A0, which on the wire is a byte of the value.
+ */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text, start)) start++;
+  while (end > start && isBlank(text, end - 1)) end--;
+  return text.slice(start, end);
+}
+
 /** Is `text` a token (RFC 9110 5.6.2)? */
 export function isToken(text: string): boolean {
   return isFieldName(text);

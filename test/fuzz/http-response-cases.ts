@@ -1,0 +1,175 @@
+//! Raw HTTP/1.1 responses, legal and hostile, as an upstream may send them.
+
+import type { HttpCase } from "./http-case.ts";
+
+type Row = readonly [
+  clause: string,
+  name: string,
+  raw: string,
+  want: HttpCase["want"],
+  method?: string,
+];
+
+const ok = (lines: string, body = ""): string => `HTTP/1.1 200 OK\r\n${lines}\r\n${body}`;
+const chunked = (body: string): string => ok("Transfer-Encoding: chunked\r\n", body);
+
+const ROWS: readonly Row[] = [
+  ["9112 4", "a plain response", ok("Content-Length: 2\r\n", "ab"), [{ status: 200, body: "ab" }]],
+  ["9112 4", "an empty reason", "HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n", [{ status: 404 }]],
+  [
+    "9112 4",
+    "no space for a reason",
+    "HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n",
+    [{ status: 404 }],
+  ],
+  [
+    "9112 4",
+    "a reason over 0x7f",
+    "HTTP/1.1 200 \xe9\r\nContent-Length: 0\r\n\r\n",
+    [{ status: 200 }],
+  ],
+  [
+    "9112 6.3",
+    "a body that ends with the connection",
+    ok("", "abc"),
+    [{ body: "abc", keepAlive: false }],
+  ],
+  ["9112 6.3", "an empty one", ok(""), [{ body: "", keepAlive: false }]],
+  ["9112 7.1", "a chunked body", chunked("1\r\na\r\n0\r\n\r\n"), [{ body: "a", keepAlive: true }]],
+  [
+    "9112 7.1.2",
+    "trailers",
+    chunked("0\r\ngrpc-status: 0\r\n\r\n"),
+    [{ trailers: { "grpc-status": "0" } }],
+  ],
+  [
+    "9112 6.3",
+    "HEAD has no body",
+    ok("Content-Length: 9\r\n"),
+    [{ body: "", keepAlive: true }],
+    "HEAD",
+  ],
+  [
+    "9112 6.3",
+    "HEAD of a chunked one",
+    ok("Transfer-Encoding: chunked\r\n"),
+    [{ body: "" }],
+    "HEAD",
+  ],
+  ["9112 6.3", "HEAD without framing stays open", ok(""), [{ keepAlive: true }], "HEAD"],
+  [
+    "9112 6.3",
+    "304 with a length",
+    "HTTP/1.1 304 X\r\nContent-Length: 9\r\n\r\n",
+    [{ body: "", keepAlive: true }],
+  ],
+  ["9112 6.3", "204 has no body", "HTTP/1.1 204 X\r\n\r\n", [{ body: "", keepAlive: true }]],
+  [
+    "9110 8.6",
+    "204 with a length is not used again",
+    "HTTP/1.1 204 X\r\nContent-Length: 9\r\n\r\n",
+    [{ keepAlive: false }],
+  ],
+  [
+    "9110 8.6",
+    "204 with a length of zero is",
+    "HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n",
+    [{ keepAlive: true }],
+  ],
+  ["9110 9.3.6", "2xx to CONNECT", ok("Content-Length: 9\r\n"), [{ body: "" }], "CONNECT"],
+  [
+    "9110 9.3.6",
+    "403 to CONNECT",
+    "HTTP/1.1 403 X\r\nContent-Length: 1\r\n\r\na",
+    [{ body: "a" }],
+    "CONNECT",
+  ],
+  [
+    "9110 15.2",
+    "interim responses",
+    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\nLink: a\r\n\r\n${ok("Content-Length: 0\r\n")}`,
+    [{ status: 200 }],
+  ],
+  [
+    "9110 15.2.2",
+    "101 is final",
+    "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+    [{ status: 101, body: "" }],
+  ],
+  [
+    "9112 9.3",
+    "HTTP/1.0 closes",
+    "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    [{ keepAlive: false }],
+  ],
+  [
+    "9112 9.3",
+    "HTTP/1.0 keep-alive",
+    "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+    [{ keepAlive: true }],
+  ],
+  ["9112 9.6", "close", ok("Connection: close\r\nContent-Length: 0\r\n"), [{ keepAlive: false }]],
+  ["9112 2.2", "a status line that ends in LF", "HTTP/1.1 200 OK\n\r\n", "bare_lf"],
+  ["9112 2.2", "a field that ends in LF", "HTTP/1.1 200 OK\r\nA: b\n\r\n", "bare_lf"],
+  ["9112 2.2", "a CR in the reason", "HTTP/1.1 200 O\rK\r\n\r\n", "bare_cr"],
+  ["9112 2.2", "an empty line first", `\r\n${ok("")}`, "bad_status_line"],
+  ["9112 4", "a control byte in the reason", "HTTP/1.1 200 \x01\r\n\r\n", "bad_status_line"],
+  ["9112 4", "two digits", "HTTP/1.1 20 OK\r\n\r\n", "bad_status_line"],
+  ["9112 4", "four digits", "HTTP/1.1 2000 OK\r\n\r\n", "bad_status_line"],
+  ["9112 4", "no status", "HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "bad_status_line"],
+  ["9112 4", "a short line", "HTTP/1.1 2\r\n\r\n", "bad_status_line"],
+  ["9112 4", "a letter", "HTTP/1.1 2o0 OK\r\n\r\n", "bad_status_line"],
+  ["9110 15", "099", "HTTP/1.1 099 OK\r\n\r\n", "bad_status"],
+  ["9110 15", "600", "HTTP/1.1 600 OK\r\n\r\n", "bad_status"],
+  ["9112 2.3", "HTTP/2.0", "HTTP/2.0 200 OK\r\n\r\n", "unsupported_version"],
+  ["9112 2.3", "ICY", "ICY 200 OK and more\r\n\r\n", "bad_status_line"],
+  ["9112 5.2", "line folding", ok("A: b\r\n c\r\n"), "line_folding"],
+  ["9112 5.1", "a space before the colon", ok("A : b\r\n"), "space_before_colon"],
+  ["9110 5.5", "NUL in a value", ok("A: \x00\r\n"), "bad_field_value"],
+  [
+    "9112 6.1",
+    "both framings",
+    ok("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
+    "conflicting_length",
+  ],
+  [
+    "9112 6.3",
+    "two lengths",
+    ok("Content-Length: 1\r\nContent-Length: 1\r\n"),
+    "repeated_content_length",
+  ],
+  ["9112 6.3", "a list of lengths", ok("Content-Length: 1, 1\r\n"), "bad_content_length"],
+  ["9112 6.1", "another coding", ok("Transfer-Encoding: gzip\r\n"), "bad_transfer_encoding"],
+  [
+    "9112 6.1",
+    "gzip before chunked",
+    ok("Transfer-Encoding: gzip, chunked\r\n"),
+    "unsupported_transfer_coding",
+  ],
+  [
+    "9112 6.1",
+    "a coding from HTTP/1.0",
+    "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "transfer_encoding_in_http10",
+  ],
+  ["9112 7.1", "a bad chunk", chunked("g\r\n"), "bad_chunk_size"],
+  ["9110 6.5.1", "a forbidden trailer", chunked("0\r\nSet-Cookie: a\r\n\r\n"), "forbidden_trailer"],
+  ["9112 8", "nothing", "", "closed_before_response"],
+  ["9112 8", "half a status line", "HTTP/1.1 2", "truncated_message"],
+  ["9112 8", "half a head", "HTTP/1.1 200 OK\r\nA: b\r\n", "truncated_message"],
+  ["9112 8", "half a body", ok("Content-Length: 3\r\n", "ab"), "truncated_message"],
+  ["9112 8", "half a chunk", chunked("5\r\nab"), "truncated_message"],
+  ["9112 8", "no last chunk", chunked("1\r\na\r\n"), "truncated_message"],
+  ["9112 8", "only an interim response", "HTTP/1.1 100 Continue\r\n\r\n", "truncated_message"],
+  [
+    "limit",
+    "17 interim responses",
+    "HTTP/1.1 100 Continue\r\n\r\n".repeat(17),
+    "too_many_informational",
+  ],
+  ["limit", "a long reason", `HTTP/1.1 200 ${"a".repeat(9000)}\r\n\r\n`, "head_too_large"],
+];
+
+export const RESPONSE_CASES: readonly HttpCase[] = ROWS.map(
+  ([clause, name, raw, want, method]) => ({ clause, name, raw, want, method: method ?? "GET" }),
+);
