@@ -6,6 +6,7 @@ import { CODES } from "./codes.ts";
 import type { Fault, Position } from "./fault.ts";
 import type { Path } from "./kinds/kind.ts";
 import { items, member } from "./kinds/member.ts";
+import { tooDeepLine } from "./nesting.ts";
 import type { PositionOf } from "./validate.ts";
 
 export interface ParsedDocument {
@@ -34,6 +35,11 @@ export function parseManifests(text: string, file: string): Parsed {
   if (Buffer.byteLength(text) > FILE_BYTES_MAX) {
     const message = `the file is larger than ${FILE_BYTES_MAX / 1024 / 1024} MiB`;
     return { documents: [], faults: [fileFault("GL0005", message, { file, ...FIRST })] };
+  }
+  const deepLine = tooDeepLine(text);
+  if (deepLine !== null) {
+    const position = { file, line: deepLine, column: 1 };
+    return { documents: [], faults: [fileFault("GL0009", "the text nests too deeply", position)] };
   }
   const lines = new LineCounter();
   const source: Source = { file, lines, faults: [] };
@@ -66,9 +72,9 @@ function readDocuments(text: string, source: Source): readonly Document[] {
     });
     return Array.isArray(documents) ? documents : [];
   } catch {
-    // The parser recurses, so that only absurd nesting gets here.
+    // A belt beside `tooDeepLine`: the library reports what is wrong, and does not throw.
     source.faults.push(
-      fileFault("GL0009", "the text nests too deeply to be read", { file: source.file, ...FIRST }),
+      fileFault("GL0009", "the text cannot be read", { file: source.file, ...FIRST }),
     );
     return [];
   }

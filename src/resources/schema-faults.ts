@@ -15,6 +15,7 @@ export interface SchemaFinding extends Finding {
 }
 
 const SHOWN_MAX = 60;
+const REASON_LENGTH_MAX = 120;
 
 let shared: Ajv | undefined;
 const compiled = new WeakMap<TSchema, ValidateFunction>();
@@ -207,7 +208,7 @@ function wrongForm(error: ErrorObject, path: Path): Partial<SchemaFinding> {
   const place = key === undefined ? { path } : { path: [...path, key], part: "key" as const };
   if (format === undefined) return { ...place, says: `must be a ${name}` };
   if (name === "re2") {
-    const why = regexFault(String(value)) ?? "";
+    const why = (regexFault(String(value)) ?? "").slice(0, REASON_LENGTH_MAX);
     return {
       ...place,
       code: "GL0112",
