@@ -265,7 +265,7 @@ test("delete --dry-run prints what analyze would add, and deletes nothing", asyn
   assert.ok(api.objects.has(SERVICE_PATH));
 });
 
-test("delete removes by name and by file, and a missing object exits 1 unless ignored", async () => {
+test("delete works by name and by file; a missing object exits 1 unless ignored", async () => {
   const path = await file("s.yaml", SERVICE);
   await run(["apply", "-f", path]);
   assert.equal((await run(["delete", "svc/mocka"])).stdout, 'service "mocka" deleted\n');

@@ -102,6 +102,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--admin <host:port>", "where the admin endpoints listen", ADMIN_ADDRESS_DEFAULT)
     .option("--workers <count>", "gateway workers (default: by the number of cores)")
     .option("--image-map <file>", "image mappings of your own")
+    .option("--access-log <file>", "where the gateways log each request; - for standard output")
     .action((options: RawUpOptions, command: Command) =>
       run(command, (context) => {
         const stateDirectory = stateDirectoryOf(context);

@@ -22,6 +22,8 @@ export interface UpOptions {
   readonly stateDirectory: string;
   /** A file of image mappings of the user's own, absolute. */
   readonly imageMap: string | null;
+  /** File of the gateways' access log, absolute; `-` for standard output; null for none. */
+  readonly accessLog: string | null;
 }
 
 export interface RawUpOptions {
@@ -31,6 +33,7 @@ export interface RawUpOptions {
   readonly admin: string;
   readonly workers?: string;
   readonly imageMap?: string;
+  readonly accessLog?: string;
 }
 
 export const API_ADDRESS_DEFAULT = "127.0.0.1:18443";
@@ -50,7 +53,13 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     workerCount: raw.workers === undefined ? null : parseWorkerCount(raw.workers),
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
+    accessLog: accessLogOf(raw.accessLog, cwd),
   };
+}
+
+function accessLogOf(path: string | undefined, cwd: string): string | null {
+  if (path === undefined) return null;
+  return path === "-" ? path : resolve(cwd, path);
 }
 
 function parsePortMap(texts: readonly string[]): Map<number, number> {
