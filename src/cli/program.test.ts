@@ -304,6 +304,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     workerCount: 2,
     stateDirectory: join(folder, "st"),
     imageMap: null,
+    accessLog: null,
   });
 });
 
