@@ -265,8 +265,9 @@ export class CommittedStore implements ResourceStore {
     if (existing === undefined) group.objectCount += 1;
     else if (text === null) group.objectCount -= 1;
     const type = text === null ? "DELETED" : existing === undefined ? "ADDED" : "MODIFIED";
-    const revision = group.revision;
-    group.events.push({ type, key: write.operation.key, object, revision });
+    const previous = existing ?? null;
+    const { revision } = group;
+    group.events.push({ type, key: write.operation.key, object, previous, revision });
     return { ok: true, resource: object, changed: true };
   }
 

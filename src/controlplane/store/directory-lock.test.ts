@@ -29,7 +29,7 @@ test("a second opener is refused with the holder's process id and the directory"
   lockDirectory(directory).release();
 });
 
-test("the lock of another live process holds, and is taken over when that process is dead", async () => {
+test("a live process keeps its lock, and a dead one loses it", async () => {
   const writer = fork(CRASH_WRITER, [directory]);
   await new Promise((resolve) => writer.once("message", resolve));
   assert.throws(() => lockDirectory(directory), new RegExp(`process ${writer.pid ?? 0};`));

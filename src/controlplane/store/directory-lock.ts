@@ -82,7 +82,7 @@ function place(path: string, text: string): boolean {
   }
 }
 
-/** Two processes may find the same stale lock: who moved a fresh one away by mistake, puts it back. */
+/** Two processes may find one stale lock: who moved a fresh one away by mistake puts it back. */
 function removeStale(path: string, staleText: string): void {
   const aside = `${path}.stale.${process.pid}`;
   try {

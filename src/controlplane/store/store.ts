@@ -42,6 +42,8 @@ export interface WatchEvent {
   readonly key: StoreKey;
   /** For DELETED the last state, with the revision of the deletion. */
   readonly object: Resource;
+  /** The state before; `null` for ADDED. A selector's watcher tells by it what left its set. */
+  readonly previous: Resource | null;
   readonly revision: number;
 }
 

@@ -1,0 +1,193 @@
+//! The HTTP server of the API: listens on this machine only, guards, routes, answers, closes.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Call } from "./call.ts";
+import { sendJson } from "./call.ts";
+import type { ServerDependencies } from "./dependencies.ts";
+import { checkOrigin, checkToken, isLoopback } from "./guard.ts";
+import { fileFault } from "../resources/parse.ts";
+import type { Fault } from "../resources/fault.ts";
+import { matchRoute, type Verb } from "./routes.ts";
+import { failure, notFound, refuse, StatusError } from "./status.ts";
+import { StreamSet } from "./watch-stream.ts";
+
+export interface ListenOptions {
+  /** A loopback address or `localhost`. */
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+}
+
+export interface ApiServer {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /** Ends the watches, lets requests under way finish for a while, then cuts them. */
+  close(): Promise<void>;
+}
+
+/** The API cannot listen where it was told to; the fault says what to do. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly fault: Fault;
+
+  constructor(fault: Fault, cause?: unknown) {
+    super(`${fault.code}: ${fault.message}. ${fault.remedy}`, { cause });
+    this.fault = fault;
+  }
+}
+
+const HEADER_BYTES_MAX = 16 * 1024;
+const CONNECTIONS_MAX = 2_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const CLOSE_GRACE_MS = 5_000;
+
+/** Rejects with `ListenError`. */
+export async function startApiServer(
+  dependencies: ServerDependencies,
+  options: ListenOptions,
+): Promise<ApiServer> {
+  if (!isLoopback(options.host)) throw new ListenError(notLoopback(options.host));
+  const streams = new StreamSet();
+  const closing = new AbortController();
+  const server = createServer(
+    {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+    },
+    (request, response) => {
+      void handle({ dependencies, streams, closing: closing.signal }, request, response);
+    },
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  await listen(server, options);
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: options.host,
+    port,
+    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    close: () => {
+      closing.abort();
+      streams.endAll();
+      return closeGently(server, dependencies);
+    },
+  };
+}
+
+interface Surroundings {
+  readonly dependencies: ServerDependencies;
+  readonly streams: StreamSet;
+  readonly closing: AbortSignal;
+}
+
+async function handle(
+  around: Surroundings,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { dependencies, streams } = around;
+  const gone = new AbortController();
+  response.once("close", () => {
+    gone.abort();
+  });
+  const signal = AbortSignal.any([gone.signal, around.closing]);
+  const url = urlOf(request);
+  const parameters = new Map<string, string>();
+  const query = url?.searchParams ?? new URLSearchParams();
+  const call: Call = { dependencies, request, response, parameters, query, signal, streams };
+  try {
+    await dispatch(call, url);
+  } catch (error) {
+    answerError(call, error);
+  }
+}
+
+async function dispatch(call: Call, url: URL | null): Promise<void> {
+  const { request, dependencies } = call;
+  checkOrigin(request);
+  const match = url === null ? null : matchRoute(url.pathname);
+  if (match?.route.isOpen !== true) checkToken(request, dependencies.token);
+  if (match === null) throw notFound(`the path ${url?.pathname ?? "of the request"}`);
+  const handler = match.route.verbs[request.method as Verb];
+  if (handler === undefined) {
+    const allowed = Object.keys(match.route.verbs).join(", ");
+    call.response.setHeader("allow", allowed);
+    const message = `${request.method ?? ""} is not served here; served: ${allowed}`;
+    throw refuse(405, "MethodNotAllowed", message);
+  }
+  await handler({ ...call, parameters: match.parameters });
+}
+
+function answerError(call: Call, error: unknown): void {
+  const { response, request, dependencies } = call;
+  if (response.headersSent || response.destroyed) {
+    // A stream has begun: there is no other way left to say that it is not whole.
+    response.destroy();
+    if (!call.signal.aborted) {
+      dependencies.logger.error("an answer broke off", { path: request.url, error });
+    }
+    return;
+  }
+  const status = error instanceof StatusError ? error.status : internal(call, error);
+  if (status.code === 401) response.setHeader("www-authenticate", "Bearer");
+  const retryAfter = status.details?.retryAfterSeconds;
+  if (retryAfter !== undefined) response.setHeader("retry-after", String(retryAfter));
+  // What is left of the body would be read as the next request.
+  if (!request.complete) response.setHeader("connection", "close");
+  sendJson(call, status.code, status);
+}
+
+function internal(call: Call, error: unknown): StatusError["status"] {
+  const { request, dependencies } = call;
+  dependencies.logger.error("a request failed", { path: request.url, error });
+  const text = error instanceof Error ? error.message : String(error);
+  return failure(500, "InternalError", `the request failed inside Graylane: ${text}`);
+}
+
+function urlOf(request: IncomingMessage): URL | null {
+  const target = request.url ?? "/";
+  // Only the origin form: a target with an authority of its own is not for us.
+  if (!target.startsWith("/") || target.startsWith("//")) return null;
+  return URL.canParse(target, "http://localhost") ? new URL(target, "http://localhost") : null;
+}
+
+function listen(server: Server, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: NodeJS.ErrnoException): void => {
+      reject(new ListenError(listenFault(options, error), error));
+    };
+    server.once("error", fail);
+    server.listen({ host: options.host, port: options.port, exclusive: true }, () => {
+      server.off("error", fail);
+      resolve();
+    });
+  });
+}
+
+function notLoopback(host: string): Fault {
+  const message = `the API may listen only on this machine, not on ${host}`;
+  return fileFault("GL0611", message, null, "Choose 127.0.0.1:PORT or localhost:PORT with --api.");
+}
+
+function listenFault({ host, port }: ListenOptions, error: NodeJS.ErrnoException): Fault {
+  const where = `${host}:${port}`;
+  const why = error.code === "EADDRINUSE" ? "another process listens there" : error.message;
+  const message = `the Graylane API cannot listen on ${where}: ${why}`;
+  return fileFault("GL0610", message, null, "Choose another address with --api HOST:PORT.");
+}
+
+function closeGently(server: Server, { clock }: ServerDependencies): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = clock.after(CLOSE_GRACE_MS, () => {
+      server.closeAllConnections();
+    });
+    server.close(() => {
+      cut.cancel();
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,32 @@
+//! What the server needs from the rest of the program.
+
+import type {
+  AnalyzeRequest,
+  ExplainRequest,
+  ExplainResult,
+  PodLogOptions,
+  RuntimeStatus,
+} from "../api/types.ts";
+import type { Clock } from "../base/clock.ts";
+import type { ResourceStore } from "../controlplane/store/store.ts";
+import type { Fault } from "../resources/fault.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+export interface ServerDependencies {
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  explain(request: ExplainRequest): Promise<ExplainResult>;
+  analyze(request: AnalyzeRequest): Promise<readonly Fault[]>;
+  /** Lines without their ends; ends when `signal` aborts. `null`: there is no such log. */
+  podLog(
+    namespace: string,
+    name: string,
+    options: PodLogOptions,
+    signal: AbortSignal,
+  ): AsyncIterable<string> | null;
+  runtimeStatus(): RuntimeStatus;
+  /** Called after the answer has been sent. */
+  shutdown(): void;
+  readonly token: string;
+  readonly logger: Pick<Logger, "info" | "error">;
+}

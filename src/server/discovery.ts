@@ -1,0 +1,67 @@
+//! Discovery: which groups, versions and kinds are served, as Kubernetes clients ask for it.
+
+import type { ApiResourceList } from "../api/types.ts";
+import { KINDS, type KindInfo } from "../resources/registry.ts";
+import { parameter, sendJson, type Call } from "./call.ts";
+import { notFound } from "./status.ts";
+
+const VERBS = ["create", "delete", "get", "list", "update", "watch"];
+
+/** The Kubernetes release whose API conventions we follow; clients compare it with theirs. */
+const KUBERNETES = { major: "1", minor: "31" };
+
+export function version(call: Call): void {
+  const gitVersion = `v1.31.0+graylane-${call.dependencies.runtimeStatus().version}`;
+  sendJson(call, 200, { ...KUBERNETES, gitVersion, platform: process.platform });
+}
+
+export function coreVersions(call: Call): void {
+  sendJson(call, 200, { kind: "APIVersions", versions: ["v1"], serverAddressByClientCIDRs: [] });
+}
+
+export function groups(call: Call): void {
+  const names = [...new Set(KINDS.map((info) => info.group))].filter((name) => name !== "");
+  const list = { kind: "APIGroupList", apiVersion: "v1", groups: names.map(groupOf) };
+  sendJson(call, 200, list);
+}
+
+export function group(call: Call): void {
+  const name = parameter(call, "group");
+  if (!KINDS.some((info) => info.group === name)) throw notFound(`the group ${name}`);
+  sendJson(call, 200, { kind: "APIGroup", apiVersion: "v1", ...groupOf(name) });
+}
+
+export function resources(call: Call): void {
+  const groupName = parameter(call, "group");
+  const versionName = parameter(call, "version");
+  const groupVersion = groupName === "" ? versionName : `${groupName}/${versionName}`;
+  const kinds = KINDS.filter(
+    (info) => info.group === groupName && info.versions.includes(versionName),
+  );
+  if (kinds.length === 0) throw notFound(`the group version ${groupVersion}`);
+  const list: ApiResourceList = {
+    kind: "APIResourceList",
+    apiVersion: "v1",
+    groupVersion,
+    resources: kinds.flatMap(resourcesOf),
+  };
+  sendJson(call, 200, list);
+}
+
+function groupOf(name: string): object {
+  const versions = [
+    ...new Set(KINDS.filter((info) => info.group === name).flatMap((info) => info.versions)),
+  ].map((each) => ({ groupVersion: `${name}/${each}`, version: each }));
+  return { name, versions, preferredVersion: versions[0] };
+}
+
+function resourcesOf(info: KindInfo): ApiResourceList["resources"] {
+  const { plural, singular, namespaced, kind, shortNames } = info;
+  const common = { singularName: singular, namespaced, kind };
+  const all = [
+    { name: plural, ...common, verbs: VERBS, shortNames },
+    { name: `${plural}/status`, ...common, singularName: "", verbs: ["get", "update"] },
+  ];
+  if (plural !== "pods") return all;
+  return [...all, { name: "pods/log", ...common, singularName: "", verbs: ["get"] }];
+}

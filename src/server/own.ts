@@ -1,0 +1,76 @@
+//! What only Graylane has: /graylane/v1/ explain, analyze, status, shutdown.
+
+import type { AnalyzeRequest, AnalyzeResult, ExplainRequest, TypedRef } from "../api/types.ts";
+import { readBody, sendJson, type Call } from "./call.ts";
+import { badRequest, success } from "./status.ts";
+
+const HEADERS_MAX = 200;
+const OBJECTS_MAX = 10_000;
+
+export async function explain(call: Call): Promise<void> {
+  const request = explainRequestOf(await readBody(call));
+  sendJson(call, 200, await call.dependencies.explain(request));
+}
+
+export async function analyze(call: Call): Promise<void> {
+  const request = analyzeRequestOf(await readBody(call));
+  const result: AnalyzeResult = { messages: await call.dependencies.analyze(request) };
+  sendJson(call, 200, result);
+}
+
+export function runtimeStatus(call: Call): void {
+  sendJson(call, 200, call.dependencies.runtimeStatus());
+}
+
+export function shutdown(call: Call): void {
+  // After the answer: a process that stops first would leave the client without one.
+  call.response.once("finish", () => {
+    call.dependencies.shutdown();
+  });
+  sendJson(call, 200, success({}));
+}
+
+function explainRequestOf(body: unknown): ExplainRequest {
+  const { method, url, headers } = fieldsOf(body);
+  if (typeof method !== "string" || method === "") throw badRequest("method must be a text");
+  if (typeof url !== "string" || !/^https?:$/.test(protocolOf(url))) {
+    throw badRequest("url must be an absolute http or https URL, e.g. http://localhost/");
+  }
+  if (!Array.isArray(headers) || headers.length > HEADERS_MAX || !headers.every(isHeader)) {
+    throw badRequest(`headers must be at most ${HEADERS_MAX} pairs of name and value`);
+  }
+  return { method, url, headers };
+}
+
+function analyzeRequestOf(body: unknown): AnalyzeRequest {
+  const { objects = [], delete: deleted = [] } = fieldsOf(body);
+  if (!Array.isArray(objects) || !Array.isArray(deleted)) {
+    throw badRequest("objects and delete must be lists");
+  }
+  if (objects.length + deleted.length > OBJECTS_MAX) {
+    throw badRequest(`at most ${OBJECTS_MAX} objects can be analyzed at once`);
+  }
+  if (!deleted.every(isTypedRef)) {
+    throw badRequest("each entry of delete has apiVersion, kind, namespace and name");
+  }
+  return { objects: objects as unknown[], delete: deleted };
+}
+
+function fieldsOf(body: unknown): Record<string, unknown> {
+  if (typeof body !== "object" || body === null) throw badRequest("the body must be an object");
+  return body as Record<string, unknown>;
+}
+
+function protocolOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).protocol : "";
+}
+
+function isHeader(pair: unknown): pair is [string, string] {
+  return Array.isArray(pair) && pair.length === 2 && pair.every((x) => typeof x === "string");
+}
+
+function isTypedRef(value: unknown): value is TypedRef {
+  if (typeof value !== "object" || value === null) return false;
+  const ref = value as Record<string, unknown>;
+  return ["apiVersion", "kind", "namespace", "name"].every((n) => typeof ref[n] === "string");
+}

@@ -1,0 +1,113 @@
+//! The one table of paths and verbs. What is not in it is not served.
+
+import type { Call } from "./call.ts";
+import { coreVersions, group, groups, resources, version } from "./discovery.ts";
+import {
+  createObject,
+  deleteObject,
+  getObject,
+  listObjects,
+  updateObject,
+  updateObjectStatus,
+} from "./objects.ts";
+import { analyze, explain, runtimeStatus, shutdown } from "./own.ts";
+import { streamPodLog } from "./pod-log.ts";
+
+export type Verb = "GET" | "POST" | "PUT" | "DELETE";
+
+export type Handler = (call: Call) => void | Promise<void>;
+
+export interface Route {
+  /** Segments; `:name` stands for any one. */
+  readonly path: string;
+  readonly verbs: Readonly<Partial<Record<Verb, Handler>>>;
+  /** Answers without a token: only what tells nothing. */
+  readonly isOpen: boolean;
+}
+
+function healthy(call: Call): void {
+  call.response.writeHead(200, { "content-type": "text/plain" });
+  call.response.end("ok");
+}
+
+function guarded(path: string, verbs: Route["verbs"]): Route {
+  return { path, verbs, isOpen: false };
+}
+
+const COLLECTION = { GET: listObjects, POST: createObject };
+const OBJECT = { GET: getObject, PUT: updateObject, DELETE: deleteObject };
+const STATUS = { GET: getObject, PUT: updateObjectStatus };
+
+function routesOfGroup(base: string): readonly Route[] {
+  return [
+    guarded(base, { GET: resources }),
+    guarded(`${base}/:plural`, COLLECTION),
+    guarded(`${base}/:plural/:name`, OBJECT),
+    // Before the namespaced collection: it is the status of the Namespace, not a kind `status`.
+    guarded(`${base}/:plural/:name/status`, STATUS),
+    guarded(`${base}/namespaces/:namespace/:plural`, COLLECTION),
+    guarded(`${base}/namespaces/:namespace/:plural/:name`, OBJECT),
+    guarded(`${base}/namespaces/:namespace/:plural/:name/status`, STATUS),
+  ];
+}
+
+/** The first that fits is taken. */
+export const ROUTES: readonly Route[] = [
+  { path: "/healthz", verbs: { GET: healthy }, isOpen: true },
+  { path: "/readyz", verbs: { GET: healthy }, isOpen: true },
+  guarded("/version", { GET: version }),
+  guarded("/api", { GET: coreVersions }),
+  guarded("/apis", { GET: groups }),
+  guarded("/apis/:group", { GET: group }),
+  guarded("/api/:version/namespaces/:namespace/pods/:name/log", { GET: streamPodLog }),
+  ...routesOfGroup("/api/:version"),
+  ...routesOfGroup("/apis/:group/:version"),
+  guarded("/graylane/v1/explain", { POST: explain }),
+  guarded("/graylane/v1/analyze", { POST: analyze }),
+  guarded("/graylane/v1/status", { GET: runtimeStatus }),
+  guarded("/graylane/v1/shutdown", { POST: shutdown }),
+];
+
+export interface RouteMatch {
+  readonly route: Route;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+const SEGMENTS = ROUTES.map((route) => ({ route, segments: route.path.split("/") }));
+
+/** `null`: no such path. */
+export function matchRoute(pathname: string): RouteMatch | null {
+  const given = pathname.replace(/(.)\/$/, "$1").split("/");
+  for (const { route, segments } of SEGMENTS) {
+    const parameters = matchSegments(segments, given);
+    if (parameters !== null) return { route, parameters };
+  }
+  return null;
+}
+
+function matchSegments(
+  segments: readonly string[],
+  given: readonly string[],
+): ReadonlyMap<string, string> | null {
+  if (segments.length !== given.length) return null;
+  const parameters = new Map<string, string>();
+  for (const [at, segment] of segments.entries()) {
+    const text = given[at] ?? "";
+    if (!segment.startsWith(":")) {
+      if (segment !== text) return null;
+      continue;
+    }
+    const value = decode(text);
+    if (value === null || value === "" || value.includes("/")) return null;
+    parameters.set(segment.slice(1), value);
+  }
+  return parameters;
+}
+
+function decode(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
