@@ -9,20 +9,14 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import {
-  LOAD_CORE,
-  Pinned,
-  check,
-  coreTicks,
-  freePort,
-  startContender,
-} from "./end-to-end/contender.ts";
+import { LOAD_CORE, check, coreTicks, freePort, startContender } from "./end-to-end/contender.ts";
 import type { BenchContext, Contender, ContenderName } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
 import type { Run, ScenarioFigures } from "./end-to-end/figures.ts";
 import { report } from "./end-to-end/report.ts";
 import { SCENARIOS } from "./end-to-end/scenario.ts";
 import type { Scenario } from "./end-to-end/scenario.ts";
+import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { missingTools, runWrk } from "./end-to-end/wrk.ts";
 
 const CHECKS = 2_000;
@@ -157,16 +151,12 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "graylane-bench-"));
   const ports = { v1: await freePort(), v2: await freePort() };
   const context: BenchContext = { root, directory, ports };
-  const upstream = new Pinned(LOAD_CORE, [
-    process.execPath,
-    join(root, "dist", "bench", "end-to-end", "upstream.js"),
-    `v1=${ports.v1}`,
-    `v2=${ports.v2}`,
-  ]);
+  const upstream = await startUpstream(context);
   try {
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
     const limit = await loadLimit(context, settings);
-    say(`load generator with upstream, no proxy: ${Math.round(limit)} requests/s`);
+    say(
+      `load generator with upstream (${upstream.kind}), no proxy: ${Math.round(limit)} requests/s`,
+    );
     const figures: ScenarioFigures[] = [];
     for (const scenario of SCENARIOS.filter((one) => one.name.includes(settings.only))) {
       figures.push(await runScenario(scenario, context, settings));
@@ -176,6 +166,7 @@ async function main(): Promise<void> {
       machine: `${cpus()[0]?.model ?? "unknown CPU"}, ${availableParallelism()} cores`,
       settings: `${settings.rounds} rounds of ${settings.seconds} s, ${settings.connections} connections`,
       node: process.version,
+      upstream: upstream.kind,
     });
     process.stdout.write(settings.json ? `${JSON.stringify(figures, null, 2)}\n` : text);
     if (settings.write) writeFileSync(join(root, "bench", "RESULTS.md"), text);

@@ -9,6 +9,7 @@ export interface ReportHead {
   readonly machine: string;
   readonly settings: string;
   readonly node: string;
+  readonly upstream: string;
 }
 
 const NAMES: Readonly<Record<ContenderName, string>> = { envoy: "Envoy", graylane: "Graylane" };
@@ -27,7 +28,7 @@ Both sides write an access log to a file, count, and give each request an id.
 
 - Machine: ${head.machine}; Node ${head.node}
 - ${head.settings}; medians, and in brackets the spread (largest less smallest, over the median)
-- The load generator with the upstream, without a proxy: ${whole(head.loadLimit)} requests/s
+- The load generator (wrk) with the upstream (${head.upstream}), without a proxy: ${whole(head.loadLimit)} requests/s
 
 | Scenario | Proxy | Requests/s | Requests per proxy CPU-second | Load core busy | Ratio to Envoy |
 | --- | --- | ---: | ---: | ---: | ---: |

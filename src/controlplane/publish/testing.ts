@@ -111,8 +111,9 @@ export class FakeStore implements Pick<ResourceStore, "all" | "watch"> {
       object,
     ];
     const key = { group: "", plural: object.kind, namespace: "", name: object.metadata.name };
+    const previous = this.items.find((one) => one.metadata.name === object.metadata.name) ?? null;
     for (const listener of this.#listeners) {
-      listener({ type: "MODIFIED", key, object, revision: this.revision });
+      listener({ type: "MODIFIED", key, object, previous, revision: this.revision });
     }
     return this.revision;
   }
