@@ -318,5 +318,19 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "The pod's sidecar could not listen on its address, often because another program has the " +
       "port on all addresses. The message says which. Another pod is started in its place.",
   },
+  GL0610: {
+    title: "The API cannot listen on its address",
+    severity: "error",
+    help:
+      "Another process has the port, or the address is not one of this machine. Choose another " +
+      "with `--api HOST:PORT`, or stop the other process.",
+  },
+  GL0611: {
+    title: "The API may listen only on this machine",
+    severity: "error",
+    help:
+      "Whoever reaches the API may change where every request goes, so it listens on loopback " +
+      "addresses only. Choose `127.0.0.1:PORT` or `localhost:PORT` with `--api`.",
+  },
   ...COMPILE_CODES,
 };
