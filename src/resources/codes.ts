@@ -231,8 +231,8 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A plug-in file is not a WebAssembly module",
     severity: "error",
     help:
-      "The file does not begin with the eight bytes of a binary module. Name the `.wasm` file that " +
-      "the compiler wrote, not its source, its text form or an archive of it.",
+      "The file does not begin with the eight bytes of a binary module. Name the `.wasm` file " +
+      "that the compiler wrote, not its source, its text form or an archive of it.",
   },
   GL0404: {
     title: "A plug-in file has another digest than the resource says",

@@ -11,7 +11,7 @@ test("docs/errors.md agrees with the table of codes", () => {
   assert.ok(page === errorsPage(), "run `npx tsx scripts/docs-errors.mjs`");
 });
 
-test("every code has the form GLnnnn, a title without a full stop, and help in whole sentences", () => {
+test("every code is GLnnnn with a title without a full stop and help in whole sentences", () => {
   for (const [code, { title, help }] of Object.entries(CODES)) {
     assert.match(code, /^GL0[0-6]\d\d$/);
     assert.match(title, /^[A-Z`a-z].*[^.]$/, code);

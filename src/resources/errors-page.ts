@@ -13,20 +13,20 @@ const RANGES: readonly { readonly prefix: string; readonly title: string }[] = [
   { prefix: "GL06", title: "Command line, server and ports" },
 ];
 
-const HEAD = `<!-- Made from src/resources/codes.ts by scripts/docs-errors.mjs. Change the table instead. -->
+const HEAD = `<!-- Made from src/resources/codes.ts: change it, then npx tsx scripts/docs-errors.mjs. -->
 
 # Messages and their codes
 
 Every message about configuration carries a stable code. It looks like this:
 
 \`\`\`text
-vs.yaml:17:15: error GL0103: spec.http[0].route[0].weight must be a whole number, is "ten" (VirtualService istio-system/x)
+vs.yaml:17:15: error GL0103: spec.http[0].route[0].weight must be a whole number, is "10" (…)
   fix: Remove the quotation marks.
 \`\`\`
 
-The place is \`file:line:column\`. An **error** refuses the object (or, between objects, leads to the
-behaviour that its section names); a **warning** lets it in but says what will not happen as written;
-an **info** needs no action.
+The place is \`file:line:column\`. An **error** refuses the object (or, between objects, leads to
+the behaviour that its section names); a **warning** lets it in but says what will not happen as
+written; an **info** needs no action.
 `;
 
 /** The whole page, with a section for every code. */

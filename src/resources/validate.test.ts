@@ -210,7 +210,7 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
   {
     name: "what every Deployment carries makes no noise",
     text: deployment(
-      "{name: c, image: i, imagePullPolicy: Always, resources: {limits: {cpu: 1}}, securityContext: {}}",
+      "{name: c, image: i, imagePullPolicy: Always, resources: {limits: {}}, securityContext: {}}",
       ", restartPolicy: Always, serviceAccountName: x, tolerations: []",
     ),
     want: [],
@@ -371,12 +371,14 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
   },
   {
     name: "labels, names and namespaces follow Kubernetes' rules",
-    text: `{apiVersion: v1, kind: ConfigMap, metadata: {name: A, namespace: a.b, labels: {'-': x, a: '-'}}}`,
+    text: `apiVersion: v1
+kind: ConfigMap
+metadata: {name: A, namespace: a.b, labels: {'-': x, a: '-'}}`,
     want: [
-      "1:52 GL0108 metadata.name",
-      "1:66 GL0109 metadata.namespace",
-      '1:80 GL0110 metadata.labels["-"]',
-      "1:91 GL0110 metadata.labels.a",
+      "3:18 GL0108 metadata.name",
+      "3:32 GL0109 metadata.namespace",
+      '3:46 GL0110 metadata.labels["-"]',
+      "3:57 GL0110 metadata.labels.a",
     ],
   },
 ];

@@ -50,7 +50,8 @@ export interface ContainerPort {
 const env = Type.Object({
   name: text("env-name"),
   value: Type.Optional(Type.String()),
-  valueFrom: notHonoured(),
+  // Read by the local cluster, which says what it cannot give.
+  valueFrom: accepted(),
 });
 
 const containerPort = Type.Object({
@@ -69,6 +70,7 @@ const container = Type.Object({
   env: Type.Optional(Type.Array(env, { uniqueBy: ["name"] })),
   ports: Type.Optional(Type.Array(containerPort, { uniqueBy: ["containerPort", "protocol"] })),
   ...acceptedFields(
+    "envFrom",
     "imagePullPolicy",
     "resources",
     "resizePolicy",
@@ -80,7 +82,6 @@ const container = Type.Object({
     "tty",
   ),
   ...notHonouredFields(
-    "envFrom",
     "lifecycle",
     "livenessProbe",
     "readinessProbe",
