@@ -225,7 +225,7 @@ test("a body over the limit is refused with 413", async () => {
   assert.equal((await raw({ method: "POST", path, headers, body })).code, 413);
 });
 
-test("a watch goes on from a list's revision, and shows what enters and leaves its selector", async () => {
+test("a watch goes on from a revision, and tells what enters and leaves its selector", async () => {
   await client.create(CONFIG_MAPS, configMap("a", "1", { tier: "x" }));
   const { metadata } = await client.list(CONFIG_MAPS);
   await client.update(CONFIG_MAPS, configMap("a", "2", { tier: "x" }));

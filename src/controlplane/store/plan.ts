@@ -106,7 +106,8 @@ function conflictOf(key: StoreKey, existing: Resource, options: ConditionalOptio
     return refuse("conflict", message);
   }
   if (options.ifUid !== undefined && options.ifUid !== uid) {
-    const message = `${keyText(key)} has the uid ${uid ?? "?"}, not ${options.ifUid}: it is another`;
+    const has = `${keyText(key)} has the uid ${uid ?? "?"}`;
+    const message = `${has}, not ${options.ifUid}: it is another object of that name`;
     return refuse("conflict", message);
   }
   return null;
