@@ -20,7 +20,7 @@ const HEAD = `<!-- Made from src/resources/codes.ts: change it, then npx tsx scr
 Every message about configuration carries a stable code. It looks like this:
 
 \`\`\`text
-vs.yaml:17:15: error GL0103: spec.http[0].route[0].weight must be a whole number, is "10" (…)
+vs.yaml:17:15: error GL0103: spec.http[0].route[0].weight must be a whole number, is "10"
   fix: Remove the quotation marks.
 \`\`\`
 
