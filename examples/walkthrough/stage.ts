@@ -171,7 +171,8 @@ export class Stage {
 
   async #readLog(): Promise<string> {
     const text = await readFile(this.#logFile(), "utf8").catch(() => "");
-    return text.slice(-LOG_CHARS_SHOWN_MAX);
+    // What failed first says most.
+    return text.slice(0, LOG_CHARS_SHOWN_MAX);
   }
 
   async #waitUntilStarted(): Promise<void> {
