@@ -5,6 +5,7 @@
 
 import type { Fault } from "../resources/fault.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { Pod } from "../resources/kinds/pod.ts";
 import type { Resource } from "../resources/object.ts";
 import { refOf } from "../resources/object.ts";
 import { snapshotVersion } from "../snapshot/delta.ts";
@@ -28,13 +29,14 @@ import {
   collectRunners,
 } from "./consistency.ts";
 import { collectSubsets } from "./destination-rule.ts";
-import { collectGateways, compileGateway } from "./gateway.ts";
+import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
 import type { Gateways } from "./gateway.ts";
+import type { LabelIndex } from "./label-index.ts";
 import { modelLaneGroups } from "./lane-group.ts";
 import type { GroupModel, LaneScope } from "./lane-model.ts";
 import { compileLaneGroups } from "./lanes.ts";
 import { compareMessages, compareTexts, MessageList } from "./messages.ts";
-import { compileEndpoints, compileWorkloads } from "./pod.ts";
+import { compileEndpoints, compileWorkloads, indexPods } from "./pod.ts";
 import { indexResources } from "./resource-index.ts";
 import type { ResourceIndex } from "./resource-index.ts";
 import {
@@ -89,11 +91,12 @@ export function compile(input: CompileInput): CompileResult {
     lastGood: input.lastGoodPlugins ?? {},
     messages,
   });
-  const world: World = { index, scope, bindings, models, laneGroups, plugins };
+  const pods = indexPods(index.pods);
+  const world: World = { index, pods, scope, bindings, models, laneGroups, plugins };
   const content = {
     formatVersion: 1 as const,
     ...compileGateways(world),
-    ...compileServices(index, services),
+    ...compileServices(services, pods),
     laneGroups,
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
@@ -106,6 +109,7 @@ export function compile(input: CompileInput): CompileResult {
 /** Everything collected before routes are made. */
 interface World {
   readonly index: ResourceIndex;
+  readonly pods: LabelIndex<Pod>;
   readonly scope: LaneScope;
   readonly bindings: readonly Binding[];
   readonly models: readonly GroupModel[];
@@ -119,6 +123,7 @@ function compileGateways(world: World): Pick<Snapshot, "gateways" | "routeTables
     ...compileGateway(logical, messages),
     plugins: world.plugins.chains.get(logical.name) ?? [],
   }));
+  reportSharedPorts(gateways.logical, messages);
   const routesOf = compileAllRoutes(world);
   const hosts = bindHosts(world.bindings, gateways, messages);
   checkDefaultRoutes({ hosts, routesOf, ...world }, messages);
@@ -184,21 +189,21 @@ function blockedTables(
 }
 
 function compileServices(
-  index: ResourceIndex,
   services: ServiceMap,
+  pods: LabelIndex<Pod>,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
   const clusters: Record<string, Cluster> = {};
   const endpoints: Record<string, EndpointSet> = {};
   for (const entry of services.values()) {
     for (const cluster of entry.clusters) clusters[cluster.name] = cluster;
-    Object.assign(endpoints, compileEndpoints(entry, index.pods));
+    Object.assign(endpoints, compileEndpoints(entry, pods));
   }
   return { clusters, endpoints };
 }
 
-function checkLanes({ index, scope, models, laneGroups, plugins }: World): void {
+function checkLanes({ index, pods, scope, models, laneGroups, plugins }: World): void {
   const { services, messages } = scope;
-  const runners = collectRunners(index.deployments, index.pods);
+  const runners = collectRunners(index.deployments, index.pods, pods);
   checkServices(services, runners, messages);
   for (const model of models) {
     const group = laneGroups[model.name];

@@ -7,6 +7,7 @@ import type { Pod } from "../resources/kinds/pod.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
 import type { Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
+import { LabelIndex } from "./label-index.ts";
 import type { LaneModel, GroupModel } from "./lane-model.ts";
 import type { MessageList } from "./messages.ts";
 import type { Plugins } from "./wasm-plugin.ts";
@@ -22,32 +23,36 @@ export interface Runner {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-export function collectRunners(deployments: readonly Deployment[], pods: readonly Pod[]): Runner[] {
-  const made = (pod: Pod): boolean =>
-    deployments.some(
-      (deployment) =>
-        namespaceOf(deployment) === namespaceOf(pod) &&
-        hasLabels(pod.metadata.labels, deployment.spec.selector.matchLabels ?? {}),
-    );
-  return [
+export function collectRunners(
+  deployments: readonly Deployment[],
+  pods: readonly Pod[],
+  podIndex: LabelIndex<Pod>,
+): LabelIndex<Runner> {
+  const made = new Set(
+    deployments.flatMap((deployment) =>
+      podIndex.select(namespaceOf(deployment), deployment.spec.selector.matchLabels ?? {}),
+    ),
+  );
+  const runners = [
     ...deployments.map((deployment) => ({
       name: `Deployment ${keyOf(deployment)}`,
       namespace: namespaceOf(deployment),
       labels: deployment.spec.template.metadata?.labels ?? {},
     })),
     ...pods
-      .filter((pod) => !made(pod))
+      .filter((pod) => !made.has(pod))
       .map((pod) => ({
         name: `Pod ${keyOf(pod)}`,
         namespace: namespaceOf(pod),
         labels: pod.metadata.labels ?? {},
       })),
   ];
+  return new LabelIndex(runners, (runner) => runner);
 }
 
 export function checkServices(
   services: ServiceMap,
-  runners: readonly Runner[],
+  runners: LabelIndex<Runner>,
   messages: MessageList,
 ): void {
   for (const entry of services.values()) {
@@ -68,7 +73,7 @@ export interface LanePods {
   readonly model: GroupModel;
   readonly group: LaneGroup;
   readonly services: ServiceMap;
-  readonly runners: readonly Runner[];
+  readonly runners: LabelIndex<Runner>;
 }
 
 /** Every lane against everything that runs behind the group's member services. */
@@ -136,13 +141,8 @@ function isSameSelector(a: Lane, b: Lane): boolean {
   return keys.length === Object.keys(b.selector).length && hasLabels(b.selector, a.selector);
 }
 
-function runnersOf({ service }: ServiceClusters, runners: readonly Runner[]): Runner[] {
-  const { selector = {} } = service.spec;
-  if (Object.keys(selector).length === 0) return [];
-  const namespace = namespaceOf(service);
-  return runners.filter(
-    (runner) => runner.namespace === namespace && hasLabels(runner.labels, selector),
-  );
+function runnersOf({ service }: ServiceClusters, runners: LabelIndex<Runner>): readonly Runner[] {
+  return runners.select(namespaceOf(service), service.spec.selector ?? {});
 }
 
 /** A header that a plug-in's configuration says it sets, and the values. */

@@ -110,3 +110,30 @@ function reportUnserved(resource: GatewayResource, messages: MessageList): void 
     });
   });
 }
+
+/**
+ * Two logical gateways that ask for one port: on one machine only the first, by name, gets it. (On
+ * a Kubernetes cluster they are proxies of their own.)
+ */
+export function reportSharedPorts(logical: readonly LogicalGateway[], messages: MessageList): void {
+  const owners = new Map<number, LogicalGateway>();
+  for (const gateway of logical) {
+    for (const resource of gateway.resources) {
+      resource.spec.servers.forEach((server, index) => {
+        const { number } = server.port;
+        const owner = owners.get(number) ?? gateway;
+        if (isServed(server)) owners.set(number, owner);
+        if (!isServed(server) || owner === gateway) return;
+        messages.add(resource, {
+          severity: "error",
+          code: "GL0217",
+          path: `spec.servers[${index}].port.number`,
+          message:
+            `the gateway ${owner.name} has port ${number} already, so ${gateway.name} ` +
+            "does not listen there",
+          remedy: "Give one of the two another port, or both the same selector.",
+        });
+      });
+    }
+  }
+}

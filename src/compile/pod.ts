@@ -4,8 +4,9 @@ import { isPodReady } from "../resources/kinds/pod.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { ServicePort } from "../resources/kinds/service.ts";
 import type { Endpoint, EndpointSet, Workload } from "../snapshot/snapshot.ts";
+import { LabelIndex } from "./label-index.ts";
 import type { MessageList } from "./messages.ts";
-import { hasLabels, keyOf, namespaceOf } from "./resource-index.ts";
+import { keyOf, namespaceOf } from "./resource-index.ts";
 import type { ServiceClusters } from "./service.ts";
 
 /** Written by the local cluster: container port to the app's own address, as JSON. */
@@ -16,13 +17,11 @@ export const OUTBOUND_ANNOTATION = "local.graylane.io/outbound";
 /** Endpoints by cluster name: the ready pods that the Service selects, in the order of names. */
 export function compileEndpoints(
   { service, clusters }: ServiceClusters,
-  pods: readonly Pod[],
+  pods: LabelIndex<Pod>,
 ): Record<string, EndpointSet> {
-  const { selector } = service.spec;
-  const selected =
-    selector === undefined || Object.keys(selector).length === 0
-      ? []
-      : pods.filter((pod) => isSelected(pod, selector, namespaceOf(service)) && isPodReady(pod));
+  const selected = pods
+    .select(namespaceOf(service), service.spec.selector ?? {})
+    .filter(isPodReady);
   const sets: Record<string, EndpointSet> = {};
   for (const cluster of clusters) {
     const port = service.spec.ports?.find((candidate) => candidate.port === cluster.port);
@@ -32,12 +31,11 @@ export function compileEndpoints(
   return sets;
 }
 
-export function isSelected(
-  pod: Pod,
-  selector: Readonly<Record<string, string>>,
-  namespace: string,
-): boolean {
-  return namespaceOf(pod) === namespace && hasLabels(pod.metadata.labels, selector);
+export function indexPods(pods: readonly Pod[]): LabelIndex<Pod> {
+  return new LabelIndex(pods, (pod) => ({
+    namespace: namespaceOf(pod),
+    labels: pod.metadata.labels ?? {},
+  }));
 }
 
 function endpointOf(pod: Pod, servicePort: ServicePort): Endpoint[] {

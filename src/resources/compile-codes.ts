@@ -116,6 +116,13 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "warning",
     help: "An earlier route has no `match` and takes every request. Put it last.",
   },
+  GL0217: {
+    title: "Two gateways ask for one port",
+    severity: "error",
+    help:
+      "Gateway resources with different selectors are different gateways, and the embedded " +
+      "engine runs them all on one machine: the first by its selector gets the port.",
+  },
   GL0301: {
     title: "A lane's group does not exist",
     severity: "error",

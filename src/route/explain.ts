@@ -1,7 +1,7 @@
 //! Why no route took a request: the text of the gateway's 404 and of explain.
 
 import type { StringMatch } from "../snapshot/snapshot.ts";
-import { findVirtualHost, isFieldMatch, pathOf, queryParam } from "./route.ts";
+import { findVirtualHost, headerOf, isFieldMatch, pathOf, queryParam } from "./route.ts";
 import type {
   PreparedField,
   PreparedMatch,
@@ -47,11 +47,11 @@ export function firstFailure(prepared: PreparedMatch, request: RouteRequest): st
 
 function firstFieldFailure(prepared: PreparedMatch, request: RouteRequest): string | null {
   for (const field of prepared.headers) {
-    const value = request.header(field.name);
+    const value = headerOf(request, field.name);
     if (!isFieldMatch(field, value)) return fieldDiffers("header", field, value);
   }
   for (const field of prepared.withoutHeaders) {
-    const value = request.header(field.name);
+    const value = headerOf(request, field.name);
     if (isFieldMatch(field, value)) {
       return `header ${field.name} is ${quote(value ?? "")}, which withoutHeaders excludes`;
     }

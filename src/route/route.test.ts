@@ -138,6 +138,17 @@ test("a host keeps its IPv6 brackets and loses its port", () => {
   assert.deepEqual(["[::1]", "[::1]:80", "A.b:1", "a"].map(hostOf), ["[::1]", "[::1]", "a.b", "a"]);
 });
 
+test("the start line can be matched by its pseudo header names", () => {
+  const prepared = prepareRouteTable(
+    table({ "*": [route("r", { ...header(":path", "/a?b=c") }, header(":method", "PUT"))] }),
+  );
+  assert.equal(matchRoute(prepared, request("/a?b=c"))?.id, "r");
+  assert.equal(matchRoute(prepared, request("/x", {}, { method: "PUT" }))?.id, "r");
+  assert.deepEqual(explainNoMatch(prepared, request("/a")), [
+    'r: header :path is "/a", must be "/a?b=c"; or header :method is "GET", must be "PUT"',
+  ]);
+});
+
 test("the path index keeps the order of routes", () => {
   const prepared = prepareRouteTable(
     table({

@@ -156,6 +156,16 @@ export function queryParam(pathAndQuery: string, name: string): string | undefin
   return new URLSearchParams(pathAndQuery.slice(start + 1)).get(name) ?? undefined;
 }
 
+/** A header's value; as in Envoy, the start line has names too. */
+export function headerOf(request: RouteRequest, name: string): string | undefined {
+  if (!name.startsWith(":")) return request.header(name);
+  if (name === ":path") return request.path;
+  if (name === ":method") return request.method;
+  if (name === ":authority") return request.authority;
+  // Listeners serve plain HTTP only, so far.
+  return name === ":scheme" ? "http" : undefined;
+}
+
 export function isFieldMatch(field: PreparedField, value: string | undefined): boolean {
   return value !== undefined && (field.pattern === null || field.pattern(value));
 }
@@ -165,7 +175,7 @@ function isMatch(match: PreparedMatch, request: RouteRequest, path: string): boo
   if (match.method !== null && !match.method(request.method)) return false;
   if (match.authority !== null && !match.authority(request.authority)) return false;
   for (const field of match.headers) {
-    if (!isFieldMatch(field, request.header(field.name))) return false;
+    if (!isFieldMatch(field, headerOf(request, field.name))) return false;
   }
   return match.isSimple || isRestMatch(match, request);
 }
@@ -173,7 +183,7 @@ function isMatch(match: PreparedMatch, request: RouteRequest, path: string): boo
 /** The conditions that few routes have. */
 function isRestMatch(match: PreparedMatch, request: RouteRequest): boolean {
   for (const field of match.withoutHeaders) {
-    if (isFieldMatch(field, request.header(field.name))) return false;
+    if (isFieldMatch(field, headerOf(request, field.name))) return false;
   }
   for (const field of match.queryParams) {
     if (!isFieldMatch(field, queryParam(request.path, field.name))) return false;
