@@ -13,7 +13,7 @@ const RANGES: readonly { readonly prefix: string; readonly title: string }[] = [
   { prefix: "GL06", title: "Command line, server and ports" },
 ];
 
-const HEAD = `<!-- Made from src/resources/codes.ts: change it, then npx tsx scripts/docs-errors.mjs. -->
+const HEAD = `<!-- Made from the table of codes by scripts/docs-errors.mjs: change the table. -->
 
 # Messages and their codes
 
