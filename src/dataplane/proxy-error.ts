@@ -10,11 +10,25 @@ interface ErrorKind {
   readonly side: Side;
 }
 
-export const PROXY_ERRORS = {
+export type ProxyErrorCode =
+  | "no_route"
+  | "method_not_supported"
+  | "route_target_missing"
+  | "lane_has_no_endpoint"
+  | "no_endpoint"
+  | "upstream_connect_failed"
+  | "upstream_overflow"
+  | "upstream_reset"
+  | "upstream_protocol"
+  | "upstream_timeout"
+  | "plugin_trap"
+  | "plugin_unavailable"
+  | "internal"
+  | "not_ready";
+
+export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
   no_route: { status: 404, side: "downstream" },
-  listener_has_no_host: { status: 404, side: "downstream" },
   method_not_supported: { status: 501, side: "downstream" },
-  request_timeout: { status: 408, side: "downstream" },
   route_target_missing: { status: 503, side: "internal" },
   lane_has_no_endpoint: { status: 503, side: "upstream" },
   no_endpoint: { status: 503, side: "upstream" },
@@ -27,9 +41,7 @@ export const PROXY_ERRORS = {
   plugin_unavailable: { status: 503, side: "internal" },
   internal: { status: 500, side: "internal" },
   not_ready: { status: 503, side: "internal" },
-} as const satisfies Readonly<Record<string, ErrorKind>>;
-
-export type ProxyErrorCode = keyof typeof PROXY_ERRORS;
+};
 
 /** An outcome, not an exception: hot paths return it. */
 export interface ProxyError {

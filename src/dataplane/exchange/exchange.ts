@@ -90,6 +90,9 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   begin(): void {
+    // Before anything of ours is added: what Connection names is the client's own affair, and must
+    // not take the gateway's fields away.
+    removeHopByHop(this.head.headers);
     this.#handler.onRequest(this);
   }
 
@@ -99,7 +102,6 @@ export class Exchange implements UpstreamUser, Expirable {
   forward(plan: ForwardPlan): void {
     if (this.#over) return;
     const headers = this.head.headers;
-    removeHopByHop(headers);
     if (this.head.body === "chunked") headers.set("transfer-encoding", "chunked");
     if (this.head.expectContinue) {
       // Answered here, so that the upstream need not be asked twice (RFC 9110 section 10.1.1).

@@ -32,7 +32,7 @@ export class SidecarInbound implements ExchangeHandler {
     this.#record(exchange);
     exchange.requestId = exchange.head.headers.get("x-request-id") ?? "";
     exchange.forward({
-      service: `of pod ${this.#workload.name}`,
+      service: `of pod ${this.#workload.namespace}/${this.#workload.name}`,
       endpoints: [this.#app],
       connectTimeoutMs: APP_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
@@ -60,9 +60,17 @@ export class SidecarInbound implements ExchangeHandler {
       const key = traceHeader === null ? undefined : headers.get(traceHeader);
       if (key === undefined || key.length > TRACE_KEY_CHARS_MAX) continue;
       const table = this.#pod.traceTable(group.name);
-      if (table.begin(key, tag, exchange.context.clock.monotonicMs())) {
-        this.#recorded.push({ table, key });
+      const kept = ownText(key);
+      if (
+        table.begin(kept, tag === null ? null : ownText(tag), exchange.context.clock.monotonicMs())
+      ) {
+        this.#recorded.push({ table, key: kept });
       }
     }
   }
+}
+
+/** A copy: a field's value may be a slice that keeps its whole message's text alive. */
+function ownText(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
 }

@@ -39,7 +39,7 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   readonly owner: PassOwner;
   response: ResponseDraft | null = null;
   /** Set by plug-ins (`proxy_set_property`), seen by later ones. Bounded, see `PluginStream`. */
-  readonly properties = new Map<string, Uint8Array>();
+  readonly properties: Map<string, Uint8Array> = new Map<string, Uint8Array>();
   readonly streams: PluginStream[] = [];
   #route: Route | null | undefined;
   #next = 0;

@@ -55,6 +55,7 @@ export async function startGateway(port: number, snapshot: Snapshot): Promise<Ha
     portMap: { "80": port },
     accessLogPath: "",
     logLevel: "silent",
+    logPath: "",
   } as const;
   const role = new GatewayRole(options, trafficContext(records, assertions), preparer());
   const failure = await role.configure(snapshot);

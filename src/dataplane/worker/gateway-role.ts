@@ -10,6 +10,7 @@ import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { explain } from "../filter/explain.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import { TrafficListener } from "../listener/listener.ts";
+import { openPortOf } from "../listener/open-port.ts";
 import type { ListenFailure } from "../listener/listener.ts";
 import { PrepareFailure, stopUnused } from "../runtime/prepare.ts";
 import type { Preparer } from "../runtime/prepare.ts";
@@ -17,10 +18,6 @@ import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { RuntimeUses } from "../runtime/runtime-uses.ts";
 import type { WorkerOptions } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
-
-/** Unprivileged users cannot listen below 1024: such ports are moved up by this much. */
-const PRIVILEGED_PORT_MAX = 1_023;
-const PRIVILEGED_PORT_OFFSET = 8_000;
 
 export class GatewayRole implements WorkerRole {
   readonly #options: WorkerOptions;
@@ -96,7 +93,10 @@ export class GatewayRole implements WorkerRole {
   async #openListeners(runtime: Runtime): Promise<string | null> {
     for (const [port, { gateway }] of runtime.listeners) {
       if (this.#listeners.has(port)) continue;
-      const address = { host: this.#options.gatewayHost, port: this.#mappedPort(port) };
+      const address = {
+        host: this.#options.gatewayHost,
+        port: openPortOf(port, this.#options.portMap),
+      };
       const listener = new TrafficListener(address, this.#context, () => this.#handler(port));
       const failure = await listener.open();
       if (failure !== null) return describeListenFailure(failure, gateway.name, port);
@@ -111,12 +111,6 @@ export class GatewayRole implements WorkerRole {
       this.#listeners.delete(port);
       void listener.drain();
     }
-  }
-
-  #mappedPort(port: number): number {
-    const mapped = this.#options.portMap[String(port)];
-    if (mapped !== undefined) return mapped;
-    return port > PRIVILEGED_PORT_MAX ? port : port + PRIVILEGED_PORT_OFFSET;
   }
 
   #handler(port: number): ExchangeHandler {

@@ -1,6 +1,7 @@
 //! What the main process and its workers say to each other over Node's IPC channel.
 
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 
@@ -14,7 +15,9 @@ export interface WorkerOptions {
   readonly portMap: Readonly<Record<string, number>>;
   /** Access log file, or "" for none. */
   readonly accessLogPath: string;
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
+  /** The worker's own log, or "" for standard error. */
+  readonly logPath: string;
 }
 
 /** Name of the environment variable that carries `WorkerOptions` as JSON. */

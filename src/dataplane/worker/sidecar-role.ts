@@ -44,10 +44,10 @@ export class SidecarRole implements WorkerRole {
     // The runtime first: a new sidecar's first request must find its own workload.
     this.#runtime = runtime;
     this.#failures.clear();
-    for (const workload of Object.values(snapshot.workloads)) {
-      const failure = await this.#place(workload);
+    for (const [name, workload] of Object.entries(snapshot.workloads)) {
+      const failure = await this.#place(name, workload);
       // One pod's busy port is that pod's trouble: the others get their configuration.
-      if (failure !== null) this.#failures.set(workload.name, failure);
+      if (failure !== null) this.#failures.set(name, failure);
     }
     for (const [name, sidecar] of this.#sidecars) {
       if (name in snapshot.workloads) continue;
@@ -88,27 +88,27 @@ export class SidecarRole implements WorkerRole {
   }
 
   /** Opens a pod's listeners, unless they are open already at the same addresses. */
-  async #place(workload: Workload): Promise<string | null> {
-    const old = this.#sidecars.get(workload.name);
+  async #place(name: string, workload: Workload): Promise<string | null> {
+    const old = this.#sidecars.get(name);
     if (old !== undefined && isSamePlace(old.workload, workload)) {
-      this.#sidecars.set(workload.name, { ...old, workload });
+      this.#sidecars.set(name, { ...old, workload });
       return null;
     }
     for (const listener of old?.listeners ?? []) listener.close();
     const pod = old?.pod ?? new PodState();
     const listeners: TrafficListener[] = [];
     for (const { port, appAddress, appPort } of workload.inbound) {
-      const app = { address: appAddress, port: appPort, pod: workload.name, labels: {} };
+      const app = { address: appAddress, port: appPort, pod: name, labels: {} };
       const address = { host: workload.address, port };
       listeners.push(
-        this.#listener(workload.name, address, (runtime, current) => {
+        this.#listener(name, address, (runtime, current) => {
           return new SidecarInbound(runtime, current.workload, current.pod, app);
         }),
       );
     }
     const { address: host, port } = workload.outbound;
     listeners.push(
-      this.#listener(workload.name, { host, port }, (runtime, current) => {
+      this.#listener(name, { host, port }, (runtime, current) => {
         return new SidecarOutbound(runtime, current.workload, current.pod);
       }),
     );
@@ -117,9 +117,9 @@ export class SidecarRole implements WorkerRole {
       if (failure === null) continue;
       for (const opened of listeners) opened.close();
       const where = `${failure.address.host}:${failure.address.port}`;
-      return `the sidecar of pod ${workload.name} cannot listen on ${where}: ${failure.code}`;
+      return `the sidecar of pod ${name} cannot listen on ${where}: ${failure.code}`;
     }
-    this.#sidecars.set(workload.name, { workload, pod, listeners });
+    this.#sidecars.set(name, { workload, pod, listeners });
     return null;
   }
 

@@ -19,7 +19,7 @@ interface LaneHandles {
 }
 
 export class TrafficReport implements TrafficObserver {
-  readonly metrics = new Metrics();
+  readonly metrics: Metrics = new Metrics();
   readonly #logger: Logger;
   readonly #accessLog: LineWriter | null;
   readonly #format = formatterOf("json");

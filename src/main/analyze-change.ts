@@ -1,0 +1,51 @@
+//! What the compiler would say after a change that is not made: `analyze` and `delete --dry-run`.
+
+import type { AnalyzeRequest, TypedRef } from "../api/types.ts";
+import { compile } from "../compile/compile.ts";
+import { compareMessages } from "../compile/messages.ts";
+import { keyText } from "../controlplane/store/store.ts";
+import type { ModuleMap } from "../controlplane/plugins/resolve-modules.ts";
+import type { Fault } from "../resources/fault.ts";
+import type { Resource } from "../resources/object.ts";
+import { kindByApiVersion } from "../resources/registry.ts";
+import { validateResource } from "../resources/validate.ts";
+import { storeKeyOf } from "./store-adapters.ts";
+
+/**
+ * With a change: the faults of its objects and the messages that it adds. Without one: everything
+ * the compiler says now.
+ */
+export async function analyzeChange(
+  request: AnalyzeRequest,
+  resources: readonly Resource[],
+  resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>,
+): Promise<readonly Fault[]> {
+  const validated = (request.objects ?? []).map((object) => validateResource(object));
+  const changed = new Map(resources.map((resource) => [textOf(resource), resource]));
+  for (const { resource } of validated) {
+    if (resource !== null) changed.set(textOf(resource), resource);
+  }
+  for (const ref of request.delete ?? []) changed.delete(refText(ref));
+  const after = await messagesOf([...changed.values()], resolveModules);
+  if (request.objects === undefined && request.delete === undefined) return after;
+  const before = await messagesOf(resources, resolveModules);
+  return [...validated.flatMap(({ faults }) => faults), ...compareMessages(before, after)];
+}
+
+async function messagesOf(
+  resources: readonly Resource[],
+  resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>,
+): Promise<readonly Fault[]> {
+  const plugins = resources.filter(({ kind }) => kind === "WasmPlugin");
+  return compile({ resources, modules: await resolveModules(plugins) }).messages;
+}
+
+function textOf(resource: Resource): string {
+  return keyText(storeKeyOf(resource));
+}
+
+function refText(ref: TypedRef): string {
+  const info = kindByApiVersion(ref.apiVersion, ref.kind);
+  const { group, plural } = info ?? { group: "", plural: ref.kind };
+  return keyText({ group, plural, namespace: ref.namespace, name: ref.name });
+}

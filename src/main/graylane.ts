@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+//! The `graylane` command.
+
+import { systemClock } from "../base/clock.ts";
+import { runCli } from "../cli/program.ts";
+import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
+import { loadImageMap } from "../resources/image-map.ts";
+import { stateForOffline } from "./offline-state.ts";
+import { CATALOGUE_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+
+const interruption = new AbortController();
+const words = process.argv.slice(2);
+
+/** `up` ends by its own order; every other command ends what follows and watches. */
+function onInterrupt(): void {
+  interruption.abort();
+}
+process.on("SIGINT", onInterrupt);
+process.on("SIGTERM", onInterrupt);
+// `graylane get pods | head` closes the pipe early: that is no error of ours.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runCli(words, {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  clock: systemClock,
+  env: process.env,
+  cwd: process.cwd(),
+  version: packageVersion(),
+  interrupted: interruption.signal,
+  async resolveModules(plugins, imageMap) {
+    const files = imageMap === null ? [CATALOGUE_FILE] : [imageMap, CATALOGUE_FILE];
+    const { map } = loadImageMap(files);
+    const stateDir = stateForOffline();
+    const resolver = new ModuleResolver({ stateDir, images: map, packageRoot: PACKAGE_ROOT });
+    return resolver.resolve(plugins);
+  },
+  async up(options) {
+    const { up } = await import("./up.ts");
+    return up(options, { stdout: process.stdout, stderr: process.stderr }, interruption.signal);
+  },
+});

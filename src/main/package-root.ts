@@ -1,0 +1,23 @@
+//! Where the package lies: the folder with its package.json, catalogue, plugins and samples.
+
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The nearest folder above this file that holds the package's own files. */
+export const PACKAGE_ROOT: string = find(dirname(fileURLToPath(import.meta.url)));
+
+function find(folder: string): string {
+  if (existsSync(join(folder, "package.json"))) return folder;
+  const parent = dirname(folder);
+  if (parent === folder) throw new Error("this package has lost its package.json");
+  return find(parent);
+}
+
+export function packageVersion(): string {
+  const text = readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** The image map that comes with the package. */
+export const CATALOGUE_FILE: string = join(PACKAGE_ROOT, "catalogue", "images.yaml");

@@ -1,0 +1,230 @@
+//! Everything that `graylane up` runs, put together: the only place where both planes meet.
+
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { RuntimeStatus } from "../api/types.ts";
+import { systemClock, timestamp } from "../base/clock.ts";
+import { systemPrng } from "../base/prng.ts";
+import { compile } from "../compile/compile.ts";
+import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
+import { Publisher } from "../controlplane/publish/publisher.ts";
+import { CommittedStore } from "../controlplane/store/committed-store.ts";
+import { LmdbMedium } from "../controlplane/store/lmdb-medium.ts";
+import type { ResourceStore } from "../controlplane/store/store.ts";
+import { openPortOf } from "../dataplane/listener/open-port.ts";
+import { LocalCluster } from "../local/local-cluster.ts";
+import type { LocalReport, SidecarControl } from "../local/seam.ts";
+import type { ImageMap } from "../resources/image-map.ts";
+import type { ServerDependencies } from "../server/dependencies.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { UpOptions } from "../cli/program.ts";
+import { analyzeChange } from "./analyze-change.ts";
+import { explainRequest } from "./explain-request.ts";
+import { PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import { podStore, statusWriter, storeKeyOf } from "./store-adapters.ts";
+import { WorkerFleet } from "./worker-fleet.ts";
+import type { WorkerLink } from "./worker-link.ts";
+
+/** Two: while one is replaced, the other goes on accepting. */
+const GATEWAY_WORKERS_DEFAULT = 2;
+const GATEWAY_HOST = "127.0.0.1";
+
+export interface Parts {
+  readonly store: ResourceStore;
+  readonly fleet: WorkerFleet;
+  readonly publisher: Publisher;
+  readonly local: LocalCluster;
+  readonly status: () => RuntimeStatus;
+  readonly dependencies: (token: string, shutdown: () => void) => ServerDependencies;
+  readonly stop: () => Promise<void>;
+}
+
+export function assemble(options: UpOptions, images: ImageMap, logger: Logger): Parts {
+  const clock = systemClock;
+  const { stateDirectory } = options;
+  const medium = new LmdbMedium(join(stateDirectory, "store"));
+  const store = new CommittedStore({ medium, clock, keyOf: storeKeyOf });
+  const resolver = new ModuleResolver({
+    stateDir: stateDirectory,
+    images,
+    packageRoot: PACKAGE_ROOT,
+  });
+  const portMap = Object.fromEntries(options.portMap);
+  const fleet = new WorkerFleet({
+    gatewayCount: options.workerCount ?? GATEWAY_WORKERS_DEFAULT,
+    worker: {
+      gatewayHost: GATEWAY_HOST,
+      portMap,
+      accessLogPath: options.accessLog ?? "",
+      logLevel: "info",
+      logPath: join(stateDirectory, "graylane.log"),
+    },
+    clock,
+    logger,
+    onUp: (node) => {
+      publisher.join(node);
+    },
+    onDown: (node) => {
+      publisher.leave(node);
+    },
+  });
+  const publisher: Publisher = new Publisher({
+    store,
+    resolveModules: (plugins) => resolver.resolve(plugins),
+    compile: (resources, modules) =>
+      compile({ resources, modules, lastGoodPlugins: publisher.snapshot.plugins }),
+    writeStatus: statusWriter(store),
+    drained: () => allDrained(fleet.gateways),
+    clock,
+    logger,
+  });
+  const local = new LocalCluster({
+    store: podStore(store),
+    sidecars: sidecarControl(store, publisher, fleet),
+    clock,
+    prng: systemPrng,
+    images,
+    stateDir: stateDirectory,
+    baseDir: process.cwd(),
+    agentUrl: agentUrl(),
+    hostEnv: process.env,
+    report: (report) => {
+      logReport(logger, report);
+    },
+  });
+  const openPorts = (): Map<number, number> => openPortsOf(publisher, portMap);
+  const startedAt = timestamp(clock.nowMs());
+  const status = (): RuntimeStatus =>
+    runtimeStatus({ options, store, fleet, publisher, startedAt, openPorts: openPorts() });
+  return {
+    store,
+    fleet,
+    publisher,
+    local,
+    status,
+    dependencies: (token, shutdown) => ({
+      store,
+      clock,
+      token,
+      logger,
+      shutdown,
+      runtimeStatus: status,
+      explain: (request) =>
+        explainRequest(request, {
+          gateways: fleet.gateways,
+          snapshot: publisher.snapshot,
+          openPorts: openPorts(),
+        }),
+      analyze: (request) =>
+        analyzeChange(request, store.all().items, (plugins) => resolver.resolve(plugins)),
+      podLog: (namespace, name, { follow, tailLines }, signal) =>
+        local.readLog(namespace, name, {
+          follow,
+          signal,
+          ...(tailLines === null ? {} : { tailLines }),
+        }),
+    }),
+    async stop() {
+      await local.close();
+      publisher.stop();
+      await fleet.stop();
+      await store.close();
+    },
+  };
+}
+
+async function allDrained(gateways: readonly WorkerLink[]): Promise<void> {
+  // A worker that has gone runs nothing any more.
+  await Promise.allSettled(gateways.map((link) => link.awaitDrain()));
+}
+
+function sidecarControl(
+  store: ResourceStore,
+  publisher: Publisher,
+  fleet: WorkerFleet,
+): SidecarControl {
+  return {
+    async sidecarReady(pod) {
+      await publisher.settled(store.revision);
+      const link = fleet.sidecars[0];
+      if (link === undefined) throw new Error("the sidecar worker is not running");
+      const failure = await link.podFailure(pod);
+      if (failure !== null) throw new Error(failure);
+    },
+    settled: (revision) => publisher.settled(Number(revision)),
+    async drained(pod, timeoutMs) {
+      await Promise.allSettled(fleet.sidecars.map((link) => link.drainPod(pod, timeoutMs)));
+    },
+  };
+}
+
+function agentUrl(): string {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const beside = new URL(`../agent/agent.${extension}`, import.meta.url);
+  return pathToFileURL(beside.pathname).href;
+}
+
+function logReport(logger: Logger, { severity, code, message, object }: LocalReport): void {
+  const text = `${code === "" ? "" : `${code}: `}${object}: ${message}`;
+  if (severity === "error") logger.error(text);
+  else if (severity === "warning") logger.warn(text);
+  else logger.info(text);
+}
+
+function openPortsOf(
+  publisher: Publisher,
+  portMap: Readonly<Record<string, number>>,
+): Map<number, number> {
+  const open = new Map<number, number>();
+  for (const { listeners } of Object.values(publisher.snapshot.gateways)) {
+    for (const { port } of listeners) open.set(port, openPortOf(port, portMap));
+  }
+  return open;
+}
+
+function runtimeStatus(parts: {
+  readonly options: UpOptions;
+  readonly store: ResourceStore;
+  readonly fleet: WorkerFleet;
+  readonly publisher: Publisher;
+  readonly startedAt: string;
+  readonly openPorts: ReadonlyMap<number, number>;
+}): RuntimeStatus {
+  const { store, fleet, publisher, openPorts } = parts;
+  const published = publisher.status();
+  const states = { SYNCED: "ready", PENDING: "starting", STALE: "stale", NACK: "stale" } as const;
+  const nodes = new Map(published.nodes.map((node) => [node.id, node]));
+  return {
+    version: packageVersion(),
+    pid: process.pid,
+    startedAt: parts.startedAt,
+    stateDirectory: parts.options.stateDirectory,
+    resourceVersion: String(store.revision),
+    snapshot: {
+      version: published.version,
+      resourceVersion: String(published.settledRevision),
+      publishedAt: parts.startedAt,
+      messages: published.messages,
+    },
+    workers: fleet.links.map((link) => {
+      const node = nodes.get(link.id);
+      return {
+        id: link.id,
+        role: link.role,
+        pid: link.pid,
+        state: node === undefined ? ("starting" as const) : states[node.state],
+        snapshotVersion: link.heldVersion,
+        restartCount: fleet.restartCount(link.id),
+        message: node?.error ?? published.failure,
+      };
+    }),
+    listeners: Object.values(publisher.snapshot.gateways).flatMap(({ name, listeners }) =>
+      listeners.map(({ port }) => ({
+        gateway: name,
+        port,
+        address: `${GATEWAY_HOST}:${openPorts.get(port) ?? port}`,
+      })),
+    ),
+    damaged: store.damaged().map(({ key }) => key),
+  };
+}

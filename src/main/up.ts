@@ -1,0 +1,197 @@
+//! `graylane up`: starts everything in the order in which one part needs another, says where it is,
+//! and ends in the reverse order.
+
+import { once } from "node:events";
+import { join } from "node:path";
+import type { UpOptions } from "../cli/program.ts";
+import { DirectoryLockedError, lockDirectory } from "../controlplane/store/directory-lock.ts";
+import type { DirectoryLock } from "../controlplane/store/directory-lock.ts";
+import { NewerFormatError } from "../controlplane/store/format.ts";
+import type { ResourceStore } from "../controlplane/store/store.ts";
+import type { Fault } from "../resources/fault.ts";
+import { formatFault } from "../resources/format-fault.ts";
+import { loadImageMap } from "../resources/image-map.ts";
+import { loadFiles } from "../resources/load.ts";
+import type { Resource } from "../resources/object.ts";
+import { ListenError, startApiServer } from "../server/api-server.ts";
+import type { ApiServer } from "../server/api-server.ts";
+import { ensureToken, removeClientFile, writeClientFile } from "../server/credentials.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { startAdminServer } from "./admin-server.ts";
+import { consoleLogger } from "./console-logger.ts";
+import { CATALOGUE_FILE } from "./package-root.ts";
+import { assemble } from "./server-parts.ts";
+import type { Parts } from "./server-parts.ts";
+import { storeKeyOf } from "./store-adapters.ts";
+
+export interface Terminal {
+  readonly stdout: { write(text: string): void };
+  readonly stderr: { write(text: string): void };
+}
+
+/** Resolves to the exit code when the server has ended: 0 when it was told to. */
+export async function up(
+  options: UpOptions,
+  terminal: Terminal,
+  interrupted: AbortSignal,
+): Promise<number> {
+  const mapFiles =
+    options.imageMap === null ? [CATALOGUE_FILE] : [options.imageMap, CATALOGUE_FILE];
+  const images = loadImageMap(mapFiles);
+  const loaded = await loadFiles(options.files);
+  const faults = [...images.faults, ...loaded.faults];
+  for (const fault of faults) terminal.stderr.write(`${formatFault(fault)}\n`);
+  if (faults.some(isError)) {
+    terminal.stderr.write("error: nothing was started; mend the files first\n");
+    return 1;
+  }
+  const lock = takeLock(options.stateDirectory, terminal);
+  if (lock === null) return 1;
+  try {
+    const log = createLogger({
+      level: "info",
+      base: { worker: "main" },
+      path: join(options.stateDirectory, "graylane.log"),
+    });
+    const parts = assemble(options, images.map, consoleLogger(log, terminal.stderr));
+    const resources = loaded.resources.map(({ resource }) => resource);
+    return await run({ options, parts, resources, terminal, interrupted });
+  } catch (error) {
+    if (!(error instanceof NewerFormatError)) throw error;
+    terminal.stderr.write(`error: ${error.message}\n`);
+    return 1;
+  } finally {
+    lock.release();
+  }
+}
+
+interface Run {
+  readonly options: UpOptions;
+  readonly parts: Parts;
+  readonly resources: readonly Resource[];
+  readonly terminal: Terminal;
+  readonly interrupted: AbortSignal;
+}
+
+async function run({ options, parts, resources, terminal, interrupted }: Run): Promise<number> {
+  const ordered = new AbortController();
+  const told = Promise.race([once(interrupted, "abort"), once(ordered.signal, "abort")]);
+  const token = ensureToken(options.stateDirectory);
+  const shutdown = (): void => {
+    ordered.abort();
+  };
+  const api = await openApi(parts, options, { token, shutdown });
+  if (api instanceof ListenError) {
+    terminal.stderr.write(`error: ${api.message}\n`);
+    await parts.store.close();
+    return 1;
+  }
+  const started = await start(parts, options, resources);
+  if (typeof started === "string") {
+    terminal.stderr.write(`error: ${started}\n`);
+    await api.close();
+    await parts.stop();
+    return 1;
+  }
+  writeClientFile(options.stateDirectory, { server: api.url, token });
+  announce(parts, options, terminal, { api: api.url, admin: started });
+  await told;
+  terminal.stdout.write("stopping\n");
+  removeClientFile(options.stateDirectory);
+  await api.close();
+  await parts.stop();
+  return 0;
+}
+
+async function openApi(
+  parts: Parts,
+  options: UpOptions,
+  secrets: { readonly token: string; readonly shutdown: () => void },
+): Promise<ApiServer | ListenError> {
+  try {
+    const dependencies = parts.dependencies(secrets.token, secrets.shutdown);
+    return await startApiServer(dependencies, options.api);
+  } catch (error) {
+    if (error instanceof ListenError) return error;
+    throw error;
+  }
+}
+
+/** The admin's URL when everything runs; else, as a text, what could not be had and what to do. */
+async function start(
+  parts: Parts,
+  options: UpOptions,
+  resources: readonly Resource[],
+): Promise<URL | string> {
+  const { store, fleet, publisher, local } = parts;
+  const admin = await startAdminServer(
+    {
+      isReady: () => publisher.status().nodes.every(({ state }) => state === "SYNCED"),
+      metrics: () => fleet.metrics(),
+      snapshot: () => publisher.snapshot,
+    },
+    options.admin,
+  );
+  if (typeof admin === "string") {
+    const { host, port } = options.admin;
+    return `GL0604: the admin endpoints want ${host}:${port} (${admin}); move them with --admin`;
+  }
+  admin.unref();
+  for (const resource of resources) {
+    const failure = await put(store, resource);
+    if (failure !== null) return failure;
+  }
+  await fleet.start();
+  publisher.start();
+  await publisher.settled(store.revision);
+  const refused = publisher.status().nodes.find(({ state }) => state === "NACK");
+  if (refused !== undefined) return refused.error;
+  await local.start();
+  const bound = admin.address();
+  const port = bound === null || typeof bound === "string" ? options.admin.port : bound.port;
+  return new URL(`http://${options.admin.host}:${port}`);
+}
+
+async function put(store: ResourceStore, resource: Resource): Promise<string | null> {
+  const exists = store.get(storeKeyOf(resource)) !== undefined;
+  const result = exists ? await store.update(resource) : await store.create(resource);
+  return result.ok ? null : `${resource.kind} ${resource.metadata.name}: ${result.message}`;
+}
+
+function announce(
+  parts: Parts,
+  options: UpOptions,
+  terminal: Terminal,
+  urls: { readonly api: string; readonly admin: URL },
+): void {
+  const { listeners } = parts.status();
+  const lines = listeners.map(({ gateway, port, address }) => {
+    const moved = address.endsWith(`:${port}`) ? "" : ` (port ${port})`;
+    return `  gateway ${gateway}${moved}: http://${address}`;
+  });
+  terminal.stdout.write(
+    [
+      "Graylane is up.",
+      ...lines,
+      `  API:   ${urls.api}`,
+      `  admin: ${urls.admin.origin}/stats/prometheus`,
+      `  state: ${options.stateDirectory}`,
+      "Ctrl-C, or `graylane down`, stops it.",
+      "",
+    ].join("\n"),
+  );
+}
+
+function takeLock(directory: string, terminal: Terminal): DirectoryLock | null {
+  try {
+    return lockDirectory(directory);
+  } catch (error) {
+    if (!(error instanceof DirectoryLockedError)) throw error;
+    terminal.stderr.write(`error: ${error.message}\n`);
+    return null;
+  }
+}
+
+function isError(fault: Fault): boolean {
+  return fault.severity === "error";
+}

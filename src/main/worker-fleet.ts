@@ -1,0 +1,145 @@
+//! Starts the workers, restarts those that die, and tells the publisher about each.
+
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import cluster from "node:cluster";
+import { fileURLToPath } from "node:url";
+import type { Clock } from "../base/clock.ts";
+import type { ConfigNode, NodeRole } from "../controlplane/publish/config-node.ts";
+import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
+import type { WorkerOptions } from "../dataplane/worker/protocol.ts";
+import { mergeMetrics } from "../telemetry/metrics.ts";
+import type { MetricsSnapshot } from "../telemetry/metrics.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { WorkerLink } from "./worker-link.ts";
+
+/** A worker that died at once is started again after this, doubling up to the maximum. */
+const RESTART_DELAY_MS_MIN = 50;
+const RESTART_DELAY_MS_MAX = 10_000;
+/** A worker that lived this long is restarted at once. */
+const HEALTHY_AFTER_MS = 10_000;
+const STOP_GRACE_MS = 5_000;
+
+export interface FleetOptions {
+  readonly gatewayCount: number;
+  readonly worker: Omit<WorkerOptions, "role" | "id">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A worker is up: it holds nothing yet. */
+  readonly onUp: (node: ConfigNode) => void;
+  readonly onDown: (node: ConfigNode) => void;
+}
+
+/** One place in the fleet, filled by one process after the other. */
+interface Slot {
+  readonly role: NodeRole;
+  readonly index: number;
+  link: WorkerLink | null;
+  restartCount: number;
+  delayMs: number;
+  startedAtMs: number;
+}
+
+export class WorkerFleet {
+  readonly #options: FleetOptions;
+  readonly #slots: Slot[];
+  #isStopping = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    const slot = (role: NodeRole, index: number): Slot => ({
+      role,
+      index,
+      link: null,
+      restartCount: 0,
+      delayMs: RESTART_DELAY_MS_MIN,
+      startedAtMs: 0,
+    });
+    const gateways = Array.from({ length: options.gatewayCount }, (_, i) => slot("gateway", i));
+    this.#slots = [slot("sidecar", 0), ...gateways];
+    // The workers accept by themselves: with a primary that hands connections out, a killed worker
+    // leaves new connections hanging.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+    cluster.setupPrimary({ exec: workerFile() });
+  }
+
+  /** Resolves when every worker has said that it is ready. */
+  async start(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => this.#start(slot)));
+  }
+
+  get links(): readonly WorkerLink[] {
+    return this.#slots.flatMap(({ link }) => link ?? []);
+  }
+
+  get gateways(): readonly WorkerLink[] {
+    return this.links.filter(({ role }) => role === "gateway");
+  }
+
+  get sidecars(): readonly WorkerLink[] {
+    return this.links.filter(({ role }) => role === "sidecar");
+  }
+
+  restartCount(id: string): number {
+    return this.#slots.find(({ link }) => link?.id === id)?.restartCount ?? 0;
+  }
+
+  /** Of all workers that answer, summed. */
+  async metrics(): Promise<MetricsSnapshot> {
+    const answers = await Promise.allSettled(this.links.map((link) => link.metrics()));
+    return mergeMetrics(
+      answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : [])),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all(this.gateways.map((link) => link.stop(STOP_GRACE_MS)));
+    await Promise.all(this.sidecars.map((link) => link.stop(STOP_GRACE_MS)));
+  }
+
+  async #start(slot: Slot): Promise<void> {
+    const id = `${slot.role}-${slot.index}${slot.restartCount > 0 ? `.${slot.restartCount}` : ""}`;
+    const child = this.#spawn(slot.role, id);
+    const link = new WorkerLink(id, slot.role, child);
+    slot.link = link;
+    slot.startedAtMs = this.#options.clock.monotonicMs();
+    child.once("exit", (code, signal) => {
+      this.#onExit(slot, link, signal ?? `code ${code ?? 0}`);
+    });
+    await link.ready;
+    this.#options.onUp(link);
+  }
+
+  #spawn(role: NodeRole, id: string): ChildProcess {
+    const options: WorkerOptions = { ...this.#options.worker, role, id };
+    const env = { [WORKER_OPTIONS_VARIABLE]: JSON.stringify(options) };
+    if (role === "gateway") return cluster.fork(env).process as ChildProcess;
+    return fork(workerFile(), { env: { ...process.env, ...env } });
+  }
+
+  #onExit(slot: Slot, link: WorkerLink, how: string): void {
+    if (slot.link === link) slot.link = null;
+    this.#options.onDown(link);
+    if (this.#isStopping) return;
+    const { clock, logger } = this.#options;
+    if (clock.monotonicMs() - slot.startedAtMs >= HEALTHY_AFTER_MS) {
+      slot.delayMs = RESTART_DELAY_MS_MIN;
+    }
+    logger.warn(`worker ${link.id} ended (${how}); another takes its place`, {
+      delayMs: slot.delayMs,
+    });
+    slot.restartCount += 1;
+    clock.after(slot.delayMs, () => {
+      if (this.#isStopping) return;
+      this.#start(slot).catch(() => undefined);
+    });
+    slot.delayMs = Math.min(slot.delayMs * 2, RESTART_DELAY_MS_MAX);
+  }
+}
+
+/** Beside this file; `.ts` when the sources run directly. */
+function workerFile(): string {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return fileURLToPath(new URL(`./worker.${extension}`, import.meta.url));
+}

@@ -1,0 +1,143 @@
+//! The main process's end of one worker: questions with answers, and a node for the publisher.
+
+import type { ChildProcess } from "node:child_process";
+import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
+import type { FromWorker, ToWorker } from "../dataplane/worker/protocol.ts";
+import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
+import type { SnapshotDelta } from "../snapshot/delta.ts";
+import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
+import type { MetricsSnapshot } from "../telemetry/metrics.ts";
+
+/** Questions that may wait for an answer of one worker. */
+const PENDING_MAX = 10_000;
+
+type Question = Exclude<ToWorker, { type: "stop" }>;
+/** A question without its id, which the link gives. */
+type Ask = Question extends infer One ? (One extends Question ? Omit<One, "id"> : never) : never;
+
+interface Pending {
+  readonly resolve: (answer: FromWorker) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class WorkerLink implements ConfigNode {
+  readonly id: string;
+  readonly role: NodeRole;
+  readonly ready: Promise<void>;
+  heldVersion: string = EMPTY_SNAPSHOT.version;
+  readonly #process: ChildProcess;
+  readonly #pending = new Map<number, Pending>();
+  #lastId = 0;
+  #isGone = false;
+
+  constructor(id: string, role: NodeRole, process: ChildProcess) {
+    this.id = id;
+    this.role = role;
+    this.#process = process;
+    this.ready = new Promise((resolve, reject) => {
+      this.#pending.set(0, {
+        resolve: () => {
+          resolve();
+        },
+        reject,
+      });
+    });
+    this.ready.catch(() => undefined);
+    process.on("message", (message) => {
+      this.#onMessage(message as FromWorker);
+    });
+    process.on("exit", () => {
+      this.#onGone();
+    });
+    process.on("error", () => {
+      this.#onGone();
+    });
+  }
+
+  get pid(): number | null {
+    return this.#process.pid ?? null;
+  }
+
+  hosts(): boolean {
+    // One process hosts every pod's sidecar.
+    return this.role === "sidecar";
+  }
+
+  async push(delta: SnapshotDelta): Promise<PushAnswer> {
+    const answer = await this.#ask({ type: "config", delta });
+    if (answer.type !== "configured") throw new Error(`${answer.type} answers no config`);
+    if (answer.error !== null) return { ok: false, error: answer.error };
+    this.heldVersion = delta.toVersion;
+    return { ok: true };
+  }
+
+  async explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
+    const answer = await this.#ask({ type: "explain", question });
+    return answer.type === "explained" ? answer.answer : null;
+  }
+
+  async metrics(): Promise<MetricsSnapshot> {
+    const answer = await this.#ask({ type: "metrics" });
+    return answer.type === "metrics" ? answer.metrics : { families: [] };
+  }
+
+  async awaitDrain(): Promise<void> {
+    await this.#ask({ type: "awaitDrain" });
+  }
+
+  async drainPod(pod: string, timeoutMs: number): Promise<void> {
+    await this.#ask({ type: "drainPod", pod, timeoutMs });
+  }
+
+  /** Null when the pod's sidecar listens. */
+  async podFailure(pod: string): Promise<string | null> {
+    const answer = await this.#ask({ type: "podState", pod });
+    return answer.type === "podState" ? answer.error : null;
+  }
+
+  /** Lets exchanges end, then ends the process. Resolves when it has gone. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#isGone) return;
+    const gone = new Promise<void>((resolve) => {
+      this.#process.once("exit", () => {
+        resolve();
+      });
+    });
+    this.#send({ type: "stop" });
+    const kill = setTimeout(() => this.#process.kill("SIGKILL"), graceMs);
+    await gone;
+    clearTimeout(kill);
+  }
+
+  #ask(ask: Ask): Promise<FromWorker> {
+    if (this.#isGone) return Promise.reject(new Error(`worker ${this.id} has gone`));
+    if (this.#pending.size >= PENDING_MAX) {
+      return Promise.reject(new Error(`worker ${this.id} does not answer`));
+    }
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.#send({ ...ask, id });
+    });
+  }
+
+  #send(message: ToWorker): void {
+    this.#process.send(message, (error) => {
+      if (error !== null) this.#onGone();
+    });
+  }
+
+  #onMessage(message: FromWorker): void {
+    const id = message.type === "ready" ? 0 : message.id;
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.resolve(message);
+  }
+
+  #onGone(): void {
+    this.#isGone = true;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of pending) reject(new Error(`worker ${this.id} has gone`));
+  }
+}

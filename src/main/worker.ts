@@ -1,0 +1,57 @@
+//! Entry of a worker process: a gateway, or the host of every pod's sidecar.
+
+import { systemClock } from "../base/clock.ts";
+import { systemPrng } from "../base/prng.ts";
+import { DeadlineSweeper } from "../dataplane/deadlines.ts";
+import { Preparer } from "../dataplane/runtime/prepare.ts";
+import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
+import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
+import { pluginServices } from "../dataplane/worker/plugin-services.ts";
+import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
+import type { ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
+import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
+import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
+import { WorkerProcess } from "../dataplane/worker/worker-process.ts";
+import { createLogger } from "../telemetry/logger.ts";
+
+const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
+const logger = createLogger({
+  level: options.logLevel,
+  base: { worker: options.id },
+  path: options.logPath,
+});
+const clock = systemClock;
+
+// Ctrl-C reaches the whole process group; the main process decides when workers end.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => undefined);
+
+const report = await TrafficReport.open({ clock, logger, accessLogPath: options.accessLogPath });
+const sweeper = new DeadlineSweeper(clock);
+const pools = new UpstreamPools(sweeper);
+const context = { clock, prng: systemPrng, sweeper, pools, observer: report };
+const preparer = new Preparer({ logger, plugins: pluginServices(clock, logger) });
+const role =
+  options.role === "gateway"
+    ? new GatewayRole(options, context, preparer)
+    : new SidecarRole(context, preparer);
+
+const worker = new WorkerProcess(
+  {
+    send: (message) => process.send?.(message),
+    onMessage: (listener) => {
+      process.on("message", (message) => {
+        listener(message as ToWorker);
+      });
+    },
+    onDisconnect: (listener) => process.on("disconnect", listener),
+  },
+  role,
+  {
+    metrics: () => report.metrics.snapshot(),
+    exit: () => {
+      void report.close().finally(() => process.exit(0));
+    },
+  },
+);
+worker.start();
