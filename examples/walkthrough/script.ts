@@ -81,11 +81,12 @@ export class Script {
 
   /** Prints and runs a `graylane` command that must exit 0. */
   async run(...words: string[]): Promise<CommandResult> {
-    this.#print(`  $ graylane ${words.join(" ")}\n`);
+    const shown = words.map((word) => (/[ '"]/.test(word) ? `'${word}'` : word)).join(" ");
+    this.#print(`  $ graylane ${shown}\n`);
     const result = await this.#stage.run(words);
     this.#print(result.output.replace(/^(?=.)/gm, "    "));
     if (result.exitCode !== 0) {
-      this.#count(false, `graylane ${words.join(" ")}: exit code ${result.exitCode}`);
+      this.#count(false, `graylane ${shown}: exit code ${result.exitCode}`);
     }
     return result;
   }
