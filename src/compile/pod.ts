@@ -56,8 +56,17 @@ function targetPortOf(pod: Pod, { port, targetPort = port }: ServicePort): numbe
   return null;
 }
 
-function sortedLabels(pod: Pod): Record<string, string> {
-  return Object.fromEntries(Object.entries(pod.metadata.labels ?? {}).sort());
+/** By labels object: a Service with several ports asks several times. */
+const sortedByLabels = new WeakMap<object, Record<string, string>>();
+
+function sortedLabels({ metadata: { labels = {} } }: Pod): Record<string, string> {
+  let sorted = sortedByLabels.get(labels);
+  if (sorted === undefined) {
+    sorted = {};
+    for (const key of Object.keys(labels).sort()) sorted[key] = labels[key] ?? "";
+    sortedByLabels.set(labels, sorted);
+  }
+  return sorted;
 }
 
 /** The pods that the local cluster has placed, ready or not: a draining one still serves. */

@@ -42,7 +42,7 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     if (list === undefined) byKind.set(key, [resource]);
     else list.push(resource);
   }
-  for (const list of byKind.values()) list.sort((a, b) => compareTexts(keyOf(a), keyOf(b)));
+  for (const [kind, list] of byKind) byKind.set(kind, sortedByKey(list));
   const all = (group: string, kind: string): never =>
     (byKind.get(`${group}/${kind}`) ?? []) as never;
   // The store and the loader validated each object against its kind's schema, hence the types.
@@ -59,6 +59,11 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     asmLaneGroups: all(ASM, "ASMSwimLaneGroup"),
     asmLanes: all(ASM, "ASMSwimLane"),
   };
+}
+
+function sortedByKey(list: readonly Resource[]): Resource[] {
+  const keyed = list.map((resource) => ({ key: keyOf(resource), resource }));
+  return keyed.sort((a, b) => compareTexts(a.key, b.key)).map(({ resource }) => resource);
 }
 
 /** `namespace/name`; a cluster-scoped object's begins with the slash. */
