@@ -94,7 +94,8 @@ export class AddressPool {
       if (await this.#allFree(addressOf(this.#podPrefix, host), containerPorts)) return host;
       this.#hosts.delete(host);
     }
-    throw new Error(`no free pod address in ${this.#podPrefix}.0.0/16`);
+    const ports = containerPorts.join(", ");
+    throw new Error(`no free pod address in ${this.#podPrefix}.0.0/16 for the ports ${ports}`);
   }
 
   async #allFree(address: string, ports: readonly number[]): Promise<boolean> {
