@@ -128,13 +128,12 @@ function envoyCommand(scenario: Scenario, context: BenchContext, port: number): 
 }
 
 function graylaneCommand(scenario: Scenario, context: BenchContext, port: number): string[] {
-  const entry = join(context.root, "dist", "src", "main", "gateway-standalone.js");
+  const entry = join(context.root, "dist", "bench", "end-to-end", "gateway.js");
   if (!existsSync(entry)) throw new Error(`no ${entry}: run npm run build first`);
   const file = join(context.directory, "snapshot.json");
   writeFileSync(file, JSON.stringify(scenario.snapshot(context.ports, context.root)));
-  const log = join(context.directory, "graylane-access.log");
-  const flags = ["--snapshot", file, "--listen", String(port), "--access-log", log];
-  return [process.execPath, entry, ...flags];
+  const accessLog = join(context.directory, "graylane-access.log");
+  return [process.execPath, entry, file, String(port), accessLog];
 }
 
 async function untilReady(started: Pinned, port: number, scenario: Scenario): Promise<void> {
