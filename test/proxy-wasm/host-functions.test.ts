@@ -1,0 +1,390 @@
+//! Host functions by their status codes: what Envoy answers, they answer (reference: Envoy 1.40).
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createImports } from "../../src/wasm/abi/imports.ts";
+import { MapKind } from "../../src/wasm/enums.ts";
+import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
+import { decodePairs, encodePairs } from "../../src/wasm/header-pairs.ts";
+import { loadModule, PluginModule } from "../../src/wasm/module.ts";
+import { RootContext } from "../../src/wasm/root-context.ts";
+import type { StreamContext } from "../../src/wasm/stream-context.ts";
+import { Vm } from "../../src/wasm/vm.ts";
+import { guest } from "../support/guest.ts";
+import { testServices } from "../support/plugin.ts";
+import type { TestServices } from "../support/plugin.ts";
+
+type HostFunction = (...parameters: (number | bigint)[]) => number;
+
+/** Where the bench puts what a guest would have in its memory. */
+const OUT = 64;
+const SCRATCH = 1024;
+const OUTSIDE = 0x7fff_0000;
+
+/** A VM whose host functions the test calls in the guest's place. */
+class Bench {
+  readonly vm: Vm;
+  readonly root: RootContext;
+  readonly stream: StreamContext;
+  readonly host: FakeStreamHost;
+  readonly services: TestServices;
+  readonly #env: Record<string, HostFunction>;
+  readonly #wasi: Record<string, HostFunction>;
+  #top = SCRATCH;
+
+  private constructor(vm: Vm, root: RootContext, host: FakeStreamHost, services: TestServices) {
+    this.vm = vm;
+    this.root = root;
+    this.host = host;
+    this.services = services;
+    this.stream = root.createStream(host);
+    const imports = createImports(vm) as unknown as Record<string, Record<string, HostFunction>>;
+    this.#env = imports["env"] ?? {};
+    this.#wasi = imports["wasi_snapshot_preview1"] ?? {};
+  }
+
+  static async make(abi = "0_2_1"): Promise<Bench> {
+    // A guest that stops in every callback keeps its maps readable.
+    const headers = abi === "0_1_0" ? "(param i32 i32)" : "(param i32 i32 i32)";
+    const stop = `${headers} (result i32) (i32.const 1)`;
+    const body = `
+      (func (export "proxy_on_request_headers") ${stop})
+      (func (export "proxy_on_response_headers") ${stop})`;
+    const module = await loadModule(guest({ abi, body }), { name: "bench" });
+    assert.ok(module instanceof PluginModule);
+    const services = testServices();
+    const settings = { vmId: "vm", vmConfiguration: Buffer.from("vm conf"), env: { A: "b" } };
+    const vm = new Vm(module, settings, services);
+    const plugin = { name: "bench", rootId: "r", configuration: Buffer.from("plugin conf") };
+    const root = RootContext.create(vm, plugin);
+    assert.ok(root instanceof RootContext);
+    const request = [
+      [":path", "/"],
+      ["x-a", "1"],
+      ["x-a", "2"],
+    ] as const;
+    return new Bench(vm, root, new FakeStreamHost(request, [[":status", "200"]]), services);
+  }
+
+  /** Calls with strings put into guest memory as (pointer, length). */
+  call(name: string, ...parameters: (number | bigint | string | Uint8Array)[]): number {
+    const flat = parameters.flatMap((value) =>
+      typeof value === "string" || value instanceof Uint8Array ? this.put(value) : [value],
+    );
+    const run = this.#env[name] ?? this.#wasi[name];
+    assert.ok(run !== undefined, `${name} is registered`);
+    return run(...flat);
+  }
+
+  put(value: string | Uint8Array): [pointer: number, length: number] {
+    const bytes = Buffer.from(value as string, "latin1");
+    const pointer = this.#top;
+    this.#top += bytes.length;
+    this.vm.memory.bytes.set(bytes, pointer);
+    return [pointer, bytes.length];
+  }
+
+  /** Runs `body` as if inside a callback of the stream. */
+  inStream<T>(body: () => T): T {
+    this.vm.enter(this.root, this.stream);
+    const result = body();
+    this.vm.leave();
+    return result;
+  }
+
+  /** The bytes that the last call handed over. */
+  received(): Buffer {
+    const { memory } = this.vm;
+    const pointer = memory.u32At(OUT);
+    return Buffer.from(memory.bytes.subarray(pointer, pointer + memory.u32At(OUT + 4)));
+  }
+
+  has(name: string): boolean {
+    return this.#env[name] !== undefined;
+  }
+}
+
+async function inRequest(): Promise<Bench> {
+  const bench = await Bench.make();
+  assert.equal(bench.stream.onRequestHeaders(true), 1);
+  return bench;
+}
+
+const GET = "proxy_get_header_map_value";
+const CALLS: readonly {
+  readonly claim: string;
+  readonly call: readonly [string, ...(number | bigint | string | Uint8Array)[]];
+  readonly status: number;
+}[] = [
+  { claim: "an unknown log level", call: ["proxy_log", 6, "x"], status: 2 },
+  { claim: "a log message outside memory", call: ["proxy_log", 2, OUTSIDE, 1], status: 6 },
+  { claim: "a missing header", call: [GET, 0, "x-b", OUT, OUT + 4], status: 1 },
+  { claim: "a header's name in capitals", call: [GET, 0, "X-A", OUT, OUT + 4], status: 0 },
+  { claim: "a map that is not there yet", call: [GET, 2, "x-a", OUT, OUT + 4], status: 2 },
+  { claim: "a map of a call", call: [GET, 6, "x-a", OUT, OUT + 4], status: 2 },
+  { claim: "a map that nobody knows", call: [GET, 8, "x-a", OUT, OUT + 4], status: 2 },
+  { claim: "a negative map", call: [GET, -1, "x-a", OUT, OUT + 4], status: 2 },
+  { claim: "an out address outside", call: [GET, 0, "x-a", OUTSIDE, OUT], status: 6 },
+  { claim: "a key that ends outside", call: [GET, 0, 65_530, 100, OUT, OUT + 4], status: 6 },
+  { claim: "an empty key to add", call: ["proxy_add_header_map_value", 0, "", "x"], status: 0 },
+  {
+    claim: "a value that would split the message",
+    call: ["proxy_add_header_map_value", 0, "x-c", "a\r\nb: c"],
+    status: 2,
+  },
+  {
+    claim: "a name that would split the message",
+    call: ["proxy_replace_header_map_value", 0, "x c", "a"],
+    status: 2,
+  },
+  { claim: "removing what is missing", call: ["proxy_remove_header_map_value", 0, "z"], status: 0 },
+  {
+    claim: "pairs of an unavailable map",
+    call: ["proxy_get_header_map_pairs", 2, OUT, OUT + 4],
+    status: 0,
+  },
+  {
+    claim: "pairs of an unknown map",
+    call: ["proxy_get_header_map_pairs", 8, OUT, OUT + 4],
+    status: 2,
+  },
+  { claim: "the size of a call's map", call: ["proxy_get_header_map_size", 6, OUT], status: 2 },
+  { claim: "an unknown property", call: ["proxy_get_property", "no", OUT, OUT + 4], status: 1 },
+  {
+    claim: "an object as property",
+    call: ["proxy_get_property", "request", OUT, OUT + 4],
+    status: 3,
+  },
+  { claim: "an empty path", call: ["proxy_get_property", "", OUT, OUT + 4], status: 3 },
+  { claim: "an unknown context", call: ["proxy_set_effective_context", 99], status: 2 },
+  { claim: "context 0", call: ["proxy_set_effective_context", 0], status: 0 },
+  { claim: "done without being asked", call: ["proxy_done"], status: 1 },
+  {
+    claim: "an unknown foreign function",
+    call: ["proxy_call_foreign_function", "no", "", OUT, OUT + 4],
+    status: 1,
+  },
+  {
+    claim: "a foreign function without out addresses",
+    call: ["proxy_call_foreign_function", "clear_route_cache", "", 0, 0],
+    status: 0,
+  },
+  { claim: "a metric of no type", call: ["proxy_define_metric", 3, "m", OUT], status: 2 },
+  { claim: "an unknown metric", call: ["proxy_increment_metric", 4, 1n], status: 1 },
+  {
+    claim: "a missing shared value",
+    call: ["proxy_get_shared_data", "k", OUT, OUT + 4, OUT + 8],
+    status: 1,
+  },
+  {
+    claim: "an unknown buffer",
+    call: ["proxy_get_buffer_bytes", 9, 0, 1, OUT, OUT + 4],
+    status: 2,
+  },
+  {
+    claim: "the configuration outside configure",
+    call: ["proxy_get_buffer_bytes", 7, 0, 9, OUT, OUT + 4],
+    status: 1,
+  },
+  { claim: "changing a configuration", call: ["proxy_set_buffer_bytes", 6, 0, 1, "x"], status: 2 },
+  { claim: "a stream of no kind", call: ["proxy_continue_stream", 4], status: 2 },
+  { claim: "the upstream's stream", call: ["proxy_continue_stream", 3], status: 12 },
+  {
+    claim: "a response that is not final",
+    call: ["proxy_send_local_response", 100, "", "", "", -1],
+    status: 2,
+  },
+  { claim: "too many random bytes", call: ["random_get", 0, 65_537], status: 28 },
+  { claim: "writing to another file", call: ["fd_write", 3, 0, 0, OUT], status: 8 },
+  { claim: "opening a file", call: ["path_open", 3, 0, 0, 0, 0, 0n, 0n, 0, OUT], status: 44 },
+  { claim: "an unknown clock", call: ["clock_time_get", 2, 0n, OUT], status: 58 },
+];
+
+for (const { claim, call, status } of CALLS) {
+  test(`${claim}: ${call[0]} answers ${status}`, async () => {
+    const bench = await inRequest();
+    assert.equal(
+      bench.inStream(() => bench.call(...call)),
+      status,
+    );
+  });
+}
+
+test("a header with several values reads as its first one, and pairs give them all", async () => {
+  const bench = await inRequest();
+  bench.inStream(() => {
+    assert.equal(bench.call(GET, 0, "x-a", OUT, OUT + 4), 0);
+    assert.equal(bench.received().toString(), "1");
+    assert.equal(bench.call("proxy_get_header_map_pairs", 0, OUT, OUT + 4), 0);
+  });
+  assert.deepEqual(decodePairs(bench.received()), bench.host.request.pairs);
+});
+
+test("every edit of the request's headers clears the route cache, no other does", async () => {
+  const bench = await inRequest();
+  bench.stream.onResponseHeaders(true);
+  bench.inStream(() => {
+    bench.call("proxy_replace_header_map_value", 0, "x-a", "3");
+    bench.call("proxy_add_header_map_value", 0, "x-b", "4");
+    bench.call("proxy_remove_header_map_value", 0, "x-b");
+    bench.call("proxy_set_header_map_pairs", 0, encodePairs([["x-z", "\xff"]]));
+    bench.call("proxy_replace_header_map_value", 2, "x-a", "3");
+  });
+  assert.deepEqual(bench.host.events, new Array(4).fill("clear route cache"));
+  assert.deepEqual(bench.host.request.pairs, [["x-z", "\xff"]]);
+  assert.equal(bench.host.response?.get("x-a"), "3");
+});
+
+test("malformed pairs are an empty list: the headers are wiped, as in Envoy", async () => {
+  const bench = await inRequest();
+  assert.equal(
+    bench.inStream(() => bench.call("proxy_set_header_map_pairs", 0, "\x01\0\0\0\xff")),
+    0,
+  );
+  assert.equal(bench.host.request.size, 0);
+});
+
+test("in ABI 0.1.0 a missing header is there and empty", async () => {
+  const bench = await Bench.make("0_1_0");
+  bench.stream.onRequestHeaders(true);
+  assert.equal(
+    bench.inStream(() => bench.call(GET, 0, "x-b", OUT, OUT + 4)),
+    0,
+  );
+  assert.equal(bench.received().length, 0);
+});
+
+test("the request's headers go with the request phase and come back for the log", async () => {
+  const bench = await Bench.make();
+  const read = (): number => bench.inStream(() => bench.call(GET, 0, "x-a", OUT, OUT + 4));
+  assert.equal(read(), 2);
+  bench.stream.onRequestHeaders(true);
+  assert.equal(read(), 0);
+  bench.inStream(() => bench.call("proxy_continue_stream", 0));
+  assert.equal(read(), 2);
+  bench.stream.onLog();
+  assert.equal(read(), 0);
+  const write = bench.inStream(() => bench.call("proxy_replace_header_map_value", 0, "x-a", "9"));
+  assert.equal(write, 2);
+  bench.stream.onDone();
+  assert.equal(read(), 2);
+});
+
+test("properties of the request vanish with its headers", async () => {
+  const bench = await Bench.make();
+  bench.host.properties.set("request.path", Buffer.from("/"));
+  const read = (path: string): number =>
+    bench.inStream(() => bench.call("proxy_get_property", path, OUT, OUT + 4));
+  assert.equal(read("request\0path"), 1);
+  assert.equal(read("request\0headers"), 0);
+  assert.deepEqual([...bench.received()], [0, 0, 0, 0]);
+  bench.stream.onRequestHeaders(true);
+  assert.equal(read("request\0path"), 0);
+  assert.equal(read("plugin_root_id"), 0);
+  assert.equal(bench.received().toString(), "r");
+});
+
+test("a stream's map is out of sight while the root is the effective context", async () => {
+  const bench = await inRequest();
+  bench.inStream(() => {
+    assert.equal(bench.call("proxy_set_effective_context", bench.root.id), 0);
+    assert.equal(bench.call(GET, 0, "x-a", OUT, OUT + 4), 2);
+    assert.equal(bench.call("proxy_set_effective_context", bench.stream.id), 0);
+    assert.equal(bench.call(GET, 0, "x-a", OUT, OUT + 4), 0);
+  });
+});
+
+test("the first local response wins and is delivered after the callback", async () => {
+  const bench = await inRequest();
+  bench.inStream(() => {
+    const send = (status: number, body: string): number =>
+      bench.call("proxy_send_local_response", status, "a b", body, encodePairs([["X-R", "1"]]), -1);
+    assert.equal(send(403, "no"), 0);
+    assert.equal(send(200, "yes"), 0);
+    assert.equal(bench.call("proxy_continue_stream", MapKind.requestHeaders), 0);
+    assert.deepEqual(bench.host.events, []);
+  });
+  assert.deepEqual(bench.host.events, ["respond 403"]);
+  const [response] = bench.host.responses;
+  assert.equal(Buffer.from(response?.body ?? []).toString(), "no");
+  assert.deepEqual(
+    { ...response, body: null },
+    { status: 403, details: "a_b", body: null, headers: [["x-r", "1"]], grpcStatus: null },
+  );
+});
+
+test("counters only grow, gauges follow, and what is defined again goes on counting", async () => {
+  const bench = await inRequest();
+  const define = (type: number): number => {
+    assert.equal(bench.call("proxy_define_metric", type, "m", OUT), 0);
+    return bench.vm.memory.u32At(OUT);
+  };
+  const value = (id: number): bigint => {
+    assert.equal(bench.call("proxy_get_metric", id, OUT), 0);
+    return bench.vm.memory.bytes.readBigUInt64LE(OUT);
+  };
+  const [counter, gauge, histogram] = [define(0), define(1), define(2)];
+  assert.deepEqual([counter & 3, gauge & 3, histogram & 3], [0, 1, 2]);
+  assert.equal(bench.call("proxy_increment_metric", counter, 0n), 2);
+  assert.equal(bench.call("proxy_increment_metric", counter, 2n), 0);
+  assert.equal(bench.call("proxy_record_metric", counter, 3n), 0);
+  assert.equal(value(define(0)), 5n);
+  assert.equal(bench.call("proxy_increment_metric", gauge, -1n), 0);
+  assert.equal(value(gauge), 0xffff_ffff_ffff_ffffn);
+  assert.equal(bench.call("proxy_record_metric", gauge, 7n), 0);
+  assert.equal(value(gauge), 7n);
+  assert.equal(bench.call("proxy_increment_metric", histogram, 1n), 2);
+  assert.equal(bench.call("proxy_record_metric", histogram, 1n), 0);
+  assert.equal(bench.call("proxy_get_metric", histogram, OUT), 2);
+});
+
+test("shared data is set by compare-and-set, a new key takes any number", async () => {
+  const bench = await inRequest();
+  const set = (value: string, cas: number): number =>
+    bench.call("proxy_set_shared_data", "k", value, cas);
+  assert.equal(set("one", 77), 0);
+  assert.equal(bench.call("proxy_get_shared_data", "k", OUT, OUT + 4, OUT + 8), 0);
+  assert.equal(bench.received().toString(), "one");
+  const cas = bench.vm.memory.u32At(OUT + 8);
+  assert.ok(cas > 0);
+  assert.equal(set("two", cas), 0);
+  assert.equal(set("three", cas), 8);
+  assert.equal(set("", 0), 0);
+  assert.equal(bench.call("proxy_get_shared_data", "k", OUT, OUT + 4, OUT + 8), 0);
+  assert.equal(bench.vm.memory.u32At(OUT), 0);
+});
+
+test("what a guest prints is logged: output as info, errors as error", async () => {
+  const bench = await Bench.make();
+  const [pointer, length] = bench.put("oh no\n");
+  const vector = Buffer.alloc(8);
+  vector.writeUInt32LE(pointer, 0);
+  vector.writeUInt32LE(length, 4);
+  const [vectors] = bench.put(vector);
+  assert.equal(bench.call("fd_write", 2, vectors, 1, OUT), 0);
+  assert.equal(bench.call("fd_write", 1, vectors, 1, OUT), 0);
+  assert.equal(bench.vm.memory.u32At(OUT), 6);
+  assert.deepEqual(bench.services.lines, ["error: oh no", "info: oh no"]);
+});
+
+test("the environment holds the configured variables and no others", async () => {
+  const bench = await Bench.make();
+  assert.equal(bench.call("environ_sizes_get", OUT, OUT + 4), 0);
+  assert.deepEqual([bench.vm.memory.u32At(OUT), bench.vm.memory.u32At(OUT + 4)], [1, 4]);
+  assert.equal(bench.call("environ_get", OUT, SCRATCH), 0);
+  assert.equal(bench.vm.memory.bytes.toString("latin1", SCRATCH, SCRATCH + 4), "A=b\0");
+});
+
+test("the time is the clock's", async () => {
+  const bench = await Bench.make();
+  bench.services.clock.advance(234);
+  assert.equal(bench.call("proxy_get_current_time_nanoseconds", OUT), 0);
+  assert.equal(bench.vm.memory.bytes.readBigUInt64LE(OUT), 1_000_234_000_000n);
+});
+
+test("a function of another ABI version is not registered", async () => {
+  const first = await Bench.make("0_1_0");
+  const last = await Bench.make("0_2_1");
+  assert.ok(first.has("proxy_clear_route_cache") && !last.has("proxy_clear_route_cache"));
+  assert.ok(!first.has("proxy_continue_stream") && last.has("proxy_continue_stream"));
+});
