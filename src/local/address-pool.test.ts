@@ -8,7 +8,7 @@ const pool = (canListen: ListenProbe): AddressPool =>
 
 const always: ListenProbe = () => Promise.resolve(true);
 
-test("each pod has an address of its own, and its app another with a port nobody else has", async () => {
+test("each pod has its own address, its app another with a port nobody else has", async () => {
   const addresses = pool(always);
   assert.deepEqual(await addresses.allocate([8000]), {
     podIp: "127.10.0.1",

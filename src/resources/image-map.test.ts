@@ -27,7 +27,7 @@ test("the built-in map knows the samples and the hash-tagging plug-in, without f
   assert.deepEqual(command, ["{node}", resolve("samples/go-http-sample.js")]);
   for (const letter of ["a", "b", "c"]) {
     const image = `registry.cn-hangzhou.aliyuncs.com/mse-demo-hz/spring-cloud-${letter}:1`;
-    assert.ok(map.resolveWorkload(image)?.env.length);
+    assert.notDeepEqual(map.resolveWorkload(image)?.env ?? [], []);
   }
   const url = "registry-cn-hangzhou.ack.aliyuncs.com/acs/asm-wasm-hash-tagging:v1.22.6.2-g72656ba";
   assert.deepEqual(map.resolvePlugin(url), { kind: "builtin", name: "hash-tagging" });
