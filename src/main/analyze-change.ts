@@ -3,13 +3,22 @@
 import type { AnalyzeRequest, TypedRef } from "../api/types.ts";
 import { compile } from "../compile/compile.ts";
 import { compareMessages } from "../compile/messages.ts";
+import { storeKeyOf } from "../controlplane/store/open-store.ts";
 import { keyText } from "../controlplane/store/store.ts";
 import type { ModuleMap } from "../controlplane/plugins/resolve-modules.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { Resource } from "../resources/object.ts";
 import { kindByApiVersion } from "../resources/registry.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
 import { validateResource } from "../resources/validate.ts";
-import { storeKeyOf } from "./store-adapters.ts";
+
+/** What the change would be made to. */
+interface Situation {
+  readonly resources: readonly Resource[];
+  readonly resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>;
+  /** Of the snapshot that runs now. */
+  readonly lastGoodPlugins: Snapshot["plugins"];
+}
 
 /**
  * With a change: the faults of its objects and the messages that it adds. Without one: everything
@@ -17,27 +26,28 @@ import { storeKeyOf } from "./store-adapters.ts";
  */
 export async function analyzeChange(
   request: AnalyzeRequest,
-  resources: readonly Resource[],
-  resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>,
+  now: Situation,
 ): Promise<readonly Fault[]> {
+  const { resources } = now;
   const validated = (request.objects ?? []).map((object) => validateResource(object));
   const changed = new Map(resources.map((resource) => [textOf(resource), resource]));
   for (const { resource } of validated) {
     if (resource !== null) changed.set(textOf(resource), resource);
   }
   for (const ref of request.delete ?? []) changed.delete(refText(ref));
-  const after = await messagesOf([...changed.values()], resolveModules);
+  const after = await messagesOf([...changed.values()], now);
   if (request.objects === undefined && request.delete === undefined) return after;
-  const before = await messagesOf(resources, resolveModules);
+  const before = await messagesOf(resources, now);
   return [...validated.flatMap(({ faults }) => faults), ...compareMessages(before, after)];
 }
 
 async function messagesOf(
   resources: readonly Resource[],
-  resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>,
+  { resolveModules, lastGoodPlugins }: Situation,
 ): Promise<readonly Fault[]> {
   const plugins = resources.filter(({ kind }) => kind === "WasmPlugin");
-  return compile({ resources, modules: await resolveModules(plugins) }).messages;
+  const modules = await resolveModules(plugins);
+  return compile({ resources, modules, lastGoodPlugins }).messages;
 }
 
 function textOf(resource: Resource): string {

@@ -7,9 +7,8 @@ import { systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
+import type { ConfigNode } from "../controlplane/publish/config-node.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
-import { CommittedStore } from "../controlplane/store/committed-store.ts";
-import { LmdbMedium } from "../controlplane/store/lmdb-medium.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
@@ -21,7 +20,7 @@ import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
 import { explainRequest } from "./explain-request.ts";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.ts";
-import { podStore, statusWriter, storeKeyOf } from "./store-adapters.ts";
+import { podStore, statusWriter } from "./store-adapters.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
@@ -39,32 +38,23 @@ export interface Parts {
   readonly stop: () => Promise<void>;
 }
 
-export function assemble(options: UpOptions, images: ImageMap, logger: Logger): Parts {
+/** `store` is open; it is closed by `stop`. */
+export function assemble(
+  options: UpOptions,
+  given: { readonly store: ResourceStore; readonly images: ImageMap; readonly logger: Logger },
+): Parts {
+  const { store, images, logger } = given;
   const clock = systemClock;
-  const { stateDirectory } = options;
-  const medium = new LmdbMedium(join(stateDirectory, "store"));
-  const store = new CommittedStore({ medium, clock, keyOf: storeKeyOf });
   const resolver = new ModuleResolver({
-    stateDir: stateDirectory,
+    stateDir: options.stateDirectory,
     images,
     packageRoot: PACKAGE_ROOT,
   });
-  const portMap = Object.fromEntries(options.portMap);
-  const fleet = new WorkerFleet({
-    gatewayCount: options.workerCount ?? GATEWAY_WORKERS_DEFAULT,
-    worker: {
-      gatewayHost: GATEWAY_HOST,
-      portMap,
-      accessLogPath: options.accessLog ?? "",
-      logLevel: "info",
-      logPath: join(stateDirectory, "graylane.log"),
-    },
-    clock,
-    logger,
-    onUp: (node) => {
+  const fleet = makeFleet(options, logger, {
+    up: (node) => {
       publisher.join(node);
     },
-    onDown: (node) => {
+    down: (node) => {
       publisher.leave(node);
     },
   });
@@ -78,24 +68,18 @@ export function assemble(options: UpOptions, images: ImageMap, logger: Logger): 
     clock,
     logger,
   });
-  const local = new LocalCluster({
-    store: podStore(store),
-    sidecars: sidecarControl(store, publisher, fleet),
-    clock,
-    prng: systemPrng,
-    images,
-    stateDir: stateDirectory,
-    baseDir: process.cwd(),
-    agentUrl: agentUrl(),
-    hostEnv: process.env,
-    report: (report) => {
-      logReport(logger, report);
-    },
-  });
-  const openPorts = (): Map<number, number> => openPortsOf(publisher, portMap);
+  const sidecars = sidecarControl(store, publisher, fleet);
+  const local = makeLocalCluster(options, { ...given, sidecars });
+  const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
     runtimeStatus({ options, store, fleet, publisher, startedAt, openPorts: openPorts() });
+  const analyze: ServerDependencies["analyze"] = (request) =>
+    analyzeChange(request, {
+      resources: store.all().items,
+      resolveModules: (plugins) => resolver.resolve(plugins),
+      lastGoodPlugins: publisher.snapshot.plugins,
+    });
   return {
     store,
     fleet,
@@ -103,26 +87,19 @@ export function assemble(options: UpOptions, images: ImageMap, logger: Logger): 
     local,
     status,
     dependencies: (token, shutdown) => ({
-      store,
-      clock,
-      token,
-      logger,
-      shutdown,
-      runtimeStatus: status,
-      explain: (request) =>
-        explainRequest(request, {
+      ...{ store, clock, token, logger, shutdown, analyze, runtimeStatus: status },
+      explain: (request) => {
+        const { snapshot } = publisher;
+        return explainRequest(request, {
           gateways: fleet.gateways,
-          snapshot: publisher.snapshot,
+          snapshot,
           openPorts: openPorts(),
-        }),
-      analyze: (request) =>
-        analyzeChange(request, store.all().items, (plugins) => resolver.resolve(plugins)),
-      podLog: (namespace, name, { follow, tailLines }, signal) =>
-        local.readLog(namespace, name, {
-          follow,
-          signal,
-          ...(tailLines === null ? {} : { tailLines }),
-        }),
+        });
+      },
+      podLog: (namespace, name, { follow, tailLines }, signal) => {
+        const tail = tailLines === null ? {} : { tailLines };
+        return local.readLog(namespace, name, { follow, signal, ...tail });
+      },
     }),
     async stop() {
       await local.close();
@@ -131,6 +108,52 @@ export function assemble(options: UpOptions, images: ImageMap, logger: Logger): 
       await store.close();
     },
   };
+}
+
+function makeFleet(
+  options: UpOptions,
+  logger: Logger,
+  on: { readonly up: (node: ConfigNode) => void; readonly down: (node: ConfigNode) => void },
+): WorkerFleet {
+  return new WorkerFleet({
+    gatewayCount: options.workerCount ?? GATEWAY_WORKERS_DEFAULT,
+    worker: {
+      gatewayHost: GATEWAY_HOST,
+      portMap: Object.fromEntries(options.portMap),
+      accessLogPath: options.accessLog ?? "",
+      logLevel: "info",
+      logPath: join(options.stateDirectory, "graylane.log"),
+    },
+    clock: systemClock,
+    logger,
+    onUp: on.up,
+    onDown: on.down,
+  });
+}
+
+function makeLocalCluster(
+  options: UpOptions,
+  given: {
+    readonly store: ResourceStore;
+    readonly images: ImageMap;
+    readonly logger: Logger;
+    readonly sidecars: SidecarControl;
+  },
+): LocalCluster {
+  return new LocalCluster({
+    store: podStore(given.store),
+    sidecars: given.sidecars,
+    clock: systemClock,
+    prng: systemPrng,
+    images: given.images,
+    stateDir: options.stateDirectory,
+    baseDir: process.cwd(),
+    agentUrl: agentUrl(),
+    hostEnv: process.env,
+    report: (report) => {
+      logReport(given.logger, report);
+    },
+  });
 }
 
 async function allDrained(gateways: readonly WorkerLink[]): Promise<void> {
@@ -173,11 +196,12 @@ function logReport(logger: Logger, { severity, code, message, object }: LocalRep
 
 function openPortsOf(
   publisher: Publisher,
-  portMap: Readonly<Record<string, number>>,
+  portMap: ReadonlyMap<number, number>,
 ): Map<number, number> {
+  const named = Object.fromEntries(portMap);
   const open = new Map<number, number>();
   for (const { listeners } of Object.values(publisher.snapshot.gateways)) {
-    for (const { port } of listeners) open.set(port, openPortOf(port, portMap));
+    for (const { port } of listeners) open.set(port, openPortOf(port, named));
   }
   return open;
 }

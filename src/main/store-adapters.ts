@@ -1,10 +1,10 @@
 //! Fits the resource store to what the local cluster and the publisher ask of it.
 
 import type { StatusWrite } from "../controlplane/publish/object-status.ts";
+import { storeKeyOf } from "../controlplane/store/open-store.ts";
 import type { ResourceStore, StoreKey, WriteResult } from "../controlplane/store/store.ts";
 import type { LocalKind, PodStore } from "../local/seam.ts";
 import type { Resource } from "../resources/object.ts";
-import { kindByApiVersion } from "../resources/registry.ts";
 
 const LOCAL_TABLES: Readonly<Record<LocalKind, { group: string; plural: string }>> = {
   Deployment: { group: "apps", plural: "deployments" },
@@ -12,15 +12,6 @@ const LOCAL_TABLES: Readonly<Record<LocalKind, { group: string; plural: string }
   ConfigMap: { group: "", plural: "configmaps" },
   Secret: { group: "", plural: "secrets" },
 };
-
-/** Which table a resource belongs to. Throws for a kind that nobody knows. */
-export function storeKeyOf(resource: Resource): StoreKey {
-  const info = kindByApiVersion(resource.apiVersion, resource.kind);
-  if (info === undefined) throw new Error(`no kind ${resource.apiVersion} ${resource.kind}`);
-  const { group, plural } = info;
-  const namespace = info.namespaced ? (resource.metadata.namespace ?? "default") : "";
-  return { group, plural, namespace, name: resource.metadata.name };
-}
 
 /** Fails only where the caller can do nothing but try again later. */
 function demand(result: WriteResult): Resource {

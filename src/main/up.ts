@@ -3,10 +3,11 @@
 
 import { once } from "node:events";
 import { join } from "node:path";
+import { systemClock } from "../base/clock.ts";
 import type { UpOptions } from "../cli/program.ts";
-import { DirectoryLockedError, lockDirectory } from "../controlplane/store/directory-lock.ts";
-import type { DirectoryLock } from "../controlplane/store/directory-lock.ts";
+import { DirectoryLockedError } from "../controlplane/store/directory-lock.ts";
 import { NewerFormatError } from "../controlplane/store/format.ts";
+import { openStore, storeKeyOf } from "../controlplane/store/open-store.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
 import { formatFault } from "../resources/format-fault.ts";
@@ -22,7 +23,6 @@ import { consoleLogger } from "./console-logger.ts";
 import { CATALOGUE_FILE } from "./package-root.ts";
 import { assemble } from "./server-parts.ts";
 import type { Parts } from "./server-parts.ts";
-import { storeKeyOf } from "./store-adapters.ts";
 
 export interface Terminal {
   readonly stdout: { write(text: string): void };
@@ -45,24 +45,17 @@ export async function up(
     terminal.stderr.write("error: nothing was started; mend the files first\n");
     return 1;
   }
-  const lock = takeLock(options.stateDirectory, terminal);
-  if (lock === null) return 1;
-  try {
-    const log = createLogger({
-      level: "info",
-      base: { worker: "main" },
-      path: join(options.stateDirectory, "graylane.log"),
-    });
-    const parts = assemble(options, images.map, consoleLogger(log, terminal.stderr));
-    const resources = loaded.resources.map(({ resource }) => resource);
-    return await run({ options, parts, resources, terminal, interrupted });
-  } catch (error) {
-    if (!(error instanceof NewerFormatError)) throw error;
-    terminal.stderr.write(`error: ${error.message}\n`);
-    return 1;
-  } finally {
-    lock.release();
-  }
+  const store = open(options.stateDirectory, terminal);
+  if (store === null) return 1;
+  const log = createLogger({
+    level: "info",
+    base: { worker: "main" },
+    path: join(options.stateDirectory, "graylane.log"),
+  });
+  const logger = consoleLogger(log, terminal.stderr);
+  const parts = assemble(options, { store, images: images.map, logger });
+  const resources = loaded.resources.map(({ resource }) => resource);
+  return run({ options, parts, resources, terminal, interrupted });
 }
 
 interface Run {
@@ -182,12 +175,15 @@ function announce(
   );
 }
 
-function takeLock(directory: string, terminal: Terminal): DirectoryLock | null {
+/** Null when the state cannot be used; the reason has been printed. */
+function open(directory: string, terminal: Terminal): ResourceStore | null {
   try {
-    return lockDirectory(directory);
+    return openStore({ directory, clock: systemClock });
   } catch (error) {
-    if (!(error instanceof DirectoryLockedError)) throw error;
-    terminal.stderr.write(`error: ${error.message}\n`);
+    const isKnown = error instanceof DirectoryLockedError || error instanceof NewerFormatError;
+    const reason = error instanceof Error ? error.message : String(error);
+    const text = isKnown ? reason : `the state directory ${directory} cannot be used: ${reason}`;
+    terminal.stderr.write(`error: ${text}\n`);
     return null;
   }
 }

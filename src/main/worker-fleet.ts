@@ -114,7 +114,7 @@ export class WorkerFleet {
   #spawn(role: NodeRole, id: string): ChildProcess {
     const options: WorkerOptions = { ...this.#options.worker, role, id };
     const env = { [WORKER_OPTIONS_VARIABLE]: JSON.stringify(options) };
-    if (role === "gateway") return cluster.fork(env).process as ChildProcess;
+    if (role === "gateway") return cluster.fork(env).process;
     return fork(workerFile(), { env: { ...process.env, ...env } });
   }
 

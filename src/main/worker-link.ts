@@ -1,6 +1,7 @@
 //! The main process's end of one worker: questions with answers, and a node for the publisher.
 
 import type { ChildProcess } from "node:child_process";
+import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { FromWorker, ToWorker } from "../dataplane/worker/protocol.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
@@ -104,9 +105,9 @@ export class WorkerLink implements ConfigNode {
       });
     });
     this.#send({ type: "stop" });
-    const kill = setTimeout(() => this.#process.kill("SIGKILL"), graceMs);
+    const kill = systemClock.after(graceMs, () => this.#process.kill("SIGKILL"));
     await gone;
-    clearTimeout(kill);
+    kill.cancel();
   }
 
   #ask(ask: Ask): Promise<FromWorker> {
