@@ -26,6 +26,16 @@ test("bytes that want the same slot never get each other's value", () => {
   }
 });
 
+test("bytes that change in place give another value, and the first one stays right", () => {
+  const cache = new ByteCache(latin1);
+  // Only the second byte differs: both texts want the same slot.
+  const memory = Buffer.from("a1cdefgh", "latin1");
+  assert.equal(cache.get(memory, 0, 8), "a1cdefgh");
+  memory[1] = 0x32;
+  assert.equal(cache.get(memory, 0, 8), "a2cdefgh");
+  assert.equal(cache.get(Buffer.from("a1cdefgh", "latin1"), 0, 8), "a1cdefgh");
+});
+
 test("no bytes and very many bytes are made each time", () => {
   const cache = new ByteCache(latin1);
   const long = Buffer.alloc(100_000, "a");

@@ -28,7 +28,8 @@ export class ByteCache<T> {
     const index = slotOf(memory, start, length);
     const slot = this.#slots[index];
     if (slot !== undefined && isEqual(slot.key, memory, start, length)) return slot.value;
-    const key = memory.slice(start, start + length);
+    // A copy: slice of a Buffer would be a view, and change with the guest's memory.
+    const key = new Uint8Array(memory.subarray(start, start + length));
     const value = this.#make(key);
     this.#slots[index] = { key, value };
     return value;
