@@ -8,6 +8,7 @@ import { systemClock } from "../base/clock.ts";
 import { SeededPrng } from "../base/prng.ts";
 import { loadImageMap } from "../resources/image-map.ts";
 import type { Resource } from "../resources/object.ts";
+import { validateResource } from "../resources/validate.ts";
 import { FakeSidecars, FakeStore } from "./fakes.ts";
 import { LocalCluster } from "./local-cluster.ts";
 import { OUTBOUND_ANNOTATION, PORTS_ANNOTATION } from "./pod-object.ts";
@@ -141,6 +142,7 @@ test("a Deployment becomes pods with addresses, labels and a Ready condition", a
   });
 
   for (const pod of pods) {
+    assert.deepEqual(validateResource(pod).faults, [], "the Pod object is valid");
     assert.match(pod.metadata.name, /^web-[0-9a-f]{10}-[a-z0-9]{5}$/);
     assert.deepEqual(pod.metadata.labels, { app: "web", version: "v1" });
     assert.match(pod.metadata.annotations?.[OUTBOUND_ANNOTATION] ?? "", /^127\.0\.0\.1:\d+$/);
