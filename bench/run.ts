@@ -9,10 +9,17 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { LOAD_CORE, check, coreTicks, freePort, startContender } from "./end-to-end/contender.ts";
+import {
+  LOAD_CORE,
+  Pinned,
+  check,
+  coreTicks,
+  freePort,
+  startContender,
+} from "./end-to-end/contender.ts";
 import type { BenchContext, Contender, ContenderName } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
-import type { Run, ScenarioFigures } from "./end-to-end/figures.ts";
+import type { LatencyFigures, LatencyMs, Run, ScenarioFigures } from "./end-to-end/figures.ts";
 import { report } from "./end-to-end/report.ts";
 import { SCENARIOS } from "./end-to-end/scenario.ts";
 import type { Scenario } from "./end-to-end/scenario.ts";
@@ -20,6 +27,8 @@ import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { missingTools, runWrk } from "./end-to-end/wrk.ts";
 
 const CHECKS = 2_000;
+const LATENCY_RATE_SHARE = 0.7;
+const LATENCY_SECONDS = 5;
 
 interface Settings {
   readonly rounds: number;
@@ -98,11 +107,44 @@ async function runScenario(
         );
       }
     }
+    const figures = figuresOf(scenario.name, runs);
+    const latency = await measureLatency(contenders, scenario, figures, context);
     for (const contender of contenders) await mustBeRight(contender, scenario);
+    return { ...figures, latency };
   } finally {
     await Promise.all(contenders.map((contender) => contender.stop()));
   }
-  return figuresOf(scenario.name, runs);
+}
+
+/** At a share of Envoy's peak that leaves both time to breathe. */
+async function measureLatency(
+  contenders: readonly Contender[],
+  scenario: Scenario,
+  figures: ScenarioFigures,
+  { root }: BenchContext,
+): Promise<LatencyFigures | null> {
+  const peak = figures.contenders.envoy?.requestsPerSecond.median;
+  if (peak === undefined) return null;
+  const ratePerSecond = Math.floor(peak * LATENCY_RATE_SHARE);
+  const entry = join(root, "dist", "bench", "end-to-end", "latency.js");
+  const measured: Partial<Record<ContenderName, LatencyMs>> = {};
+  for (const { name, port } of contenders) {
+    const values = [port, ratePerSecond, LATENCY_SECONDS].map(String);
+    const client = new Pinned(LOAD_CORE, [process.execPath, entry, ...values, scenario.name]);
+    await client.exited;
+    const answer = JSON.parse(client.output) as {
+      readonly failed: number;
+      readonly failures: readonly string[];
+      readonly latencyMs: LatencyMs;
+    };
+    if (answer.failed > 0) throw new Error(`${name}: ${answer.failures.join("; ")}`);
+    measured[name] = answer.latencyMs;
+    const { p50, p99 } = answer.latencyMs;
+    say(
+      `${scenario.name}, ${name}: ${ratePerSecond} requests/s open loop, p50 ${p50} ms, p99 ${p99} ms`,
+    );
+  }
+  return { ratePerSecond, contenders: measured };
 }
 
 /** What load generator and upstream reach together on their one core, without a proxy. */

@@ -57,6 +57,15 @@ export class Pinned {
     });
   }
 
+  /** Resolves when the process has ended and its output is complete. */
+  get exited(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#child.once("close", () => {
+        resolve();
+      });
+    });
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }

@@ -19,6 +19,20 @@ export interface Figure {
   readonly spread: number;
 }
 
+/** From the time a request was due to its last byte, at a fixed rate, open loop. */
+export interface LatencyMs {
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+}
+
+export interface LatencyFigures {
+  /** The same for all contenders. */
+  readonly ratePerSecond: number;
+  readonly contenders: Readonly<Partial<Record<ContenderName, LatencyMs>>>;
+}
+
 export interface ContenderFigures {
   readonly requestsPerSecond: Figure;
   readonly requestsPerCpuSecond: Figure;
@@ -32,6 +46,8 @@ export interface ScenarioFigures {
   readonly measure: "requestsPerSecond" | "requestsPerCpuSecond";
   /** Graylane's median to Envoy's; null unless both ran. */
   readonly ratioToEnvoy: number | null;
+  /** Null when Envoy, whose peak gives the rate, did not run. */
+  readonly latency: LatencyFigures | null;
 }
 
 export function figureOf(values: readonly number[]): Figure {
@@ -61,5 +77,5 @@ export function figuresOf(
     envoy === undefined || graylane === undefined
       ? null
       : graylane[measure].median / envoy[measure].median;
-  return { name, contenders, measure, ratioToEnvoy };
+  return { name, contenders, measure, ratioToEnvoy, latency: null };
 }

@@ -34,6 +34,13 @@ Both sides write an access log to a file, count, and give each request an id.
 | --- | --- | ---: | ---: | ---: | ---: |
 ${rows.join("\n")}
 
+Latency at the same fixed rate, 70 % of Envoy's requests/s above, open loop (a request's time counts
+from when it was due):
+
+| Scenario | Rate | Proxy | p50 | p99 | p99.9 | Largest |
+| --- | ---: | --- | ---: | ---: | ---: | ---: |
+${figures.flatMap(latencyRows).join("\n")}
+
 Where the load core was ${LOAD_BUSY_MAX * 100} % busy or more in any run, it may have been the limit: the
 ratio then compares requests per CPU-second of the proxy (marked *).
 `;
@@ -48,6 +55,15 @@ function row(scenario: ScenarioFigures, name: ContenderName, own: ContenderFigur
   const busy = `${Math.round(own.loadBusy.median * 100)} %`;
   const cells = [scenario.name, NAMES[name], text(own.requestsPerSecond)];
   return `| ${[...cells, text(own.requestsPerCpuSecond), busy, ratio].join(" | ")} |`;
+}
+
+function latencyRows({ name, latency }: ScenarioFigures): string[] {
+  if (latency === null) return [];
+  return Object.entries(latency.contenders).map(([contender, { p50, p99, p999, max }]) => {
+    const cells = [p50, p99, p999, max].map((ms) => `${ms.toFixed(2)} ms`);
+    const rate = `${whole(latency.ratePerSecond)}/s`;
+    return `| ${[name, rate, NAMES[contender as ContenderName], ...cells].join(" | ")} |`;
+  });
 }
 
 function text({ median, spread }: Figure): string {
