@@ -1,0 +1,170 @@
+//! Configuration changes under constant load: no request is lost, none sees a configuration that is
+//! older than what was settled before it was sent, and nothing is kept of the old ones.
+//!
+//! GRAYLANE_CHANGES and GRAYLANE_RATE make it longer or harder.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { OpenLoopClient } from "../../bench/support/open-loop.ts";
+import type { OpenLoopResult, PlannedRequest } from "../../bench/support/open-loop.ts";
+import {
+  deployment,
+  GATEWAY,
+  lane,
+  laneGroup,
+  service,
+  VERSION_HEADER,
+  virtualService,
+} from "../support/load-manifests.ts";
+import { figuresOf, headerOf, pidsOf, startWith } from "../support/load-setup.ts";
+import type { Running } from "../support/load-setup.ts";
+import { put } from "../support/put.ts";
+
+const CHANGES = Number(process.env["GRAYLANE_CHANGES"] ?? 1_000);
+const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 200);
+/** Code is compiled, pools are filled and buffers are grown before memory is first measured. */
+const WARM_UP_CHANGES = 150;
+const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
+/** Every so many requests a connection is given up after the answer. */
+const FRESH_CONNECTION_EVERY = 10;
+
+let running: Running;
+
+before(async () => {
+  running = await startWith([
+    GATEWAY,
+    service("web"),
+    deployment({ app: "web", version: "base" }),
+    deployment({ app: "web", version: "gray", lane: "gray" }),
+    laneGroup(["web"]),
+    lane("gray"),
+    virtualService("web", 0),
+  ]);
+});
+
+after(async () => {
+  await running.stop();
+});
+
+/** What the client knows: versions are numbers that rise. */
+interface Known {
+  /** The newest that was sent to the API. */
+  applied: number;
+  /** The newest that the status reports as settled. */
+  settled: number;
+}
+
+function requestOf(index: number, known: Known): PlannedRequest {
+  const settledBefore = known.settled;
+  const isGray = index % 2 === 1;
+  const bytes =
+    `GET / HTTP/1.1\r\nhost: web\r\nx-user-id: u${index}\r\n` +
+    (isGray ? "canary: gray\r\n" : "") +
+    (index % FRESH_CONNECTION_EVERY === 0 ? "connection: close\r\n" : "") +
+    "\r\n";
+  return {
+    bytes,
+    check({ status, head, body }) {
+      const text = body.toString();
+      if (status !== 200) return `status ${status}: ${text.slice(0, 200)}`;
+      if (!text.startsWith(`-> web(version: ${isGray ? "gray" : "base"},`)) return `lane: ${text}`;
+      const version = Number(headerOf(head, VERSION_HEADER));
+      if (version < settledBefore) return `version ${version}, but ${settledBefore} was settled`;
+      if (version > known.applied) return `version ${version}, but ${known.applied} is the newest`;
+      return null;
+    },
+  };
+}
+
+interface ChangeTimes {
+  readonly ackMs: number[];
+  readonly settledMs: number[];
+}
+
+/** One after another: each is settled before the next is sent. */
+async function change(known: Known, count: number): Promise<ChangeTimes> {
+  const { client } = running.graylane;
+  const times: ChangeTimes = { ackMs: [], settledMs: [] };
+  for (let done = 0; done < count; done++) {
+    const startMs = performance.now();
+    known.applied += 1;
+    const revision = await put(client, virtualService("web", known.applied));
+    times.ackMs.push(performance.now() - startMs);
+    await running.until(
+      `revision ${revision} is settled`,
+      ({ snapshot }) => Number(snapshot?.resourceVersion) >= revision,
+    );
+    known.settled = known.applied;
+    times.settledMs.push(performance.now() - startMs);
+  }
+  return times;
+}
+
+interface Member {
+  readonly name: string;
+  readonly pid: number;
+}
+
+async function members(): Promise<readonly Member[]> {
+  const status = await running.status();
+  const named = (role: "gateway" | "sidecar"): Member[] =>
+    pidsOf(status, role).map((pid, index) => ({ name: `${role} ${index}`, pid }));
+  return [{ name: "main", pid: status.pid }, ...named("gateway"), ...named("sidecar")];
+}
+
+async function residentBytes(of: readonly Member[]): Promise<number[]> {
+  const reports = await Promise.all(of.map(({ pid }) => running.memory(pid)));
+  return reports.map((report) => report.residentBytes);
+}
+
+function median(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b);
+  return (sorted[Math.floor(sorted.length / 2)] ?? 0).toFixed(1);
+}
+
+async function underLoad<T>(known: Known, work: () => Promise<T>): Promise<[OpenLoopResult, T]> {
+  const client = new OpenLoopClient({
+    host: "127.0.0.1",
+    port: running.graylane.port,
+    ratePerSecond: RATE_PER_SECOND,
+    timeoutMs: 30_000,
+    request: (index) => requestOf(index, known),
+  });
+  client.start();
+  const outcome = await work();
+  return [await client.stop(), outcome];
+}
+
+const mib = (bytes: number): string => `${(bytes / 1_048_576).toFixed(1)} MiB`;
+
+test(`${CHANGES} changes under load lose no request and keep no memory`, async (t) => {
+  const known: Known = { applied: 0, settled: 0 };
+  const who = await members();
+  const [warm] = await underLoad(known, () => change(known, WARM_UP_CHANGES));
+  assert.deepEqual(warm.failures, []);
+  const start = await residentBytes(who);
+
+  const [result, times] = await underLoad(known, () => change(known, CHANGES));
+  const end = await residentBytes(who);
+
+  t.diagnostic(figuresOf(result));
+  t.diagnostic(
+    `a change: acknowledged after ${median(times.ackMs)} ms, ` +
+      `everywhere after ${median(times.settledMs)} ms (medians), ` +
+      `at most ${Math.max(...times.settledMs).toFixed(0)} ms`,
+  );
+  who.forEach(({ name }, index) => {
+    const grown = (end[index] ?? 0) - (start[index] ?? 0);
+    t.diagnostic(
+      `${name}: ${mib(start[index] ?? 0)} resident at the start, grown by ${mib(grown)}`,
+    );
+  });
+  assert.deepEqual(result.failures, []);
+  assert.equal(result.received, result.sent);
+  assert.equal(result.right, result.sent);
+  who.forEach(({ name, pid }, index) => {
+    const grown = (end[index] ?? 0) - (start[index] ?? 0);
+    assert.ok(grown <= GROWTH_BYTES_MAX, `${name} (pid ${pid}) has grown by ${mib(grown)}`);
+  });
+  assert.deepEqual(await members(), who, "a worker was replaced");
+});

@@ -1,0 +1,112 @@
+//! Objects for the tests under load: a gateway, and services that answer with who they are.
+
+import type { Resource } from "../../src/resources/object.ts";
+
+const IMAGE = "registry-cn-hangzhou.ack.aliyuncs.com/ack-demo/go-http-sample:tracing";
+export const VERSION_HEADER = "x-config-version";
+
+export const GATEWAY: Resource = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "Gateway",
+  metadata: { name: "ingressgateway", namespace: "istio-system" },
+  spec: {
+    selector: { istio: "ingressgateway" },
+    servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }],
+  },
+};
+
+export function service(name: string): Resource {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: "default" },
+    spec: { selector: { app: name }, ports: [{ name: "http", port: 8000, targetPort: 8000 }] },
+  };
+}
+
+export interface DeploymentWish {
+  readonly app: string;
+  /** What the answer says; it is the lane's name where there is a lane. */
+  readonly version: string;
+  readonly replicas?: number;
+  /** Value of the label `lane`; absent: a pod of the baseline. */
+  readonly lane?: string;
+  readonly upstreamUrl?: string;
+}
+
+export function deployment(wish: DeploymentWish): Resource {
+  const { app, version, replicas = 1, lane, upstreamUrl } = wish;
+  const name = `${app}-${lane ?? "base"}`;
+  const labels = { app, track: lane ?? "base", ...(lane === undefined ? {} : { lane }) };
+  const env = [
+    { name: "app", value: app },
+    { name: "version", value: version },
+    ...(upstreamUrl === undefined ? [] : [{ name: "upstream_url", value: upstreamUrl }]),
+  ];
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name, namespace: "default" },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app, track: lane ?? "base" } },
+      template: {
+        metadata: { labels },
+        spec: {
+          containers: [{ name: "main", image: IMAGE, env, ports: [{ containerPort: 8000 }] }],
+        },
+      },
+    },
+  };
+}
+
+/** Sends everything to `host`; each answer carries the version. */
+export function virtualService(host: string, version: number): Resource {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "VirtualService",
+    metadata: { name: "web", namespace: "default" },
+    spec: {
+      gateways: ["istio-system/ingressgateway"],
+      hosts: ["*"],
+      http: [
+        {
+          name: "web",
+          headers: { response: { set: { [VERSION_HEADER]: String(version) } } },
+          route: [{ destination: { host: `${host}.default.svc.cluster.local` } }],
+        },
+      ],
+    },
+  };
+}
+
+/** The apps forward `x-user-id` alone: their sidecars keep the lane by it. */
+export function laneGroup(services: readonly string[]): Resource {
+  return {
+    apiVersion: "graylane.io/v1alpha1",
+    kind: "LaneGroup",
+    metadata: { name: "shop", namespace: "default" },
+    spec: {
+      entry: { gateways: [{ name: "ingressgateway", namespace: "istio-system" }] },
+      services: services.map((name) => ({ name })),
+      baseline: { labelKeys: ["lane"] },
+      fallback: "permissive",
+      context: { mode: "traceId", routeHeader: "x-lane", traceHeader: "x-user-id" },
+    },
+  };
+}
+
+/** Takes the requests with the header `canary: <name>`. */
+export function lane(name: string): Resource {
+  return {
+    apiVersion: "graylane.io/v1alpha1",
+    kind: "Lane",
+    metadata: { name, namespace: "default" },
+    spec: {
+      group: "shop",
+      tag: name,
+      selector: { matchLabels: { lane: name } },
+      rule: { header: "canary", operator: "==", value: name },
+    },
+  };
+}
