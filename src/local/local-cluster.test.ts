@@ -355,3 +355,17 @@ test("closing stops every app and leaves no Pod", async () => {
   assert.deepEqual(store.pods(), []);
   await assert.rejects(get(appAddress(pod!)));
 });
+
+test("closing does not wait for a pod that is being drained", async () => {
+  const made = harness();
+  const { store, sidecars, cluster } = made;
+  store.put(deployment("busy"));
+  await cluster.start();
+  const pod = await store.until((each) => each.pods().find(isReady));
+  sidecars.inFlight = new Promise(() => undefined);
+  store.remove("Deployment", "default", "busy");
+  while (!sidecars.calls.includes(`drained default/${pod.metadata.name}`)) await tick();
+  await cluster.close();
+  open.delete(made);
+  assert.deepEqual(store.pods(), []);
+});

@@ -73,6 +73,7 @@ export class Pod implements ObservedPod {
   #readySinceMs: number | null = null;
   #creation: Promise<void> = Promise.resolve();
   #removal: Promise<void> | null = null;
+  #cutDrain: () => void = () => undefined;
 
   constructor(
     identity: { readonly name: string; readonly ordinal: number; readonly deployment: Deployment },
@@ -115,9 +116,13 @@ export class Pod implements ObservedPod {
     void this.#start();
   }
 
-  /** With `drain`, no request is lost; without, the app is stopped at once. Resolves at the end. */
+  /**
+   * With `drain`, no request is lost; without, the app is stopped at once, also when it is being
+   * drained already. Resolves when all is gone.
+   */
   remove(options: { readonly drain: boolean }): Promise<void> {
     this.#removal ??= this.#remove(options.drain);
+    if (!options.drain) this.#cutDrain();
     return this.#removal;
   }
 
@@ -252,8 +257,9 @@ export class Pod implements ObservedPod {
     const wasReady = this.isReady;
     this.#deletedAtMs = this.#deps.clock.nowMs();
     this.#stage = "removing";
+    const cut = new Promise<void>((resolve) => (this.#cutDrain = resolve));
     await this.#creation.catch(() => undefined);
-    if (drain && wasReady) await this.#drain();
+    if (drain && wasReady) await Promise.race([this.#drain(), cut]);
     await Promise.all(this.#runners.map(({ runner }) => runner.stop()));
     await this.#deps.log.close({ remove: true }).catch(() => undefined);
     await this.#deletePod();
@@ -289,9 +295,10 @@ export class Pod implements ObservedPod {
 
   #within(promise: Promise<void>, timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = this.#deps.clock.after(timeoutMs, () => {
+      const fail = (): void => {
         reject(new Error(`no answer within ${timeoutMs} ms`));
-      });
+      };
+      const timer = this.#deps.clock.after(timeoutMs, fail, { unref: true });
       promise.then(resolve, reject).finally(() => {
         timer.cancel();
       });
