@@ -30,7 +30,7 @@ export async function explainRequest(
     target: `${url.pathname}${url.search}`,
     headers: [
       ["host", url.host],
-      ...request.headers.map(([name, value]) => [name.toLowerCase(), value] as const),
+      ...request.headers.map(([name, value]) => [name.toLowerCase(), onTheWire(value)] as const),
     ],
     port,
   };
@@ -39,6 +39,11 @@ export async function explainRequest(
   const answer = await worker.explain(question);
   if (answer === null) throw new ExplainError(`no gateway listens for port ${asked}`);
   return answer;
+}
+
+/** Clients send text as UTF-8; the codec reads one character for each byte. */
+function onTheWire(value: string): string {
+  return Buffer.from(value).toString("latin1");
 }
 
 function parseUrl(text: string): URL {

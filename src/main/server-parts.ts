@@ -1,7 +1,6 @@
 //! Everything that `graylane up` runs, put together: the only place where both planes meet.
 
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { RuntimeStatus } from "../api/types.ts";
 import { systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
@@ -18,6 +17,7 @@ import type { ServerDependencies } from "../server/dependencies.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
+import { linesOf } from "./lines-of.ts";
 import { explainRequest } from "./explain-request.ts";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
@@ -98,7 +98,8 @@ export function assemble(
       },
       podLog: (namespace, name, { follow, tailLines }, signal) => {
         const tail = tailLines === null ? {} : { tailLines };
-        return local.readLog(namespace, name, { follow, signal, ...tail });
+        const pieces = local.readLog(namespace, name, { follow, signal, ...tail });
+        return pieces === null ? null : linesOf(pieces);
       },
     }),
     async stop() {
@@ -181,10 +182,10 @@ function sidecarControl(
   };
 }
 
-function agentUrl(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const beside = new URL(`../agent/agent.${extension}`, import.meta.url);
-  return pathToFileURL(beside.pathname).href;
+/** Null when the sources run directly: plain Node could not load the agent's TypeScript. */
+function agentUrl(): string | null {
+  if (import.meta.url.endsWith(".ts")) return null;
+  return new URL("../agent/agent.js", import.meta.url).href;
 }
 
 function logReport(logger: Logger, { severity, code, message, object }: LocalReport): void {
@@ -227,7 +228,7 @@ function runtimeStatus(parts: {
     snapshot: {
       version: published.version,
       resourceVersion: String(published.settledRevision),
-      publishedAt: parts.startedAt,
+      publishedAt: timestamp(published.compiledAtMs),
       messages: published.messages,
     },
     workers: fleet.links.map((link) => {

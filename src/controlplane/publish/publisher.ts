@@ -60,6 +60,8 @@ export interface RuntimeStatus {
   readonly settledRevision: number;
   /** Version of the last compiled snapshot. */
   readonly version: string;
+  /** Wall time at which it was compiled; 0 before the first. */
+  readonly compiledAtMs: number;
   readonly nodes: readonly NodeStatus[];
   /** Everything the compiler says about the objects. */
   readonly messages: readonly Fault[];
@@ -94,6 +96,7 @@ export class Publisher {
   #isStopped = false;
   #input = "";
   #compiled: CompileOutcome = { snapshot: EMPTY_SNAPSHOT, messages: [] };
+  #compiledAtMs = 0;
   #failure = "";
   #revision = -1;
 
@@ -164,6 +167,7 @@ export class Publisher {
       revision: this.#revision,
       settledRevision: this.#settledRevision(),
       version: this.#compiled.snapshot.version,
+      compiledAtMs: this.#compiledAtMs,
       nodes: this.#fleet.status(),
       messages: this.#compiled.messages,
       failure: this.#failure,
@@ -213,6 +217,7 @@ export class Publisher {
       if (input === this.#input) return;
       this.#compiled = compile(resources, modules);
       this.#input = input;
+      this.#compiledAtMs = this.#options.clock.nowMs();
       this.#failure = "";
     } catch (cause) {
       this.#failure = cause instanceof Error ? cause.message : String(cause);

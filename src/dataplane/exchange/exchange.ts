@@ -27,7 +27,7 @@ import type {
   UpstreamUser,
 } from "../upstream/upstream-connection.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
-import type { ExchangeHandler, ForwardPlan, ResponseDraft } from "./handler.ts";
+import type { ExchangeHandler, ForwardPlan, Replacement, ResponseDraft } from "./handler.ts";
 
 /** Body pieces up to this size are joined to the text before them: one write instead of two. */
 const JOINED_WRITE_BYTES_MAX = 16_384;
@@ -39,6 +39,8 @@ export class Exchange implements UpstreamUser, Expirable {
   readonly connection: DownstreamConnection;
   readonly head: RequestHead;
   readonly startedMs: number;
+  /** A body of at least one byte may come. */
+  readonly hasBody: boolean;
   readonly #handler: ExchangeHandler;
   deadlineMs: number = NO_DEADLINE;
 
@@ -73,7 +75,8 @@ export class Exchange implements UpstreamUser, Expirable {
     this.head = head;
     this.#handler = handler;
     this.#keepAlive = head.keepAlive;
-    this.#requestEnded = head.body === "none";
+    this.hasBody = head.body === "chunked" || head.contentLength > 0;
+    this.#requestEnded = !this.hasBody;
     this.startedMs = this.context.clock.monotonicMs();
   }
 
@@ -132,15 +135,13 @@ export class Exchange implements UpstreamUser, Expirable {
       return;
     }
     const bytes = typeof body === "string" ? Buffer.from(body) : Buffer.from(body);
-    const fields = headers ?? new HeaderList();
-    fields.set("content-length", String(bytes.length));
-    if (bytes.length > 0 && !fields.has("content-type")) fields.add("content-type", "text/plain");
+    const draft = withLength(status, headers ?? new HeaderList(), bytes.length);
     this.#attempt?.abandon();
     this.#upstream?.abort();
     this.#upstream = null;
-    this.#startResponse({ status, headers: fields, local: true }, reasonPhrase(status), "raw");
-    if (this.head.method !== "HEAD") this.#writeBody(bytes);
-    this.#finish();
+    const replacement = this.#handler.onResponse(this, draft);
+    if (replacement === null) this.#writeLocal(draft, bytes);
+    else this.#replace(replacement);
   }
 
   // --- from downstream ---
@@ -187,7 +188,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#upstream = connection;
     connection.expect(this.head.method);
     let writable = connection.writeText(this.#requestText);
-    if (this.head.body === "none") return;
+    if (!this.hasBody) return;
     for (const chunk of this.#unsent) writable = this.#sendBody(connection, chunk) && writable;
     this.#unsent.length = 0;
     if (this.#requestEnded) this.#sendEnd(connection);
@@ -220,7 +221,16 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
     const draft: ResponseDraft = { status: response.status, headers, local: false };
-    this.#startResponse(draft, response.reason, this.#framingOf(response));
+    const replacement = this.#handler.onResponse(this, draft);
+    if (replacement === null) {
+      const reason =
+        draft.status === response.status ? response.reason : reasonPhrase(draft.status);
+      this.#startResponse(draft, reason, this.#framingOf(response));
+      return;
+    }
+    this.#upstream?.abort();
+    this.#upstream = null;
+    this.#replace(replacement);
   }
 
   onResponseBody(chunk: Buffer): void {
@@ -251,7 +261,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   /** A request without body whose repetition has no further effect (RFC 9110 section 9.2.2). */
   #mayReplay(): boolean {
-    if (this.head.body !== "none") return false;
+    if (this.hasBody) return false;
     const method = this.head.method;
     return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
   }
@@ -282,7 +292,6 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {
-    this.#handler.onResponse(this, draft);
     this.#status = draft.status;
     this.#framing = framing;
     const headers = draft.headers;
@@ -293,6 +302,19 @@ export class Exchange implements UpstreamUser, Expirable {
     if (!this.#keepAlive) headers.set("connection", "close");
     else if (this.head.versionMinor === 0) headers.set("connection", "keep-alive");
     this.#out = serializeResponseHead(draft.status, reason, headers);
+  }
+
+  /** A plug-in answers in the place of the response. */
+  #replace(replacement: Replacement): void {
+    const { status, headers, body, flag } = replacement;
+    this.#flag = flag;
+    this.#writeLocal(withLength(status, headers, body.length), Buffer.from(body));
+  }
+
+  #writeLocal(draft: ResponseDraft, body: Buffer): void {
+    this.#startResponse(draft, reasonPhrase(draft.status), "raw");
+    if (this.head.method !== "HEAD") this.#writeBody(body);
+    this.#finish();
   }
 
   #writeBody(chunk: Buffer): void {
@@ -377,4 +399,10 @@ export class Exchange implements UpstreamUser, Expirable {
       attempts: this.#attempt?.count ?? 0,
     });
   }
+}
+
+function withLength(status: number, headers: Headers, bodyBytes: number): ResponseDraft {
+  headers.set("content-length", String(bodyBytes));
+  if (bodyBytes > 0 && !headers.has("content-type")) headers.add("content-type", "text/plain");
+  return { status, headers, local: true };
 }

@@ -2,19 +2,18 @@
 
 import { randomUUID } from "node:crypto";
 import { Headers } from "../../http/headers.ts";
-import { explainNoMatch } from "../../route/explain.ts";
 import type { WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
-import { proxyError } from "../proxy-error.ts";
+import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { RuntimeUse } from "../runtime/runtime-uses.ts";
 import type { Exchange } from "./exchange.ts";
-import type { ExchangeHandler, ResponseDraft } from "./handler.ts";
+import type { ExchangeHandler, Replacement, ResponseDraft } from "./handler.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 /** Told to allowed callers only: which lane served, and why. */
@@ -54,12 +53,13 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#pass.run();
   }
 
-  onResponse(exchange: Exchange, response: ResponseDraft): void {
+  onResponse(exchange: Exchange, response: ResponseDraft): Replacement | null {
     const { route, destination } = this.#outcome ?? { route: null, destination: null };
     if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
     if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
-    this.#pass?.runResponse(response, false);
+    const replacement = this.#pass?.runResponse(response, false) ?? null;
     if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
+    return replacement === null ? null : replacementOf(replacement);
   }
 
   onEnd(): void {
@@ -104,9 +104,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   }
 
   onPluginResponse(response: LocalResponse): void {
-    const headers = new Headers();
-    for (const [name, value] of response.headers) headers.add(name, value);
-    this.#exchange?.reply(response.status, response.body, headers);
+    this.#exchange?.reply(response.status, response.body, headersOf(response));
   }
 
   onPassFailed(error: ProxyError): void {
@@ -134,13 +132,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   #answerNoRoute(exchange: Exchange): void {
     const pass = this.#pass;
-    const { authority, target } = exchange.head;
-    const where = `no route of gateway ${this.#listener.gateway.name} takes ${authority}${target}`;
-    const reasons =
-      pass !== null && isLoopback(exchange.connection.remoteAddress)
-        ? explainNoMatch(this.#listener.routes, pass).map((reason) => `\n  ${reason}`)
-        : [];
-    exchange.fail(proxyError("no_route", `${where}${reasons.join("")}`));
+    if (pass === null) return;
+    const isTold = isLoopback(exchange.connection.remoteAddress);
+    exchange.fail(pass.noRoute(isTold ? pass.explainNoMatch() : []));
   }
 
   #destinationOf(destination: WeightedDestination): { service: string; connectTimeoutMs: number } {
@@ -165,6 +159,22 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       `${lane}; reason=${decision.reason}; served=${servedLane}${why}`,
     );
   }
+}
+
+function headersOf(response: LocalResponse): Headers {
+  const headers = new Headers();
+  for (const [name, value] of response.headers) headers.add(name, value);
+  return headers;
+}
+
+function replacementOf(replacement: LocalResponse | ProxyError): Replacement {
+  if ("code" in replacement) {
+    const body = Buffer.from(`${replacement.code}: ${replacement.message}\n`);
+    const status = statusOf(replacement);
+    return { status, headers: new Headers(), body, flag: replacement.code };
+  }
+  const { status, body } = replacement;
+  return { status, headers: headersOf(replacement), body, flag: "" };
 }
 
 function isLoopback(address: string): boolean {

@@ -22,13 +22,21 @@ export interface ResponseDraft {
   readonly local: boolean;
 }
 
+export interface Replacement {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  /** A `ProxyErrorCode`, or "" for an answer of a plug-in's own. */
+  readonly flag: string;
+}
+
 /** Gateway, sidecar inbound or sidecar outbound: one object per exchange. */
 export interface ExchangeHandler {
   readonly role: "gateway" | "inbound" | "outbound";
   /** Decides: ends with `exchange.forward`, `exchange.reply` or `exchange.fail`, now or later. */
   onRequest(exchange: Exchange): void;
-  /** Last word on the response's head. */
-  onResponse(exchange: Exchange, response: ResponseDraft): void;
+  /** Last word on the response's head: edits it, or puts a whole response in its place. */
+  onResponse(exchange: Exchange, response: ResponseDraft): Replacement | null;
   /** The exchange is over, whatever its outcome. Called exactly once. */
   onEnd(exchange: Exchange): void;
 }

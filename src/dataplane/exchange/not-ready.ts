@@ -15,8 +15,9 @@ export class NotReadyExchange implements ExchangeHandler {
     exchange.fail(proxyError("not_ready", "this listener has no configuration at the moment"));
   }
 
-  onResponse(): void {
+  onResponse(): null {
     // Nothing to add.
+    return null;
   }
 
   onEnd(): void {

@@ -1,6 +1,6 @@
 //! A request that arrives at a pod: remember its lane under its trace id, hand it to the app.
 
-import { traceHeaderOf } from "../../lane/context.ts";
+import { TRACE_KEY_CHARS_MAX, traceHeaderOf } from "../../lane/context.ts";
 import type { TraceTable } from "../../lane/context.ts";
 import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -8,8 +8,6 @@ import type { PodState } from "../runtime/pod-state.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangeHandler } from "./handler.ts";
 
-/** A longer trace id is not recorded: the table's memory stays bounded. */
-const TRACE_KEY_CHARS_MAX = 256;
 const APP_CONNECT_TIMEOUT_MS = 1_000;
 
 export class SidecarInbound implements ExchangeHandler {
@@ -39,8 +37,9 @@ export class SidecarInbound implements ExchangeHandler {
     });
   }
 
-  onResponse(): void {
+  onResponse(): null {
     // The app's answer goes back as it is.
+    return null;
   }
 
   onEnd(exchange: Exchange): void {

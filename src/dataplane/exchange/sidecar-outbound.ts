@@ -41,8 +41,9 @@ export class SidecarOutbound implements ExchangeHandler {
     else this.#call(exchange, host);
   }
 
-  onResponse(): void {
+  onResponse(): null {
     // The called service's answer goes back as it is.
+    return null;
   }
 
   onEnd(): void {

@@ -3,12 +3,13 @@
 import type { Prng } from "../../base/prng.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { DecisionReason, LaneDecision } from "../../lane/decide.ts";
+import { isCarriedOn } from "../../lane/context.ts";
 import { explainDecision } from "../../lane/decide.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
-import { explainNoMatch } from "../../route/explain.ts";
 import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
 import { statusOf } from "../proxy-error.ts";
+import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { GatewayPass } from "./gateway-pass.ts";
 import type { PassOwner } from "./gateway-pass.ts";
@@ -78,19 +79,20 @@ export function explain(
   const pass = new GatewayPass(runtime, listener, request, { prng, owner: collector(collected) });
   pass.run();
   const plugins = pass.streams.map((stream) => explainPlugin(stream, collected));
-  const noMatch = pass.route() === null ? explainNoMatch(listener.routes, pass) : [];
-  pass.finish();
   const { outcome } = collected;
+  const noMatch = outcome?.route === null ? pass.explainNoMatch() : [];
+  if (outcome?.route === null) collected.reply = replyOf(pass.noRoute(noMatch));
+  pass.finish();
   return {
     snapshotVersion: runtime.snapshot.version,
     gateway: listener.gateway.name,
     listenerPort: listener.listener.port,
     plugins,
     route: outcome === null ? null : routeOf(outcome),
-    noMatch: outcome?.route === null ? noMatch : [],
+    noMatch,
     localReply: collected.reply ?? directReply(outcome),
     decision: outcome === null ? null : decisionOf(runtime, pass, outcome),
-    hops: outcome === null ? [] : hopsOf(runtime, outcome),
+    hops: outcome === null || collected.reply !== null ? [] : hopsOf(runtime, pass, outcome),
   };
 }
 
@@ -108,12 +110,16 @@ function collector(collected: Collected): PassOwner {
       };
     },
     onPassFailed(error) {
-      collected.reply = { status: statusOf(error), body: `${error.code}: ${error.message}` };
+      collected.reply = replyOf(error);
     },
     onReset() {
       collected.reply = { status: 0, body: "the plug-in cuts the connection" };
     },
   };
+}
+
+function replyOf(error: ProxyError): { status: number; body: string } {
+  return { status: statusOf(error), body: `${error.code}: ${error.message}` };
 }
 
 function explainPlugin(stream: PluginStream, collected: Collected): ExplainedPlugin {
@@ -199,16 +205,19 @@ function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): strin
 }
 
 /** For each member service of the group: who would serve it, whatever calls it. */
-function hopsOf(runtime: Runtime, outcome: LaneOutcome): ExplainedHop[] {
+function hopsOf(runtime: Runtime, pass: GatewayPass, outcome: LaneOutcome): ExplainedHop[] {
   const { decision, destination, choice } = outcome;
   const first = destination?.target.kind === "cluster" ? destination.target.cluster : null;
   const group = decision === null ? undefined : runtime.lanes.groups.get(decision.group);
+  const header = (name: string): string | undefined => pass.request.headers.get(name);
+  const isCarried = group !== undefined && isCarriedOn(group, header);
+  const later = group === undefined || isCarried ? decision : group.baseline;
   const hops: ExplainedHop[] = [];
   for (const { cluster, groups } of runtime.lanes.clusters.values()) {
     if (cluster.name === first && choice !== null) {
       hops.unshift(hopOf(cluster, decision, choice));
     } else if (group !== undefined && groups.includes(group)) {
-      hops.push(hopOf(cluster, decision, laterHop(runtime, cluster, decision)));
+      hops.push(hopOf(cluster, later, laterHop(runtime, cluster, later)));
     }
   }
   return hops;

@@ -7,6 +7,7 @@ import type { Prng } from "../../base/prng.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { PreparedLaneGroup } from "../../lane/decide.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
+import { explainNoMatch } from "../../route/explain.ts";
 import { matchRoute } from "../../route/route.ts";
 import type { RouteRequest } from "../../route/route.ts";
 import type { Route } from "../../snapshot/snapshot.ts";
@@ -97,6 +98,19 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     this.#route = undefined;
   }
 
+  /** What a request is told that no route takes. `reasons` may be told to allowed callers only. */
+  noRoute(reasons: readonly string[]): ProxyError {
+    const { name } = this.listener.gateway;
+    const lines = reasons.map((reason) => `\n  ${reason}`).join("");
+    const where = `${this.authority}${this.path}`;
+    return proxyError("no_route", `no route of gateway ${name} takes ${where}${lines}`);
+  }
+
+  /** For each route in the order of trial: why it does not match. */
+  explainNoMatch(): string[] {
+    return [...explainNoMatch(this.listener.routes, this)];
+  }
+
   // --- running ---
 
   /** Removes what clients may not send, then runs the filters. */
@@ -116,12 +130,12 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
       const stream = PluginStream.open(this, slot);
       if (stream === null) {
         if (slot.plugin.failMode === "open") continue;
-        this.#fail("plugin_unavailable", `plug-in ${slot.plugin.name} is not running`);
+        this.fail(proxyError("plugin_unavailable", `plug-in ${slot.plugin.name} is not running`));
         return;
       }
       this.streams.push(stream);
-      const action = stream.context.onRequestHeaders(endOfStream);
-      if (stream.finishRequestCallback(action) !== StreamAction.continue) return;
+      if (stream.runRequestHeaders(endOfStream) !== StreamAction.continue) return;
+      if (this.#hasOutcome) return;
     }
     if (!this.#checkEdited()) return;
     this.#settle(() => {
@@ -129,15 +143,14 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     });
   }
 
-  /** Response filters, in reverse order. */
-  runResponse(response: ResponseDraft, endOfStream: boolean): void {
+  /** Response filters, in reverse order. What one of them puts in the response's place, or null. */
+  runResponse(response: ResponseDraft, endOfStream: boolean): LocalResponse | ProxyError | null {
     this.response = response;
     for (let index = this.streams.length - 1; index >= 0; index--) {
-      const stream = this.streams[index];
-      assert(stream !== undefined, "the index is below the list's length");
-      const action = stream.context.onResponseHeaders(endOfStream);
-      if (action === StreamAction.trapped) stream.onTrap();
+      const replacement = this.streams[index]?.runResponseHeaders(endOfStream) ?? null;
+      if (replacement !== null) return replacement;
     }
+    return null;
   }
 
   /** Log, done, delete, for every plug-in that was started. */
@@ -153,10 +166,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     });
   }
 
-  trapped(stream: PluginStream): void {
-    const trap = stream.context.trap;
-    const what = trap === null ? "stopped" : `trapped in ${trap.callback}: ${trap.message}`;
-    this.#fail("plugin_trap", `plug-in ${stream.slot.plugin.name} ${what}`);
+  fail(error: ProxyError): void {
+    this.#settle(() => {
+      this.owner.onPassFailed(error);
+    });
   }
 
   reset(): void {
@@ -168,20 +181,14 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   /** What a plug-in removed and no request can do without (answers as Envoy's). */
   #checkEdited(): boolean {
     if (this.request.method === "") {
-      this.#fail("plugin_unavailable", "a plug-in removed the required header :method");
+      this.fail(proxyError("plugin_unavailable", "a plug-in removed the required header :method"));
       return false;
     }
     if (this.request.target === "") {
-      this.#fail("no_route", "a plug-in removed :path");
+      this.fail(proxyError("no_route", "a plug-in removed :path"));
       return false;
     }
     return true;
-  }
-
-  #fail(code: "plugin_trap" | "plugin_unavailable" | "no_route", message: string): void {
-    this.#settle(() => {
-      this.owner.onPassFailed(proxyError(code, message));
-    });
   }
 
   #settle(tell: () => void): void {

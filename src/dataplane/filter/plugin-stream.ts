@@ -7,6 +7,8 @@ import { MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind } from "../../wasm/enums.ts";
 import type { StreamContext } from "../../wasm/stream-context.ts";
 import type { HeaderMap, LocalResponse, StreamHost } from "../../wasm/stream-host.ts";
+import { proxyError } from "../proxy-error.ts";
+import type { ProxyError } from "../proxy-error.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
 import type { PluginSlot } from "./plugin-slot.ts";
 import { RequestHeaderMap } from "./request-header-map.ts";
@@ -26,6 +28,10 @@ export class PluginStream implements StreamHost {
   readonly #pass: GatewayPass;
   #requestMap: RequestHeaderMap | null = null;
   #paused = false;
+  #inCallback = false;
+  #continued = false;
+  #resetDue = false;
+  #response: LocalResponse | null = null;
 
   #context: StreamContext | null = null;
 
@@ -47,17 +53,48 @@ export class PluginStream implements StreamHost {
     return this.#context;
   }
 
-  /** Judges the callback's answer. `continue`: the next filter runs. */
-  finishRequestCallback(action: StreamAction): StreamAction {
-    if (action === StreamAction.trapped) return this.onTrap();
-    this.#paused = action !== StreamAction.continue;
+  /** `continue`: the next filter runs. Else the pass waits, or has its outcome. */
+  runRequestHeaders(endOfStream: boolean): StreamAction {
+    const action = this.#run(() => this.context.onRequestHeaders(endOfStream));
+    if (action === StreamAction.trapped) return this.#onTrap();
+    if (this.#response !== null) {
+      this.#pass.answer(this.#response);
+      return StreamAction.stopAll;
+    }
+    this.#paused = action !== StreamAction.continue && !this.#continued;
+    return this.#paused ? action : StreamAction.continue;
+  }
+
+  /** What this plug-in puts in place of the response, or null. */
+  runResponseHeaders(endOfStream: boolean): LocalResponse | ProxyError | null {
+    const before = this.#response;
+    const action = this.#run(() => this.context.onResponseHeaders(endOfStream));
+    if (action === StreamAction.trapped) {
+      return this.slot.plugin.failMode === "open" ? null : this.trapError();
+    }
+    return this.#response === before ? null : this.#response;
+  }
+
+  trapError(): ProxyError {
+    const { trap } = this.context;
+    const what = trap === null ? "stopped" : `trapped in ${trap.callback}: ${trap.message}`;
+    return proxyError("plugin_trap", `plug-in ${this.slot.plugin.name} ${what}`);
+  }
+
+  /** What the guest asks for during a callback is done when the callback has returned. */
+  #run(callback: () => StreamAction): StreamAction {
+    this.#inCallback = true;
+    this.#continued = false;
+    const action = callback();
+    this.#inCallback = false;
+    if (this.#resetDue) this.#pass.reset();
     return action;
   }
 
   /** Follows the fail mode. */
-  onTrap(): StreamAction {
+  #onTrap(): StreamAction {
     if (this.slot.plugin.failMode === "open") return StreamAction.continue;
-    this.#pass.trapped(this);
+    this.#pass.fail(this.trapError());
     return StreamAction.stopAll;
   }
 
@@ -105,18 +142,22 @@ export class PluginStream implements StreamHost {
   }
 
   sendLocalResponse(response: LocalResponse): void {
-    this.#pass.answer(response);
+    this.#response = response;
+    if (!this.#inCallback) this.#pass.answer(response);
   }
 
   continueStream(kind: StreamKind): void {
     // In the request phase only the request waits; Envoy dies of the other kind, we ignore it.
-    if (kind !== StreamKind.request || !this.#paused) return;
+    if (kind !== StreamKind.request) return;
+    this.#continued = true;
+    if (this.#inCallback || !this.#paused) return;
     this.#paused = false;
     this.#pass.resume();
   }
 
   closeStream(): void {
-    this.#pass.reset();
+    if (this.#inCallback) this.#resetDue = true;
+    else this.#pass.reset();
   }
 
   #requestProperty(path: readonly string[]): Uint8Array | null {

@@ -136,9 +136,10 @@ export class DownstreamConnection implements RequestSink, Expirable {
   onRequestHead(head: RequestHead): void {
     this.#awaitsHead = false;
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
-    this.#exchange = new Exchange(this, head, this.#makeHandler(this));
+    const exchange = new Exchange(this, head, this.#makeHandler(this));
+    this.#exchange = exchange;
     // Without a body the exchange begins when the parser has let go of the message.
-    if (head.body !== "none") this.#begin(this.#exchange);
+    if (exchange.hasBody) this.#begin(exchange);
   }
 
   onRequestBody(chunk: Buffer): void {
@@ -149,8 +150,8 @@ export class DownstreamConnection implements RequestSink, Expirable {
     this.requestComplete = true;
     const exchange = this.#exchange;
     if (exchange === null) return;
-    if (exchange.head.body === "none") this.#begin(exchange);
-    else exchange.onRequestEnd(trailers);
+    if (exchange.hasBody) exchange.onRequestEnd(trailers);
+    else this.#begin(exchange);
   }
 
   #begin(exchange: Exchange): void {
