@@ -41,9 +41,9 @@ export async function explainRequest(
   return answer;
 }
 
-/** Clients send text as UTF-8; the codec reads one character for each byte. */
+/** Clients send text as UTF-8; the codec reads a character for each byte, and no space around. */
 function onTheWire(value: string): string {
-  return Buffer.from(value).toString("latin1");
+  return Buffer.from(value.replace(/^[ \t]+|[ \t]+$/g, "")).toString("latin1");
 }
 
 function parseUrl(text: string): URL {

@@ -96,11 +96,7 @@ export function assemble(
           openPorts: openPorts(),
         });
       },
-      podLog: (namespace, name, { follow, tailLines }, signal) => {
-        const tail = tailLines === null ? {} : { tailLines };
-        const pieces = local.readLog(namespace, name, { follow, signal, ...tail });
-        return pieces === null ? null : linesOf(pieces);
-      },
+      podLog: podLogOf(local),
     }),
     async stop() {
       await local.close();
@@ -108,6 +104,14 @@ export function assemble(
       await fleet.stop();
       await store.close();
     },
+  };
+}
+
+function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {
+  return (namespace, name, { follow, tailLines }, signal) => {
+    const tail = tailLines === null ? {} : { tailLines };
+    const pieces = local.readLog(namespace, name, { follow, signal, ...tail });
+    return pieces === null ? null : linesOf(pieces);
   };
 }
 
