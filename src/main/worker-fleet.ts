@@ -19,6 +19,8 @@ const RESTART_DELAY_MS_MAX = 10_000;
 /** A worker that lived this long is restarted at once. */
 const HEALTHY_AFTER_MS = 10_000;
 const STOP_GRACE_MS = 5_000;
+/** So long after a sidecar worker has started the spare one is: the machine is busy until then. */
+const SPARE_DELAY_MS = 1_000;
 
 export interface FleetOptions {
   readonly gatewayCount: number;
@@ -43,6 +45,11 @@ interface Slot {
 export class WorkerFleet {
   readonly #options: FleetOptions;
   readonly #slots: Slot[];
+  /**
+   * A sidecar worker that holds nothing. Every call between pods goes through the one that does, so
+   * the time that a process needs to start would be an outage; gateways have each other.
+   */
+  #spare: WorkerLink | null = null;
   #isStopping = false;
 
   constructor(options: FleetOptions) {
@@ -96,19 +103,45 @@ export class WorkerFleet {
     this.#isStopping = true;
     await Promise.all(this.gateways.map((link) => link.stop(STOP_GRACE_MS)));
     await Promise.all(this.sidecars.map((link) => link.stop(STOP_GRACE_MS)));
+    await this.#spare?.stop(STOP_GRACE_MS);
   }
 
   async #start(slot: Slot): Promise<void> {
-    const id = `${slot.role}-${slot.index}${slot.restartCount > 0 ? `.${slot.restartCount}` : ""}`;
-    const child = this.#spawn(slot.role, id);
-    const link = new WorkerLink(id, slot.role, child);
+    const link = this.#takeSpare(slot) ?? this.#launch(slot, slot.restartCount);
     slot.link = link;
     slot.startedAtMs = this.#options.clock.monotonicMs();
-    child.once("exit", (code, signal) => {
-      this.#onExit(slot, link, signal ?? `code ${code ?? 0}`);
-    });
     await link.ready;
     this.#options.onUp(link);
+    if (slot.role === "sidecar") this.#prepareSpare(slot);
+  }
+
+  #takeSpare(slot: Slot): WorkerLink | null {
+    if (slot.role !== "sidecar") return null;
+    const spare = this.#spare;
+    this.#spare = null;
+    return spare;
+  }
+
+  #prepareSpare(slot: Slot): void {
+    this.#options.clock.after(
+      SPARE_DELAY_MS,
+      () => {
+        if (this.#isStopping || this.#spare !== null) return;
+        this.#spare = this.#launch(slot, slot.restartCount + 1);
+      },
+      { unref: true },
+    );
+  }
+
+  #launch(slot: Slot, restartCount: number): WorkerLink {
+    const id = `${slot.role}-${slot.index}${restartCount > 0 ? `.${restartCount}` : ""}`;
+    const child = this.#spawn(slot.role, id);
+    const link = new WorkerLink(id, slot.role, child);
+    child.once("exit", (code, signal) => {
+      if (link === this.#spare) this.#spare = null;
+      else this.#onExit(slot, link, signal ?? `code ${code ?? 0}`);
+    });
+    return link;
   }
 
   #spawn(role: NodeRole, id: string): ChildProcess {
@@ -123,18 +156,15 @@ export class WorkerFleet {
     this.#options.onDown(link);
     if (this.#isStopping) return;
     const { clock, logger } = this.#options;
-    if (clock.monotonicMs() - slot.startedAtMs >= HEALTHY_AFTER_MS) {
-      slot.delayMs = RESTART_DELAY_MS_MIN;
-    }
-    logger.warn(`worker ${link.id} ended (${how}); another takes its place`, {
-      delayMs: slot.delayMs,
-    });
+    const wasHealthy = clock.monotonicMs() - slot.startedAtMs >= HEALTHY_AFTER_MS;
+    const delayMs = wasHealthy ? 0 : slot.delayMs;
+    slot.delayMs = Math.min(wasHealthy ? RESTART_DELAY_MS_MIN : delayMs * 2, RESTART_DELAY_MS_MAX);
+    logger.warn(`worker ${link.id} ended (${how}); another takes its place`, { delayMs });
     slot.restartCount += 1;
-    clock.after(slot.delayMs, () => {
+    clock.after(delayMs, () => {
       if (this.#isStopping) return;
       this.#start(slot).catch(() => undefined);
     });
-    slot.delayMs = Math.min(slot.delayMs * 2, RESTART_DELAY_MS_MAX);
   }
 }
 
