@@ -1,0 +1,144 @@
+//! `kill -9` of a worker under load: only what was in flight on it may fail, nothing hangs, nothing
+//! is refused, and another takes its place.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { OpenLoopClient } from "../../bench/support/open-loop.ts";
+import type { OpenLoopResult } from "../../bench/support/open-loop.ts";
+import { deployment, GATEWAY, service, virtualService } from "../support/load-manifests.ts";
+import { figuresOf, pidsOf, startWith } from "../support/load-setup.ts";
+import type { Running } from "../support/load-setup.ts";
+
+const KILLS = Number(process.env["GRAYLANE_KILLS"] ?? 3);
+const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 200);
+const FRESH_CONNECTION_EVERY = 4;
+/** Enough that no request waits for a connection, even while a worker is away. */
+const CONNECTIONS_MAX = 2_000;
+const BACK_MS_MAX = 1_000;
+/** Time for the spare worker to start, and for the client to see that all is well again. */
+const PAUSE_MS = 3_000;
+
+let running: Running;
+
+before(async () => {
+  running = await startWith(
+    [
+      GATEWAY,
+      service("web"),
+      deployment({ app: "web", version: "base" }),
+      virtualService("web", 0),
+    ],
+    ["--workers", "2"],
+  );
+});
+
+after(async () => {
+  await running.stop();
+});
+
+interface Kill {
+  /** From the signal until the status shows a ready worker in its place. */
+  readonly backMs: number;
+  /** Requests under way at the client when the signal was sent. */
+  readonly inFlight: number;
+}
+
+interface Load {
+  /** Requests that are due and have no answer. */
+  inFlight(): number;
+  stop(): Promise<OpenLoopResult>;
+}
+
+function startLoad(): Load {
+  const client = new OpenLoopClient({
+    host: "127.0.0.1",
+    port: running.graylane.port,
+    ratePerSecond: RATE_PER_SECOND,
+    connectionsMax: CONNECTIONS_MAX,
+    timeoutMs: 30_000,
+    request: (index) => ({
+      bytes:
+        `GET / HTTP/1.1\r\nhost: web\r\nx-user-id: u${index}\r\n` +
+        (index % FRESH_CONNECTION_EVERY === 0 ? "connection: close\r\n" : "") +
+        "\r\n",
+      check({ status, body }) {
+        const text = body.toString();
+        if (status !== 200) return `status ${status}: ${text.slice(0, 200)}`;
+        return text.startsWith("-> web(version: base,") ? null : `not an answer: ${text}`;
+      },
+    }),
+  });
+  client.start();
+  return {
+    inFlight: () => client.progress.sent - client.progress.right - client.progress.failed,
+    stop: () => client.stop(),
+  };
+}
+
+async function killUnderLoad(role: "gateway" | "sidecar"): Promise<[OpenLoopResult, Kill[]]> {
+  const load = startLoad();
+  const kills: Kill[] = [];
+  for (let count = 0; count < KILLS; count++) {
+    const before = await running.until("every worker is ready", ({ workers }) =>
+      workers.every(({ state }) => state === "ready"),
+    );
+    const pids = pidsOf(before, role);
+    const victim = pids[count % pids.length] ?? 0;
+    const inFlight = load.inFlight();
+    process.kill(victim, "SIGKILL");
+    const startMs = performance.now();
+    await running.until(`${role} ${victim} is replaced`, (status) => {
+      const now = pidsOf(status, role);
+      const isReady = status.workers.every(({ state }) => state === "ready");
+      return isReady && now.length === pids.length && !now.includes(victim);
+    });
+    kills.push({ backMs: performance.now() - startMs, inFlight });
+    await sleep(PAUSE_MS);
+  }
+  return [await load.stop(), kills];
+}
+
+function report(t: TestContext, result: OpenLoopResult, kills: readonly Kill[]): void {
+  t.diagnostic(figuresOf(result));
+  t.diagnostic(`back after ${kills.map(({ backMs }) => backMs.toFixed(0)).join(", ")} ms`);
+  t.diagnostic(`in flight at the kill: ${kills.map(({ inFlight }) => inFlight).join(", ")}`);
+  for (const failure of result.failures) t.diagnostic(failure);
+}
+
+/** Half of them at least: another process may have had the machine to itself for a moment. */
+function assertSoonBack(kills: readonly Kill[]): void {
+  const soon = kills.filter(({ backMs }) => backMs < BACK_MS_MAX);
+  assert.ok(soon.length * 2 > kills.length, `only ${soon.length} back in ${BACK_MS_MAX} ms`);
+}
+
+test(`a gateway worker killed ${KILLS} times fails only what was in flight on it`, async (t) => {
+  const [result, kills] = await killUnderLoad("gateway");
+  report(t, result, kills);
+  // A request that was not in flight is one on a new connection, or on one of the other worker:
+  // it would show as a refusal, a time-out or an answer of an error.
+  for (const failure of result.failures) {
+    assert.match(failure, /ECONNRESET|EPIPE|connection closed by the server/);
+  }
+  const inFlight = kills.reduce((sum, kill) => sum + kill.inFlight, 0);
+  assert.ok(
+    result.failed <= inFlight + kills.length,
+    `${result.failed} failed, but only ${inFlight} were in flight`,
+  );
+  assert.equal(result.received, result.right);
+  assertSoonBack(kills);
+});
+
+test(`the sidecars' worker killed ${KILLS} times fails only what was in flight on it`, async (t) => {
+  const [result, kills] = await killUnderLoad("sidecar");
+  report(t, result, kills);
+  for (const failure of result.failures) assert.match(failure, /status 502: upstream_reset/);
+  const inFlight = kills.reduce((sum, kill) => sum + kill.inFlight, 0);
+  assert.ok(
+    result.failed <= inFlight + kills.length,
+    `${result.failed} failed, but only ${inFlight} were in flight`,
+  );
+  assert.equal(result.received, result.sent);
+  assertSoonBack(kills);
+});
