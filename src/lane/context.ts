@@ -14,6 +14,20 @@ export function traceHeaderOf(group: PreparedLaneGroup): string | null {
   return context.mode === "traceId" ? context.traceHeader.toLowerCase() : null;
 }
 
+/** A longer trace id is not recorded: the table's memory stays bounded. */
+export const TRACE_KEY_CHARS_MAX = 256;
+
+/**
+ * Whether a request that has come to a pod with these headers keeps its lane on the calls that the
+ * pod makes for it. In header mode that is the application's part.
+ */
+export function isCarriedOn(group: PreparedLaneGroup, header: HeaderLookup): boolean {
+  const traceHeader = traceHeaderOf(group);
+  if (traceHeader === null) return true;
+  const key = header(traceHeader);
+  return key !== undefined && key.length <= TRACE_KEY_CHARS_MAX;
+}
+
 /**
  * The lane tag that a call from a pod carries: the route header, else (trace-id mode) what the
  * pod's table knows of the trace id. Undefined: no context.
