@@ -19,7 +19,19 @@ import type { Resource } from "../../src/resources/object.ts";
 /** The compiled command: workers are started from it, so the sources alone do not do. */
 export const COMMAND: string = resolve("dist/src/main/graylane.js");
 
-export const KINDS = {
+type KindName =
+  | "Deployment"
+  | "Pod"
+  | "Service"
+  | "VirtualService"
+  | "Gateway"
+  | "WasmPlugin"
+  | "ASMSwimLane"
+  | "ASMSwimLaneGroup"
+  | "Lane"
+  | "LaneGroup";
+
+export const KINDS: Readonly<Record<KindName, ApiKind>> = {
   Deployment: { group: "apps", version: "v1", plural: "deployments", namespaced: true },
   Pod: { group: "", version: "v1", plural: "pods", namespaced: true },
   Service: { group: "", version: "v1", plural: "services", namespaced: true },
@@ -30,7 +42,7 @@ export const KINDS = {
   ASMSwimLaneGroup: asm("asmswimlanegroups"),
   Lane: istio("graylane.io", "v1alpha1", "lanes"),
   LaneGroup: istio("graylane.io", "v1alpha1", "lanegroups"),
-} as const satisfies Readonly<Record<string, ApiKind>>;
+};
 
 function istio(group: string, version: string, plural: string): ApiKind {
   return { group, version, plural, namespaced: true };
