@@ -39,8 +39,8 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A folder holds no manifests",
     severity: "error",
     help:
-      "A folder is searched, with its subfolders, for `*.yaml`, `*.yml` and `*.json`. None was " +
-      "found.",
+      "A folder is searched for `*.yaml`, `*.yml` and `*.json`, without its subfolders. None was " +
+      "found: name the file, or the subfolder that holds them.",
   },
   GL0005: {
     title: "A file is too large",
@@ -317,6 +317,28 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     help:
       "The pod's sidecar could not listen on its address, often because another program has the " +
       "port on all addresses. The message says which. Another pod is started in its place.",
+  },
+  GL0601: {
+    title: "A gateway's port is in use",
+    severity: "error",
+    help:
+      "Another program listens on the port that a Gateway asks for. Free it, or open another in " +
+      "its place with `--map-port PORT=OTHER`. Until then the last good configuration serves.",
+  },
+  GL0602: {
+    title: "No permission to listen on a gateway's port",
+    severity: "error",
+    help: "Ports below 1024 need rights. Map the port: `--map-port PORT=OTHER`.",
+  },
+  GL0603: {
+    title: "A gateway's port cannot be opened",
+    severity: "error",
+    help: "The message has the system's own word for the reason.",
+  },
+  GL0604: {
+    title: "The admin endpoints cannot listen on their address",
+    severity: "error",
+    help: "Another process has the port. Choose another with `--admin HOST:PORT`, or stop it.",
   },
   GL0610: {
     title: "The API cannot listen on its address",
