@@ -6,7 +6,7 @@
 export interface HttpFault {
   /** The status to answer with: of the request's fault, or 502 for a fault of an upstream. */
   readonly status: number;
-  /** Stable, snake_case; documented in docs/errors.md. */
+  /** Stable, snake_case; documented in docs/replies.md. */
   readonly code: string;
   readonly message: string;
 }
