@@ -61,7 +61,9 @@ export function formatExplain(result: ExplainResult): string {
   lines.push(...routeLines(result), ...decisionLines(result));
   if (result.localReply !== null) {
     const { status, body } = result.localReply;
-    lines.push(`Answer:    ${status} from the gateway itself`, ...indent(body.trimEnd()));
+    // The reasons why no route matched stand above.
+    const text = result.noMatch.length > 0 ? (body.split("\n", 1)[0] ?? "") : body.trimEnd();
+    lines.push(`Answer:    ${status} from the gateway itself`, ...indent(text));
   }
   if (result.hops.length > 0) lines.push("Services:", ...result.hops.flatMap(hopLines));
   lines.push(`Snapshot:  ${result.snapshotVersion}`);
