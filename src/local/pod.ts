@@ -66,6 +66,7 @@ export class Pod implements ObservedPod {
   #uid = "";
   #revision: string | null = null;
   #written = "";
+  #isReadyWritten = false;
   #isCreated = false;
   #deletedAtMs: number | null = null;
   #waiting: PodView["waiting"] = { reason: "ContainerCreating", message: "" };
@@ -99,7 +100,15 @@ export class Pod implements ObservedPod {
     return this.#stage;
   }
 
+  /**
+   * Ready, and its object says so: an old pod that went on the strength of an unwritten readiness
+   * could leave a snapshot between the two writes without any endpoint.
+   */
   get isReady(): boolean {
+    return this.#isReadyWritten && this.#isReadyNow();
+  }
+
+  #isReadyNow(): boolean {
     return this.#deletedAtMs === null && isPodReady(this.#view());
   }
 
@@ -211,7 +220,7 @@ export class Pod implements ObservedPod {
   }
 
   #changed(): void {
-    const isReady = this.isReady;
+    const isReady = this.#isReadyNow();
     if (isReady !== (this.#readySinceMs !== null)) {
       this.#readySinceMs = isReady ? this.#deps.clock.nowMs() : null;
     }
@@ -232,6 +241,7 @@ export class Pod implements ObservedPod {
 
   async #write(): Promise<void> {
     if (!this.#isCreated || this.#stage === "gone") return;
+    const isReady = this.#isReadyNow();
     const pod = renderPod(this.#view());
     const text = canonicalJson(pod);
     if (text === this.#written) return;
@@ -239,6 +249,9 @@ export class Pod implements ObservedPod {
       const updated = await this.#deps.store.updatePod(pod);
       this.#written = text;
       this.#revision = updated.metadata.resourceVersion ?? null;
+      if (isReady === this.#isReadyWritten) return;
+      this.#isReadyWritten = isReady;
+      this.#deps.onChange();
     } catch (cause) {
       if (this.#stage === "removing") return;
       const message = `the Pod object was not written: ${messageOf(cause)}`;
@@ -254,7 +267,7 @@ export class Pod implements ObservedPod {
   }
 
   async #remove(drain: boolean): Promise<void> {
-    const wasReady = this.isReady;
+    const wasReady = this.#isReadyNow();
     this.#deletedAtMs = this.#deps.clock.nowMs();
     this.#stage = "removing";
     const cut = new Promise<void>((resolve) => (this.#cutDrain = resolve));
