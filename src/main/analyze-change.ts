@@ -36,7 +36,8 @@ export async function analyzeChange(
   }
   for (const ref of request.delete ?? []) changed.delete(refText(ref));
   const after = await messagesOf([...changed.values()], now);
-  if (request.objects === undefined && request.delete === undefined) return after;
+  const changeCount = (request.objects ?? []).length + (request.delete ?? []).length;
+  if (changeCount === 0) return after;
   const before = await messagesOf(resources, now);
   return [...validated.flatMap(({ faults }) => faults), ...compareMessages(before, after)];
 }
