@@ -36,6 +36,7 @@ const GROWTH_BYTES_MAX = 64 * MIB;
 const SWEEP_MS = 250;
 const SLOW_CLIENTS = 200;
 const FLOOD_REQUESTS = 20_000;
+const ABORTING_CLIENTS = 5_000;
 const A = cluster("a");
 
 const cleanups: (() => void)[] = [];
@@ -311,3 +312,29 @@ for (const framing of ["content-length", "chunked"] as const) {
     assert.ok(growth < GROWTH_BYTES_MAX, `grown by ${mib(growth)}`);
   });
 }
+
+test(`${ABORTING_CLIENTS} clients that go away at every point of an exchange leave nothing`, async (t) => {
+  const { port, connectionCount } = await startGateway(answering(OK));
+  const request = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody";
+  let gone = 0;
+  const growth = await growthDuring(async () => {
+    for (let index = 0; index < ABORTING_CLIENTS; index++) {
+      const client = connect(port, "127.0.0.1");
+      client.on("error", () => undefined);
+      client.on("close", () => (gone += 1));
+      await once(client, "connect");
+      // From no byte at all to the whole request.
+      client.write(request.slice(0, index % (request.length + 1)));
+      if (index % 3 === 0) client.resetAndDestroy();
+      else if (index % 3 === 1) client.destroy();
+      else setImmediate(() => client.destroy());
+    }
+    await until("all have gone", () => gone === ABORTING_CLIENTS && connectionCount() === 0);
+  });
+  t.diagnostic(`grown by at most ${mib(growth)}`);
+  assert.ok(growth < GROWTH_BYTES_MAX, `grown by ${mib(growth)}`);
+  assert.match(
+    await sendRaw(port, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+    /^HTTP\/1\.1 200 /,
+  );
+});
