@@ -23,6 +23,8 @@ export interface ContainerStatus {
   readonly name: string;
   readonly ready: boolean;
   readonly restartCount: number;
+  /** Why it does not run: `waiting` or `terminated`. */
+  readonly state?: Readonly<Record<string, { readonly reason?: string } | undefined>>;
 }
 
 export interface Pod extends Resource {
@@ -84,7 +86,16 @@ function readyText(pod: Pod): string {
 
 function statusText(pod: Pod): string {
   if (pod.metadata.deletionTimestamp !== undefined) return "Terminating";
-  return pod.status?.reason ?? pod.status?.phase ?? "Pending";
+  return pod.status?.reason ?? waitingReason(pod) ?? pod.status?.phase ?? "Pending";
+}
+
+/** As kubectl prints it: `CrashLoopBackOff` says more than `Pending`. */
+function waitingReason(pod: Pod): string | undefined {
+  for (const { state = {} } of pod.status?.containerStatuses ?? []) {
+    const reason = (state["waiting"] ?? state["terminated"])?.reason;
+    if (reason !== undefined && reason !== "") return reason;
+  }
+  return undefined;
 }
 
 function restartsText(pod: Pod): string {
