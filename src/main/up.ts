@@ -127,7 +127,9 @@ async function start(
   );
   if (typeof admin === "string") {
     const { host, port } = options.admin;
-    return `GL0604: the admin endpoints want ${host}:${port} (${admin}); move them with --admin`;
+    const why = admin === "EADDRINUSE" ? "another process listens there" : admin;
+    const remedy = "Choose another address with --admin HOST:PORT.";
+    return `GL0604: the admin endpoints cannot listen on ${host}:${port}: ${why}. ${remedy}`;
   }
   admin.unref();
   for (const resource of resources) {
