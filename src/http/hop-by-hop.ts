@@ -40,7 +40,7 @@ export function removeHopByHop(headers: Headers): void {
     found = true;
     if (name === "connection") named = withTokens(named, values[index] as string);
   }
-  if (found) compact(headers, named ?? new Set());
+  if (found) compact(headers, named);
 }
 
 /** A first look at the length: most names need no comparison at all. */
@@ -63,20 +63,22 @@ function isHopByHop(name: string): boolean {
   }
 }
 
-function withTokens(named: ReadonlySet<string> | null, value: string): ReadonlySet<string> {
+function withTokens(named: ReadonlySet<string> | null, value: string): ReadonlySet<string> | null {
+  // What nearly every message says names no field.
+  if (value === "keep-alive" || value === "close") return named;
   const tokens = value.split(",").map((token) => trimBlanks(token).toLowerCase());
   const removable = tokens.filter((token) => !ESSENTIAL.has(token));
   return named === null ? new Set(removable) : new Set([...named, ...removable]);
 }
 
-function compact(headers: Headers, named: ReadonlySet<string>): void {
+function compact(headers: Headers, named: ReadonlySet<string> | null): void {
   const { names, values } = headers;
   let kept = 0;
   for (let index = 0; index < names.length; index++) {
     const name = names[index] as string;
     const value = values[index] as string;
     const isTrailers = name === "te" && acceptsTrailers(value);
-    if (!isTrailers && (isHopByHop(name) || named.has(name))) continue;
+    if (!isTrailers && (isHopByHop(name) || named?.has(name) === true)) continue;
     names[kept] = name;
     values[kept] = isTrailers ? "trailers" : value;
     kept++;

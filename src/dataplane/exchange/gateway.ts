@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { Headers } from "../../http/headers.ts";
-import type { WeightedDestination } from "../../snapshot/snapshot.ts";
+import type { Cluster, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
@@ -96,9 +96,11 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError(code, choice.missing));
       return;
     }
+    const cluster = this.#clusterOf(destination);
     exchange.forward({
-      ...this.#destinationOf(destination),
+      service: cluster?.service ?? "",
       endpoints: choice.endpoints,
+      connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       timeoutMs: route.timeoutMs,
     });
   }
@@ -137,16 +139,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.fail(pass.noRoute(isTold ? pass.explainNoMatch() : []));
   }
 
-  #destinationOf(destination: WeightedDestination): { service: string; connectTimeoutMs: number } {
-    const { target } = destination;
-    const cluster =
-      target.kind === "cluster"
-        ? this.#runtime.lanes.clusters.get(target.cluster)?.cluster
-        : undefined;
-    return {
-      service: cluster?.service ?? "",
-      connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-    };
+  #clusterOf({ target }: WeightedDestination): Cluster | undefined {
+    if (target.kind === "missing") return undefined;
+    return this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
   }
 
   #addLaneField(exchange: Exchange, response: ResponseDraft): void {
