@@ -299,7 +299,8 @@ test("Graylane's own calls reach the program, with their input checked", async (
   assert.equal((await client.explain(request)).snapshotVersion, "s1");
   const ref = { apiVersion: "v1", kind: "Pod", namespace: "default", name: "p" };
   assert.deepEqual(await client.analyze({ delete: [ref] }), []);
-  assert.deepEqual(asked, [request, { objects: [], delete: [ref] }]);
+  assert.deepEqual(await client.analyze({}), []);
+  assert.deepEqual(asked, [request, { delete: [ref] }, {}], "no change is not an empty change");
   const relative = client.explain({ ...request, url: "/relative" });
   await assert.rejects(relative, fails(400, "BadRequest"));
   assert.equal((await client.runtimeStatus()).version, "0.1.0");

@@ -43,7 +43,8 @@ function explainRequestOf(body: unknown): ExplainRequest {
 }
 
 function analyzeRequestOf(body: unknown): AnalyzeRequest {
-  const { objects = [], delete: deleted = [] } = fieldsOf(body);
+  const given: { readonly objects?: unknown; readonly delete?: unknown } = fieldsOf(body);
+  const { objects = [], delete: deleted = [] } = given;
   if (!Array.isArray(objects) || !Array.isArray(deleted)) {
     throw badRequest("objects and delete must be lists");
   }
@@ -53,7 +54,11 @@ function analyzeRequestOf(body: unknown): AnalyzeRequest {
   if (!deleted.every(isTypedRef)) {
     throw badRequest("each entry of delete has apiVersion, kind, namespace and name");
   }
-  return { objects: objects as unknown[], delete: deleted };
+  // Without a change the question is another one: what is wrong now?
+  return {
+    ...(given.objects === undefined ? {} : { objects: objects as unknown[] }),
+    ...(given.delete === undefined ? {} : { delete: deleted }),
+  };
 }
 
 function fieldsOf(body: unknown): Record<string, unknown> {
