@@ -100,9 +100,9 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--map-port <from=to>", "open another port, as in 80=18080 (repeatable)", collect, [])
     .option("--api <host:port>", "where the API listens", API_ADDRESS_DEFAULT)
     .option("--admin <host:port>", "where the admin endpoints listen", ADMIN_ADDRESS_DEFAULT)
-    .option("--workers <count>", "gateway workers (default: by the number of cores)")
+    .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
-    .option("--access-log <file>", "where the gateways log each request; - for standard output")
+    .option("--access-log <file>", "log each request at each hop here; - for standard output")
     .action((options: RawUpOptions, command: Command) =>
       run(command, (context) => {
         const stateDirectory = stateDirectoryOf(context);

@@ -16,13 +16,13 @@ export interface UpOptions {
   readonly portMap: ReadonlyMap<number, number>;
   readonly api: ListenAddress;
   readonly admin: ListenAddress;
-  /** Gateway workers; null leaves it to the number of cores. */
+  /** Gateway workers; null leaves it to the server. */
   readonly workerCount: number | null;
   /** Absolute. */
   readonly stateDirectory: string;
   /** A file of image mappings of the user's own, absolute. */
   readonly imageMap: string | null;
-  /** File of the gateways' access log, absolute; `-` for standard output; null for none. */
+  /** File of the access log, absolute; `-` for standard output; null for none. */
   readonly accessLog: string | null;
 }
 
