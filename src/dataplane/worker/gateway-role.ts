@@ -125,7 +125,8 @@ function describeListenFailure(failure: ListenFailure, gateway: string, port: nu
   const { host, port: wanted } = failure.address;
   const where = `${host}:${wanted} for port ${port} of gateway ${gateway}`;
   if (failure.code === "EADDRINUSE") {
-    return `GL0601: ${where} is in use by another program; free it, or map: --map-port ${port}=PORT`;
+    const remedy = `free it, or map: --map-port ${port}=PORT`;
+    return `GL0601: ${where} is in use by another program; ${remedy}`;
   }
   if (failure.code === "EACCES") {
     return `GL0602: no permission to listen on ${where}; map it: --map-port ${port}=PORT`;
