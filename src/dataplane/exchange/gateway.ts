@@ -2,7 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import { Headers } from "../../http/headers.ts";
-import type { Cluster, WeightedDestination } from "../../snapshot/snapshot.ts";
+import type { Endpoint, Route, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
@@ -96,13 +96,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError(code, choice.missing));
       return;
     }
-    const cluster = this.#clusterOf(destination);
-    exchange.forward({
-      service: cluster?.service ?? "",
-      endpoints: choice.endpoints,
-      connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-      timeoutMs: route.timeoutMs,
-    });
+    this.#forward(exchange, destination, { endpoints: choice.endpoints, route });
   }
 
   onPluginResponse(response: LocalResponse): void {
@@ -139,9 +133,19 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.fail(pass.noRoute(isTold ? pass.explainNoMatch() : []));
   }
 
-  #clusterOf({ target }: WeightedDestination): Cluster | undefined {
-    if (target.kind === "missing") return undefined;
-    return this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
+  #forward(
+    exchange: Exchange,
+    { target }: WeightedDestination,
+    { endpoints, route }: { readonly endpoints: readonly Endpoint[]; readonly route: Route },
+  ): void {
+    const name = target.kind === "cluster" ? target.cluster : "";
+    const cluster = this.#runtime.lanes.clusters.get(name)?.cluster;
+    exchange.forward({
+      service: cluster?.service ?? "",
+      endpoints,
+      connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+      timeoutMs: route.timeoutMs,
+    });
   }
 
   #addLaneField(exchange: Exchange, response: ResponseDraft): void {
