@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AddressPool } from "./address-pool.ts";
-import type { ListenProbe } from "./address-pool.ts";
-
-const pool = (canListen: ListenProbe): AddressPool =>
-  new AddressPool({ podPrefix: "127.10", appPrefix: "127.20", portOffset: 0, canListen });
+import type { ClaimAddress, ListenProbe } from "./address-pool.ts";
 
 const always: ListenProbe = () => Promise.resolve(true);
+const unclaimed: ClaimAddress = () => Promise.resolve({ release: () => undefined });
+
+const pool = (canListen: ListenProbe, claim = unclaimed): AddressPool =>
+  new AddressPool({ podPrefix: "127.10", appPrefix: "127.20", portOffset: 0, canListen, claim });
 
 test("each pod has its own address, its app another with a port nobody else has", async () => {
   const addresses = pool(always);
   assert.deepEqual(await addresses.allocate([8000]), {
     podIp: "127.10.0.1",
     inbound: [{ containerPort: 8000, listenPort: 8000, appAddress: "127.20.0.1", appPort: 20_000 }],
-    outbound: { address: "127.0.0.1", port: 20_001 },
+    outbound: { address: "127.20.0.1", port: 20_001 },
   });
   const second = await addresses.allocate([8000, 9000, 8000]);
   assert.equal(second.podIp, "127.10.0.2");
@@ -54,4 +55,20 @@ test("without loopback aliases all pods share 127.0.0.1 with distinct ports", as
 test("a port that is taken on every address is an error, not an endless search", async () => {
   const addresses = pool((_, port) => Promise.resolve(port !== 8000));
   await assert.rejects(addresses.allocate([8000]), /no free pod address .*8000/);
+});
+
+test("two instances that start at once get different addresses, until one releases its own", async () => {
+  const prefixes = { podPrefix: "127.94", appPrefix: "127.95", portOffset: 0, canListen: always };
+  const [one, other] = [new AddressPool(prefixes), new AddressPool(prefixes)];
+  const both = await Promise.all(
+    [one, other, one, other].map((addresses) => addresses.allocate([8000])),
+  );
+  assert.equal(new Set(both.map(({ podIp }) => podIp)).size, 4);
+  both.forEach((address, index) => {
+    (index % 2 === 0 ? one : other).release(address);
+  });
+  const again = new AddressPool(prefixes);
+  const first = await again.allocate([8000]);
+  assert.equal(first.podIp, "127.94.0.1");
+  again.release(first);
 });

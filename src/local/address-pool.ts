@@ -1,6 +1,7 @@
 //! Gives each pod a loopback address of its own, its app another, and ports for the app and for the
 //! calls it makes.
 
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 
 /** Below Linux' and macOS' ephemeral ranges, so that no outgoing connection takes one. */
@@ -13,6 +14,9 @@ const ADDRESSES_MAX = 256 * HOSTS_PER_ROW;
  * Candidates tried for one address or port before giving up: others may own a few, not thousands.
  */
 const TRIES_MAX = 2_000;
+
+/** UDP, so that it is in no container's way: those are reached by TCP. */
+const CLAIM_PORT = 19_999;
 
 export const SHARED_ADDRESS = "127.0.0.1";
 
@@ -32,11 +36,20 @@ export interface PodAddress {
 /** True when the address and port can be listened on now. */
 export type ListenProbe = (address: string, port: number) => Promise<boolean>;
 
+/** An address that no other instance on this machine gets before it is released. */
+export interface AddressClaim {
+  release(): void;
+}
+
+/** Null when another has the address. */
+export type ClaimAddress = (address: string) => Promise<AddressClaim | null>;
+
 export class AddressPool {
   readonly #podPrefix: string;
   readonly #appPrefix: string;
   readonly #canListen: ListenProbe;
-  readonly #hosts = new Set<number>();
+  readonly #claim: ClaimAddress;
+  readonly #hosts = new Map<number, AddressClaim>();
   readonly #ports = new Set<number>();
   #nextHost = 0;
   #nextPort: number;
@@ -48,10 +61,12 @@ export class AddressPool {
     /** Where the search for ports begins, 0 to 1: two instances on one machine meet less often. */
     readonly portOffset: number;
     readonly canListen?: ListenProbe;
+    readonly claim?: ClaimAddress;
   }) {
     this.#podPrefix = options.podPrefix;
     this.#appPrefix = options.appPrefix;
     this.#canListen = options.canListen ?? canListen;
+    this.#claim = options.claim ?? claimAddress;
     this.#nextPort = Math.floor(options.portOffset * PORT_COUNT) % PORT_COUNT;
   }
 
@@ -70,13 +85,16 @@ export class AddressPool {
       const appPort = await this.#takePort(appAddress);
       inbound.push({ containerPort, listenPort, appAddress, appPort });
     }
-    const outbound = { address: SHARED_ADDRESS, port: await this.#takePort(SHARED_ADDRESS) };
+    const outbound = { address: appAddress, port: await this.#takePort(appAddress) };
     return { podIp, inbound, outbound };
   }
 
   release(address: PodAddress): void {
     const host = hostOf(this.#podPrefix, address.podIp);
-    if (host !== null) this.#hosts.delete(host);
+    if (host !== null) {
+      this.#hosts.get(host)?.release();
+      this.#hosts.delete(host);
+    }
     this.#ports.delete(address.outbound.port);
     for (const { listenPort, appPort } of address.inbound) {
       this.#ports.delete(appPort);
@@ -90,8 +108,14 @@ export class AddressPool {
       const host = this.#nextHost;
       this.#nextHost = (host + 1) % ADDRESSES_MAX;
       if (this.#hosts.has(host)) continue;
-      this.#hosts.add(host);
-      if (await this.#allFree(addressOf(this.#podPrefix, host), containerPorts)) return host;
+      const address = addressOf(this.#podPrefix, host);
+      this.#hosts.set(host, UNCLAIMED);
+      const claim = await this.#claim(address);
+      if (claim !== null && (await this.#allFree(address, containerPorts))) {
+        this.#hosts.set(host, claim);
+        return host;
+      }
+      claim?.release();
       this.#hosts.delete(host);
     }
     const ports = containerPorts.join(", ");
@@ -122,6 +146,8 @@ export class AddressPool {
   }
 }
 
+const UNCLAIMED: AddressClaim = { release: () => undefined };
+
 function addressOf(prefix: string, host: number): string {
   return `${prefix}.${Math.floor(host / HOSTS_PER_ROW)}.${(host % HOSTS_PER_ROW) + 1}`;
 }
@@ -145,6 +171,28 @@ export function canListen(address: string, port: number): Promise<boolean> {
     server.listen({ host: address, port, exclusive: true }, () => {
       server.close(() => {
         resolve(true);
+      });
+    });
+  });
+}
+
+/**
+ * Holds a UDP port of the address: two instances that start at once see the same TCP ports free,
+ * but only one of them gets this; the system gives it back however the holder ends.
+ */
+export function claimAddress(address: string): Promise<AddressClaim | null> {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4");
+    socket.once("error", () => {
+      socket.close();
+      resolve(null);
+    });
+    socket.bind({ address, port: CLAIM_PORT, exclusive: true }, () => {
+      socket.unref();
+      resolve({
+        release: () => {
+          socket.close();
+        },
       });
     });
   });

@@ -145,7 +145,7 @@ test("a Deployment becomes pods with addresses, labels and a Ready condition", a
     assert.deepEqual(validateResource(pod).faults, [], "the Pod object is valid");
     assert.match(pod.metadata.name, /^web-[0-9a-f]{10}-[a-z0-9]{5}$/);
     assert.deepEqual(pod.metadata.labels, { app: "web", version: "v1" });
-    assert.match(pod.metadata.annotations?.[OUTBOUND_ANNOTATION] ?? "", /^127\.0\.0\.1:\d+$/);
+    assert.match(pod.metadata.annotations?.[OUTBOUND_ANNOTATION] ?? "", /^127\.20\.0\.\d+:\d+$/);
     assert.equal(statusOf(pod).phase, "Running");
     assert.equal(await get(appAddress(pod)), "v1");
     assert.ok(sidecars.calls.includes(`ready default/${pod.metadata.name}`));

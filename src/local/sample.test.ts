@@ -25,10 +25,11 @@ class ForwardingSidecars extends FakeSidecars {
   override async sidecarReady(pod: string): Promise<void> {
     const [namespace = "", name = ""] = pod.split("/");
     const object = store.get("Pod", namespace, name);
-    const port = object?.metadata.annotations?.[OUTBOUND_ANNOTATION]?.split(":")[1];
+    const outbound = object?.metadata.annotations?.[OUTBOUND_ANNOTATION] ?? "";
+    const [address, port] = outbound.split(":");
     const proxy = http.createServer(forward);
     proxies.push(proxy);
-    await new Promise<void>((done) => proxy.listen(Number(port), "127.0.0.1", done));
+    await new Promise<void>((done) => proxy.listen(Number(port), address, done));
   }
 }
 
