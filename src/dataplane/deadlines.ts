@@ -39,6 +39,16 @@ export class DeadlineSweeper {
     this.#arm();
   }
 
+  /** The moment `ms` from now, by a fresh reading: `nowMs` may be a whole sweep old. */
+  after(ms: number): number {
+    return this.#clock.monotonicMs() + ms;
+  }
+
+  /** How many are watched. */
+  get size(): number {
+    return this.#members.size;
+  }
+
   add(member: Expirable): void {
     this.#members.add(member);
   }

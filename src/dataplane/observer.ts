@@ -13,6 +13,8 @@ export interface ExchangeRecord extends AccessLogEntry {
 
 export interface TrafficObserver {
   onExchangeEnd(record: ExchangeRecord): void;
+  /** What came was no HTTP request; `code` is the codec's fault. No exchange was begun. */
+  onRefusedRequest(code: string): void;
   onConnection(delta: 1 | -1): void;
   /** A belief of ours was wrong; the exchange was failed. */
   onAssertion(error: unknown): void;
@@ -20,6 +22,7 @@ export interface TrafficObserver {
 
 export const SILENT_OBSERVER: TrafficObserver = {
   onExchangeEnd: () => undefined,
+  onRefusedRequest: () => undefined,
   onConnection: () => undefined,
   onAssertion: () => undefined,
 };

@@ -1,6 +1,7 @@
 //! One request with its response: moves bytes between a client and an endpoint, with back-pressure,
 //! retries that cannot duplicate work, deadlines, and exactly one end.
 
+import type { HttpFault } from "../../http/fault.ts";
 import type { Headers } from "../../http/headers.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
@@ -32,6 +33,8 @@ import type { ExchangeHandler, ForwardPlan, Replacement, ResponseDraft } from ".
 /** Body pieces up to this size are joined to the text before them: one write instead of two. */
 const JOINED_WRITE_BYTES_MAX = 16_384;
 
+const STATUS_FINAL_MIN = 200;
+
 type BodyFraming = "none" | "raw" | "chunked" | "close";
 
 export class Exchange implements UpstreamUser, Expirable {
@@ -41,6 +44,8 @@ export class Exchange implements UpstreamUser, Expirable {
   readonly startedMs: number;
   /** A body of at least one byte may come. */
   readonly hasBody: boolean;
+  /** As the client sent it: a plug-in may change the method, not what the client waits for. */
+  readonly #method: string;
   readonly #handler: ExchangeHandler;
   deadlineMs: number = NO_DEADLINE;
 
@@ -75,6 +80,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.head = head;
     this.#handler = handler;
     this.#keepAlive = head.keepAlive;
+    this.#method = head.method;
     this.hasBody = head.body === "chunked" || head.contentLength > 0;
     this.#requestEnded = !this.hasBody;
     this.startedMs = this.context.clock.monotonicMs();
@@ -110,10 +116,10 @@ export class Exchange implements UpstreamUser, Expirable {
       // Answered here, so that the upstream need not be asked twice (RFC 9110 section 10.1.1).
       headers.remove("expect");
       this.connection.writeText("HTTP/1.1 100 Continue\r\n\r\n");
-    }
+    } else if (this.head.versionMinor === 0) headers.remove("expect");
     this.#requestText = serializeRequestHead(this.head.method, this.head.target, headers);
     if (plan.timeoutMs > 0) {
-      this.deadlineMs = this.context.sweeper.nowMs + plan.timeoutMs;
+      this.deadlineMs = this.startedMs + plan.timeoutMs;
       this.#timed = true;
       this.context.sweeper.add(this);
     }
@@ -140,14 +146,22 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#upstream?.abort();
     this.#upstream = null;
     const replacement = this.#handler.onResponse(this, draft);
+    if (this.#isDone()) return;
     if (replacement === null) this.#writeLocal(draft, bytes);
     else this.#replace(replacement);
+  }
+
+  /** The rest of the request is no HTTP. */
+  refuse(fault: HttpFault): void {
+    this.#flag = fault.code;
+    this.reply(fault.status, `${fault.code}: ${fault.message}\n`, null);
   }
 
   // --- from downstream ---
 
   onRequestBody(chunk: Buffer): void {
     if (this.#over) return;
+    this.connection.touch();
     this.#requestBytes += chunk.length;
     const upstream = this.#upstream;
     if (upstream === null) {
@@ -170,6 +184,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   /** The client has gone, or has broken its message: nobody waits for an answer. */
   onDownstreamClosed(): void {
+    if (this.#flag === "") this.#flag = "downstream_gone";
     this.#abort();
   }
 
@@ -217,15 +232,23 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   onResponseHead(response: ResponseHead): void {
+    if (this.#over) return;
+    if (response.status < STATUS_FINAL_MIN) {
+      // 101 to a request whose Upgrade was not passed on.
+      this.fail(proxyError("upstream_protocol", "the upstream switched protocols unasked"));
+      return;
+    }
     const headers = response.headers;
     this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
     const draft: ResponseDraft = { status: response.status, headers, local: false };
     const replacement = this.#handler.onResponse(this, draft);
+    if (this.#isDone()) return;
     if (replacement === null) {
-      const reason =
-        draft.status === response.status ? response.reason : reasonPhrase(draft.status);
-      this.#startResponse(draft, reason, this.#framingOf(response));
+      const isEdited = draft.status !== response.status || this.head.method !== this.#method;
+      const reason = isEdited ? reasonPhrase(draft.status) : response.reason;
+      const framing = isEdited ? this.#frameEdited(draft, response) : this.#framingOf(response);
+      this.#startResponse(draft, reason, framing);
       return;
     }
     this.#upstream?.abort();
@@ -279,6 +302,26 @@ export class Exchange implements UpstreamUser, Expirable {
     upstream.writeText(trailers === null ? LAST_CHUNK : serializeTrailers(trailers));
   }
 
+  /** Whether a callback has ended the exchange. */
+  #isDone(): boolean {
+    return this.#over;
+  }
+
+  /**
+   * A plug-in changed the status, or the request's method: then what the client takes for the
+   * body's end is no longer what the upstream meant.
+   */
+  #frameEdited(draft: ResponseDraft, response: ResponseHead): BodyFraming {
+    const { headers, status } = draft;
+    if (this.#method === "HEAD") return "none";
+    if (isBodiless(status)) {
+      headers.remove("content-length");
+      return "none";
+    }
+    if (response.body === "none") headers.set("content-length", "0");
+    return this.#framingOf(response);
+  }
+
   #framingOf(response: ResponseHead): BodyFraming {
     switch (response.body) {
       case "none":
@@ -312,14 +355,18 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   #writeLocal(draft: ResponseDraft, body: Buffer): void {
-    this.#startResponse(draft, reasonPhrase(draft.status), "raw");
-    if (this.head.method !== "HEAD") this.#writeBody(body);
+    const { status, headers } = draft;
+    const framing = isBodiless(status) ? "none" : "raw";
+    if (framing === "none") headers.remove("content-length");
+    else headers.set("content-length", String(body.length));
+    this.#startResponse(draft, reasonPhrase(status), framing);
+    if (this.#method !== "HEAD") this.#writeBody(body);
     this.#finish();
   }
 
   #writeBody(chunk: Buffer): void {
+    if (chunk.length === 0 || this.#framing === "none") return;
     this.#responseBytes += chunk.length;
-    if (chunk.length === 0) return;
     if (this.#framing === "chunked") this.#out += chunkHeader(chunk.length);
     if (chunk.length <= JOINED_WRITE_BYTES_MAX) {
       this.#out += chunk.toString("latin1");
@@ -399,6 +446,11 @@ export class Exchange implements UpstreamUser, Expirable {
       attempts: this.#attempt?.count ?? 0,
     });
   }
+}
+
+/** 204 and 304 have no body, whatever a route or plug-in gave them (RFC 9110 section 6.4.1). */
+function isBodiless(status: number): boolean {
+  return status === 204 || status === 304;
 }
 
 function withLength(status: number, headers: Headers, bodyBytes: number): ResponseDraft {

@@ -104,6 +104,8 @@ export class UpstreamAttempt {
         );
       case "reset":
         return proxyError("upstream_reset", `${where} closed before it answered (${detail})`);
+      case "truncated":
+        return proxyError("upstream_reset", `${where} closed in the middle of its answer`);
       case "protocol":
         return proxyError("upstream_protocol", `${where} broke HTTP/1.1: ${detail}`);
     }

@@ -41,6 +41,7 @@ export class DownstreamConnection implements RequestSink, Expirable {
   #parsing = false;
   #nextDue = false;
   #awaitsHead = false;
+  #isPaused = false;
   #peerEnded = false;
   #lingeringBytes = -1;
   #closed = false;
@@ -69,7 +70,8 @@ export class DownstreamConnection implements RequestSink, Expirable {
       this.#onData(chunk);
     });
     socket.on("drain", () => {
-      this.#exchange?.onDownstreamDrain();
+      if (this.#exchange !== null) this.#exchange.onDownstreamDrain();
+      else if (this.#nextDue) this.#parseRest();
     });
     socket.on("end", () => {
       this.#onPeerEnd();
@@ -94,12 +96,20 @@ export class DownstreamConnection implements RequestSink, Expirable {
     return this.#socket.write(bytes);
   }
 
+  /** A byte of the request has come. */
+  touch(): void {
+    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+  }
+
   pauseReading(): void {
+    this.#isPaused = true;
     this.#socket.pause();
   }
 
   resumeReading(): void {
-    if (!this.#closed && this.#unparsed === null) this.#socket.resume();
+    if (!this.#isPaused || this.#closed || this.#unparsed !== null) return;
+    this.#isPaused = false;
+    this.#socket.resume();
   }
 
   onExchangeEnd(keepAlive: boolean): void {
@@ -164,7 +174,12 @@ export class DownstreamConnection implements RequestSink, Expirable {
   }
 
   onDeadline(): void {
-    if (this.#exchange === null && this.#awaitsHead && this.#lingeringBytes === -1) {
+    const exchange = this.#exchange;
+    if (exchange !== null && !exchange.responseStarted) {
+      exchange.onDeadline();
+      return;
+    }
+    if (exchange === null && this.#awaitsHead && this.#lingeringBytes === -1) {
       const message = `the request's head took longer than ${REQUEST_HEAD_TIMEOUT_MS} ms`;
       this.#refuse({ status: 408, code: "request_timeout", message });
       return;
@@ -178,7 +193,12 @@ export class DownstreamConnection implements RequestSink, Expirable {
       if (this.#lingeringBytes > LINGER_BYTES_MAX) this.destroy();
       return;
     }
-    this.#parse(this.#unparsed === null ? chunk : Buffer.concat([this.#unparsed, chunk]));
+    try {
+      this.#parse(this.#unparsed === null ? chunk : Buffer.concat([this.#unparsed, chunk]));
+    } catch (error) {
+      this.context.observer.onAssertion(error);
+      this.destroy();
+    }
   }
 
   #parse(chunk: Buffer): void {
@@ -187,6 +207,12 @@ export class DownstreamConnection implements RequestSink, Expirable {
     let rest = chunk;
     while (this.#lingeringBytes === -1 && !this.#closed) {
       if (this.#nextDue) {
+        if (this.#socket.writableNeedDrain) {
+          // A client that sends without reading its answers: no next request until it has read.
+          if (rest.length > 0) this.#unparsed = rest;
+          this.pauseReading();
+          break;
+        }
         this.#nextDue = false;
         this.requestComplete = false;
         this.#parser.next();
@@ -195,7 +221,7 @@ export class DownstreamConnection implements RequestSink, Expirable {
       if (this.requestComplete) {
         // Pipelined bytes wait, unread and bounded by one read, until this exchange has ended.
         this.#unparsed = rest;
-        this.#socket.pause();
+        this.pauseReading();
         break;
       }
       const result = this.#parser.execute(rest);
@@ -210,9 +236,8 @@ export class DownstreamConnection implements RequestSink, Expirable {
   }
 
   #parseRest(): void {
-    const rest = this.#unparsed;
-    this.#parse(rest ?? NOTHING);
-    if (rest !== null) this.resumeReading();
+    this.#parse(this.#unparsed ?? NOTHING);
+    if (!this.#nextDue) this.resumeReading();
   }
 
   /** The head's deadline runs from its first byte, however slowly the rest drips in. */
@@ -224,14 +249,11 @@ export class DownstreamConnection implements RequestSink, Expirable {
 
   /** The bytes are no request: answer if nothing was answered yet, and close. */
   #refuse(fault: HttpFault): void {
-    const exchange = this.#exchange;
-    if (exchange !== null && exchange.responseStarted) {
-      this.destroy();
+    if (this.#exchange !== null) {
+      this.#exchange.refuse(fault);
       return;
     }
-    this.#exchange = null;
-    exchange?.onDownstreamClosed();
-    if (this.#closed) return;
+    this.context.observer.onRefusedRequest(fault.code);
     const body = `${fault.code}: ${fault.message}\n`;
     const headers = new Headers();
     headers.add("content-type", "text/plain");
@@ -265,6 +287,7 @@ export class DownstreamConnection implements RequestSink, Expirable {
     this.#unparsed = null;
     this.deadlineMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
     this.#socket.end();
+    this.#isPaused = false;
     this.#socket.resume();
   }
 }

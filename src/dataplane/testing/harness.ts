@@ -33,6 +33,7 @@ export function trafficContext(
     pools: new UpstreamPools(sweeper),
     observer: {
       onExchangeEnd: (record) => records.push({ ...record }),
+      onRefusedRequest: () => undefined,
       onConnection: () => undefined,
       onAssertion: (error) => assertions.push(error),
     },

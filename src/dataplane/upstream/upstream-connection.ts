@@ -8,7 +8,8 @@ import type { Headers } from "../../http/headers.ts";
 import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 
-export type UpstreamFailureKind = "connect" | "reset" | "protocol";
+/** `reset`: closed before any byte of a response. `truncated`: closed in the middle of one. */
+export type UpstreamFailureKind = "connect" | "reset" | "truncated" | "protocol";
 
 /** The exchange's side of an upstream connection. */
 export interface UpstreamUser {
@@ -45,13 +46,18 @@ export class UpstreamConnection implements ResponseSink, Expirable {
   #connected = false;
   #closed = false;
   #keepAlive = true;
+  /** A byte has come since the request was announced. */
+  #heard = false;
+  /** The parser has seen the response's end; the user is told when the parser has returned. */
+  #endDue = false;
+  #trailers: Headers | null = null;
   #idleTimeoutMs = UPSTREAM_IDLE_TIMEOUT_MS;
 
   constructor(owner: ConnectionOwner, user: UpstreamUser, connectTimeoutMs: number) {
     this.#owner = owner;
     this.#user = user;
     this.#parser = new ResponseParser(this);
-    this.deadlineMs = owner.sweeper.nowMs + connectTimeoutMs;
+    this.deadlineMs = owner.sweeper.after(connectTimeoutMs);
     this.#socket = connect({ host: owner.address, port: owner.port, noDelay: true });
     this.#listen();
     owner.sweeper.add(this);
@@ -62,7 +68,7 @@ export class UpstreamConnection implements ResponseSink, Expirable {
     socket.on("connect", () => {
       this.#connected = true;
       this.deadlineMs = NO_DEADLINE;
-      this.#user?.onUpstreamReady(this);
+      this.#guard(() => this.#user?.onUpstreamReady(this));
     });
     socket.on("data", (chunk: Buffer) => {
       this.#onData(chunk);
@@ -71,13 +77,15 @@ export class UpstreamConnection implements ResponseSink, Expirable {
       this.#user?.onUpstreamDrain();
     });
     socket.on("end", () => {
-      this.#onEnd();
+      this.#guard(() => {
+        this.#onEnd();
+      });
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#fail(this.#connected ? "reset" : "connect", error.code ?? error.message);
+      this.#fail(this.#lossKind(), error.code ?? error.message);
     });
     socket.on("close", () => {
-      this.#fail(this.#connected ? "reset" : "connect", "connection closed");
+      this.#fail(this.#lossKind(), "connection closed");
     });
   }
 
@@ -90,6 +98,7 @@ export class UpstreamConnection implements ResponseSink, Expirable {
 
   /** Tells the parser which method the next response answers. */
   expect(method: string): void {
+    this.#heard = false;
     this.#parser.expect(method);
   }
 
@@ -155,7 +164,10 @@ export class UpstreamConnection implements ResponseSink, Expirable {
   }
 
   onResponseEnd(trailers: Headers | null): void {
-    this.#user?.onResponseEnd(trailers);
+    // The user lets go of the connection at the end, and the next exchange may take it at once:
+    // not while the parser still holds bytes that came after this response.
+    this.#endDue = true;
+    this.#trailers = trailers;
   }
 
   #onData(chunk: Buffer): void {
@@ -164,11 +176,25 @@ export class UpstreamConnection implements ResponseSink, Expirable {
       this.#close();
       return;
     }
+    this.#heard = true;
     try {
       this.#parse(chunk);
     } catch (error) {
       this.#failByAssertion(error);
     }
+  }
+
+  #guard(handle: () => void): void {
+    try {
+      handle();
+    } catch (error) {
+      this.#failByAssertion(error);
+    }
+  }
+
+  #lossKind(): UpstreamFailureKind {
+    if (!this.#connected) return "connect";
+    return this.#heard ? "truncated" : "reset";
   }
 
   #failByAssertion(error: unknown): void {
@@ -184,19 +210,26 @@ export class UpstreamConnection implements ResponseSink, Expirable {
       this.#fail("protocol", result.message);
       return;
     }
-    // The exchange may have let go of this connection while its bytes were handed over.
-    this.#tellBatchEnd();
-    if (result < chunk.length) this.#close();
+    // More than the response: the peer and we disagree about where messages end.
+    if (result < chunk.length) this.#keepAlive = false;
+    if (this.#endDue) this.#tellEnd();
+    else this.#user?.onUpstreamBatchEnd();
   }
 
-  #tellBatchEnd(): void {
-    this.#user?.onUpstreamBatchEnd();
+  #tellEnd(): void {
+    const trailers = this.#trailers;
+    this.#endDue = false;
+    this.#trailers = null;
+    this.#user?.onResponseEnd(trailers);
   }
 
   #onEnd(): void {
     const fault = this.#parser.finish();
     this.#keepAlive = false;
-    if (fault !== null || this.#user !== null) this.#fail("reset", "closed by the peer");
+    if (this.#endDue) this.#tellEnd();
+    if (fault !== null || this.#user !== null) {
+      this.#fail(this.#lossKind(), fault?.code ?? "closed by the peer");
+    }
     this.#close();
   }
 

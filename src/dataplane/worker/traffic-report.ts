@@ -28,6 +28,7 @@ export class TrafficReport implements TrafficObserver {
   readonly #fallbacks: Family<Counter>;
   readonly #connections: Gauge;
   readonly #assertions: Counter;
+  readonly #refused: Family<Counter>;
   readonly #byLane = new Map<string, LaneHandles>();
 
   private constructor(logger: Logger, accessLog: LineWriter | null) {
@@ -55,6 +56,11 @@ export class TrafficReport implements TrafficObserver {
     this.#connections = metrics
       .gauge({ name: "graylane_downstream_connections", help: "Open client connections." })
       .with();
+    this.#refused = metrics.counter({
+      name: "graylane_refused_requests_total",
+      help: "Requests that were no HTTP, or broke a limit of it; the code is the fault's.",
+      labelNames: ["code"],
+    });
     this.#assertions = metrics
       .counter({ name: "graylane_assertions_total", help: "Beliefs of ours that were wrong." })
       .with();
@@ -78,6 +84,10 @@ export class TrafficReport implements TrafficObserver {
     handles.duration.observe(record.durationMs / MS_PER_SECOND);
     if (record.fallback !== "") handles.fallbacks.increment();
     this.#accessLog?.write(this.#format(record));
+  }
+
+  onRefusedRequest(code: string): void {
+    this.#refused.with(code).increment();
   }
 
   onConnection(delta: 1 | -1): void {
