@@ -15,9 +15,11 @@ import {
   service,
   VERSION_HEADER,
   virtualService,
+  wasmPlugin,
 } from "../support/load-manifests.ts";
 import { figuresOf, headerOf, pidsOf, startWith } from "../support/load-setup.ts";
 import type { Running } from "../support/load-setup.ts";
+import type { MemoryReport } from "../support/memory-agent.ts";
 import { put } from "../support/put.ts";
 
 const CHANGES = Number(process.env["GRAYLANE_CHANGES"] ?? 1_000);
@@ -27,6 +29,8 @@ const WARM_UP_CHANGES = 150;
 const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
 /** Every so many requests a connection is given up after the answer. */
 const FRESH_CONNECTION_EVERY = 10;
+/** Every so many changes the plug-in of the chain is configured anew, too. */
+const PLUGIN_CHANGE_EVERY = 5;
 
 let running: Running;
 
@@ -39,6 +43,7 @@ before(async () => {
     laneGroup(["web"]),
     lane("gray"),
     virtualService("web", 0),
+    wasmPlugin(0),
   ]);
 });
 
@@ -88,6 +93,7 @@ async function change(known: Known, count: number): Promise<ChangeTimes> {
   for (let done = 0; done < count; done++) {
     const startMs = performance.now();
     known.applied += 1;
+    if (done % PLUGIN_CHANGE_EVERY === 0) await put(client, wasmPlugin(known.applied));
     const revision = await put(client, virtualService("web", known.applied));
     times.ackMs.push(performance.now() - startMs);
     await running.until(
@@ -112,9 +118,18 @@ async function members(): Promise<readonly Member[]> {
   return [{ name: "main", pid: status.pid }, ...named("gateway"), ...named("sidecar")];
 }
 
-async function residentBytes(of: readonly Member[]): Promise<number[]> {
-  const reports = await Promise.all(of.map(({ pid }) => running.memory(pid)));
-  return reports.map((report) => report.residentBytes);
+function memoryOf(of: readonly Member[]): Promise<readonly MemoryReport[]> {
+  return Promise.all(of.map(({ pid }) => running.memory(pid)));
+}
+
+const NOTHING: MemoryReport = { residentBytes: 0, heapUsedBytes: 0, externalBytes: 0 };
+
+function growth(start: MemoryReport = NOTHING, end: MemoryReport = NOTHING): MemoryReport {
+  return {
+    residentBytes: end.residentBytes - start.residentBytes,
+    heapUsedBytes: end.heapUsedBytes - start.heapUsedBytes,
+    externalBytes: end.externalBytes - start.externalBytes,
+  };
 }
 
 function median(values: readonly number[]): string {
@@ -142,10 +157,10 @@ test(`${CHANGES} changes under load lose no request and keep no memory`, async (
   const who = await members();
   const [warm] = await underLoad(known, () => change(known, WARM_UP_CHANGES));
   assert.deepEqual(warm.failures, []);
-  const start = await residentBytes(who);
+  const start = await memoryOf(who);
 
   const [result, times] = await underLoad(known, () => change(known, CHANGES));
-  const end = await residentBytes(who);
+  const end = await memoryOf(who);
 
   t.diagnostic(figuresOf(result));
   t.diagnostic(
@@ -153,18 +168,22 @@ test(`${CHANGES} changes under load lose no request and keep no memory`, async (
       `everywhere after ${median(times.settledMs)} ms (medians), ` +
       `at most ${Math.max(...times.settledMs).toFixed(0)} ms`,
   );
+  const grown = who.map((_, index) => growth(start[index], end[index]));
   who.forEach(({ name }, index) => {
-    const grown = (end[index] ?? 0) - (start[index] ?? 0);
+    const { residentBytes, heapUsedBytes, externalBytes } = grown[index] ?? NOTHING;
     t.diagnostic(
-      `${name}: ${mib(start[index] ?? 0)} resident at the start, grown by ${mib(grown)}`,
+      `${name}: ${mib(start[index]?.residentBytes ?? 0)} resident at the start, ` +
+        `grown by ${mib(residentBytes)} (heap ${mib(heapUsedBytes)}, ` +
+        `external ${mib(externalBytes)})`,
     );
   });
   assert.deepEqual(result.failures, []);
   assert.equal(result.received, result.sent);
   assert.equal(result.right, result.sent);
   who.forEach(({ name, pid }, index) => {
-    const grown = (end[index] ?? 0) - (start[index] ?? 0);
-    assert.ok(grown <= GROWTH_BYTES_MAX, `${name} (pid ${pid}) has grown by ${mib(grown)}`);
+    const { residentBytes } = grown[index] ?? NOTHING;
+    const text = `${name} (pid ${pid}) has grown by ${mib(residentBytes)}`;
+    assert.ok(residentBytes <= GROWTH_BYTES_MAX, text);
   });
   assert.deepEqual(await members(), who, "a worker was replaced");
 });

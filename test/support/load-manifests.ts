@@ -110,3 +110,25 @@ export function lane(name: string): Resource {
     },
   };
 }
+
+const PLUGIN_IMAGE =
+  "registry-cn-hangzhou.ack.aliyuncs.com/acs/asm-wasm-hash-tagging:v1.22.6.2-g72656ba-aliyun";
+export const TAG_HEADER = "x-tag";
+
+/** Tags every user with the version, so that the plug-in is configured anew with each. */
+export function wasmPlugin(version: number): Resource {
+  const policies = [{ range: 100, tagValue: `p${version}` }];
+  return {
+    apiVersion: "extensions.istio.io/v1alpha1",
+    kind: "WasmPlugin",
+    metadata: { name: "tagging", namespace: "istio-system" },
+    spec: {
+      selector: { matchLabels: { istio: "ingressgateway" } },
+      url: PLUGIN_IMAGE,
+      phase: "AUTHN",
+      pluginConfig: {
+        rules: [{ header: "x-user-id", modulo: 100, tagHeader: TAG_HEADER, policies }],
+      },
+    },
+  };
+}
