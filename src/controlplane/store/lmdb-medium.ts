@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { open, type Database, type RootDatabase } from "lmdb";
 import type { Resource } from "../../resources/object.ts";
 import { FORMAT_VERSION, migrate, NewerFormatError } from "./format.ts";
+import { checkLmdbFile } from "./lmdb-file.ts";
 import { MediumError, type Loaded, type Medium, type RecordChange } from "./medium.ts";
 import { decodeRecord, encodeRecord } from "./record.ts";
 import type { DamagedRecord, StoreKey } from "./store.ts";
@@ -37,8 +38,9 @@ export class LmdbMedium implements Medium {
   /** The last commit failed: look before the next one. */
   #isSuspect = false;
 
-  /** Throws `NewerFormatError`, or what the file system says. */
+  /** Throws `NewerFormatError`, `DamagedFileError`, or what the file system says. */
   constructor(directory: string) {
+    checkLmdbFile(directory);
     this.#directory = directory;
     const encoding = "binary";
     this.#root = open<Buffer, string>({

@@ -20,7 +20,7 @@ export interface OpenStoreOptions {
 
 /**
  * Takes the state directory for this process and opens the store in it. Throws
- * `DirectoryLockedError`, `NewerFormatError`, or what the file system says.
+ * `DirectoryLockedError`, `NewerFormatError`, `DamagedFileError`, or what the file system says.
  */
 export function openStore(options: OpenStoreOptions): ResourceStore {
   const lock = lockDirectory(options.directory);
