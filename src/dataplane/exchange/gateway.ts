@@ -6,10 +6,12 @@ import type { Endpoint, Route, WeightedDestination } from "../../snapshot/snapsh
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
+import { isAllowedField } from "../filter/request-header-map.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
+import { isLoopback } from "../loopback.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
-import type { ProxyError } from "../proxy-error.ts";
+import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { RuntimeUse } from "../runtime/runtime-uses.ts";
 import type { Exchange } from "./exchange.ts";
@@ -25,15 +27,24 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   readonly #runtime: Runtime;
   readonly #listener: ListenerRuntime;
   readonly #use: RuntimeUse;
+  /** Held until the request filters have run: they may still enter this runtime's plug-ins. */
+  readonly #deciding: RuntimeUse;
+  #isDecided = false;
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
 
-  constructor(runtime: Runtime, listener: ListenerRuntime, use: RuntimeUse) {
+  constructor(
+    runtime: Runtime,
+    listener: ListenerRuntime,
+    uses: { readonly whole: RuntimeUse; readonly deciding: RuntimeUse },
+  ) {
     this.#runtime = runtime;
     this.#listener = listener;
-    this.#use = use;
-    use.begin();
+    this.#use = uses.whole;
+    this.#deciding = uses.deciding;
+    this.#use.begin();
+    this.#deciding.begin();
   }
 
   get remoteAddress(): string {
@@ -64,11 +75,13 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   onEnd(): void {
     this.#pass?.finish();
+    this.#endDeciding();
     this.#use.end();
   }
 
   onDecided(outcome: LaneOutcome): void {
     const exchange = this.#exchange;
+    this.#endDeciding();
     if (exchange === null) return;
     this.#outcome = outcome;
     exchange.decision = outcome.decision;
@@ -91,9 +104,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.servedLane = choice.servedLane;
     exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
     if (choice.missing !== null) {
-      const missing = destination.target.kind === "missing";
-      const code = missing ? "route_target_missing" : "lane_has_no_endpoint";
-      exchange.fail(proxyError(code, choice.missing));
+      exchange.fail(proxyError(missingCode(outcome), choice.missing));
       return;
     }
     this.#forward(exchange, destination, { endpoints: choice.endpoints, route });
@@ -111,6 +122,16 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#exchange?.connection.destroy();
   }
 
+  #endDeciding(): void {
+    if (this.#isDecided) return;
+    this.#isDecided = true;
+    this.#deciding.end();
+  }
+
+  /**
+   * A request id of the client's is kept, so that its own logs can be joined to ours. The fields
+   * are Envoy's; we know of no proxy before us that we could trust, so addresses are appended.
+   */
   #addEdgeFields(exchange: Exchange): void {
     const { headers } = exchange.head;
     const forwardedFor = headers.get("x-forwarded-for");
@@ -160,9 +181,17 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   }
 }
 
+/** What is missing: the target that the route names, the lane's endpoints, or any endpoint. */
+function missingCode({ destination, decision }: LaneOutcome): ProxyErrorCode {
+  if (destination?.target.kind === "missing") return "route_target_missing";
+  return decision === null ? "no_endpoint" : "lane_has_no_endpoint";
+}
+
 function headersOf(response: LocalResponse): Headers {
   const headers = new Headers();
-  for (const [name, value] of response.headers) headers.add(name, value);
+  for (const [name, value] of response.headers) {
+    if (isAllowedField(name, value)) headers.add(name, value);
+  }
   return headers;
 }
 
@@ -174,8 +203,4 @@ function replacementOf(replacement: LocalResponse | ProxyError): Replacement {
   }
   const { status, body } = replacement;
   return { status, headers: headersOf(replacement), body, flag: "" };
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith("127.") || address === "::1" || address.startsWith("::ffff:127.");
 }

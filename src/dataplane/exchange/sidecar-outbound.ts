@@ -6,7 +6,9 @@ import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
 import type { Headers } from "../../http/headers.ts";
 import type { Workload } from "../../snapshot/snapshot.ts";
+import { isLoopback } from "../loopback.ts";
 import { proxyError } from "../proxy-error.ts";
+import type { ProxyError } from "../proxy-error.ts";
 import type { MeshHost } from "../runtime/host-index.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -15,6 +17,7 @@ import type { ExchangeHandler } from "./handler.ts";
 
 const OUTSIDE_CONNECT_TIMEOUT_MS = 5_000;
 const HTTP_PORT = 80;
+const PORT_MAX = 65_535;
 
 export class SidecarOutbound implements ExchangeHandler {
   readonly role = "outbound";
@@ -63,7 +66,8 @@ export class SidecarOutbound implements ExchangeHandler {
     exchange.servedLane = choice.servedLane;
     exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
     if (choice.missing !== null) {
-      exchange.fail(proxyError("lane_has_no_endpoint", choice.missing));
+      const code = decision === null ? "no_endpoint" : "lane_has_no_endpoint";
+      exchange.fail(proxyError(code, choice.missing));
       return;
     }
     exchange.forward({
@@ -97,6 +101,11 @@ export class SidecarOutbound implements ExchangeHandler {
   #leaveMesh(exchange: Exchange): void {
     removeLaneContext(exchange.head.headers, this.#runtime);
     const { host, port } = splitAuthority(exchange.head.authority);
+    const unfit = unfitness(exchange, host, port);
+    if (unfit !== null) {
+      exchange.fail(unfit);
+      return;
+    }
     exchange.servedLane = BASELINE_NAME;
     exchange.forward({
       service: exchange.head.authority,
@@ -114,6 +123,25 @@ function decideByTag(group: PreparedLaneGroup, tag: string | undefined): LaneDec
 
 function removeLaneContext(headers: Headers, runtime: Runtime): void {
   for (const group of runtime.lanes.groups.values()) headers.remove(group.routeHeader);
+}
+
+/** Why a call to the outside is not made. */
+function unfitness({ head, connection }: Exchange, host: string, port: number): ProxyError | null {
+  if (head.scheme === "https") {
+    const message = "this sidecar proxies plain HTTP; TLS connections go out directly";
+    return proxyError("method_not_supported", message);
+  }
+  if (host === "" || port < 1 || port > PORT_MAX) {
+    return proxyError(
+      "no_route",
+      `the request names no host that can be called: ${head.authority}`,
+    );
+  }
+  if (port === connection.localPort && (isLoopback(host) || host === "localhost")) {
+    const message = `the call goes to the sidecar's own outbound port ${port}: name the service`;
+    return proxyError("no_route", message);
+  }
+  return null;
 }
 
 function splitAuthority(authority: string): { host: string; port: number } {

@@ -45,6 +45,7 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   #route: Route | null | undefined;
   #next = 0;
   #hasOutcome = false;
+  #isFinished = false;
 
   constructor(
     runtime: Runtime,
@@ -134,8 +135,13 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
         return;
       }
       this.streams.push(stream);
+      if (this.#isSettled()) {
+        // It answered when its context was made; the exchange may be over by now.
+        if (this.#isFinished) this.finish();
+        return;
+      }
       if (stream.runRequestHeaders(endOfStream) !== StreamAction.continue) return;
-      if (this.#hasOutcome) return;
+      if (this.#isSettled()) return;
     }
     if (!this.#checkEdited()) return;
     this.#settle(() => {
@@ -155,6 +161,8 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
 
   /** Log, done, delete, for every plug-in that was started. */
   finish(): void {
+    this.#hasOutcome = true;
+    this.#isFinished = true;
     for (const stream of this.streams) stream.context.finish();
     this.streams.length = 0;
   }
@@ -172,10 +180,11 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     });
   }
 
+  /** Also after the outcome: a response filter may cut the exchange. */
   reset(): void {
-    this.#settle(() => {
-      this.owner.onReset();
-    });
+    if (this.#isFinished) return;
+    this.#hasOutcome = true;
+    this.owner.onReset();
   }
 
   /** What a plug-in removed and no request can do without (answers as Envoy's). */
@@ -189,6 +198,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
       return false;
     }
     return true;
+  }
+
+  #isSettled(): boolean {
+    return this.#hasOutcome;
   }
 
   #settle(tell: () => void): void {

@@ -40,10 +40,9 @@ const NO_ROUTE: LaneOutcome = { route: null, destination: null, decision: null, 
 export function runLaneFilter(input: LaneFilterInput): LaneOutcome {
   let picked = pick(input);
   let byRoute = decisionOfRoute(input, picked.destination);
-  const decisions = byRoute === null ? decideGroups(input) : [];
+  const decisions = decideGroups(input, byRoute?.group ?? "");
   if (decisions.some(({ tag }) => tag !== null)) {
-    input.clearRoute();
-    picked = pick(input);
+    picked = pickAnew(input, picked);
     byRoute = decisionOfRoute(input, picked.destination);
   }
   const { route, destination } = picked;
@@ -70,6 +69,12 @@ function pick(input: LaneFilterInput): Picked {
   return { route, destination: pickDestination(route.action.destinations, input.prng) };
 }
 
+/** After a header was set. The same route keeps its draw: a second one would bend its weights. */
+function pickAnew(input: LaneFilterInput, picked: Picked): Picked {
+  input.clearRoute();
+  return input.route() === picked.route ? picked : pick(input);
+}
+
 function decisionOfRoute(
   input: LaneFilterInput,
   destination: WeightedDestination | null,
@@ -81,10 +86,12 @@ function decisionOfRoute(
   return group === undefined ? null : decisionByRoute(group, subset.lane);
 }
 
-function decideGroups(input: LaneFilterInput): LaneDecision[] {
+/** Every group decides for itself but the one (`decided`) whose lane the route has named. */
+function decideGroups(input: LaneFilterInput, decided: string): LaneDecision[] {
   const { headers } = input.request;
   const header = (name: string): string | undefined => headers.get(name);
-  return input.groups.map((group) => {
+  const open = input.groups.filter(({ name }) => name !== decided);
+  return open.map((group) => {
     const decision = decideLane(group, { context: header, header });
     if (decision.tag !== null) headers.set(group.routeHeader, decision.tag);
     return decision;

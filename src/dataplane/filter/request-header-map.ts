@@ -1,7 +1,7 @@
 //! A request's head as plug-ins see it: pseudo fields first, `host` never (Proxy-Wasm, Envoy).
 
 import type { Headers } from "../../http/headers.ts";
-import { isFieldName, isFieldValue, isMethod, isTarget } from "../../http/syntax.ts";
+import { isAuthority, isFieldName, isFieldValue, isMethod, isTarget } from "../../http/syntax.ts";
 import type { HeaderMap } from "../../wasm/stream-host.ts";
 
 /** The parts of a request's head that plug-ins may change. */
@@ -84,13 +84,14 @@ export class RequestHeaderMap implements HeaderMap {
     switch (name) {
       case ":authority":
       case "host":
-        if (isFieldValue(value)) this.#setAuthority(value);
+        if (isAuthority(value)) this.#setAuthority(value);
         return;
       case ":path":
-        if (value === "" || isTarget(value)) this.#request.target = value;
+        if (value === "" || isPath(value)) this.#request.target = value;
         return;
       case ":method":
-        if (value === "" || isMethod(value)) this.#request.method = value;
+        // CONNECT would turn what follows into a tunnel.
+        if (value === "" || (isMethod(value) && value !== "CONNECT")) this.#request.method = value;
         return;
       default:
     }
@@ -100,6 +101,11 @@ export class RequestHeaderMap implements HeaderMap {
     this.#request.authority = value;
     this.#request.headers.set("host", value);
   }
+}
+
+/** The forms that a request to an origin may have (RFC 9112 section 3.2). */
+function isPath(value: string): boolean {
+  return value === "*" || (value.startsWith("/") && isTarget(value));
 }
 
 export function isAllowedField(name: string, value: string): boolean {

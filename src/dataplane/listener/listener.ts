@@ -25,6 +25,8 @@ export class TrafficListener {
   readonly address: ListenAddress;
   /** Connections refused because the listener was full. */
   refusedCount = 0;
+  /** Connections that the system could not hand over. */
+  failedCount = 0;
   readonly #server: Server;
   readonly #connections = new Set<DownstreamConnection>();
   #isDraining = false;
@@ -44,6 +46,10 @@ export class TrafficListener {
       });
       this.#connections.add(connection);
       if (this.#isDraining) connection.drain();
+    });
+    // Out of file descriptors, for example: what cannot be accepted now is accepted later.
+    this.#server.on("error", () => {
+      this.failedCount += 1;
     });
   }
 

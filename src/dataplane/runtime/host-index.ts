@@ -38,7 +38,8 @@ export class HostIndex {
     const hasPort = colon !== -1 && !authority.endsWith("]");
     const host = (hasPort ? authority.slice(0, colon) : authority).toLowerCase();
     const port = hasPort ? authority.slice(colon + 1) : DEFAULT_PORT;
-    const name = host.includes(".") ? host : `${callerNamespace}/${host}`;
+    const full = host.endsWith(".") ? host.slice(0, -1) : host;
+    const name = full.includes(".") ? full : `${callerNamespace}/${full}`;
     return this.#byName.get(`${name}:${port}`) ?? null;
   }
 }

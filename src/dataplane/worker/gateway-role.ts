@@ -26,6 +26,8 @@ export class GatewayRole implements WorkerRole {
   readonly #prng: Prng;
   #runtime: Runtime | null = null;
   readonly #uses = new RuntimeUses();
+  /** As `#uses`, but only until the request filters have run. */
+  readonly #deciding = new RuntimeUses();
   readonly #listeners = new Map<number, TrafficListener>();
 
   constructor(options: WorkerOptions, context: TrafficContext, preparer: Preparer) {
@@ -46,7 +48,13 @@ export class GatewayRole implements WorkerRole {
     const old = this.#runtime;
     this.#runtime = runtime;
     this.#uses.swap();
-    if (old !== null) stopUnused(old.plugins, runtime.plugins);
+    this.#deciding.swap();
+    if (old !== null) {
+      // A request that a plug-in holds up goes on through the old chain: its plug-ins must run.
+      void this.#deciding.drained().then(() => {
+        stopUnused(old.plugins, runtime.plugins);
+      });
+    }
     this.#closeUnused(runtime);
     return null;
   }
@@ -91,6 +99,7 @@ export class GatewayRole implements WorkerRole {
 
   /** Opens what is new. Returns in words which address could not be had, and what to do. */
   async #openListeners(runtime: Runtime): Promise<string | null> {
+    const opened = new Map<number, TrafficListener>();
     for (const [port, { gateway }] of runtime.listeners) {
       if (this.#listeners.has(port)) continue;
       const address = {
@@ -99,9 +108,14 @@ export class GatewayRole implements WorkerRole {
       };
       const listener = new TrafficListener(address, this.#context, () => this.#handler(port));
       const failure = await listener.open();
-      if (failure !== null) return describeListenFailure(failure, gateway.name, port);
-      this.#listeners.set(port, listener);
+      if (failure !== null) {
+        // All or nothing: a listener without a runtime would answer 503 to everybody.
+        for (const other of opened.values()) other.close();
+        return describeListenFailure(failure, gateway.name, port);
+      }
+      opened.set(port, listener);
     }
+    for (const [port, listener] of opened) this.#listeners.set(port, listener);
     return null;
   }
 
@@ -117,7 +131,8 @@ export class GatewayRole implements WorkerRole {
     const runtime = this.#runtime;
     const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
     if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");
-    return new GatewayExchange(runtime, listener, this.#uses.current);
+    const uses = { whole: this.#uses.current, deciding: this.#deciding.current };
+    return new GatewayExchange(runtime, listener, uses);
   }
 }
 

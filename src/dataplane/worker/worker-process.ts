@@ -28,6 +28,8 @@ export class WorkerProcess {
   readonly #hooks: WorkerHooks;
   /** What runs; a delta is made against it. */
   #held: Snapshot = EMPTY_SNAPSHOT;
+  /** Configurations are prepared one at a time, in the order in which they came. */
+  #configured: Promise<void> = Promise.resolve();
 
   constructor(channel: Channel, role: WorkerRole, hooks: WorkerHooks) {
     this.#channel = channel;
@@ -49,8 +51,11 @@ export class WorkerProcess {
   async #answer(message: ToWorker): Promise<void> {
     switch (message.type) {
       case "config": {
-        const error = await this.#configure(message.delta);
-        this.#channel.send({ type: "configured", id: message.id, error });
+        const { id, delta } = message;
+        this.#configured = this.#configured.then(async () => {
+          const error = await this.#configure(delta);
+          this.#channel.send({ type: "configured", id, error });
+        });
         return;
       }
       case "explain": {
