@@ -35,6 +35,8 @@ export function trafficContext(
       onExchangeEnd: (record) => records.push({ ...record }),
       onRefusedRequest: () => undefined,
       onConnection: () => undefined,
+      onTraceConflict: () => undefined,
+      onTraceOverflow: () => undefined,
       onAssertion: (error) => assertions.push(error),
     },
   };
@@ -45,7 +47,14 @@ export function preparer(): Preparer {
   return new Preparer({ logger, plugins: pluginServices(systemClock, logger) });
 }
 
-/** A gateway that maps port 80 to `port`. */
+const started: GatewayRole[] = [];
+
+/** Closes every listener of `startGateway`: one that is left keeps the test file from ending. */
+export async function stopGateways(): Promise<void> {
+  await Promise.all(started.splice(0).map((role) => role.stop()));
+}
+
+/** A gateway that maps port 80 to `port`, until `stopGateways`. */
 export async function startGateway(port: number, snapshot: Snapshot): Promise<Harness> {
   const records: ExchangeRecord[] = [];
   const assertions: unknown[] = [];
@@ -59,6 +68,7 @@ export async function startGateway(port: number, snapshot: Snapshot): Promise<Ha
     logPath: "",
   } as const;
   const role = new GatewayRole(options, trafficContext(records, assertions), preparer());
+  started.push(role);
   const failure = await role.configure(snapshot);
   if (failure !== null) throw new Error(failure);
   return { role, records, assertions };

@@ -9,10 +9,18 @@ import type { AddressInfo, Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { Route } from "../../snapshot/snapshot.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
-import { freePort, sendRaw, startGateway, startRawUpstream } from "../testing/harness.ts";
+import {
+  freePort,
+  sendRaw,
+  startGateway,
+  startRawUpstream,
+  stopGateways,
+} from "../testing/harness.ts";
 import type { Harness } from "../testing/harness.ts";
 
 const A = cluster("a");
+
+after(stopGateways);
 
 function snapshotTo(port: number, routes: readonly Route[] = [forwardRoute(A.name)]) {
   return gatewaySnapshot(80, routes, {
