@@ -16,8 +16,11 @@ import { WorkerLink } from "./worker-link.ts";
 /** A worker that died at once is started again after this, doubling up to the maximum. */
 const RESTART_DELAY_MS_MIN = 50;
 const RESTART_DELAY_MS_MAX = 10_000;
-/** A worker that lived this long is restarted at once. */
-const HEALTHY_AFTER_MS = 10_000;
+/**
+ * A worker that lived this long is restarted at once: it has served, so the fault is not in its
+ * start, and a pause would only add an outage.
+ */
+const HEALTHY_AFTER_MS = 2_000;
 const STOP_GRACE_MS = 5_000;
 /** So long after a sidecar worker has started the spare one is: the machine is busy until then. */
 const SPARE_DELAY_MS = 1_000;
@@ -138,10 +141,15 @@ export class WorkerFleet {
     const child = this.#spawn(slot.role, id);
     const link = new WorkerLink(id, slot.role, child);
     child.once("exit", (code, signal) => {
-      if (link === this.#spare) this.#spare = null;
+      if (link === this.#spare) this.#onSpareExit(slot);
       else this.#onExit(slot, link, signal ?? `code ${code ?? 0}`);
     });
     return link;
+  }
+
+  #onSpareExit(slot: Slot): void {
+    this.#spare = null;
+    if (!this.#isStopping) this.#prepareSpare(slot);
   }
 
   #spawn(role: NodeRole, id: string): ChildProcess {
