@@ -262,7 +262,7 @@ suite("plug-ins that cannot be had", () => {
       ["FAIL_OPEN", 200, /requests are served without it \(FAIL_OPEN\)/],
     ] as const) {
       test(`${name}: ${strategy} answers ${status}, and describe says why`, async () => {
-        await graylane.apply(`apiVersion: extensions.istio.io/v1alpha1
+        const applied = await graylane.apply(`apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: bad, namespace: istio-system}
 spec:
@@ -270,6 +270,7 @@ spec:
   url: ${url}
   failStrategy: ${strategy}
 `);
+        assert.match(applied.stderr.replace(/\s+/g, " "), says, "apply does not say it");
         await graylane.published();
         const answer = await graylane.ask(jack);
         assert.equal(answer.status, status, answer.body);

@@ -26,6 +26,7 @@ import {
   forwardRoute,
   gatewaySnapshot,
 } from "../../src/dataplane/testing/snapshot-maker.ts";
+import { SILENT_OBSERVER } from "../../src/dataplane/observer.ts";
 import { UpstreamPools } from "../../src/dataplane/upstream/upstream-pools.ts";
 import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
 
@@ -78,6 +79,7 @@ async function startGateway(serve: (socket: Socket) => void): Promise<Gateway> {
       pools: new UpstreamPools(sweeper),
       observer: {
         onExchangeEnd: () => undefined,
+        onRefusedRequest: () => undefined,
         onConnection: (delta) => (connectionCount += delta),
         onAssertion: (error) => {
           throw error;
