@@ -7,14 +7,14 @@ import { availableParallelism } from "node:os";
 import { join, relative, sep } from "node:path";
 import { run as runTests } from "node:test";
 import { spec } from "node:test/reporters";
-import { ROOT, checkNodeVersion, fail, installIfNeeded, run } from "./tools.mjs";
+import { ROOT, checkNodeVersion, fail, run } from "./tools.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
 const FILES_AT_ONCE_MAX = 4;
 const FOLDERS = ["src", "test", "examples", "bench", "plugins", "sdk"];
 
 checkNodeVersion();
-installIfNeeded();
+run(process.execPath, [join(ROOT, "scripts", "setup.mjs")]);
 run(process.execPath, [join(ROOT, "scripts", "build.mjs")]);
 process.chdir(ROOT);
 
@@ -76,12 +76,14 @@ function report() {
   process.on("exit", () => {
     const lines = [
       "",
-      `${files.length} files: ${counts.passed} passed, ${counts.failed} failed, ` +
-        `${skipped.length} skipped`,
       ...failed.map((name) => `  failed: ${name}`),
       ...skipped.map((name) => `  skipped: ${name}`),
     ];
     if (isCi() && skipped.length > 0) lines.push("With CI=true every test must run.");
+    lines.push(
+      `${files.length} test files`,
+      `${counts.passed} passed, ${counts.failed} failed, ${skipped.length} skipped`,
+    );
     process.stdout.write(`${lines.join("\n")}\n`);
   });
 }

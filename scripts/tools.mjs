@@ -23,12 +23,15 @@ export function fail(message) {
 export function installIfNeeded() {
   if (isInstalled()) return;
   process.stdout.write("Installing dependencies (npm ci) ...\n");
+  const [command, ...words] = npmCommand();
+  run(command, [...words, "ci", "--include=dev"]);
+}
+
+/** The npm that runs this script, with the Node that runs it; else the one on PATH. */
+export function npmCommand() {
   const npm = process.env.npm_execpath;
-  if (npm !== undefined && /\.c?js$/.test(npm)) {
-    run(process.execPath, [npm, "ci", "--include=dev"]);
-  } else {
-    run(process.platform === "win32" ? "npm.cmd" : "npm", ["ci", "--include=dev"]);
-  }
+  if (npm !== undefined && /\.c?js$/.test(npm)) return [process.execPath, npm];
+  return [process.platform === "win32" ? "npm.cmd" : "npm"];
 }
 
 function isInstalled() {
