@@ -16,6 +16,10 @@ export interface TrafficObserver {
   /** What came was no HTTP request; `code` is the codec's fault. No exchange was begun. */
   onRefusedRequest(code: string): void;
   onConnection(delta: 1 | -1): void;
+  /** Two live requests of one trace id in different lanes: the newest won. */
+  onTraceConflict(): void;
+  /** A trace table was full of live entries: this request's lane is not remembered. */
+  onTraceOverflow(): void;
   /** A belief of ours was wrong; the exchange was failed. */
   onAssertion(error: unknown): void;
 }
@@ -24,5 +28,7 @@ export const SILENT_OBSERVER: TrafficObserver = {
   onExchangeEnd: () => undefined,
   onRefusedRequest: () => undefined,
   onConnection: () => undefined,
+  onTraceConflict: () => undefined,
+  onTraceOverflow: () => undefined,
   onAssertion: () => undefined,
 };

@@ -119,7 +119,10 @@ async function start(
   const { store, fleet, publisher, local } = parts;
   const admin = await startAdminServer(
     {
-      isReady: () => publisher.status().nodes.every(({ state }) => state === "SYNCED"),
+      isReady: () => {
+        const { nodes } = publisher.status();
+        return nodes.length > 0 && nodes.every(({ state }) => state === "SYNCED");
+      },
       metrics: () => fleet.metrics(),
       snapshot: () => publisher.snapshot,
     },

@@ -16,7 +16,7 @@ export interface AccessLogEntry {
   readonly protocol: string;
   /** 0: the client went away before there was one. */
   readonly status: number;
-  /** Why the gateway answered itself, as Envoy's short words (`UH`, `UF`, `NR`, …). */
+  /** Why we answered ourselves: a code of docs/replies.md, or "". */
   readonly flags: string;
   /** Body bytes from and to the client. */
   readonly bytesReceived: number;

@@ -58,14 +58,21 @@ export class SidecarInbound implements ExchangeHandler {
       const traceHeader = traceHeaderOf(group);
       const key = traceHeader === null ? undefined : headers.get(traceHeader);
       if (key === undefined || key.length > TRACE_KEY_CHARS_MAX) continue;
-      const table = this.#pod.traceTable(group.name);
-      const kept = ownText(key);
-      if (
-        table.begin(kept, tag === null ? null : ownText(tag), exchange.context.clock.monotonicMs())
-      ) {
-        this.#recorded.push({ table, key: kept });
-      }
+      this.#remember(exchange, group.name, { key: ownText(key), tag: tag && ownText(tag) });
     }
+  }
+
+  #remember(
+    exchange: Exchange,
+    group: string,
+    { key, tag }: { readonly key: string; readonly tag: string | null },
+  ): void {
+    const { clock, observer } = exchange.context;
+    const table = this.#pod.traceTable(group);
+    const conflictsBefore = table.conflicts;
+    if (table.begin(key, tag, clock.monotonicMs())) this.#recorded.push({ table, key });
+    else observer.onTraceOverflow();
+    if (table.conflicts > conflictsBefore) observer.onTraceConflict();
   }
 }
 

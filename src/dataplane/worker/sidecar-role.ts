@@ -94,6 +94,8 @@ export class SidecarRole implements WorkerRole {
       this.#sidecars.set(name, { ...old, workload });
       return null;
     }
+    // Gone until it is open again: a pod that cannot be placed must not look placed.
+    this.#sidecars.delete(name);
     for (const listener of old?.listeners ?? []) listener.close();
     const pod = old?.pod ?? new PodState();
     const listeners: TrafficListener[] = [];
@@ -101,14 +103,14 @@ export class SidecarRole implements WorkerRole {
       const app = { address: appAddress, port: appPort, pod: name, labels: {} };
       const address = { host: workload.address, port };
       listeners.push(
-        this.#listener(name, address, (runtime, current) => {
+        this.#listener(name, "inbound", address, (runtime, current) => {
           return new SidecarInbound(runtime, current.workload, current.pod, app);
         }),
       );
     }
     const { address: host, port } = workload.outbound;
     listeners.push(
-      this.#listener(name, { host, port }, (runtime, current) => {
+      this.#listener(name, "outbound", { host, port }, (runtime, current) => {
         return new SidecarOutbound(runtime, current.workload, current.pod);
       }),
     );
@@ -125,13 +127,14 @@ export class SidecarRole implements WorkerRole {
 
   #listener(
     name: string,
+    role: "inbound" | "outbound",
     address: { readonly host: string; readonly port: number },
     make: (runtime: Runtime, sidecar: Sidecar) => ExchangeHandler,
   ): TrafficListener {
     return new TrafficListener(address, this.#context, () => {
       const sidecar = this.#sidecars.get(name);
       const runtime = this.#runtime;
-      if (sidecar === undefined || runtime === null) return new NotReadyExchange("inbound");
+      if (sidecar === undefined || runtime === null) return new NotReadyExchange(role);
       return make(runtime, sidecar);
     });
   }

@@ -28,6 +28,8 @@ export class TrafficReport implements TrafficObserver {
   readonly #fallbacks: Family<Counter>;
   readonly #connections: Gauge;
   readonly #assertions: Counter;
+  readonly #traceConflicts: Counter;
+  readonly #traceOverflows: Counter;
   readonly #refused: Family<Counter>;
   readonly #byLane = new Map<string, LaneHandles>();
 
@@ -61,6 +63,18 @@ export class TrafficReport implements TrafficObserver {
       help: "Requests that were no HTTP, or broke a limit of it; the code is the fault's.",
       labelNames: ["code"],
     });
+    this.#traceConflicts = metrics
+      .counter({
+        name: "graylane_trace_conflicts_total",
+        help: "Requests that met a live one of the same trace id in another lane; the newest won.",
+      })
+      .with();
+    this.#traceOverflows = metrics
+      .counter({
+        name: "graylane_trace_overflows_total",
+        help: "Requests whose lane was not remembered: the pod's trace table was full.",
+      })
+      .with();
     this.#assertions = metrics
       .counter({ name: "graylane_assertions_total", help: "Beliefs of ours that were wrong." })
       .with();
@@ -92,6 +106,14 @@ export class TrafficReport implements TrafficObserver {
 
   onConnection(delta: 1 | -1): void {
     this.#connections.add(delta);
+  }
+
+  onTraceConflict(): void {
+    this.#traceConflicts.increment();
+  }
+
+  onTraceOverflow(): void {
+    this.#traceOverflows.increment();
   }
 
   onAssertion(error: unknown): void {
