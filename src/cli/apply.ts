@@ -2,6 +2,8 @@
 
 import { ApiError } from "../api/client.ts";
 import type { ApiClient, WriteAnswer } from "../api/client.ts";
+import { compareMessages } from "../compile/messages.ts";
+import type { Fault } from "../resources/fault.ts";
 import type { Resource } from "../resources/object.ts";
 import { CliError, usageError } from "./cli-error.ts";
 import { connect, explainApiError, isNotFound, printLine } from "./context.ts";
@@ -35,13 +37,28 @@ export async function apply(context: Context, options: ApplyOptions): Promise<nu
   }
   if (manifests.resources.length === 0) throw new CliError("no objects passed to apply");
   const client = await connect(context);
+  const before = options.dryRun === true ? null : await messagesNow(client);
   let failureCount = 0;
   for (const resource of manifests.resources) {
     if (!(await applyAndReport(context, client, { resource, options }))) failureCount += 1;
   }
+  // What holds between objects refuses no write, but whoever wrote wants to know now.
+  if (before !== null) {
+    printMessages(context.stderr, compareMessages(before, await messagesNow(client)));
+  }
   if (failureCount === 0) return 0;
   const total = manifests.resources.length;
   throw new CliError(`${failureCount} of ${total} objects were not applied`);
+}
+
+/** What analyze says; nothing when the server cannot say. */
+async function messagesNow(client: ApiClient): Promise<readonly Fault[]> {
+  try {
+    return await client.analyze({});
+  } catch (error) {
+    if (error instanceof ApiError) return [];
+    throw error;
+  }
 }
 
 /** One object that fails does not keep the others back, except when the server is not there. */

@@ -78,8 +78,7 @@ async function startGateway(serve: (socket: Socket) => void): Promise<Gateway> {
       sweeper,
       pools: new UpstreamPools(sweeper),
       observer: {
-        onExchangeEnd: () => undefined,
-        onRefusedRequest: () => undefined,
+        ...SILENT_OBSERVER,
         onConnection: (delta) => (connectionCount += delta),
         onAssertion: (error) => {
           throw error;

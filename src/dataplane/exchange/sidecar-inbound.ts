@@ -58,7 +58,8 @@ export class SidecarInbound implements ExchangeHandler {
       const traceHeader = traceHeaderOf(group);
       const key = traceHeader === null ? undefined : headers.get(traceHeader);
       if (key === undefined || key.length > TRACE_KEY_CHARS_MAX) continue;
-      this.#remember(exchange, group.name, { key: ownText(key), tag: tag && ownText(tag) });
+      const kept = { key: ownText(key), tag: tag === null ? null : ownText(tag) };
+      this.#remember(exchange, group.name, kept);
     }
   }
 
