@@ -80,6 +80,7 @@ function startLoad(): Load {
 async function killUnderLoad(role: "gateway" | "sidecar"): Promise<[OpenLoopResult, Kill[]]> {
   const load = startLoad();
   const kills: Kill[] = [];
+  await sleep(PAUSE_MS);
   for (let count = 0; count < KILLS; count++) {
     const before = await running.until("every worker is ready", ({ workers }) =>
       workers.every(({ state }) => state === "ready"),
