@@ -57,7 +57,7 @@ test("a port that is taken on every address is an error, not an endless search",
   await assert.rejects(addresses.allocate([8000]), /no free pod address .*8000/);
 });
 
-test("two instances that start at once get different addresses, until one releases its own", async () => {
+test("two instances that start at once get different addresses until one lets go", async () => {
   const prefixes = { podPrefix: "127.94", appPrefix: "127.95", portOffset: 0, canListen: always };
   const [one, other] = [new AddressPool(prefixes), new AddressPool(prefixes)];
   const both = await Promise.all(

@@ -1,4 +1,4 @@
-//! Metrics and access log of one worker. Handles are made when a lane is first seen, not per request.
+//! Metrics and access log of one worker. Handles are made when a lane is first seen, not later.
 
 import type { Clock } from "../../base/clock.ts";
 import { formatterOf } from "../../telemetry/access-log.ts";
