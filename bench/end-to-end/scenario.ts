@@ -33,7 +33,7 @@ const TAG = "x-asm-prefer-tag";
 const PLUGIN = "istio-system/hash-tagging";
 const CANARY_RANGE = 20;
 
-/** The seed's configuration of the plug-in. */
+/** The plug-in's configuration of examples/asm-hash-tagging. */
 export const PLUGIN_CONFIGURATION: string = JSON.stringify({
   rules: [
     {
