@@ -81,6 +81,7 @@ export class FakeApi {
 
   #answer(call: Call, isDryRun: boolean): { status: number; body: unknown } {
     const { method, path } = call;
+    if (path === "/graylane/v1/analyze") return { status: 200, body: { messages: [] } };
     if (method === "POST") return this.#create(call, isDryRun);
     const found = this.objects.get(path);
     if (method === "GET" && found === undefined && isCollection(path)) return this.#list(path);
