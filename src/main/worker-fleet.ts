@@ -38,7 +38,6 @@ export interface FleetOptions {
 /** One place in the fleet, filled by one process after the other. */
 interface Slot {
   readonly role: NodeRole;
-  readonly index: number;
   link: WorkerLink | null;
   restartCount: number;
   delayMs: number;
@@ -49,24 +48,25 @@ export class WorkerFleet {
   readonly #options: FleetOptions;
   readonly #slots: Slot[];
   /**
-   * A sidecar worker that holds nothing. Every call between pods goes through the one that does, so
-   * the time that a process needs to start would be an outage; gateways have each other.
+   * For each role a worker that holds nothing. Every call between pods goes through the one sidecar
+   * worker, so the time that a process needs to start would be an outage; and a gateway that was
+   * killed is to be back at once, however busy the machine is.
    */
-  #spare: WorkerLink | null = null;
+  readonly #spares = new Map<NodeRole, WorkerLink>();
+  #launchCount = 0;
   #isStopping = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    const slot = (role: NodeRole, index: number): Slot => ({
+    const slot = (role: NodeRole): Slot => ({
       role,
-      index,
       link: null,
       restartCount: 0,
       delayMs: RESTART_DELAY_MS_MIN,
       startedAtMs: 0,
     });
-    const gateways = Array.from({ length: options.gatewayCount }, (_, i) => slot("gateway", i));
-    this.#slots = [slot("sidecar", 0), ...gateways];
+    const gateways = Array.from({ length: options.gatewayCount }, () => slot("gateway"));
+    this.#slots = [slot("sidecar"), ...gateways];
     // The workers accept by themselves: with a primary that hands connections out, a killed worker
     // leaves new connections hanging.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
@@ -106,50 +106,44 @@ export class WorkerFleet {
     this.#isStopping = true;
     await Promise.all(this.gateways.map((link) => link.stop(STOP_GRACE_MS)));
     await Promise.all(this.sidecars.map((link) => link.stop(STOP_GRACE_MS)));
-    await this.#spare?.stop(STOP_GRACE_MS);
+    await Promise.all([...this.#spares.values()].map((link) => link.stop(STOP_GRACE_MS)));
   }
 
   async #start(slot: Slot): Promise<void> {
-    const link = this.#takeSpare(slot) ?? this.#launch(slot, slot.restartCount);
+    const link = this.#takeSpare(slot.role) ?? this.#launch(slot.role);
     slot.link = link;
     slot.startedAtMs = this.#options.clock.monotonicMs();
     await link.ready;
     this.#options.onUp(link);
-    if (slot.role === "sidecar") this.#prepareSpare(slot);
+    this.#prepareSpare(slot.role);
   }
 
-  #takeSpare(slot: Slot): WorkerLink | null {
-    if (slot.role !== "sidecar") return null;
-    const spare = this.#spare;
-    this.#spare = null;
+  #takeSpare(role: NodeRole): WorkerLink | null {
+    const spare = this.#spares.get(role) ?? null;
+    this.#spares.delete(role);
     return spare;
   }
 
-  #prepareSpare(slot: Slot): void {
+  #prepareSpare(role: NodeRole): void {
     this.#options.clock.after(
       SPARE_DELAY_MS,
       () => {
-        if (this.#isStopping || this.#spare !== null) return;
-        this.#spare = this.#launch(slot, slot.restartCount + 1);
+        if (this.#isStopping || this.#spares.has(role)) return;
+        this.#spares.set(role, this.#launch(role));
       },
       { unref: true },
     );
   }
 
-  #launch(slot: Slot, restartCount: number): WorkerLink {
-    const id = `${slot.role}-${slot.index}${restartCount > 0 ? `.${restartCount}` : ""}`;
-    const child = this.#spawn(slot.role, id);
-    const link = new WorkerLink(id, slot.role, child);
+  #launch(role: NodeRole): WorkerLink {
+    this.#launchCount += 1;
+    const id = `${role}-${this.#launchCount}`;
+    const child = this.#spawn(role, id);
+    const link = new WorkerLink(id, role, child);
     child.once("exit", (code, signal) => {
-      if (link === this.#spare) this.#onSpareExit(slot);
-      else this.#onExit(slot, link, signal ?? `code ${code ?? 0}`);
+      this.#onExit(link, signal ?? `code ${code ?? 0}`);
     });
     return link;
-  }
-
-  #onSpareExit(slot: Slot): void {
-    this.#spare = null;
-    if (!this.#isStopping) this.#prepareSpare(slot);
   }
 
   #spawn(role: NodeRole, id: string): ChildProcess {
@@ -159,15 +153,24 @@ export class WorkerFleet {
     return fork(workerFile(), { env: { ...process.env, ...env } });
   }
 
-  #onExit(slot: Slot, link: WorkerLink, how: string): void {
-    if (slot.link === link) slot.link = null;
+  #onExit(link: WorkerLink, how: string): void {
+    const slot = this.#slots.find((one) => one.link === link);
+    if (slot === undefined) {
+      if (this.#spares.get(link.role) === link) this.#spares.delete(link.role);
+      if (!this.#isStopping) this.#prepareSpare(link.role);
+      return;
+    }
+    slot.link = null;
     this.#options.onDown(link);
-    if (this.#isStopping) return;
+    if (!this.#isStopping) this.#restart(slot, `worker ${link.id} ended (${how})`);
+  }
+
+  #restart(slot: Slot, why: string): void {
     const { clock, logger } = this.#options;
     const wasHealthy = clock.monotonicMs() - slot.startedAtMs >= HEALTHY_AFTER_MS;
     const delayMs = wasHealthy ? 0 : slot.delayMs;
     slot.delayMs = Math.min(wasHealthy ? RESTART_DELAY_MS_MIN : delayMs * 2, RESTART_DELAY_MS_MAX);
-    logger.warn(`worker ${link.id} ended (${how}); another takes its place`, { delayMs });
+    logger.warn(`${why}; another takes its place`, { delayMs });
     slot.restartCount += 1;
     clock.after(delayMs, () => {
       if (this.#isStopping) return;
