@@ -3,6 +3,12 @@
 import type { Logger, LogFields } from "../telemetry/logger.ts";
 
 export function consoleLogger(log: Logger, stderr: { write(text: string): void }): Logger {
+  let last = "";
+  /** Several workers may refuse one thing in the same words: the terminal hears it once. */
+  const tell = (line: string): void => {
+    if (line !== last) stderr.write(line);
+    last = line;
+  };
   return {
     debug(message, fields) {
       log.debug(message, fields);
@@ -12,17 +18,16 @@ export function consoleLogger(log: Logger, stderr: { write(text: string): void }
     },
     warn(message, fields) {
       log.warn(message, fields);
-      stderr.write(`warning: ${message}${detail(fields)}\n`);
+      tell(`warning: ${message}${detail(fields)}\n`);
     },
     error(message, fields) {
       log.error(message, fields);
-      stderr.write(`error: ${message}${detail(fields)}\n`);
+      tell(`error: ${message}${detail(fields)}\n`);
     },
   };
 }
 
 function detail(fields: LogFields | undefined): string {
-  const { error, node } = fields ?? {};
-  const parts = [node, error].filter((part) => typeof part === "string" && part !== "");
-  return parts.length === 0 ? "" : ` (${parts.join(": ")})`;
+  const { error } = fields ?? {};
+  return typeof error === "string" && error !== "" ? ` (${error})` : "";
 }

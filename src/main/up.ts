@@ -139,7 +139,13 @@ async function start(
     const failure = await put(store, resource);
     if (failure !== null) return failure;
   }
-  await fleet.start();
+  try {
+    await fleet.start();
+  } catch (error) {
+    const log = join(options.stateDirectory, "graylane.log");
+    const reason = error instanceof Error ? error.message : String(error);
+    return `a worker could not be started: ${reason}; ${log} may say why`;
+  }
   publisher.start();
   await publisher.settled(store.revision);
   const refused = publisher.status().nodes.find(({ state }) => state === "NACK");

@@ -12,6 +12,11 @@ export class UpstreamPools {
     this.#sweeper = sweeper;
   }
 
+  /** Pools with at least one connection. */
+  get size(): number {
+    return this.#pools.size;
+  }
+
   /** The pool of `address:port`. */
   get(address: string, port: number): EndpointPool {
     const key = `${address}:${port}`;
