@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { diffSnapshots } from "../../snapshot/delta.ts";
+import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import { turn } from "../testing/fixture.ts";
+import type { FromWorker, ToWorker } from "./protocol.ts";
+import type { WorkerRole } from "./role.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+function version(name: string): Snapshot {
+  return { ...EMPTY_SNAPSHOT, version: name };
+}
+
+interface Call {
+  readonly version: string;
+  readonly finish: (error: string | null) => void;
+}
+
+/** A worker whose role prepares for as long as the test wants. */
+function startWorker() {
+  const sent: FromWorker[] = [];
+  const calls: Call[] = [];
+  let exitCount = 0;
+  let tell: (message: ToWorker) => void = () => undefined;
+  let disconnect: () => void = () => undefined;
+  const role: WorkerRole = {
+    configure: (snapshot) =>
+      new Promise((resolve) => {
+        calls.push({ version: snapshot.version, finish: resolve });
+      }),
+    explain: () => null,
+    oldRuntimesDrained: () => Promise.resolve(),
+    podFailure: () => null,
+    drainPod: () => Promise.resolve(),
+    stop: () => Promise.resolve(),
+  };
+  const channel = {
+    send: (message: FromWorker) => void sent.push(message),
+    onMessage: (listener: (message: ToWorker) => void) => void (tell = listener),
+    onDisconnect: (listener: () => void) => void (disconnect = listener),
+  };
+  new WorkerProcess(channel, role, {
+    metrics: () => ({ families: [] }),
+    exit: () => void (exitCount += 1),
+  }).start();
+  return {
+    sent,
+    calls,
+    tell: (message: ToWorker) => {
+      tell(message);
+    },
+    disconnect: () => {
+      disconnect();
+    },
+    exitCount: () => exitCount,
+    prepared: () => calls.map((call) => call.version),
+    push: (id: number, from: Snapshot, to: Snapshot) => {
+      tell({ type: "config", id, delta: diffSnapshots(from, to) });
+    },
+  };
+}
+
+test("configurations are prepared one at a time, each against the one before", async () => {
+  const worker = startWorker();
+  const [one, two] = [version("one"), version("two")];
+  worker.push(1, EMPTY_SNAPSHOT, one);
+  worker.push(2, one, two);
+  await turn();
+  assert.deepEqual(worker.prepared(), ["one"]);
+  worker.calls[0]?.finish(null);
+  await turn();
+  assert.deepEqual(worker.prepared(), ["one", "two"]);
+  worker.calls[1]?.finish(null);
+  await turn();
+  assert.deepEqual(worker.sent, [
+    { type: "ready" },
+    { type: "configured", id: 1, error: null },
+    { type: "configured", id: 2, error: null },
+  ]);
+});
+
+test("after a refusal deltas are made against the version that still runs", async () => {
+  const worker = startWorker();
+  const [one, two, three] = [version("one"), version("two"), version("three")];
+  worker.push(1, EMPTY_SNAPSHOT, one);
+  await turn();
+  worker.calls[0]?.finish(null);
+  worker.push(2, one, two);
+  await turn();
+  worker.calls[1]?.finish("two is broken");
+  worker.push(3, two, three);
+  await turn();
+  assert.deepEqual(worker.sent.slice(2), [
+    { type: "configured", id: 2, error: "two is broken" },
+    { type: "configured", id: 3, error: "the delta is for two, but one runs here" },
+  ]);
+  worker.push(4, one, three);
+  await turn();
+  worker.calls[2]?.finish(null);
+  await turn();
+  assert.deepEqual(worker.sent.at(-1), { type: "configured", id: 4, error: null });
+});
+
+test("a whole snapshot is taken whatever runs", async () => {
+  const worker = startWorker();
+  worker.push(1, EMPTY_SNAPSHOT, version("one"));
+  await turn();
+  worker.calls[0]?.finish(null);
+  worker.push(2, EMPTY_SNAPSHOT, version("two"));
+  await turn();
+  worker.calls[1]?.finish(null);
+  await turn();
+  assert.deepEqual(worker.sent.at(-1), { type: "configured", id: 2, error: null });
+});
+
+test("other questions are answered while a configuration is prepared", async () => {
+  const worker = startWorker();
+  worker.push(1, EMPTY_SNAPSHOT, version("one"));
+  worker.tell({ type: "metrics", id: 2 });
+  await turn();
+  assert.deepEqual(worker.sent.at(-1), { type: "metrics", id: 2, metrics: { families: [] } });
+});
+
+test("a worker whose main process has gone ends", () => {
+  const worker = startWorker();
+  worker.disconnect();
+  assert.equal(worker.exitCount(), 1);
+});
