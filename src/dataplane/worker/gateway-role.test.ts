@@ -257,6 +257,30 @@ test("a busy port is refused in words that say how to map it", async () => {
   taken.close();
 });
 
+test("of several ports all are opened or none, and what ran goes on", async () => {
+  const port = await freePort();
+  const other = await freePort();
+  const taken = await startRawUpstream(() => undefined);
+  const direct = forwardRoute(A.name, { action: { kind: "direct", status: 200, body: "one" } });
+  const first = gatewaySnapshot(80, [direct]);
+  const gateway = await startGateway(port, first);
+  const [name, only] = Object.entries(first.gateways)[0] ?? [];
+  assert.ok(name !== undefined && only?.listeners[0] !== undefined);
+  const listener = only.listeners[0];
+  const listeners = [80, other, taken.port].map((at) => ({ ...listener, port: at }));
+  const wider = { ...first, gateways: { [name]: { ...only, listeners } } };
+  assert.match((await gateway.role.configure(wider)) ?? "", /in use/);
+  await assert.rejects(once(connect(other, "127.0.0.1"), "connect"), /ECONNREFUSED/);
+  const get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  assert.match(await sendRaw(port, get), /one$/);
+
+  taken.close();
+  const narrow = { ...wider, gateways: { [name]: { ...only, listeners: listeners.slice(1, 2) } } };
+  assert.equal(await gateway.role.configure(narrow), null);
+  assert.match(await sendRaw(other, get), /one$/);
+  await assert.rejects(once(connect(port, "127.0.0.1"), "connect"), /ECONNREFUSED/);
+});
+
 function digest(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
 }

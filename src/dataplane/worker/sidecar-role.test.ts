@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { Socket } from "node:net";
+import { systemClock } from "../../base/clock.ts";
+import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import type { LaneGroup, Snapshot, Workload } from "../../snapshot/snapshot.ts";
+import { eventually, observedContext, RawClient } from "../testing/fixture.ts";
+import { freePort, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
+import type { RawUpstream } from "../testing/harness.ts";
+import { cluster, endpoint, SOURCE } from "../testing/snapshot-maker.ts";
+import { SidecarRole } from "./sidecar-role.ts";
+
+const B = cluster("b");
+const GROUP: LaneGroup = {
+  name: "g",
+  source: SOURCE,
+  gateways: [],
+  services: ["default/b"],
+  baseline: { kind: "untagged", labelKeys: ["lane"] },
+  fallback: "strict",
+  serviceFallback: {},
+  context: { mode: "traceId", routeHeader: "x-tag", traceHeader: "x-user" },
+  stripFromClients: true,
+  lanes: ["gray", "blue", "empty"].map((name) => ({
+    name,
+    tag: name,
+    selector: { lane: name },
+    services: [],
+    enabled: true,
+    rule: null,
+  })),
+};
+
+/** Answers with its name and the request's head. */
+function echo(name: string): (socket: Socket) => void {
+  return (socket) => {
+    socket.on("data", (chunk: Buffer) => {
+      const body = `${name}\n${chunk.toString("latin1")}`;
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`, "latin1");
+    });
+  };
+}
+
+describe("a pod's sidecar", () => {
+  const { context, records, assertions } = observedContext(systemClock);
+  const role = new SidecarRole(context, preparer());
+  const upstreams: RawUpstream[] = [];
+  const held: Socket[] = [];
+  const ports = { inbound: 0, outbound: 0, gray: 0 };
+  let snapshot: Snapshot;
+
+  before(async () => {
+    for (const name of ["base", "gray"]) upstreams.push(await startRawUpstream(echo(name)));
+    upstreams.push(await startRawUpstream((socket) => held.push(socket.resume())));
+    const [base = 0, gray = 0, app = 0] = upstreams.map(({ port }) => port);
+    Object.assign(ports, { inbound: await freePort(), outbound: await freePort(), gray });
+    const workload: Workload = {
+      name: "pod",
+      namespace: "default",
+      labels: {},
+      address: "127.0.0.1",
+      inbound: [{ port: ports.inbound, appAddress: "127.0.0.1", appPort: app }],
+      outbound: { address: "127.0.0.1", port: ports.outbound },
+    };
+    const endpoints = [
+      endpoint(base),
+      endpoint(gray, { lane: "gray" }),
+      endpoint(base, { lane: "blue" }),
+    ];
+    snapshot = {
+      ...EMPTY_SNAPSHOT,
+      version: "1",
+      clusters: { [B.name]: B },
+      endpoints: { [B.name]: { endpoints } },
+      laneGroups: { g: GROUP },
+      workloads: { "default/pod": workload },
+    };
+    assert.equal(await role.configure(snapshot), null);
+    assert.equal(role.podFailure("default/pod"), null);
+  });
+  after(async () => {
+    for (const upstream of upstreams) upstream.close();
+    await role.configure({ ...snapshot, workloads: {} });
+    assert.deepEqual(assertions, []);
+  });
+
+  const call = (authority: string, fields = ""): Promise<string> => {
+    const head = `GET http://${authority}/x HTTP/1.1\r\nHost: ${authority}\r\n${fields}`;
+    return sendRaw(ports.outbound, `${head}Connection: close\r\n\r\n`);
+  };
+
+  const calls = [
+    { name: "a short name", authority: "b:8000", want: /200 OK[^]*\r\n\r\n(base)\n/ },
+    { name: "a short name with its namespace", authority: "b.default:8000", want: /\nGET \/x / },
+    { name: "a full name", authority: "b.default.svc.cluster.local:8000", want: /200 OK/ },
+    { name: "a full name with its last dot", authority: `${B.host}.:8000`, want: /200 OK/ },
+    { name: "a name in capitals", authority: "B.Default:8000", want: /200 OK/ },
+    {
+      name: "a call in a lane reaches the lane",
+      authority: "b:8000",
+      fields: "x-tag: gray\r\n",
+      want: /\r\n\r\ngray\n[^]*x-tag: gray\r\n/,
+    },
+    {
+      name: "a strict lane without a pod is a 503 that names lane and service",
+      authority: "b:8000",
+      fields: "x-tag: empty\r\n",
+      want: /503 [^]*lane_has_no_endpoint[^]*empty[^]*default\/b|503 [^]*default\/b[^]*empty/,
+    },
+    {
+      name: "an address that names nothing is refused",
+      authority: "127.0.0.1:0",
+      want: /404 [^]*no_route/,
+    },
+    {
+      name: "an https target is refused",
+      authority: "b:8001",
+      scheme: "https",
+      want: /501 [^]*TLS/,
+    },
+  ];
+  for (const { name, authority, fields = "", scheme = "http", want } of calls) {
+    test(name, async () => {
+      const send = `GET ${scheme}://${authority}/x HTTP/1.1\r\nHost: ${authority}\r\n${fields}`;
+      assert.match(await sendRaw(ports.outbound, `${send}Connection: close\r\n\r\n`), want);
+    });
+  }
+
+  test("a call dialled to a pod's address counts as a call to its service", async () => {
+    const got = await call(`127.0.0.1:${ports.gray}`);
+    assert.match(got, /\r\n\r\nbase\n/);
+  });
+
+  test("a call to the outside carries no lane context", async () => {
+    const outside = await startRawUpstream(echo("outside"));
+    const got = await call(`127.0.0.1:${outside.port}`, "x-tag: gray\r\nx-user: u\r\n");
+    outside.close();
+    assert.match(got, /\r\n\r\noutside\n(?![^]*x-tag)[^]*x-user: u\r\n/);
+  });
+
+  test("a call to the sidecar's own port does not run in circles", async () => {
+    assert.match(await call(`127.0.0.1:${ports.outbound}`), /404 [^]*own outbound port/);
+  });
+
+  test("a lane is restored by the trace id: of two the newest, until both have ended", async () => {
+    const table = role.pods.get("default/pod")?.traceTable("g");
+    assert.ok(table !== undefined);
+    const open = async (tag: string): Promise<RawClient> => {
+      const count = held.length;
+      const client = await RawClient.open(ports.inbound);
+      client.send(`GET / HTTP/1.1\r\nHost: pod\r\nx-user: u1\r\nx-tag: ${tag}\r\n\r\n`);
+      await eventually(() => held.length > count);
+      return client;
+    };
+    const first = await open("blue");
+    const second = await open("gray");
+    assert.equal(table.conflicts, 1);
+    assert.equal(role.pods.get("default/pod")?.inFlightCount, 2);
+    assert.match(await call("b:8000", "x-user: u1\r\n"), /\r\n\r\ngray\n[^]*x-tag: gray\r\n/);
+    const before = records.length;
+    first.socket.resetAndDestroy();
+    second.socket.end();
+    await eventually(() => records.length === before + 2);
+    assert.equal(role.pods.get("default/pod")?.inFlightCount, 0);
+    assert.equal(table.size, 1, "kept for its time to live");
+    assert.equal(table.lookup("u1", systemClock.monotonicMs() + 61_000), undefined);
+  });
+
+  test("a pod whose port is taken says so, and the others run", async () => {
+    const taken = await startRawUpstream(() => undefined);
+    const pod = snapshot.workloads["default/pod"];
+    assert.ok(pod !== undefined);
+    const other: Workload = {
+      ...pod,
+      name: "other",
+      inbound: [],
+      outbound: { address: "127.0.0.1", port: taken.port },
+    };
+    const workloads = { ...snapshot.workloads, "default/other": other };
+    assert.equal(await role.configure({ ...snapshot, workloads }), null);
+    assert.match(role.podFailure("default/other") ?? "", /cannot listen on [^]*EADDRINUSE/);
+    assert.equal(role.podFailure("default/pod"), null);
+    taken.close();
+  });
+});
