@@ -49,6 +49,9 @@ const worker = new WorkerProcess(
   role,
   {
     metrics: () => report.metrics.snapshot(),
+    onAssertion: (error) => {
+      report.onAssertion(error);
+    },
     exit: () => {
       void report.close().finally(() => process.exit(0));
     },

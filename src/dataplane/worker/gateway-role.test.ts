@@ -164,6 +164,23 @@ describe("a gateway in front of an echoing upstream", () => {
   });
 });
 
+test("a client's Connection field cannot take away a field that the route sets", async () => {
+  const seen: string[] = [];
+  const upstream = await startRawUpstream((socket: Socket) => {
+    socket.on("data", (chunk: Buffer) => {
+      seen.push(chunk.toString("latin1"));
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+  });
+  const port = await freePort();
+  const requestHeaders = { remove: [], set: [["x-tag", "s2"]], add: [] } as const;
+  const route = forwardRoute(A.name, { requestHeaders });
+  await startGateway(port, snapshotTo(upstream.port, [route]));
+  await sendRaw(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, x-tag\r\nX-Tag: s9\r\n\r\n");
+  upstream.close();
+  assert.match(seen.join(""), /\r\nx-tag: s2\r\n/);
+});
+
 test("a dead upstream is a 503 that names the service", async () => {
   const port = await freePort();
   await startGateway(port, snapshotTo(await freePort()));

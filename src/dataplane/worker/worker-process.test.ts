@@ -42,6 +42,7 @@ function startWorker() {
   };
   new WorkerProcess(channel, role, {
     metrics: () => ({ families: [] }),
+    onAssertion: () => undefined,
     exit: () => void (exitCount += 1),
   }).start();
   return {

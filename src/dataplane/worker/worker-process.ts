@@ -6,6 +6,7 @@ import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
+import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
@@ -18,6 +19,8 @@ export interface Channel {
 
 export interface WorkerHooks {
   metrics(): MetricsSnapshot;
+  /** A belief of ours was wrong. */
+  onAssertion(error: unknown): void;
   /** Ends the process. */
   exit(): void;
 }
@@ -59,7 +62,7 @@ export class WorkerProcess {
         return;
       }
       case "explain": {
-        const answer = this.#role.explain(message.question);
+        const answer = this.#explain(message.question);
         this.#channel.send({ type: "explained", id: message.id, answer });
         return;
       }
@@ -82,6 +85,16 @@ export class WorkerProcess {
       case "stop":
         await this.#role.stop();
         this.#hooks.exit();
+    }
+  }
+
+  /** A fault of ours in explain costs the explanation, not the traffic of this worker. */
+  #explain(question: ExplainQuestion): ExplainAnswer | null {
+    try {
+      return this.#role.explain(question);
+    } catch (error) {
+      this.#hooks.onAssertion(error);
+      return null;
     }
   }
 
