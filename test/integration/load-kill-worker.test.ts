@@ -41,11 +41,12 @@ after(async () => {
 interface Kill {
   /** From the signal until the status shows a ready worker in its place. */
   readonly backMs: number;
-  /** Requests under way at the client when the signal was sent. */
+  /** Requests under way at the client from the signal until the process has gone. */
   readonly inFlight: number;
 }
 
 interface Load {
+  sent(): number;
   /** Requests that are due and have no answer. */
   inFlight(): number;
   stop(): Promise<OpenLoopResult>;
@@ -72,6 +73,7 @@ function startLoad(): Load {
   });
   client.start();
   return {
+    sent: () => client.progress.sent,
     inFlight: () => client.progress.sent - client.progress.right - client.progress.failed,
     stop: () => client.stop(),
   };
@@ -87,9 +89,12 @@ async function killUnderLoad(role: "gateway" | "sidecar"): Promise<[OpenLoopResu
     );
     const pids = pidsOf(before, role);
     const victim = pids[count % pids.length] ?? 0;
-    const inFlight = load.inFlight();
-    process.kill(victim, "SIGKILL");
+    const [inFlightBefore, sentBefore] = [load.inFlight(), load.sent()];
     const startMs = performance.now();
+    process.kill(victim, "SIGKILL");
+    await hasGone(victim);
+    // The system takes a while to tear a process down; until then its sockets take requests.
+    const inFlight = inFlightBefore + load.sent() - sentBefore;
     await running.until(`${role} ${victim} is replaced`, (status) => {
       const now = pidsOf(status, role);
       const isReady = status.workers.every(({ state }) => state === "ready");
@@ -99,6 +104,17 @@ async function killUnderLoad(role: "gateway" | "sidecar"): Promise<[OpenLoopResu
     await sleep(PAUSE_MS);
   }
   return [await load.stop(), kills];
+}
+
+async function hasGone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    await sleep(1);
+  }
 }
 
 function report(t: TestContext, result: OpenLoopResult, kills: readonly Kill[]): void {

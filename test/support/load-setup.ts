@@ -35,7 +35,8 @@ export async function startWith(
   // JSON is YAML.
   writeFileSync(manifest, resources.map((resource) => JSON.stringify(resource)).join("\n---\n"));
   // Our processes inherit these; apps do not inherit NODE_OPTIONS.
-  process.env["NODE_OPTIONS"] = `--import=${pathToFileURL(MEMORY_AGENT).href}`;
+  const inherited = process.env["NODE_OPTIONS"] ?? "";
+  process.env["NODE_OPTIONS"] = `${inherited} --import=${pathToFileURL(MEMORY_AGENT).href}`;
   process.env["GRAYLANE_MEMORY_REPORTS"] = directory;
   const graylane = await Graylane.start({ files: [manifest], words });
   const status = (): Promise<RuntimeStatus> => graylane.client.runtimeStatus();
