@@ -15,11 +15,13 @@ export interface MemoryReport {
 
 /** One collection frees what the finalizers of the one before let go. */
 const COLLECTIONS = 4;
+const PAUSE_MS = 250;
 /**
  * Freed pages go back to the system later, from V8's own threads: those of Node 24 keep them pooled
- * for about 8 s, which looked like 35 MiB of growth in a process whose heap had not grown at all.
+ * for about 8 s after a collection, which looked like 35 MiB of growth in a process whose heap had
+ * not grown at all.
  */
-const PAUSE_MS = 3_000;
+const QUIET_MS = 14_000;
 
 /** Enough survivors for V8 to grow its nursery to the full size. */
 const NURSERY_ROUNDS = 20;
@@ -46,6 +48,7 @@ async function report(): Promise<void> {
     collect();
     await sleep(PAUSE_MS);
   }
+  await sleep(QUIET_MS);
   const { rss, heapUsed, external } = process.memoryUsage();
   const memory: MemoryReport = {
     residentBytes: rss,
