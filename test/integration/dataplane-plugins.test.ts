@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { RawClient, startFixture } from "../../src/dataplane/testing/fixture.ts";
-import { sendRaw, startRawUpstream } from "../../src/dataplane/testing/harness.ts";
+import { endAll, sendRaw, startRawUpstream } from "../../src/dataplane/testing/harness.ts";
 import {
   cluster,
   endpoint,
@@ -21,6 +21,7 @@ import { guest } from "../support/guest.ts";
 const A = cluster("a");
 const GET = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const folder = mkdtempSync(join(tmpdir(), "graylane-plugins-"));
+after(endAll);
 after(() => {
   rmSync(folder, { recursive: true });
 });

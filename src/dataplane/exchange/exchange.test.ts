@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { NO_HEADER_OPERATIONS } from "../../snapshot/snapshot.ts";
 import type { Route, Snapshot } from "../../snapshot/snapshot.ts";
@@ -12,8 +12,10 @@ import {
   REQUEST_HEAD_TIMEOUT_MS,
 } from "../deadlines.ts";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
-import { freePort, sendRaw, startRawUpstream } from "../testing/harness.ts";
+import { endAll, freePort, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
+
+after(endAll);
 
 const A = cluster("a");
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -13,7 +13,7 @@ import type { ExchangeRecord } from "../observer.ts";
 import { SILENT_OBSERVER } from "../observer.ts";
 import { UpstreamPools } from "../upstream/upstream-pools.ts";
 import { GatewayRole } from "../worker/gateway-role.ts";
-import { freePort, preparer } from "./harness.ts";
+import { atEnd, freePort, preparer } from "./harness.ts";
 
 export interface Fixture {
   readonly port: number;
@@ -63,6 +63,7 @@ export async function startFixture(
     logPath: "",
   } as const;
   const role = new GatewayRole(options, parts.context, preparer());
+  atEnd(() => role.stop());
   const failure = await role.configure(snapshot);
   if (failure !== null) throw new Error(failure);
   return { port, role, ...parts };
@@ -88,6 +89,7 @@ export class RawClient {
 
   static async open(port: number): Promise<RawClient> {
     const client = new RawClient(connect(port, "127.0.0.1"));
+    atEnd(() => client.socket.destroy());
     await once(client.socket, "connect");
     return client;
   }

@@ -47,14 +47,19 @@ export function preparer(): Preparer {
   return new Preparer({ logger, plugins: pluginServices(systemClock, logger) });
 }
 
-const started: GatewayRole[] = [];
+const endings: (() => unknown)[] = [];
 
-/** Closes every listener of `startGateway`: one that is left keeps the test file from ending. */
-export async function stopGateways(): Promise<void> {
-  await Promise.all(started.splice(0).map((role) => role.stop()));
+/** What is still open when a test file's tests are over would keep the file from ending. */
+export function atEnd(end: () => unknown): void {
+  endings.push(end);
 }
 
-/** A gateway that maps port 80 to `port`, until `stopGateways`. */
+/** Ends every gateway, upstream and client that was started: `after(endAll)` in a test file. */
+export async function endAll(): Promise<void> {
+  await Promise.all(endings.splice(0).map((end) => end()));
+}
+
+/** A gateway that maps port 80 to `port`, until `endAll`. */
 export async function startGateway(port: number, snapshot: Snapshot): Promise<Harness> {
   const records: ExchangeRecord[] = [];
   const assertions: unknown[] = [];
@@ -68,7 +73,7 @@ export async function startGateway(port: number, snapshot: Snapshot): Promise<Ha
     logPath: "",
   } as const;
   const role = new GatewayRole(options, trafficContext(records, assertions), preparer());
-  started.push(role);
+  atEnd(() => role.stop());
   const failure = await role.configure(snapshot);
   if (failure !== null) throw new Error(failure);
   return { role, records, assertions };
@@ -113,6 +118,9 @@ export async function startRawUpstream(
       for (const socket of sockets) socket.destroy();
     },
   };
+  atEnd(() => {
+    upstream.close();
+  });
   return upstream;
 }
 

@@ -9,18 +9,12 @@ import type { AddressInfo, Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { Route } from "../../snapshot/snapshot.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
-import {
-  freePort,
-  sendRaw,
-  startGateway,
-  startRawUpstream,
-  stopGateways,
-} from "../testing/harness.ts";
+import { freePort, sendRaw, startGateway, startRawUpstream, endAll } from "../testing/harness.ts";
 import type { Harness } from "../testing/harness.ts";
 
 const A = cluster("a");
 
-after(stopGateways);
+after(endAll);
 
 function snapshotTo(port: number, routes: readonly Route[] = [forwardRoute(A.name)]) {
   return gatewaySnapshot(80, routes, {
