@@ -23,8 +23,8 @@ const RESTART_DELAY_MS_MAX = 10_000;
 const HEALTHY_AFTER_MS = 2_000;
 const STOP_GRACE_MS = 5_000;
 /**
- * Node 20's default. Later versions let V8's nursery grow to three times 32 MiB, pages that it never
- * gives back: a worker's resident memory would rise by them under load, whatever it keeps.
+ * Node 20's default. Later versions let V8's nursery grow to three times 32 MiB, and keep its pages:
+ * a worker's resident memory would rise by them under load, whatever it keeps.
  */
 const NURSERY_FLAG = "--max-semi-space-size=16";
 /** So long after a sidecar worker has started the spare one is: the machine is busy until then. */
