@@ -23,7 +23,7 @@ const RESTART_DELAY_MS_MAX = 10_000;
 const HEALTHY_AFTER_MS = 2_000;
 const STOP_GRACE_MS = 5_000;
 /**
- * Node 20's default. Later versions let V8's nursery grow to three times 32 MiB, and keep its pages:
+ * Node 20's default. Later versions let V8's nursery grow to three times 32 MiB and keep it:
  * a worker's resident memory would rise by them under load, whatever it keeps.
  */
 const NURSERY_FLAG = "--max-semi-space-size=16";
