@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
+import type { Lane, Snapshot } from "../../snapshot/snapshot.ts";
 import { mergeForMakeBeforeBreak } from "./make-before-break.ts";
 import { CLUSTER, laneNames, podNames, snapshotOf } from "./testing.ts";
 
@@ -57,18 +58,56 @@ test("a union has a version of its own, and the same parts give the same one", (
   assert.notEqual(merge(), snapshotOf(["blue"]).version);
 });
 
+function withLane(snapshot: Snapshot, change: Partial<Lane>): Snapshot {
+  const group = snapshot.laneGroups["default/group"];
+  assert.ok(group !== undefined);
+  const lanes = group.lanes.map((lane) => ({ ...lane, ...change }));
+  return { ...snapshot, laneGroups: { [group.name]: { ...group, lanes } } };
+}
+
+function lanesOf(snapshot: Snapshot): readonly Lane[] {
+  return snapshot.laneGroups["default/group"]?.lanes ?? [];
+}
+
 test("where both have a lane, the next one's wins", () => {
   const next = snapshotOf(["gray"]);
-  const group = next.laneGroups["default/group"];
+  const changed = withLane(next, { services: ["default/a"] });
+  assert.equal(mergeForMakeBeforeBreak(next, changed), changed);
+});
+
+test("a lane that is being closed stays open until its requests have ended", () => {
+  const open = snapshotOf(["gray"]);
+  const closed = withLane(open, { enabled: false });
+  const [lane, ...others] = lanesOf(mergeForMakeBeforeBreak(open, closed));
+  assert.equal(lane?.enabled, true);
+  assert.deepEqual(others, []);
+  assert.equal(mergeForMakeBeforeBreak(closed, open), open);
+});
+
+test("a lane whose tag has changed is found by the old tag and by the new one", () => {
+  const old = snapshotOf(["gray"]);
+  const union = mergeForMakeBeforeBreak(old, withLane(old, { tag: "new" }));
+  assert.deepEqual(
+    lanesOf(union).map(({ name, tag }) => [name, tag]),
+    [
+      ["gray", "new"],
+      ["gray~gray", "gray"],
+    ],
+  );
+});
+
+test("a tag that another lane has taken over is that lane's", () => {
+  const old = snapshotOf(["gray", "blue"]);
+  const [gray, blue] = lanesOf(old);
+  assert.ok(gray !== undefined && blue !== undefined);
+  const group = old.laneGroups["default/group"];
   assert.ok(group !== undefined);
-  const changed = {
-    ...next,
-    laneGroups: {
-      [group.name]: { ...group, lanes: group.lanes.map((lane) => ({ ...lane, tag: "new" })) },
-    },
-  };
-  const union = mergeForMakeBeforeBreak(next, changed);
-  assert.equal(union.laneGroups[group.name]?.lanes[0]?.tag, "new");
+  const swapped = [
+    { ...gray, tag: "blue" },
+    { ...blue, tag: "gray" },
+  ];
+  const next = { ...old, laneGroups: { [group.name]: { ...group, lanes: swapped } } };
+  assert.equal(mergeForMakeBeforeBreak(old, next), next);
 });
 
 test("the labels of a removed lane still keep its pods out of the baseline", () => {

@@ -8,6 +8,7 @@ import type {
   Baseline,
   Endpoint,
   EndpointSet,
+  Lane,
   LaneGroup,
   Snapshot,
 } from "../../snapshot/snapshot.ts";
@@ -70,17 +71,38 @@ function identity(endpoint: Endpoint): string {
 }
 
 function mergeGroups(before: LaneGroup, after: LaneGroup): LaneGroup {
-  const names = new Set(after.lanes.map((lane) => lane.name));
-  const lanes = before.lanes.filter((lane) => !names.has(lane.name));
+  const lanes = mergeLanes(before.lanes, after.lanes);
   const services = missing(before.services, after.services);
   const baseline = mergeBaselines(before.baseline, after.baseline);
-  if (lanes.length === 0 && services.length === 0 && baseline === after.baseline) return after;
+  if (lanes === after.lanes && services.length === 0 && baseline === after.baseline) return after;
   return {
     ...after,
-    lanes: [...after.lanes, ...lanes],
+    lanes,
     services: [...after.services, ...services],
     baseline,
   };
+}
+
+/**
+ * A request under way carries the tag that its gateway gave it, and must find its lane by that tag
+ * on each hop: a lane that is being closed stays open here (sidecars put nobody into a lane), and
+ * one whose tag has changed is known by both.
+ */
+function mergeLanes(before: readonly Lane[], after: readonly Lane[]): readonly Lane[] {
+  const byName = new Map(after.map((lane) => [lane.name, lane]));
+  const tags = new Set(after.map((lane) => lane.tag));
+  const kept: Lane[] = [];
+  for (const old of before) {
+    const lane = byName.get(old.name);
+    if (lane === undefined) kept.push(old);
+    else if (old.enabled && !lane.enabled) kept.push({ ...lane, enabled: true });
+    if (lane !== undefined && !tags.has(old.tag)) {
+      kept.push({ ...old, name: `${old.name}~${old.tag}` });
+    }
+  }
+  if (kept.length === 0) return after;
+  for (const lane of kept) byName.set(lane.name, lane);
+  return [...byName.values()];
 }
 
 /** A pod of a lane that is going must not count as baseline while the lane may still be used. */
