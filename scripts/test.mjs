@@ -1,4 +1,5 @@
-// `npm test [-- part-of-a-path ...]`: installs what is missing, builds, and runs every test file.
+// `npm test [-- part-of-a-path ...]`: installs what is missing, builds, and runs every test file,
+// but for those in test/components; with `--components` only those (they need Java, a registry ...).
 //
 // With CI=true a skipped test is a failure: a test that never runs proves nothing.
 
@@ -24,11 +25,16 @@ run(process.execPath, [join(ROOT, "scripts", "build.mjs")]);
 process.chdir(ROOT);
 process.env.NODE_OPTIONS = [process.env.NODE_OPTIONS, NURSERY_FLAG].filter(Boolean).join(" ");
 
-const wanted = process.argv.slice(2);
+const COMPONENTS_FLAG = "--components";
+const words = process.argv.slice(2);
+const wanted = words.filter((word) => word !== COMPONENTS_FLAG);
+const COMPONENTS = join("test", "components") + sep;
 const files = FOLDERS.flatMap(testFiles).filter(
-  (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
+  (file) =>
+    file.startsWith(COMPONENTS) === words.includes(COMPONENTS_FLAG) &&
+    (wanted.length === 0 || wanted.some((part) => file.includes(part))),
 );
-if (files.length === 0) fail(`no test file has ${wanted.join(" or ")} in its path`);
+if (files.length === 0) fail(`no test file has ${wanted.join(" or ") || "a name"} in its path`);
 
 /** The list is made from the sources: a compiled file whose source is gone is not run. */
 function testFiles(folder) {
