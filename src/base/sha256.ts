@@ -1,11 +1,11 @@
 //! SHA-256 (FIPS 180-4) in plain TypeScript.
 //!
-//! Only for code that must run in a browser and answer at once (`crypto.subtle` is asynchronous): the
-//! compatibility hashes of cohorts. Everything else takes node:crypto, which is many times faster.
+//! Only for code that must run in a browser and answer at once (`crypto.subtle` is asynchronous):
+//! the compatibility hashes of cohorts. Everything else takes node:crypto, which is much faster.
 
 const BLOCK_BYTES = 64;
 
-/** Fractional parts of the cube and square roots of the first primes, 32 bits (FIPS 180-4, 4.2.2). */
+/** Fractional parts of the roots of the first primes, 32 bits (FIPS 180-4, 4.2.2 and 5.3.3). */
 const PRIMES = primes(64);
 const ROUND_WORDS = Int32Array.from(PRIMES, (prime) => fraction(Math.cbrt(prime)));
 const START_WORDS = Int32Array.from(PRIMES.slice(0, 8), (prime) => fraction(Math.sqrt(prime)));

@@ -105,7 +105,7 @@ test(`in ${HISTORIES} random histories of single changes nobody moves between la
   assert.ok(moves > HISTORIES);
 });
 
-test("when several lanes change at once, users go from lane to lane only for want of others", () => {
+test("of several changes at once users go from lane to lane only for want of others", () => {
   const changes = fc.array(fc.array(change, { minLength: 2, maxLength: 3 }), { maxLength: 6 });
   fc.assert(
     fc.property(changes, (steps) => {
