@@ -1,6 +1,7 @@
 //! The forms that texts in a resource must have, each with a sentence for whoever broke it.
 
 import { RE2JS } from "re2js";
+import { isPercentage } from "./share.ts";
 
 export interface TextFormat {
   readonly accepts: (text: string) => boolean;
@@ -12,6 +13,7 @@ export interface TextFormat {
 
 const LABEL_MAX = 63;
 const SUBDOMAIN_MAX = 253;
+const SALT_MAX = 253;
 const REGEX_LENGTH_MAX = 4096;
 const DNS_1123_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const DNS_1035_LABEL = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
@@ -22,6 +24,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** RFC 9110 section 5.5, visible characters and inner spaces; obs-text is allowed. */
 const FIELD_VALUE = /^([\x21-\x7e\x80-\uffff]([\t\x20-\x7e\x80-\uffff]*[\x21-\x7e\x80-\uffff])?)?$/;
 const HOST_LABEL = /^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?$/;
+const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 /** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
 const DURATION = /^(\d+(\.\d+)?(ms|us|h|m|s))+$/;
 const PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
@@ -47,6 +50,10 @@ function isHost(text: string): boolean {
   if (text === "*") return true;
   const host = text.startsWith("*.") ? text.slice(2) : text;
   return text.length <= SUBDOMAIN_MAX && host.split(".").every((label) => HOST_LABEL.test(label));
+}
+
+function isAuthority(text: string): boolean {
+  return isHost(text.replace(/:\d{1,5}$/, ""));
 }
 
 function isRe2(text: string): boolean {
@@ -142,6 +149,22 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "GL0113",
     "Write a number and a unit, e.g. 5s, 100ms or 1m30s.",
   ),
+  "http-url": format(
+    (text) => /^https?:\/\//.test(text) && URL.canParse(text),
+    "a URL with the scheme http or https",
+  ),
+  "absolute-path": format(
+    (text) => text.startsWith("/") && !text.includes("\0"),
+    "the absolute path of a file",
+    "GL0113",
+    "Write it from the root: /etc/graylane/city.mmdb.",
+  ),
+  "date-time": format(
+    (text) => DATE_TIME.test(text) && !Number.isNaN(Date.parse(text)),
+    "a time as in RFC 3339",
+    "GL0113",
+    "Write e.g. 2026-12-31T18:00:00Z.",
+  ),
   "header-name": format((text) => TOKEN.test(text), "a header name: letters, digits and '-'"),
   "header-match-name": format(
     (text) => TOKEN.test(text) || PSEUDO_HEADERS.has(text),
@@ -151,6 +174,12 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     (text) => FIELD_VALUE.test(text),
     "a header value: one line without spaces at its ends",
   ),
+  "redirect-text": format(
+    (text) => /^[\x21-\x7e]+$/.test(text),
+    "a path: printable characters without spaces",
+  ),
+  "ingress-path": format((text) => /^\/[\x21-\x7e]*$/.test(text), "a path that begins with '/'"),
+  authority: format(isAuthority, "a host name, optionally with ':' and a port"),
   host: format(
     isHost,
     "a host name",
@@ -186,5 +215,12 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     (text) => /^[\x21-\x3c\x3e-\x7e]+$/.test(text),
     "the name of an environment variable",
   ),
+  percentage: format(
+    isPercentage,
+    "a percentage from 0% to 100%, in steps of 0.0001%",
+    "GL0113",
+    'Write a number and its unit, e.g. "30%", "0.1%" or "1‰".',
+  ),
+  salt: format((text) => text.length <= SALT_MAX, `a text of at most ${SALT_MAX} characters`),
   "any-name": format((text) => text !== "", "a name"),
 };
