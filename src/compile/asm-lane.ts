@@ -12,6 +12,7 @@ import type {
 } from "../resources/kinds/asm-swim-lane-group.ts";
 import { SWIM_LANE_GROUP_LABEL } from "../resources/kinds/asm-swim-lane.ts";
 import type { AsmIngressRule, AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
+import { BAGGAGE_HEADER } from "../lane/baggage.ts";
 import type { Baseline, DecisionRule, LaneContext } from "../snapshot/snapshot.ts";
 import { equalsRule } from "./lane-group.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
@@ -69,27 +70,15 @@ function modelGroup(
 }
 
 function reportMode(group: AsmSwimLaneGroup, { messages }: LaneScope): void {
-  const { isPermissive, permissiveModeConfiguration } = group.spec;
-  if (isPermissive !== true) {
-    messages.add(group, {
-      severity: "error",
-      code: "GL0313",
-      path: "spec.isPermissive",
-      message:
-        "ASM's strict mode is not supported yet: the lane is decided by the header " +
-        `${contextOf(group.spec).routeHeader}, and a service without a copy answers 503`,
-      remedy: "Set isPermissive: true and permissiveModeConfiguration.",
-    });
-  }
-  if (permissiveModeConfiguration?.traceHeader?.toLowerCase() !== "baggage") return;
+  if (group.spec.isPermissive === true) return;
   messages.add(group, {
     severity: "error",
-    code: "GL0314",
-    path: `${CONFIGURATION}.traceHeader`,
+    code: "GL0313",
+    path: "spec.isPermissive",
     message:
-      "the lane does not travel in baggage yet: applications must forward the header " +
-      contextOf(group.spec).routeHeader,
-    remedy: "Name a trace id header that your applications forward, or the route header itself.",
+      "ASM's strict mode is not supported yet: the lane is decided by the header " +
+      `${contextOf(group.spec).routeHeader}, and a service without a copy answers 503`,
+    remedy: "Set isPermissive: true and permissiveModeConfiguration.",
   });
 }
 
@@ -126,7 +115,11 @@ function contextOf(spec: AsmSwimLaneGroupSpec): LaneContext {
   const configuration = spec.permissiveModeConfiguration ?? {};
   const routeHeader = (configuration.routeHeader ?? DEFAULT_ROUTE_HEADER).toLowerCase();
   const traceHeader = (configuration.traceHeader ?? routeHeader).toLowerCase();
-  return traceHeader === routeHeader || traceHeader === "baggage"
+  if (traceHeader === BAGGAGE_HEADER) {
+    // As ASM's ASMHeaderPropagation has it: the member is called as the header.
+    return { mode: "baggage", routeHeader, baggageKey: routeHeader, stripFromClients: true };
+  }
+  return traceHeader === routeHeader
     ? { mode: "header", routeHeader }
     : { mode: "traceId", routeHeader, traceHeader };
 }

@@ -116,6 +116,41 @@ test("the lane header of clients is stripped unless a route of the gateway match
   assert.equal(strips(laneGroup(), { ...elsewhere, spec }), true);
 });
 
+test("a group in baggage mode has a member of its own, stripped unless it says otherwise", () => {
+  const contextOf = (changes: object): unknown =>
+    compile(withModule([gateway, service, laneGroup(changes)])).snapshot.laneGroups["default/shop"]
+      ?.context;
+  const context = { mode: "baggage", routeHeader: "X-Tag" };
+  const common = { mode: "baggage", routeHeader: "x-tag" };
+  const baggageKey = "graylane-lane.default.shop";
+  assert.deepEqual(contextOf({ context }), { ...common, baggageKey, stripFromClients: true });
+  assert.deepEqual(
+    contextOf({ context: { ...context, baggageKey: "k" }, acceptFromClients: true }),
+    {
+      ...common,
+      baggageKey: "k",
+      stripFromClients: false,
+    },
+  );
+});
+
+test("lane groups that one request meets need a route header and a member of their own", () => {
+  const second = (context: object): string[] => {
+    const first = laneGroup({ context: { mode: "baggage", routeHeader: "x-a", baggageKey: "k" } });
+    const other = laneGroup({ context });
+    const named = { ...other, metadata: { ...other.metadata, name: "other" } };
+    const { messages } = compile(withModule([gateway, service, first, named]));
+    return messages.filter(({ code }) => code === "GL0317").map(({ message }) => message);
+  };
+  const sameHeader = second({ mode: "header", routeHeader: "x-a" });
+  assert.equal(sameHeader.length, 1);
+  assert.match(sameHeader[0] ?? "", /default\/other|default\/shop/);
+  assert.match(sameHeader[0] ?? "", /route header x-a too/);
+  const sameMember = second({ mode: "baggage", routeHeader: "x-b", baggageKey: "k" });
+  assert.match(sameMember.join(), /baggage member k too/);
+  assert.deepEqual(second({ mode: "baggage", routeHeader: "x-b" }), []);
+});
+
 test("deleting a lane that a route names is foretold, and the route answers 503", () => {
   const input = withModule([gateway, service, laneGroup(), lane("blue"), virtualService([])]);
   const foretold = foretellDelete(input, ({ kind }) => kind === "Lane");

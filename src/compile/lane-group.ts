@@ -52,14 +52,19 @@ function modelGroup(group: LaneGroup, members: readonly LaneResource[]): GroupMo
         lane: { key: lane, path: `${path}.lane` },
       };
     }),
-    context: modelContext(spec.context),
+    context: modelContext(group),
     acceptFromClients: spec.acceptFromClients,
     lanes,
   };
 }
 
-function modelContext(context: LaneGroup["spec"]["context"]): LaneContext {
+function modelContext(group: LaneGroup): LaneContext {
+  const { context, acceptFromClients } = group.spec;
   const routeHeader = context.routeHeader.toLowerCase();
+  if (context.mode === "baggage") {
+    const { baggageKey = `graylane-lane.${namespaceOf(group)}.${group.metadata.name}` } = context;
+    return { mode: "baggage", routeHeader, baggageKey, stripFromClients: !acceptFromClients };
+  }
   // The schema asks for the trace header in this mode.
   return context.mode === "traceId"
     ? { mode: "traceId", routeHeader, traceHeader: context.traceHeader?.toLowerCase() ?? "" }

@@ -33,7 +33,7 @@ export function compileLaneGroups(
     reportReferences(model, scope);
     reportLanes(model, scope.messages);
   }
-  reportSharedHeaders(models, groups, scope.messages);
+  reportSharedContext(models, groups, scope.messages);
   return groups;
 }
 
@@ -190,28 +190,40 @@ function reportForeignServices(
   }
 }
 
-/** Two groups of one gateway with one route header would overwrite each other's decision. */
-function reportSharedHeaders(
+/**
+ * Two groups that one request can meet (they share a gateway or a service) and that write the same
+ * header, or the same member of the baggage, would overwrite each other's lane.
+ */
+function reportSharedContext(
   models: readonly GroupModel[],
   groups: Readonly<Record<string, LaneGroup>>,
   messages: MessageList,
 ): void {
   const owners = new Map<string, string>();
   for (const { name, resource, context } of models) {
-    for (const gateway of groups[name]?.gateways ?? []) {
-      const place = `${gateway} ${context.routeHeader}`;
-      const owner = owners.get(place);
-      if (owner === undefined) owners.set(place, name);
-      else {
+    const carriers = [`the route header ${context.routeHeader}`];
+    if (context.mode === "baggage") carriers.push(`the baggage member ${context.baggageKey}`);
+    for (const carrier of carriers) {
+      const places = [
+        ...(groups[name]?.gateways ?? []).map((gateway) => `at the gateway ${gateway}`),
+        ...(groups[name]?.services ?? []).map((service) => `for the service ${service}`),
+      ];
+      const shared = places.find((place) => owners.has(`${carrier} ${place}`));
+      if (shared !== undefined) {
+        const owner = owners.get(`${carrier} ${shared}`) ?? "";
         messages.add(resource, {
-          severity: "warning",
+          severity: "error",
           code: "GL0317",
           path: "spec",
           message:
-            `the lane group ${owner} uses the route header ${context.routeHeader} at the same ` +
-            "gateway: the first group that decides for a lane wins",
-          remedy: "Give each group a route header of its own.",
+            `the lane group ${owner} uses ${carrier} too, ${shared}: on one request each would ` +
+            "overwrite the other's lane, and the first group that decides for a lane wins",
+          remedy: "Give each group a route header, and in mode baggage a member, of its own.",
         });
+      }
+      for (const place of places) {
+        const key = `${carrier} ${place}`;
+        if (!owners.has(key)) owners.set(key, name);
       }
     }
   }

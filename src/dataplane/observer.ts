@@ -20,6 +20,8 @@ export interface TrafficObserver {
   onTraceConflict(): void;
   /** A trace table was full of live entries: this request's lane is not remembered. */
   onTraceOverflow(): void;
+  /** Members of other people's baggage that did not fit beside the lane's. */
+  onBaggageDropped(count: number): void;
   /** A belief of ours was wrong; the exchange was failed. */
   onAssertion(error: unknown): void;
 }
@@ -30,5 +32,6 @@ export const SILENT_OBSERVER: TrafficObserver = {
   onConnection: () => undefined,
   onTraceConflict: () => undefined,
   onTraceOverflow: () => undefined,
+  onBaggageDropped: () => undefined,
   onAssertion: () => undefined,
 };

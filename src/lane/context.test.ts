@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { TRACE_TTL_MS, TraceTable, outboundTag, traceHeaderOf } from "./context.ts";
+import {
+  TRACE_TTL_MS,
+  TraceTable,
+  carriedHeaderOf,
+  contextTag,
+  outboundTag,
+  traceHeaderOf,
+  traceKeyOf,
+} from "./context.ts";
 import { prepareLaneGroup } from "./decide.ts";
 import type { LaneContext } from "../snapshot/snapshot.ts";
 
@@ -96,6 +104,58 @@ test("in trace-id mode a call's tag comes from its route header, else from the t
   assert.equal(tag({ "x-user-id": "bob" }), undefined);
   assert.equal(tag({}), undefined);
 });
+
+test("in baggage mode the tag is a member's value, and the route header goes before it", () => {
+  const group = groupWith({
+    mode: "baggage",
+    routeHeader: "x-tag",
+    baggageKey: "lane.g",
+    stripFromClients: true,
+  });
+  const tag = (headers: Record<string, string>): string | undefined =>
+    contextTag(group, (name) => headers[name]);
+  assert.equal(tag({ baggage: "user=1,lane.g=gray;p" }), "gray");
+  assert.equal(tag({ baggage: "lane.g=gray", "x-tag": "blue" }), "blue");
+  assert.equal(tag({ baggage: "lane.h=gray", "x-tag": "" }), undefined);
+  assert.equal(tag({ baggage: "lane.g=" }), undefined);
+  assert.equal(carriedHeaderOf(group), "baggage");
+});
+
+test("several fields of a name and one with a list are alike: the first value counts", () => {
+  const group = groupWith({ mode: "traceId", routeHeader: "x-tag", traceHeader: "x-user" });
+  const table = new TraceTable();
+  table.begin("jack", "s2", 0);
+  assert.equal(
+    contextTag(group, (name) => (name === "x-tag" ? "s1 , s2" : undefined)),
+    "s1",
+  );
+  const header = (name: string): string | undefined => (name === "x-user" ? "jack, b" : undefined);
+  assert.equal(outboundTag(group, header, table, 1), "s2");
+});
+
+const TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736";
+const traceKeys = [
+  { name: "traceparent", value: `00-${TRACE_ID}-00f067aa0ba902b7-01`, want: TRACE_ID },
+  { name: "traceparent", value: "nonsense", want: undefined },
+  { name: "b3", value: `${TRACE_ID}-00f067aa0ba902b7-1`, want: TRACE_ID },
+  { name: "b3", value: "0", want: undefined },
+  { name: "uber-trace-id", value: `${TRACE_ID}:00f067aa0ba902b7:0:1`, want: TRACE_ID },
+  { name: "uber-trace-id", value: `${TRACE_ID}%3A00f067aa0ba902b7%3A0%3A1`, want: TRACE_ID },
+  { name: "sw8", value: "1-dHJhY2U=-c2Vn-0-a-b-c-d", want: "dHJhY2U=" },
+  { name: "x-request-id", value: "4711-a:b", want: "4711-a:b" },
+  { name: "x-request-id", value: "x".repeat(257), want: undefined },
+  { name: "x-request-id", value: "", want: undefined },
+];
+
+for (const { name, value, want } of traceKeys) {
+  test(`the key of ${name}: ${value.slice(0, 40)} is ${want ?? "none"}`, () => {
+    const group = groupWith({ mode: "traceId", routeHeader: "x-tag", traceHeader: name });
+    assert.equal(
+      traceKeyOf(group, (asked) => (asked === name ? value : undefined)),
+      want,
+    );
+  });
+}
 
 test("in header mode the table is not asked", () => {
   const group = groupWith({ mode: "header", routeHeader: "x-mse-tag" });

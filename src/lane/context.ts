@@ -1,5 +1,7 @@
-//! How the lane travels with a call chain: by a header, or by a trace id and the sidecar's table.
+//! How the lane travels with a call chain: by a header, by baggage, or by a trace id and the
+//! sidecar's table.
 
+import { BAGGAGE_HEADER, baggageValue } from "./baggage.ts";
 import type { PreparedLaneGroup } from "./decide.ts";
 import type { HeaderLookup } from "./program.ts";
 
@@ -8,29 +10,90 @@ export const TRACE_ENTRIES_MAX = 65_536;
 /** How long a key is kept after the last exchange with it has ended. */
 export const TRACE_TTL_MS = 60_000;
 
-/** The header whose value is the key of the trace table; null in header mode. */
+/** The header that the trace table's key is taken from; null in the other modes. */
 export function traceHeaderOf(group: PreparedLaneGroup): string | null {
   const { context } = group.group;
   return context.mode === "traceId" ? context.traceHeader.toLowerCase() : null;
+}
+
+/** The member of the baggage that carries the lane; null in the other modes. */
+export function baggageKeyOf(group: PreparedLaneGroup): string | null {
+  const { context } = group.group;
+  return context.mode === "baggage" ? context.baggageKey : null;
+}
+
+/** The header that an app has to forward, by itself or by an agent, so that the lane goes on. */
+export function carriedHeaderOf(group: PreparedLaneGroup): string {
+  const { context } = group.group;
+  if (context.mode === "baggage") return BAGGAGE_HEADER;
+  return context.mode === "traceId" ? context.traceHeader.toLowerCase() : group.routeHeader;
 }
 
 /** A longer trace id is not recorded: the table's memory stays bounded. */
 export const TRACE_KEY_CHARS_MAX = 256;
 
 /**
- * Whether a request that has come to a pod with these headers keeps its lane on the calls that the
- * pod makes for it. In header mode that is the application's part.
+ * Headers that hold more than the id of the trace: each hop writes its own span beside it.
+ * W3C Trace Context 3.2 (`version-traceid-parentid-flags`), B3 single header
+ * (`traceid-spanid-…`), Jaeger (`traceid:spanid:…`), SkyWalking (`1-traceid-…`, base64).
  */
-export function isCarriedOn(group: PreparedLaneGroup, header: HeaderLookup): boolean {
-  const traceHeader = traceHeaderOf(group);
-  if (traceHeader === null) return true;
-  const key = header(traceHeader);
-  return key !== undefined && key.length <= TRACE_KEY_CHARS_MAX;
+const TRACE_ID_PARTS: Readonly<Record<string, RegExp>> = {
+  traceparent: /^[\da-f]{2}-([\da-f]{32})-/,
+  b3: /^([\da-fA-F]{16,32})-/,
+  "uber-trace-id": /^([\da-fA-F]+)(?::|%3A)/,
+  sw8: /^\d-([^-]+)-/,
+};
+
+/** The key under which the trace table knows a request; undefined: none, or too long a one. */
+export function traceKeyOf(group: PreparedLaneGroup, header: HeaderLookup): string | undefined {
+  const name = traceHeaderOf(group);
+  const value = name === null ? undefined : header(name);
+  if (name === null || value === undefined) return undefined;
+  const first = firstOf(value);
+  const part = TRACE_ID_PARTS[name];
+  const key = part === undefined ? first : part.exec(first)?.[1];
+  return key === undefined || key === "" || key.length > TRACE_KEY_CHARS_MAX ? undefined : key;
+}
+
+/** Several fields of a name and one with a list are the same (RFC 9110, 5.2): the first counts. */
+function firstOf(value: string): string {
+  const comma = value.indexOf(",");
+  return comma === -1 ? value : value.slice(0, comma).trim();
 }
 
 /**
- * The lane tag that a call from a pod carries: the route header, else (trace-id mode) what the
- * pod's table knows of the trace id. Undefined: no context.
+ * The lane tag that a request carries itself: in the route header, else (mode `baggage`) in the
+ * baggage. Undefined: none. `header` joins the fields of `baggage` by commas.
+ */
+export function contextTag(group: PreparedLaneGroup, header: HeaderLookup): string | undefined {
+  const tag = header(group.routeHeader);
+  if (tag !== undefined && tag !== "") return group.byTag.has(tag) ? tag : firstOf(tag);
+  const key = baggageKeyOf(group);
+  const baggage = key === null ? undefined : header(BAGGAGE_HEADER);
+  if (key === null || baggage === undefined) return undefined;
+  const value = baggageValue(baggage, key);
+  return value === "" ? undefined : value;
+}
+
+/** Where `contextTag` has found it, or would look first: for people. */
+export function contextPlace(group: PreparedLaneGroup, header: HeaderLookup): string {
+  const key = baggageKeyOf(group);
+  const tag = header(group.routeHeader);
+  if (key === null || (tag !== undefined && tag !== "")) return group.routeHeader;
+  return `${BAGGAGE_HEADER} (${key})`;
+}
+
+/**
+ * Whether a request that has come to a pod with these headers keeps its lane on the calls that the
+ * pod makes for it. In the modes `header` and `baggage` that is the application's part.
+ */
+export function isCarriedOn(group: PreparedLaneGroup, header: HeaderLookup): boolean {
+  return traceHeaderOf(group) === null || traceKeyOf(group, header) !== undefined;
+}
+
+/**
+ * The lane tag that a call from a pod carries: its own, else (mode `traceId`) what the pod's table
+ * knows of the trace id. Undefined: no context.
  */
 export function outboundTag(
   group: PreparedLaneGroup,
@@ -38,11 +101,9 @@ export function outboundTag(
   traces: TraceTable,
   nowMs: number,
 ): string | undefined {
-  const tag = header(group.routeHeader);
-  if (tag !== undefined && tag !== "") return tag;
-  const traceHeader = traceHeaderOf(group);
-  if (traceHeader === null) return undefined;
-  const key = header(traceHeader);
+  const tag = contextTag(group, header);
+  if (tag !== undefined) return tag;
+  const key = traceKeyOf(group, header);
   return key === undefined ? undefined : (traces.lookup(key, nowMs) ?? undefined);
 }
 

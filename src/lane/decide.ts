@@ -5,6 +5,7 @@
 //! agent and command line.
 
 import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import { contextPlace, contextTag } from "./context.ts";
 import { evaluateRule, explainRule } from "./program.ts";
 import type { ConditionOutcome, HeaderLookup } from "./program.ts";
 
@@ -53,6 +54,7 @@ export interface DecisionInput {
 export interface DecisionExplanation {
   readonly decision: LaneDecision;
   readonly context: {
+    /** Where it stands: a header, or a member of the baggage. */
     readonly header: string;
     readonly value: string | null;
     readonly meaning: "absent" | "lane" | "closed" | "unknown";
@@ -97,8 +99,8 @@ function prepareLane(group: LaneGroup, lane: Lane): PreparedLane {
  * names a closed or unknown lane means the baseline, not the rules.
  */
 export function decideLane(group: PreparedLaneGroup, input: DecisionInput): LaneDecision {
-  const tag = input.context(group.routeHeader);
-  if (tag !== undefined && tag !== "") {
+  const tag = contextTag(group, input.context);
+  if (tag !== undefined) {
     const lane = group.byTag.get(tag);
     return lane?.lane.enabled === true ? lane.forced : group.baseline;
   }
@@ -135,7 +137,7 @@ export function explainDecision(
   group: PreparedLaneGroup,
   input: DecisionInput,
 ): DecisionExplanation {
-  const value = input.context(group.routeHeader) ?? null;
+  const value = contextTag(group, input.context) ?? null;
   const rules = group.group.lanes.flatMap((lane) =>
     lane.rule === null
       ? []
@@ -149,7 +151,11 @@ export function explainDecision(
   );
   return {
     decision: decideLane(group, input),
-    context: { header: group.routeHeader, value, meaning: contextMeaning(group, value) },
+    context: {
+      header: contextPlace(group, input.context),
+      value,
+      meaning: contextMeaning(group, value),
+    },
     rules,
   };
 }

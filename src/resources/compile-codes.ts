@@ -209,13 +209,6 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "The lane is decided by the route header instead, and a lane without a copy of a " +
       "service answers 503. Set `isPermissive: true`.",
   },
-  GL0314: {
-    title: "The lane does not travel in baggage yet",
-    severity: "error",
-    help:
-      "Applications must forward the route header itself. Or name a trace id header that they " +
-      "forward already.",
-  },
   GL0315: {
     title: "An ASM ingress rule has no full effect",
     severity: "warning",
@@ -231,11 +224,12 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "serve all the same.",
   },
   GL0317: {
-    title: "Two lane groups of one gateway share a route header",
-    severity: "warning",
+    title: "Two lane groups share a route header or a baggage member",
+    severity: "error",
     help:
-      "The first group that decides for a lane wins. Give each group a route header of its " +
-      "own.",
+      "They share a gateway or a service too, so on one request each would overwrite the lane of " +
+      "the other; the first group that decides for a lane wins. Give each group a route header " +
+      "and, in mode `baggage`, a member of its own.",
   },
   GL0318: {
     title: "A route names a closed lane",

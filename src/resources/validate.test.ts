@@ -331,6 +331,11 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
     want: ["4:120 GL0119 spec.context.traceHeader"],
   },
   {
+    name: "a baggage member has a meaning in baggage mode only",
+    text: laneGroup(`${LANE_GROUP_REST}, context: {routeHeader: x-a, baggageKey: k}`),
+    want: ["4:104 GL0119 spec.context.baggageKey"],
+  },
+  {
     name: "a baseline is untagged or named, not both",
     text: laneGroup(
       `${LANE_GROUP_REST}, context: {routeHeader: x}, baseline: {lane: a, labelKeys: [b]}`,

@@ -194,7 +194,15 @@ export type Baseline =
 export type LaneContext =
   | { readonly mode: "header"; readonly routeHeader: string }
   /** The app forwards only `traceHeader`; the sidecar restores the lane from its table. */
-  | { readonly mode: "traceId"; readonly routeHeader: string; readonly traceHeader: string };
+  | { readonly mode: "traceId"; readonly routeHeader: string; readonly traceHeader: string }
+  /** The tag travels as the member `baggageKey` of W3C baggage too; OpenTelemetry forwards it. */
+  | {
+      readonly mode: "baggage";
+      readonly routeHeader: string;
+      readonly baggageKey: string;
+      /** Client-sent members of that name are removed at the gateway. */
+      readonly stripFromClients: boolean;
+    };
 
 export interface Lane {
   readonly name: string;

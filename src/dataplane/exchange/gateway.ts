@@ -8,6 +8,7 @@ import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
 import { isAllowedField } from "../filter/request-header-map.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
+import { ensureTraceparent } from "../filter/lane-context.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
@@ -118,6 +119,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#exchange?.fail(error);
   }
 
+  onBaggageDropped(count: number): void {
+    this.#exchange?.context.observer.onBaggageDropped(count);
+  }
+
   onReset(): void {
     this.#exchange?.connection.destroy();
   }
@@ -144,6 +149,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       id = randomUUID();
       headers.add("x-request-id", id);
     }
+    if (this.#listener.needsTraceparent) ensureTraceparent(headers);
     exchange.requestId = id;
   }
 

@@ -1,8 +1,9 @@
 //! A request that arrives at a pod: remember its lane under its trace id, hand it to the app.
 
-import { TRACE_KEY_CHARS_MAX, traceHeaderOf } from "../../lane/context.ts";
+import { contextTag, traceKeyOf } from "../../lane/context.ts";
 import type { TraceTable } from "../../lane/context.ts";
 import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
+import { CARRY_HEADER, contextLookup } from "../filter/lane-context.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Exchange } from "./exchange.ts";
@@ -28,6 +29,7 @@ export class SidecarInbound implements ExchangeHandler {
   onRequest(exchange: Exchange): void {
     this.#pod.inFlightCount += 1;
     this.#record(exchange);
+    this.#tellAgent(exchange);
     exchange.requestId = exchange.head.headers.get("x-request-id") ?? "";
     exchange.forward({
       service: `of pod ${this.#workload.namespace}/${this.#workload.name}`,
@@ -49,18 +51,24 @@ export class SidecarInbound implements ExchangeHandler {
   }
 
   #record(exchange: Exchange): void {
-    const headers = exchange.head.headers;
+    const header = contextLookup(exchange.head.headers);
     for (const group of this.#runtime.lanes.groups.values()) {
-      const tag = headers.get(group.routeHeader) ?? null;
+      const tag = contextTag(group, header) ?? null;
       if (tag !== null && exchange.decision === null) {
         exchange.decision = group.byTag.get(tag)?.forced ?? null;
       }
-      const traceHeader = traceHeaderOf(group);
-      const key = traceHeader === null ? undefined : headers.get(traceHeader);
-      if (key === undefined || key.length > TRACE_KEY_CHARS_MAX) continue;
+      const key = traceKeyOf(group, header);
+      if (key === undefined) continue;
       const kept = { key: ownText(key), tag: tag === null ? null : ownText(tag) };
       this.#remember(exchange, group.name, kept);
     }
+  }
+
+  /** Only what stands here is believed: a caller must not choose what an app sends on. */
+  #tellAgent({ head: { headers } }: Exchange): void {
+    const { carriedHeaders } = this.#runtime;
+    if (carriedHeaders === "") headers.remove(CARRY_HEADER);
+    else headers.set(CARRY_HEADER, carriedHeaders);
   }
 
   #remember(

@@ -4,8 +4,8 @@ import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
 import { outboundTag } from "../../lane/context.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
-import type { Headers } from "../../http/headers.ts";
 import type { Workload } from "../../snapshot/snapshot.ts";
+import { contextLookup, removeContext, writeContext } from "../filter/lane-context.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
@@ -83,13 +83,16 @@ export class SidecarOutbound implements ExchangeHandler {
    * be one. The hop itself follows the first group, by name, that knows a lane for it.
    */
   #decide(exchange: Exchange, cluster: PreparedCluster | undefined): LaneDecision | null {
-    const headers = exchange.head.headers;
-    const header = (name: string): string | undefined => headers.get(name);
+    const { headers } = exchange.head;
+    const header = contextLookup(headers);
     const nowMs = exchange.context.clock.monotonicMs();
     let decision: LaneDecision | null = null;
     for (const group of this.#runtime.lanes.groups.values()) {
       const tag = outboundTag(group, header, this.#pod.traceTable(group.name), nowMs);
-      if (tag !== undefined) headers.set(group.routeHeader, tag);
+      if (tag !== undefined) {
+        const droppedCount = writeContext(headers, group, tag);
+        if (droppedCount > 0) exchange.context.observer.onBaggageDropped(droppedCount);
+      }
       if (cluster?.groups.includes(group) !== true) continue;
       const own = decideByTag(group, tag);
       if (decision === null || decision.lane === null) decision = own;
@@ -99,7 +102,7 @@ export class SidecarOutbound implements ExchangeHandler {
 
   /** Lane context stays inside the mesh: it is no business of other people's hosts. */
   #leaveMesh(exchange: Exchange): void {
-    removeLaneContext(exchange.head.headers, this.#runtime);
+    removeContext(exchange.head.headers, this.#runtime.lanes.groups.values());
     const { host, port } = splitAuthority(exchange.head.authority);
     const unfit = unfitness(exchange, host, port);
     if (unfit !== null) {
@@ -119,10 +122,6 @@ export class SidecarOutbound implements ExchangeHandler {
 function decideByTag(group: PreparedLaneGroup, tag: string | undefined): LaneDecision {
   const lane = tag === undefined ? undefined : group.byTag.get(tag);
   return lane?.lane.enabled === true ? lane.forced : group.baseline;
-}
-
-function removeLaneContext(headers: Headers, runtime: Runtime): void {
-  for (const group of runtime.lanes.groups.values()) headers.remove(group.routeHeader);
 }
 
 /** Why a call to the outside is not made. */

@@ -13,6 +13,7 @@ import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { GatewayPass } from "./gateway-pass.ts";
 import type { PassOwner } from "./gateway-pass.ts";
+import { contextLookup } from "./lane-context.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
 import type { PluginStream } from "./plugin-stream.ts";
 
@@ -112,6 +113,7 @@ function collector(collected: Collected): PassOwner {
     onPassFailed(error) {
       collected.reply = replyOf(error);
     },
+    onBaggageDropped: () => undefined,
     onReset() {
       collected.reply = { status: 0, body: "the plug-in cuts the connection" };
     },
@@ -191,7 +193,7 @@ function decisionOf(
 function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): string {
   const group = runtime.lanes.groups.get(groupName);
   if (group === undefined) return "";
-  const header = (name: string): string | undefined => pass.request.headers.get(name);
+  const header = contextLookup(pass.request.headers);
   const explained = explainDecision(group, { context: header, header });
   const rules = explained.rules.map(({ lane, enabled, outcome }) => {
     const { operand, operator, value } = outcome.condition;
@@ -209,7 +211,7 @@ function hopsOf(runtime: Runtime, pass: GatewayPass, outcome: LaneOutcome): Expl
   const { decision, destination, choice } = outcome;
   const first = destination?.target.kind === "cluster" ? destination.target.cluster : null;
   const group = decision === null ? undefined : runtime.lanes.groups.get(decision.group);
-  const header = (name: string): string | undefined => pass.request.headers.get(name);
+  const header = contextLookup(pass.request.headers);
   const isCarried = group !== undefined && isCarriedOn(group, header);
   const later = group === undefined || isCarried ? decision : group.baseline;
   const hops: ExplainedHop[] = [];

@@ -17,6 +17,7 @@ import type { ResponseDraft } from "../exchange/handler.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import { removeBaggageMembers } from "./lane-context.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneFilterInput, LaneOutcome } from "./lane-filter.ts";
 import { PluginStream } from "./plugin-stream.ts";
@@ -28,6 +29,7 @@ export interface PassOwner {
   onDecided(outcome: LaneOutcome): void;
   onPluginResponse(response: LocalResponse): void;
   onPassFailed(error: ProxyError): void;
+  onBaggageDropped(count: number): void;
   /** A plug-in asked for the exchange to be cut. */
   onReset(): void;
 }
@@ -99,6 +101,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     this.#route = undefined;
   }
 
+  onBaggageDropped(count: number): void {
+    this.owner.onBaggageDropped(count);
+  }
+
   /** What a request is told that no route takes. `reasons` may be told to allowed callers only. */
   noRoute(reasons: readonly string[]): ProxyError {
     const { name } = this.listener.gateway;
@@ -117,6 +123,7 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   /** Removes what clients may not send, then runs the filters. */
   run(): void {
     for (const name of this.listener.strippedHeaders) this.request.headers.remove(name);
+    removeBaggageMembers(this.request.headers, this.listener.strippedBaggageKeys);
     this.resume();
   }
 

@@ -87,6 +87,7 @@ function run({ headers = [], groups = [ONE], match = () => to(null) }: Case) {
   const lanes = lanesOf(...groups);
   let route: Route | null | undefined;
   let matchCount = 0;
+  let droppedCount = 0;
   const outcome: LaneOutcome = runLaneFilter({
     request: { method: "GET", target: "/", authority: "a", headers: list },
     lanes,
@@ -100,11 +101,16 @@ function run({ headers = [], groups = [ONE], match = () => to(null) }: Case) {
     clearRoute: () => {
       route = undefined;
     },
+    onBaggageDropped: (count) => {
+      droppedCount += count;
+    },
   });
   const { decision, choice } = outcome;
   return {
     outcome,
     matchCount,
+    droppedCount,
+    baggage: list.get("baggage"),
     tag: list.get("x-tag-one"),
     lane: decision === null ? null : `${decision.reason} ${decision.lane ?? "-"}`,
     ports: choice?.endpoints.map(({ port }) => port) ?? null,
@@ -193,6 +199,69 @@ const CASES: readonly (Case & {
   },
 ];
 
+const BAGGAGE: LaneGroup = {
+  ...ONE,
+  context: {
+    mode: "baggage",
+    routeHeader: "x-tag-one",
+    baggageKey: "lane.one",
+    stripFromClients: true,
+  },
+};
+const TWO_BAGGAGE: LaneGroup = {
+  ...TWO,
+  context: {
+    mode: "baggage",
+    routeHeader: "x-tag-two",
+    baggageKey: "lane.two",
+    stripFromClients: true,
+  },
+};
+
+describe("baggage mode at the gateway", () => {
+  test("a lane is written into the baggage beside what others have there", () => {
+    const headers = [
+      ["x-gray", "yes"],
+      ["baggage", "user=1"],
+      ["baggage", "b=2;p"],
+    ] as const;
+    const got = run({ headers, groups: [BAGGAGE] });
+    assert.deepEqual([got.lane, got.ports], ["rule gray", [2]]);
+    assert.equal(got.baggage, "lane.one=gray,user=1,b=2;p");
+    assert.equal(got.tag, "gray", "the route header is set too, for routes that match on it");
+  });
+
+  test("the baseline leaves the baggage as it is", () => {
+    assert.equal(run({ groups: [BAGGAGE] }).baggage, undefined);
+    assert.equal(run({ groups: [BAGGAGE], headers: [["baggage", "a = b"]] }).baggage, "a = b");
+  });
+
+  test("a member that was let in is a context", () => {
+    const got = run({ groups: [BAGGAGE], headers: [["baggage", "a=b,lane.one=gray"]] });
+    assert.deepEqual([got.lane, got.baggage], ["forced gray", "a=b,lane.one=gray"]);
+  });
+
+  test("the lanes of two groups travel side by side", () => {
+    const headers = [
+      ["x-gray", "yes"],
+      ["x-blue", "yes"],
+    ] as const;
+    const got = run({ headers, groups: [BAGGAGE, TWO_BAGGAGE] });
+    assert.equal(got.baggage, "lane.two=blue,lane.one=gray");
+  });
+
+  test("what does not fit beside the lane is dropped and counted", () => {
+    const others = Array.from({ length: 64 }, (_, index) => `k${index}=v`).join(",");
+    const headers = [
+      ["x-gray", "yes"],
+      ["baggage", others],
+    ] as const;
+    const got = run({ headers, groups: [BAGGAGE] });
+    assert.equal(got.droppedCount, 1);
+    assert.match(got.baggage ?? "", /^lane\.one=gray,k0=v,.*,k62=v$/);
+  });
+});
+
 describe("the lane filter", () => {
   for (const { name, lane: wanted, ports, tag, ...input } of CASES) {
     test(name, () => {
@@ -239,6 +308,7 @@ describe("the lane filter", () => {
       },
       route: () => weighted,
       clearRoute: () => undefined,
+      onBaggageDropped: () => undefined,
     });
     assert.equal(drawCount, 1);
   });

@@ -12,6 +12,7 @@ import type { EndpointChoice, PreparedLanes } from "../../lane/fallback.ts";
 import type { Prng } from "../../base/prng.ts";
 import { pickDestination } from "../../route/route.ts";
 import type { Route, WeightedDestination } from "../../snapshot/snapshot.ts";
+import { contextLookup, writeContext } from "./lane-context.ts";
 import type { EditableRequest } from "./request-header-map.ts";
 
 /** What the filter needs of the pass it belongs to. */
@@ -24,6 +25,8 @@ export interface LaneFilterInput {
   /** The matching route, computed when first asked for. */
   route(): Route | null;
   clearRoute(): void;
+  /** Members of other people's baggage that did not fit beside the lane's. */
+  onBaggageDropped(count: number): void;
 }
 
 export interface LaneOutcome {
@@ -88,12 +91,11 @@ function decisionOfRoute(
 
 /** Every group decides for itself but the one (`decided`) whose lane the route has named. */
 function decideGroups(input: LaneFilterInput, decided: string): LaneDecision[] {
-  const { headers } = input.request;
-  const header = (name: string): string | undefined => headers.get(name);
+  const header = contextLookup(input.request.headers);
   const open = input.groups.filter(({ name }) => name !== decided);
   return open.map((group) => {
     const decision = decideLane(group, { context: header, header });
-    if (decision.tag !== null) headers.set(group.routeHeader, decision.tag);
+    if (decision.tag !== null) write(input, group, decision.tag);
     return decision;
   });
 }
@@ -117,5 +119,10 @@ function primaryDecision(
 function carry(input: LaneFilterInput, decision: LaneDecision | null): void {
   if (decision?.tag === undefined || decision.tag === null) return;
   const group = input.lanes.groups.get(decision.group);
-  if (group !== undefined) input.request.headers.set(group.routeHeader, decision.tag);
+  if (group !== undefined) write(input, group, decision.tag);
+}
+
+function write(input: LaneFilterInput, group: PreparedLaneGroup, tag: string): void {
+  const droppedCount = writeContext(input.request.headers, group, tag);
+  if (droppedCount > 0) input.onBaggageDropped(droppedCount);
 }

@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { traceHeaderOf } from "../../lane/context.ts";
 import { prepareLanes } from "../../lane/fallback.ts";
 import { prepareRouteTable } from "../../route/route.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
@@ -18,6 +19,7 @@ import type { PluginModule } from "../../wasm/module.ts";
 import { Plugin } from "../../wasm/plugin.ts";
 import type { PluginServices } from "../../wasm/vm.ts";
 import type { Logger } from "../../telemetry/logger.ts";
+import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { HostIndex } from "./host-index.ts";
 import type { ListenerRuntime, Runtime } from "./runtime.ts";
@@ -58,7 +60,7 @@ export class Preparer {
     const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map());
     if (plugins instanceof PrepareFailure) return plugins;
     const lanes = prepareLanes(snapshot, previous?.lanes);
-    const base = { snapshot, lanes, plugins, hosts: NO_HOSTS };
+    const base = { snapshot, lanes, plugins, hosts: NO_HOSTS, carriedHeaders: "" };
     const tables = prepareTables(snapshot, previous);
     const listeners = new Map<number, ListenerRuntime>();
     for (const gateway of Object.values(snapshot.gateways)) {
@@ -89,9 +91,11 @@ export class Preparer {
   }
 
   prepareSidecar(snapshot: Snapshot, previous: Runtime | null): Runtime {
+    const lanes = prepareLanes(snapshot, previous?.lanes);
     return {
       snapshot,
-      lanes: prepareLanes(snapshot, previous?.lanes),
+      lanes,
+      carriedHeaders: carriedHeaders(lanes.groups.values()),
       plugins: new Map(),
       listeners: new Map(),
       hosts: new HostIndex(snapshot),
@@ -187,6 +191,10 @@ function makeListener(
     ...parts,
     groups,
     strippedHeaders: [...new Set(stripped.map(({ routeHeader }) => routeHeader))],
+    strippedBaggageKeys: groups.flatMap(({ group: { context } }) =>
+      context.mode === "baggage" && context.stripFromClients ? [context.baggageKey] : [],
+    ),
+    needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     plugins: parts.gateway.plugins.flatMap((name) => base.plugins.get(name) ?? []),
   };
 }

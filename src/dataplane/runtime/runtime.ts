@@ -13,6 +13,8 @@ export interface Runtime {
   /** By the port that the Gateway resource names. */
   readonly listeners: ReadonlyMap<number, ListenerRuntime>;
   readonly hosts: HostIndex;
+  /** What agents in apps are told to carry on, for `CARRY_HEADER`. */
+  readonly carriedHeaders: string;
   /** By name: kept by the next runtime when unchanged. */
   readonly plugins: ReadonlyMap<string, PluginSlot>;
 }
@@ -24,6 +26,10 @@ export interface ListenerRuntime {
   readonly groups: readonly PreparedLaneGroup[];
   /** Route headers of groups whose context a client may not send. */
   readonly strippedHeaders: readonly string[];
+  /** Members of the baggage that a client may not send. */
+  readonly strippedBaggageKeys: readonly string[];
+  /** Whether a lane group entered here is carried by W3C trace ids: then every request has one. */
+  readonly needsTraceparent: boolean;
   /** In request order; responses take the reverse. */
   readonly plugins: readonly PluginSlot[];
 }

@@ -37,6 +37,7 @@ export function trafficContext(
       onConnection: () => undefined,
       onTraceConflict: () => undefined,
       onTraceOverflow: () => undefined,
+      onBaggageDropped: () => undefined,
       onAssertion: (error) => assertions.push(error),
     },
   };

@@ -31,6 +31,17 @@ const GROUP: LaneGroup = {
   })),
 };
 
+const BAGGAGE_GROUP: LaneGroup = {
+  ...GROUP,
+  name: "z",
+  context: {
+    mode: "baggage",
+    routeHeader: "x-bag",
+    baggageKey: "lane.bag",
+    stripFromClients: true,
+  },
+};
+
 /** Answers with its name and the request's head. */
 function echo(name: string): (socket: Socket) => void {
   return (socket) => {
@@ -46,12 +57,17 @@ describe("a pod's sidecar", () => {
   const role = new SidecarRole(context, preparer());
   const upstreams: RawUpstream[] = [];
   const held: Socket[] = [];
+  const received: string[] = [];
   const ports = { inbound: 0, outbound: 0, gray: 0 };
   let snapshot: Snapshot;
 
   before(async () => {
     for (const name of ["base", "gray"]) upstreams.push(await startRawUpstream(echo(name)));
-    upstreams.push(await startRawUpstream((socket) => held.push(socket.resume())));
+    const hold = (socket: Socket): void => {
+      socket.on("data", (chunk: Buffer) => received.push(chunk.toString("latin1")));
+      held.push(socket);
+    };
+    upstreams.push(await startRawUpstream(hold));
     const [base = 0, gray = 0, app = 0] = upstreams.map(({ port }) => port);
     Object.assign(ports, { inbound: await freePort(), outbound: await freePort(), gray });
     const workload: Workload = {
@@ -72,7 +88,7 @@ describe("a pod's sidecar", () => {
       version: "1",
       clusters: { [B.name]: B },
       endpoints: { [B.name]: { endpoints } },
-      laneGroups: { g: GROUP },
+      laneGroups: { g: GROUP, z: BAGGAGE_GROUP },
       workloads: { "default/pod": workload },
     };
     assert.equal(await role.configure(snapshot), null);
@@ -136,6 +152,41 @@ describe("a pod's sidecar", () => {
     const got = await call(`127.0.0.1:${outside.port}`, "x-tag: gray\r\nx-user: u\r\n");
     outside.close();
     assert.match(got, /\r\n\r\noutside\n(?![^]*x-tag)[^]*x-user: u\r\n/);
+  });
+
+  test("baggage carries the lane: as it came, and written from the route header", async () => {
+    const restored = await call("b:8000", "baggage: user=1, lane.bag=gray\r\n");
+    assert.match(restored, /\r\n\r\ngray\n[^]*baggage: user=1, lane\.bag=gray\r\n/);
+    assert.match(restored, /x-bag: gray\r\n/);
+    const two = await call("b:8000", "baggage: user=1\r\nBaggage: lane.bag=gray\r\n");
+    assert.match(two, /\r\n\r\ngray\n/);
+    const written = await call("b:8000", "x-bag: gray\r\nbaggage: user=1\r\n");
+    assert.match(written, /\r\n\r\ngray\n[^]*baggage: lane\.bag=gray,user=1\r\n/);
+  });
+
+  test("a call to the outside keeps the baggage of others and loses the lane's", async () => {
+    const outside = await startRawUpstream(echo("outside"));
+    const fields = "x-bag: gray\r\nbaggage: a=b,lane.bag=gray\r\ntraceparent: 00-1-2-00\r\n";
+    const got = await call(`127.0.0.1:${outside.port}`, `${fields}x-graylane-carry: cookie\r\n`);
+    outside.close();
+    const seen = /outside\n(?![^]*(?:gray|x-bag|carry))[^]*baggage: a=b\r\n[^]*traceparent: 00-1/;
+    assert.match(got, seen);
+  });
+
+  test("a header that stands twice counts as its first value", async () => {
+    for (const fields of ["x-tag: gray\r\nx-tag: blue\r\n", "x-tag: gray, blue\r\n"]) {
+      assert.match(await call("b:8000", fields), /\r\n\r\ngray\n/);
+    }
+  });
+
+  test("the app's agent is told what to carry, whatever the caller says", async () => {
+    received.length = 0;
+    const client = await RawClient.open(ports.inbound);
+    client.send("GET / HTTP/1.1\r\nHost: pod\r\nX-Graylane-Carry: cookie\r\n\r\n");
+    await eventually(() => received.join("").includes("\r\n\r\n"));
+    assert.match(received.join(""), /x-graylane-carry: baggage,x-user\r\n/i);
+    assert.doesNotMatch(received.join(""), /cookie/);
+    client.socket.destroy();
   });
 
   test("a call to the sidecar's own port does not run in circles", async () => {

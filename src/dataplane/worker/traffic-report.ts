@@ -30,6 +30,7 @@ export class TrafficReport implements TrafficObserver {
   readonly #assertions: Counter;
   readonly #traceConflicts: Counter;
   readonly #traceOverflows: Counter;
+  readonly #baggageDropped: Counter;
   readonly #refused: Family<Counter>;
   readonly #byLane = new Map<string, LaneHandles>();
 
@@ -75,6 +76,12 @@ export class TrafficReport implements TrafficObserver {
         help: "Requests whose lane was not remembered: the pod's trace table was full.",
       })
       .with();
+    this.#baggageDropped = metrics
+      .counter({
+        name: "graylane_baggage_members_dropped_total",
+        help: "Members of other people's baggage left out to keep its limits beside the lane's.",
+      })
+      .with();
     this.#assertions = metrics
       .counter({ name: "graylane_assertions_total", help: "Beliefs of ours that were wrong." })
       .with();
@@ -110,6 +117,10 @@ export class TrafficReport implements TrafficObserver {
 
   onTraceConflict(): void {
     this.#traceConflicts.increment();
+  }
+
+  onBaggageDropped(count: number): void {
+    this.#baggageDropped.add(count);
   }
 
   onTraceOverflow(): void {

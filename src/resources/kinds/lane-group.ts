@@ -24,9 +24,11 @@ export interface LaneGroupSpec {
     readonly lane: string;
   }[];
   readonly context: {
-    readonly mode: "header" | "traceId";
+    readonly mode: "header" | "traceId" | "baggage";
     readonly routeHeader: string;
     readonly traceHeader?: string;
+    /** Absent in mode `baggage`: `graylane-lane.<namespace>.<name>`. */
+    readonly baggageKey?: string;
   };
   readonly acceptFromClients: boolean;
 }
@@ -77,9 +79,11 @@ const spec = Type.Object({
     Type.Array(Type.Object({ service: objectNameSchema(), lane: text("dns-subdomain") })),
   ),
   context: Type.Object({
-    mode: oneOf(["header", "traceId"], { default: "header" }),
+    mode: oneOf(["header", "traceId", "baggage"], { default: "header" }),
     routeHeader: text("header-name"),
     traceHeader: Type.Optional(text("header-name")),
+    // The same characters: a token of HTTP.
+    baggageKey: Type.Optional(text("header-name")),
   }),
   acceptFromClients: Type.Boolean({ default: false }),
 });
@@ -117,6 +121,14 @@ function checkGroup(object: JsonObject, report: Report): void {
   const routeHeader = member(object, "spec", "context", "routeHeader");
   const traceHeader = member(object, "spec", "context", "traceHeader");
   const path = ["spec", "context", "traceHeader"];
+  if (mode !== "baggage" && member(object, "spec", "context", "baggageKey") !== undefined) {
+    report({
+      code: "GL0119",
+      path: ["spec", "context", "baggageKey"],
+      says: `has no meaning in mode ${String(mode)}`,
+      remedy: "Write mode: baggage, or remove it.",
+    });
+  }
   if (mode === "traceId" && traceHeader === undefined) {
     report({
       code: "GL0104",
