@@ -16,6 +16,15 @@ export const DOWNSTREAM_IDLE_TIMEOUT_MS = 75_000;
 export const UPSTREAM_IDLE_TIMEOUT_MS = 60_000;
 /** No byte in either direction for this long ends an exchange (Envoy's stream idle timeout). */
 export const EXCHANGE_IDLE_TIMEOUT_MS = 300_000;
+/** No byte in either direction for this long ends a tunnel (Envoy's TCP idle timeout). */
+export const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
+/**
+ * While a request's body is awaited, at least `REQUEST_BODY_BYTES_MIN` of it come in each such
+ * window, else 408: a client that drips a byte now and then would hold an endpoint for ever. The
+ * window does not run while we do not read (back-pressure), nor once the response has begun.
+ */
+export const REQUEST_BODY_WINDOW_MS = 60_000;
+export const REQUEST_BODY_BYTES_MIN = 1_024;
 /** After an early answer the rest of a request body is read and dropped for this long. */
 export const LINGER_TIMEOUT_MS = 2_000;
 export const NO_DEADLINE: number = Number.POSITIVE_INFINITY;

@@ -16,6 +16,8 @@ export interface TrafficObserver {
   /** What came was no HTTP request; `code` is the codec's fault. No exchange was begun. */
   onRefusedRequest(code: string): void;
   onConnection(delta: 1 | -1): void;
+  /** A protocol switch has joined a client and an upstream, or such a tunnel has ended. */
+  onTunnel(delta: 1 | -1): void;
   /** Two live requests of one trace id in different lanes: the newest won. */
   onTraceConflict(): void;
   /** A trace table was full of live entries: this request's lane is not remembered. */
@@ -30,6 +32,7 @@ export const SILENT_OBSERVER: TrafficObserver = {
   onExchangeEnd: () => undefined,
   onRefusedRequest: () => undefined,
   onConnection: () => undefined,
+  onTunnel: () => undefined,
   onTraceConflict: () => undefined,
   onTraceOverflow: () => undefined,
   onBaggageDropped: () => undefined,

@@ -29,8 +29,11 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
  * `proxy-connection`, `transfer-encoding`, `upgrade`, `proxy-authorization` (it was meant for us)
  * and `te` (`te: trailers` stays: gRPC needs it). Whoever sends the message on writes its own
  * framing. Call it before fields of ours are added, so that a peer cannot name those.
+ *
+ * True when `te: trailers` stayed: whoever sends it on must name it in Connection (RFC 9110
+ * section 10.1.4).
  */
-export function removeHopByHop(headers: Headers): void {
+export function removeHopByHop(headers: Headers): boolean {
   const { names, values } = headers;
   let named: ReadonlySet<string> | null = null;
   let found = false;
@@ -40,7 +43,7 @@ export function removeHopByHop(headers: Headers): void {
     found = true;
     if (name === "connection") named = withTokens(named, values[index] as string);
   }
-  if (found) compact(headers, named);
+  return found && compact(headers, named);
 }
 
 /** A first look at the length: most names need no comparison at all. */
@@ -71,20 +74,23 @@ function withTokens(named: ReadonlySet<string> | null, value: string): ReadonlyS
   return named === null ? new Set(removable) : new Set([...named, ...removable]);
 }
 
-function compact(headers: Headers, named: ReadonlySet<string> | null): void {
+function compact(headers: Headers, named: ReadonlySet<string> | null): boolean {
   const { names, values } = headers;
   let kept = 0;
+  let keptTe = false;
   for (let index = 0; index < names.length; index++) {
     const name = names[index] as string;
     const value = values[index] as string;
     const isTrailers = name === "te" && acceptsTrailers(value);
     if (!isTrailers && (isHopByHop(name) || named?.has(name) === true)) continue;
+    keptTe ||= isTrailers;
     names[kept] = name;
     values[kept] = isTrailers ? "trailers" : value;
     kept++;
   }
   names.length = kept;
   values.length = kept;
+  return keptTe;
 }
 
 function acceptsTrailers(te: string): boolean {

@@ -28,14 +28,18 @@ import type {
   UpstreamUser,
 } from "../upstream/upstream-connection.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
+import { frameEdited, framingOf, isBodiless, withLength } from "./response-framing.ts";
+import type { BodyFraming } from "./response-framing.ts";
+import { Tunnel } from "./tunnel.ts";
+import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
 import type { ExchangeHandler, ForwardPlan, Replacement, ResponseDraft } from "./handler.ts";
 
 /** Body pieces up to this size are joined to the text before them: one write instead of two. */
 const JOINED_WRITE_BYTES_MAX = 16_384;
 
+const STATUS_CONTINUE = 100;
+const STATUS_SWITCHING = 101;
 const STATUS_FINAL_MIN = 200;
-
-type BodyFraming = "none" | "raw" | "chunked" | "close";
 
 export class Exchange implements UpstreamUser, Expirable {
   readonly context: TrafficContext;
@@ -72,6 +76,8 @@ export class Exchange implements UpstreamUser, Expirable {
   #responseBytes = 0;
   #upstreamMs = -1;
   #timed = false;
+  /** The protocol that the client asks to switch to, and the upstream is asked for; else null. */
+  #upgrade: string | null = null;
   #over = false;
 
   constructor(connection: DownstreamConnection, head: RequestHead, handler: ExchangeHandler) {
@@ -101,7 +107,7 @@ export class Exchange implements UpstreamUser, Expirable {
   begin(): void {
     // Before anything of ours is added: what Connection names is the client's own affair, and must
     // not take the gateway's fields away.
-    removeHopByHop(this.head.headers);
+    this.#upgrade = takeUpgrade(this.head);
     this.#handler.onRequest(this);
   }
 
@@ -115,7 +121,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.head.expectContinue) {
       // Answered here, so that the upstream need not be asked twice (RFC 9110 section 10.1.1).
       headers.remove("expect");
-      this.connection.writeText("HTTP/1.1 100 Continue\r\n\r\n");
+      this.connection.writeInterim("HTTP/1.1 100 Continue\r\n\r\n");
     } else if (this.head.versionMinor === 0) headers.remove("expect");
     this.#requestText = serializeRequestHead(this.head.method, this.head.target, headers);
     if (plan.timeoutMs > 0) {
@@ -161,7 +167,6 @@ export class Exchange implements UpstreamUser, Expirable {
 
   onRequestBody(chunk: Buffer): void {
     if (this.#over) return;
-    this.connection.touch();
     this.#requestBytes += chunk.length;
     const upstream = this.#upstream;
     if (upstream === null) {
@@ -231,10 +236,17 @@ export class Exchange implements UpstreamUser, Expirable {
     this.fail(attempt.failure(kind, detail));
   }
 
+  onInformational(response: ResponseHead): void {
+    // 100 was answered or is not awaited; a client of HTTP/1.0 knows no interim response.
+    if (this.#over || response.status === STATUS_CONTINUE || this.head.versionMinor === 0) return;
+    removeHopByHop(response.headers);
+    const { status, reason, headers } = response;
+    this.connection.writeInterim(serializeResponseHead(status, reason, headers));
+  }
+
   onResponseHead(response: ResponseHead): void {
     if (this.#over) return;
-    if (response.status < STATUS_FINAL_MIN) {
-      // 101 to a request whose Upgrade was not passed on.
+    if (response.status < STATUS_FINAL_MIN && !isSwitchTo(this.#upgrade, response)) {
       this.fail(proxyError("upstream_protocol", "the upstream switched protocols unasked"));
       return;
     }
@@ -244,10 +256,17 @@ export class Exchange implements UpstreamUser, Expirable {
     const draft: ResponseDraft = { status: response.status, headers, local: false };
     const replacement = this.#handler.onResponse(this, draft);
     if (this.#isDone()) return;
+    if (replacement === null && response.status < STATUS_FINAL_MIN) {
+      this.#enterTunnel(response);
+      return;
+    }
     if (replacement === null) {
+      const { versionMinor } = this.head;
       const isEdited = draft.status !== response.status || this.head.method !== this.#method;
       const reason = isEdited ? reasonPhrase(draft.status) : response.reason;
-      const framing = isEdited ? this.#frameEdited(draft, response) : this.#framingOf(response);
+      const framing = isEdited
+        ? frameEdited(draft, response, { method: this.#method, versionMinor })
+        : framingOf(response, versionMinor);
       this.#startResponse(draft, reason, framing);
       return;
     }
@@ -282,6 +301,28 @@ export class Exchange implements UpstreamUser, Expirable {
 
   // --- inside ---
 
+  /** The upstream has switched as asked: from here on both sides' bytes pass as they are. */
+  #enterTunnel({ reason, headers }: ResponseHead): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#upstream = null;
+    this.#status = STATUS_SWITCHING;
+    if (this.#timed) this.context.sweeper.remove(this);
+    addUpgrade(headers, this.#upgrade ?? "");
+    this.connection.writeText(serializeResponseHead(STATUS_SWITCHING, reason, headers));
+    const { observer } = this.context;
+    observer.onTunnel(1);
+    const tunnel = new Tunnel(this.connection, upstream, (counts) => {
+      observer.onTunnel(-1);
+      this.#requestBytes += counts.fromDownstreamBytes;
+      this.#responseBytes += counts.fromUpstreamBytes;
+      this.#end();
+    });
+    this.#handler.onTunnel?.();
+    upstream.enterTunnel(tunnel.upstreamSink);
+    this.connection.enterTunnel(tunnel.downstreamSink);
+  }
+
   /** A request without body whose repetition has no further effect (RFC 9110 section 9.2.2). */
   #mayReplay(): boolean {
     if (this.hasBody) return false;
@@ -305,33 +346,6 @@ export class Exchange implements UpstreamUser, Expirable {
   /** Whether a callback has ended the exchange. */
   #isDone(): boolean {
     return this.#over;
-  }
-
-  /**
-   * A plug-in changed the status, or the request's method: then what the client takes for the
-   * body's end is no longer what the upstream meant.
-   */
-  #frameEdited(draft: ResponseDraft, response: ResponseHead): BodyFraming {
-    const { headers, status } = draft;
-    if (this.#method === "HEAD") return "none";
-    if (isBodiless(status)) {
-      headers.remove("content-length");
-      return "none";
-    }
-    if (response.body === "none") headers.set("content-length", "0");
-    return this.#framingOf(response);
-  }
-
-  #framingOf(response: ResponseHead): BodyFraming {
-    switch (response.body) {
-      case "none":
-        return "none";
-      case "length":
-        return "raw";
-      case "chunked":
-      case "close":
-        return this.head.versionMinor === 1 ? "chunked" : "close";
-    }
   }
 
   #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {
@@ -446,15 +460,4 @@ export class Exchange implements UpstreamUser, Expirable {
       attempts: this.#attempt?.count ?? 0,
     });
   }
-}
-
-/** 204 and 304 have no body, whatever a route or plug-in gave them (RFC 9110 section 6.4.1). */
-function isBodiless(status: number): boolean {
-  return status === 204 || status === 304;
-}
-
-function withLength(status: number, headers: Headers, bodyBytes: number): ResponseDraft {
-  headers.set("content-length", String(bodyBytes));
-  if (bodyBytes > 0 && !headers.has("content-type")) headers.add("content-type", "text/plain");
-  return { status, headers, local: true };
 }

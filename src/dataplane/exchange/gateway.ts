@@ -31,6 +31,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   /** Held until the request filters have run: they may still enter this runtime's plug-ins. */
   readonly #deciding: RuntimeUse;
   #isDecided = false;
+  #isUnused = false;
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
@@ -74,10 +75,15 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     return replacement === null ? null : replacementOf(replacement);
   }
 
+  /** A tunnel may stand for hours; nobody who waits for old routes to fall idle waits for it. */
+  onTunnel(): void {
+    this.#endUse();
+  }
+
   onEnd(): void {
     this.#pass?.finish();
     this.#endDeciding();
-    this.#use.end();
+    this.#endUse();
   }
 
   onDecided(outcome: LaneOutcome): void {
@@ -125,6 +131,12 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   onReset(): void {
     this.#exchange?.connection.destroy();
+  }
+
+  #endUse(): void {
+    if (this.#isUnused) return;
+    this.#isUnused = true;
+    this.#use.end();
   }
 
   #endDeciding(): void {

@@ -37,6 +37,8 @@ export interface ExchangeHandler {
   onRequest(exchange: Exchange): void;
   /** Last word on the response's head: edits it, or puts a whole response in its place. */
   onResponse(exchange: Exchange, response: ResponseDraft): Replacement | null;
+  /** The exchange has become a tunnel (101): what was needed to decide is no longer needed. */
+  onTunnel?(): void;
   /** The exchange is over, whatever its outcome. Called exactly once. */
   onEnd(exchange: Exchange): void;
 }

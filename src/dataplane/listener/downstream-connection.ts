@@ -11,11 +11,15 @@ import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
   EXCHANGE_IDLE_TIMEOUT_MS,
   LINGER_TIMEOUT_MS,
+  REQUEST_BODY_BYTES_MIN,
+  REQUEST_BODY_WINDOW_MS,
   REQUEST_HEAD_TIMEOUT_MS,
+  TUNNEL_IDLE_TIMEOUT_MS,
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import { Exchange } from "../exchange/exchange.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
+import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
 
 /** What is read and dropped after an early answer, before the connection is cut. */
 const LINGER_BYTES_MAX = 1_048_576;
@@ -24,7 +28,7 @@ const NOTHING = Buffer.alloc(0);
 /** Makes the role object for one request. It holds the runtime that the exchange began with. */
 export type HandlerFactory = (connection: DownstreamConnection) => ExchangeHandler;
 
-export class DownstreamConnection implements RequestSink, Expirable {
+export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
   readonly context: TrafficContext;
   readonly remoteAddress: string;
   readonly localPort: number;
@@ -45,6 +49,11 @@ export class DownstreamConnection implements RequestSink, Expirable {
   #peerEnded = false;
   #lingeringBytes = -1;
   #closed = false;
+  /** After a protocol switch: takes all bytes, unparsed. */
+  #tunnel: TunnelSink | null = null;
+  #idleTimeoutMs = EXCHANGE_IDLE_TIMEOUT_MS;
+  /** Bytes of the request's body in this window; -1 when no body is awaited. */
+  #bodyWindowBytes = -1;
 
   constructor(
     socket: Socket,
@@ -71,6 +80,7 @@ export class DownstreamConnection implements RequestSink, Expirable {
     });
     socket.on("drain", () => {
       if (this.#exchange !== null) this.#exchange.onDownstreamDrain();
+      else if (this.#tunnel !== null) this.#tunnel.onDrain();
       else if (this.#nextDue) this.#parseRest();
     });
     socket.on("end", () => {
@@ -87,18 +97,41 @@ export class DownstreamConnection implements RequestSink, Expirable {
   // --- for the exchange ---
 
   writeText(text: string): boolean {
-    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    this.deadlineMs = this.context.sweeper.nowMs + this.#idleTimeoutMs;
     return this.#socket.write(text, "latin1");
   }
 
   write(bytes: Buffer): boolean {
-    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    this.deadlineMs = this.context.sweeper.nowMs + this.#idleTimeoutMs;
     return this.#socket.write(bytes);
   }
 
-  /** A byte of the request has come. */
-  touch(): void {
-    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+  /** An interim response. It is no progress of the exchange: the deadline stays. */
+  writeInterim(text: string): void {
+    this.#socket.write(text, "latin1");
+  }
+
+  /** The exchange has written a 101: from here on the bytes are `sink`'s. */
+  enterTunnel(sink: TunnelSink): void {
+    this.#tunnel = sink;
+    this.#exchange = null;
+    this.#idleTimeoutMs = TUNNEL_IDLE_TIMEOUT_MS;
+    this.deadlineMs = this.context.sweeper.nowMs + TUNNEL_IDLE_TIMEOUT_MS;
+    const early = this.#unparsed;
+    this.#unparsed = null;
+    if (early !== null) sink.onBytes(early);
+    this.resumeReading();
+    if (this.#peerEnded) sink.onPeerEnd();
+  }
+
+  endWriting(): void {
+    this.#socket.end();
+  }
+
+  closeSoon(): void {
+    if (this.#closed) return;
+    this.deadlineMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
+    this.#socket.destroySoon();
   }
 
   pauseReading(): void {
@@ -132,13 +165,16 @@ export class DownstreamConnection implements RequestSink, Expirable {
     const exchange = this.#exchange;
     this.#exchange = null;
     exchange?.onDownstreamClosed();
+    this.#tunnel?.onClosed();
     this.#onClosed(this);
   }
 
   /** Finishes what runs, then closes: for a worker that is going away. */
   drain(): void {
     this.isDraining = true;
-    if (this.#exchange === null && this.#parser.isIdle) this.#linger();
+    // A tunnel ends when its ends do: nothing in it says where it could be cut.
+    const isFree = this.#exchange === null && this.#tunnel === null;
+    if (isFree && this.#parser.isIdle) this.#linger();
   }
 
   // --- from the parser ---
@@ -148,11 +184,13 @@ export class DownstreamConnection implements RequestSink, Expirable {
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
     const exchange = new Exchange(this, head, this.#makeHandler(this));
     this.#exchange = exchange;
+    if (exchange.hasBody) this.#openBodyWindow();
     // Without a body the exchange begins when the parser has let go of the message.
     if (exchange.hasBody) this.#begin(exchange);
   }
 
   onRequestBody(chunk: Buffer): void {
+    this.#bodyWindowBytes += chunk.length;
     this.#exchange?.onRequestBody(chunk);
   }
 
@@ -160,8 +198,18 @@ export class DownstreamConnection implements RequestSink, Expirable {
     this.requestComplete = true;
     const exchange = this.#exchange;
     if (exchange === null) return;
-    if (exchange.hasBody) exchange.onRequestEnd(trailers);
-    else this.#begin(exchange);
+    if (!exchange.hasBody) {
+      this.#begin(exchange);
+      return;
+    }
+    this.#bodyWindowBytes = -1;
+    this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    exchange.onRequestEnd(trailers);
+  }
+
+  #openBodyWindow(): void {
+    this.#bodyWindowBytes = 0;
+    this.deadlineMs = this.context.sweeper.nowMs + REQUEST_BODY_WINDOW_MS;
   }
 
   #begin(exchange: Exchange): void {
@@ -176,7 +224,8 @@ export class DownstreamConnection implements RequestSink, Expirable {
   onDeadline(): void {
     const exchange = this.#exchange;
     if (exchange !== null && !exchange.responseStarted) {
-      exchange.onDeadline();
+      if (this.#bodyWindowBytes === -1) exchange.onDeadline();
+      else this.#onBodyWindowEnd(exchange);
       return;
     }
     if (exchange === null && this.#awaitsHead && this.#lingeringBytes === -1) {
@@ -184,10 +233,33 @@ export class DownstreamConnection implements RequestSink, Expirable {
       this.#refuse({ status: 408, code: "request_timeout", message });
       return;
     }
+    if (exchange !== null && this.#bodyWindowBytes > 0) {
+      // Nothing more of the response, but its request still comes.
+      this.#bodyWindowBytes = 0;
+      this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+      return;
+    }
     this.destroy();
   }
 
+  /** Was the client slow, or we? */
+  #onBodyWindowEnd(exchange: Exchange): void {
+    if (this.#isPaused || this.#bodyWindowBytes >= REQUEST_BODY_BYTES_MIN) {
+      this.#openBodyWindow();
+      return;
+    }
+    const message =
+      `fewer than ${REQUEST_BODY_BYTES_MIN} bytes of the request's body ` +
+      `came within ${REQUEST_BODY_WINDOW_MS} ms`;
+    exchange.refuse({ status: 408, code: "request_body_timeout", message });
+  }
+
   #onData(chunk: Buffer): void {
+    if (this.#tunnel !== null) {
+      this.deadlineMs = this.context.sweeper.nowMs + TUNNEL_IDLE_TIMEOUT_MS;
+      this.#tunnel.onBytes(chunk);
+      return;
+    }
     if (this.#lingeringBytes !== -1) {
       this.#lingeringBytes += chunk.length;
       if (this.#lingeringBytes > LINGER_BYTES_MAX) this.destroy();
@@ -268,7 +340,8 @@ export class DownstreamConnection implements RequestSink, Expirable {
   /** A client that closes its side has gone (as Envoy and nginx judge it): its request too. */
   #onPeerEnd(): void {
     this.#peerEnded = true;
-    if (this.#exchange === null) this.destroyAfterFlush();
+    if (this.#tunnel !== null) this.#tunnel.onPeerEnd();
+    else if (this.#exchange === null) this.destroyAfterFlush();
     else this.destroy();
   }
 

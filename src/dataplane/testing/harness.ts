@@ -35,6 +35,7 @@ export function trafficContext(
       onExchangeEnd: (record) => records.push({ ...record }),
       onRefusedRequest: () => undefined,
       onConnection: () => undefined,
+      onTunnel: () => undefined,
       onTraceConflict: () => undefined,
       onTraceOverflow: () => undefined,
       onBaggageDropped: () => undefined,

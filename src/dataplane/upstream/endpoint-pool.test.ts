@@ -27,6 +27,10 @@ class User implements UpstreamUser {
     this.failure = kind;
   }
 
+  onInformational(): void {
+    // Of no interest here.
+  }
+
   onUpstreamDrain(): void {
     // Nothing waits.
   }

@@ -5,8 +5,9 @@ import type { Socket } from "node:net";
 import { ResponseParser } from "../../http/response-parser.ts";
 import type { ResponseHead, ResponseSink } from "../../http/response-parser.ts";
 import type { Headers } from "../../http/headers.ts";
-import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
+import { LINGER_TIMEOUT_MS, NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
+import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
 
 /** `reset`: closed before any byte of a response. `truncated`: closed in the middle of one. */
 export type UpstreamFailureKind = "connect" | "reset" | "truncated" | "protocol";
@@ -17,6 +18,8 @@ export interface UpstreamUser {
   onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void;
   /** Writes may go on after `write` returned false. */
   onUpstreamDrain(): void;
+  /** A 1xx other than 101 (RFC 9110 section 15.2). */
+  onInformational(head: ResponseHead): void;
   onResponseHead(head: ResponseHead): void;
   onResponseBody(chunk: Buffer): void;
   onResponseEnd(trailers: Headers | null): void;
@@ -35,7 +38,7 @@ export interface ConnectionOwner {
   onConnectionClosed(connection: UpstreamConnection): void;
 }
 
-export class UpstreamConnection implements ResponseSink, Expirable {
+export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
   deadlineMs: number = NO_DEADLINE;
   /** True once it has carried a whole exchange: a reset may then be the idle-close race. */
   reused = false;
@@ -52,13 +55,21 @@ export class UpstreamConnection implements ResponseSink, Expirable {
   #endDue = false;
   #trailers: Headers | null = null;
   #idleTimeoutMs = UPSTREAM_IDLE_TIMEOUT_MS;
+  /** After a protocol switch: takes all bytes, unparsed. */
+  #tunnel: TunnelSink | null = null;
 
   constructor(owner: ConnectionOwner, user: UpstreamUser, connectTimeoutMs: number) {
     this.#owner = owner;
     this.#user = user;
     this.#parser = new ResponseParser(this);
     this.deadlineMs = owner.sweeper.after(connectTimeoutMs);
-    this.#socket = connect({ host: owner.address, port: owner.port, noDelay: true });
+    this.#socket = connect({
+      host: owner.address,
+      port: owner.port,
+      noDelay: true,
+      // A tunnel's two sides end one after the other; `#onEnd` closes everything else.
+      allowHalfOpen: true,
+    });
     this.#listen();
     owner.sweeper.add(this);
   }
@@ -74,7 +85,8 @@ export class UpstreamConnection implements ResponseSink, Expirable {
       this.#onData(chunk);
     });
     socket.on("drain", () => {
-      this.#user?.onUpstreamDrain();
+      if (this.#tunnel === null) this.#user?.onUpstreamDrain();
+      else this.#tunnel.onDrain();
     });
     socket.on("end", () => {
       this.#guard(() => {
@@ -119,6 +131,31 @@ export class UpstreamConnection implements ResponseSink, Expirable {
     this.#socket.resume();
   }
 
+  /** The response was 101: from here on the bytes are `sink`'s, and its user hears no more. */
+  enterTunnel(sink: TunnelSink): void {
+    this.#tunnel = sink;
+    this.#user = null;
+    this.#keepAlive = false;
+  }
+
+  endWriting(): void {
+    this.#socket.end();
+  }
+
+  pauseReading(): void {
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    this.#socket.resume();
+  }
+
+  closeSoon(): void {
+    if (this.#closed) return;
+    this.deadlineMs = this.#owner.sweeper.after(LINGER_TIMEOUT_MS);
+    this.#socket.destroySoon();
+  }
+
   /** Ends this connection; its user hears nothing more. */
   abort(): void {
     this.#user = null;
@@ -148,8 +185,8 @@ export class UpstreamConnection implements ResponseSink, Expirable {
     this.#close();
   }
 
-  onInformational(): void {
-    // The gateway has answered 100-continue itself; other interim answers are advice only.
+  onInformational(head: ResponseHead): void {
+    this.#user?.onInformational(head);
   }
 
   onResponseHead(head: ResponseHead): void {
@@ -172,6 +209,10 @@ export class UpstreamConnection implements ResponseSink, Expirable {
 
   #onData(chunk: Buffer): void {
     if (this.#user === null) {
+      if (this.#tunnel !== null) {
+        this.#tunnel.onBytes(chunk);
+        return;
+      }
       // Bytes that nobody asked for: the peer and we disagree about where messages end.
       this.#close();
       return;
@@ -210,6 +251,10 @@ export class UpstreamConnection implements ResponseSink, Expirable {
       this.#fail("protocol", result.message);
       return;
     }
+    if (this.#tunnel !== null) {
+      if (result < chunk.length) this.#tunnel.onBytes(chunk.subarray(result));
+      return;
+    }
     // More than the response: the peer and we disagree about where messages end.
     if (result < chunk.length) this.#keepAlive = false;
     if (this.#endDue) this.#tellEnd();
@@ -224,6 +269,10 @@ export class UpstreamConnection implements ResponseSink, Expirable {
   }
 
   #onEnd(): void {
+    if (this.#tunnel !== null) {
+      this.#tunnel.onPeerEnd();
+      return;
+    }
     const fault = this.#parser.finish();
     this.#keepAlive = false;
     if (this.#endDue) this.#tellEnd();
@@ -246,6 +295,7 @@ export class UpstreamConnection implements ResponseSink, Expirable {
     this.#owner.sweeper.remove(this);
     this.#socket.destroy();
     this.#owner.onConnectionClosed(this);
+    this.#tunnel?.onClosed();
   }
 }
 

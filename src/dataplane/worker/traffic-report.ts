@@ -27,6 +27,8 @@ export class TrafficReport implements TrafficObserver {
   readonly #durations: Family<Histogram>;
   readonly #fallbacks: Family<Counter>;
   readonly #connections: Gauge;
+  readonly #tunnels: Gauge;
+  readonly #tunnelsTotal: Counter;
   readonly #assertions: Counter;
   readonly #traceConflicts: Counter;
   readonly #traceOverflows: Counter;
@@ -58,6 +60,12 @@ export class TrafficReport implements TrafficObserver {
     });
     this.#connections = metrics
       .gauge({ name: "graylane_downstream_connections", help: "Open client connections." })
+      .with();
+    this.#tunnels = metrics
+      .gauge({ name: "graylane_tunnels", help: "Open tunnels of protocol switches (WebSocket)." })
+      .with();
+    this.#tunnelsTotal = metrics
+      .counter({ name: "graylane_tunnels_total", help: "Protocol switches (WebSocket)." })
       .with();
     this.#refused = metrics.counter({
       name: "graylane_refused_requests_total",
@@ -113,6 +121,11 @@ export class TrafficReport implements TrafficObserver {
 
   onConnection(delta: 1 | -1): void {
     this.#connections.add(delta);
+  }
+
+  onTunnel(delta: 1 | -1): void {
+    this.#tunnels.add(delta);
+    if (delta === 1) this.#tunnelsTotal.increment();
   }
 
   onTraceConflict(): void {
