@@ -69,6 +69,10 @@ class BenchHost implements StreamHost {
     return kind === MapKind.requestHeaders ? this.#headers : null;
   }
 
+  createTrailers(): null {
+    return null;
+  }
+
   property(): Uint8Array | null {
     return null;
   }

@@ -37,6 +37,8 @@ export type StreamMapKind =
   | typeof MapKind.responseHeaders
   | typeof MapKind.responseTrailers;
 
+export type TrailersKind = typeof MapKind.requestTrailers | typeof MapKind.responseTrailers;
+
 export const BufferKind = {
   requestBody: 0,
   responseBody: 1,
@@ -68,6 +70,21 @@ export const StreamAction = {
   trapped: -1,
 } as const;
 export type StreamAction = (typeof StreamAction)[keyof typeof StreamAction];
+
+/** What a body or trailers callback asks of the embedder. */
+export const BodyAction = {
+  /** Pass on what the buffer holds, and what was held back before it. */
+  continue: 0,
+  /** Hold it back, and show all that is held in the next callback. */
+  buffer: 1,
+  /** Hold it back, and show only what is new in the next callback. */
+  watermark: 2,
+  /** Drop it. */
+  drop: 3,
+  /** As `StreamAction.trapped`. */
+  trapped: -1,
+} as const;
+export type BodyAction = (typeof BodyAction)[keyof typeof BodyAction];
 
 /** The versions of the ABI that this host speaks; `0.2.100` is Higress'. */
 export const ABI_VERSIONS = ["0.1.0", "0.2.0", "0.2.1", "0.2.100"] as const;

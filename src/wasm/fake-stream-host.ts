@@ -1,7 +1,7 @@
 //! A `StreamHost` for tests: two header lists, and a record of what the plug-in asked for.
 
 import { MapKind } from "./enums.ts";
-import type { StreamKind, StreamMapKind } from "./enums.ts";
+import type { StreamKind, StreamMapKind, TrailersKind } from "./enums.ts";
 import type { HeaderPair } from "./header-pairs.ts";
 import type { HeaderMap, LocalResponse, StreamHost } from "./stream-host.ts";
 
@@ -48,6 +48,7 @@ export class FakeStreamHost implements StreamHost {
   explaining = false;
   readonly request: FakeHeaderMap;
   readonly response: FakeHeaderMap | null;
+  readonly trailers: Map<StreamMapKind, FakeHeaderMap> = new Map<StreamMapKind, FakeHeaderMap>();
   readonly properties: Map<string, Uint8Array> = new Map<string, Uint8Array>();
   /** What the plug-in asked for, in order, e.g. `continue 0`. */
   readonly events: string[] = [];
@@ -62,7 +63,17 @@ export class FakeStreamHost implements StreamHost {
 
   headerMap(kind: StreamMapKind): HeaderMap | null {
     if (kind === MapKind.requestHeaders) return this.request;
-    return kind === MapKind.responseHeaders ? this.response : null;
+    return kind === MapKind.responseHeaders ? this.response : (this.trailers.get(kind) ?? null);
+  }
+
+  createTrailers(kind: TrailersKind): HeaderMap {
+    const trailers = new FakeHeaderMap([]);
+    this.trailers.set(kind, trailers);
+    return trailers;
+  }
+
+  onVmTrap(): void {
+    this.events.push("vm trapped");
   }
 
   property(path: readonly string[]): Uint8Array | null {

@@ -1,8 +1,9 @@
 //! The context of one exchange in one plug-in: enters the guest for each phase, and knows what the
 //! guest may see and change in that phase.
 
-import { MapKind, StreamAction } from "./enums.ts";
-import type { StreamKind, StreamMapKind } from "./enums.ts";
+import type { BodyBuffer } from "./body-buffer.ts";
+import { BodyAction, BufferKind, MapKind, StreamAction, StreamKind } from "./enums.ts";
+import type { StreamMapKind } from "./enums.ts";
 import type { PluginTrap } from "./fault.ts";
 import type { RootContext } from "./root-context.ts";
 import type { HeaderMap, LocalResponse, StreamHost } from "./stream-host.ts";
@@ -13,7 +14,8 @@ const REQUEST_HEADERS = 1 << MapKind.requestHeaders;
 const REQUEST_TRAILERS = 1 << MapKind.requestTrailers;
 const RESPONSE_HEADERS = 1 << MapKind.responseHeaders;
 const RESPONSE_TRAILERS = 1 << MapKind.responseTrailers;
-const ALL_MAPS = REQUEST_HEADERS | REQUEST_TRAILERS | RESPONSE_HEADERS | RESPONSE_TRAILERS;
+/** In on_log. Envoy shows everything there but the request's trailers. */
+const LOGGED_MAPS = REQUEST_HEADERS | RESPONSE_HEADERS | RESPONSE_TRAILERS;
 
 export class StreamContext {
   readonly id: number;
@@ -25,6 +27,11 @@ export class StreamContext {
   readonly #vm: Vm;
   #readableMaps = 0;
   #hasResponded = false;
+  /** The bodies that a guest can reach now: in their callbacks, and while one is held back. */
+  #requestBody: BodyBuffer | null = null;
+  #responseBody: BodyBuffer | null = null;
+  /** The direction whose last callback had the end of the stream: it may get trailers. */
+  #endingMap: number | null = null;
 
   /** Enters the guest (context_create). Use `RootContext.createStream`. */
   constructor(vm: Vm, root: RootContext, host: StreamHost) {
@@ -40,6 +47,17 @@ export class StreamContext {
   /** Why callbacks answer `StreamAction.trapped`: this context's trap, or one before in its VM. */
   get trap(): PluginTrap | null {
     return this.#vm.trap;
+  }
+
+  /** Whether the guest wants to see anything of a body: else the embedder need not show it. */
+  get readsRequestBody(): boolean {
+    const { guest } = this.#vm;
+    return guest.requestBody !== null || guest.requestTrailers !== null;
+  }
+
+  get readsResponseBody(): boolean {
+    const { guest } = this.#vm;
+    return guest.responseBody !== null || guest.responseTrailers !== null;
   }
 
   onRequestHeaders(endOfStream: boolean): StreamAction {
@@ -79,6 +97,57 @@ export class StreamContext {
   }
 
   /**
+   * Shows a part of the request's body, or all that is held back with it. The guest may change
+   * `body` now, and later while it is held back.
+   */
+  onRequestBody(body: BodyBuffer, endOfStream: boolean): BodyAction {
+    const callback = this.#vm.guest.requestBody;
+    this.#requestBody = body;
+    this.#endingMap = endOfStream ? MapKind.requestTrailers : null;
+    const run = (): number | undefined => callback?.(this.id, body.size, endOfStream ? 1 : 0);
+    const action = this.#body("proxy_on_request_body", callback === null ? null : run);
+    if (action !== BodyAction.buffer) this.#requestBody = null;
+    if (action === BodyAction.continue) this.#readableMaps &= ~REQUEST_HEADERS;
+    return action;
+  }
+
+  onResponseBody(body: BodyBuffer, endOfStream: boolean): BodyAction {
+    const callback = this.#vm.guest.responseBody;
+    this.#responseBody = body;
+    this.#endingMap = endOfStream ? MapKind.responseTrailers : null;
+    const run = (): number | undefined => callback?.(this.id, body.size, endOfStream ? 1 : 0);
+    const action = this.#body("proxy_on_response_body", callback === null ? null : run);
+    if (action !== BodyAction.buffer) this.#responseBody = null;
+    if (action === BodyAction.continue) this.#readableMaps &= ~RESPONSE_HEADERS;
+    return action;
+  }
+
+  /** `continue`, or `buffer` to hold the trailers and the body before them. */
+  onRequestTrailers(): BodyAction {
+    const callback = this.#vm.guest.requestTrailers;
+    const size = this.host.headerMap(MapKind.requestTrailers)?.size ?? 0;
+    this.#readableMaps |= REQUEST_TRAILERS;
+    const run = (): number | undefined => callback?.(this.id, size, 0);
+    const action = this.#body("proxy_on_request_trailers", callback === null ? null : run);
+    if (action !== BodyAction.continue) return action;
+    this.#requestBody = null;
+    this.#readableMaps &= ~(REQUEST_HEADERS | REQUEST_TRAILERS);
+    return action;
+  }
+
+  onResponseTrailers(): BodyAction {
+    const callback = this.#vm.guest.responseTrailers;
+    const size = this.host.headerMap(MapKind.responseTrailers)?.size ?? 0;
+    this.#readableMaps |= RESPONSE_TRAILERS;
+    const run = (): number | undefined => callback?.(this.id, size, 0);
+    const action = this.#body("proxy_on_response_trailers", callback === null ? null : run);
+    if (action !== BodyAction.continue) return action;
+    this.#responseBody = null;
+    this.#readableMaps &= ~(RESPONSE_HEADERS | RESPONSE_TRAILERS);
+    return action;
+  }
+
+  /**
    * Runs on_log, on_done and on_delete, in Envoy's order. The maps must still be there for on_log.
    * The context is dead afterwards. After a trap nothing is called, and nothing is left behind.
    */
@@ -89,7 +158,7 @@ export class StreamContext {
   }
 
   onLog(): void {
-    this.#readableMaps = ALL_MAPS;
+    this.#readableMaps = LOGGED_MAPS;
     this.isLogging = true;
     this.#callVoid("proxy_on_log", this.#vm.guest.log, 0);
   }
@@ -115,6 +184,22 @@ export class StreamContext {
     return this.host.headerMap(kind as StreamMapKind);
   }
 
+  /** As `map`, for a change: creates the trailers of a message that is just ending without any. */
+  writableMap(kind: number): HeaderMap | null {
+    if (this.isLogging) return null;
+    const map = this.map(kind);
+    if (map !== null || kind !== this.#endingMap) return map;
+    if (kind !== MapKind.requestTrailers && kind !== MapKind.responseTrailers) return null;
+    this.#readableMaps |= 1 << kind;
+    return this.host.createTrailers(kind);
+  }
+
+  /** The body that the guest can reach now, or null. */
+  body(kind: number): BodyBuffer | null {
+    if (kind === BufferKind.requestBody) return this.#requestBody;
+    return kind === BufferKind.responseBody ? this.#responseBody : null;
+  }
+
   /** Whether `request.path` and the like can be read: they vanish with the request's map. */
   get hasRequestHeaders(): boolean {
     return (this.#readableMaps & REQUEST_HEADERS) !== 0;
@@ -134,6 +219,8 @@ export class StreamContext {
     return this.#vm.defer(() => {
       // Envoy forgets the request's map after any continue.
       this.#readableMaps &= ~REQUEST_HEADERS;
+      if (kind === StreamKind.request) this.#requestBody = null;
+      else if (kind === StreamKind.response) this.#responseBody = null;
       if (!this.#hasResponded) this.host.continueStream(kind);
     });
   }
@@ -156,6 +243,26 @@ export class StreamContext {
       return;
     }
     vm.leave();
+  }
+
+  /** Runs a body or trailers callback. A missing one lets everything pass. */
+  #body(name: string, run: (() => number | undefined) | null): BodyAction {
+    const vm = this.#vm;
+    if (vm.trap !== null) return BodyAction.trapped;
+    if (run === null) return BodyAction.continue;
+    vm.enter(this.root, this);
+    let result: number | undefined;
+    try {
+      result = run();
+    } catch (error) {
+      vm.fail(name, error);
+      return BodyAction.trapped;
+    }
+    this.#endingMap = null;
+    vm.leave();
+    if (this.#hasResponded) return BodyAction.drop;
+    if (result === 0 || result === 1 || result === 2) return result;
+    return BodyAction.drop;
   }
 
   #leaveHeaders(result: number, mapBit: number): StreamAction {

@@ -6,7 +6,7 @@
 //! guest has returned, but while the method that entered it (`onRequestHeaders`) still runs. Keep
 //! what they ask for, and act on it when that method has answered.
 
-import type { StreamKind, StreamMapKind } from "./enums.ts";
+import type { StreamKind, StreamMapKind, TrailersKind } from "./enums.ts";
 
 /**
  * Header fields in order. Names are lower-case, values are Latin-1 text: one character per byte as
@@ -53,6 +53,11 @@ export interface StreamHost {
    */
   headerMap(kind: StreamMapKind): HeaderMap | null;
   /**
+   * Empty trailers for a message that has none: a guest may add some in the body callback that has
+   * the end of the stream. Null: this exchange cannot carry them.
+   */
+  createTrailers(kind: TrailersKind): HeaderMap | null;
+  /**
    * A property by its path (`["request", "path"]`), encoded as `property-encoding.ts` does; null
    * when it is unknown. What `setProperty` stored is found under `[name]` and under
    * `["filter_state", "wasm." + name]`.
@@ -68,4 +73,9 @@ export interface StreamHost {
   continueStream(kind: StreamKind): void;
   /** Resets the exchange. */
   closeStream(kind: StreamKind): void;
+  /**
+   * The VM of this context has trapped, in whatever context: an exchange that waits for the plug-in
+   * follows the fail mode. Comes when the guest has been left.
+   */
+  onVmTrap?(): void;
 }

@@ -12,10 +12,21 @@ export class StreamTable<T extends { readonly id: number }> {
     return entry?.id === id ? entry : this.#crowded.get(id);
   }
 
+  /** All of them, as they are now. For rare moments: it looks at every slot. */
+  list(): T[] {
+    return [...this.#slots.filter((entry) => entry !== undefined), ...this.#crowded.values()];
+  }
+
   add(entry: T): void {
     const index = entry.id & (SLOTS - 1);
     if (this.#slots[index] === undefined) this.#slots[index] = entry;
     else this.#crowded.set(entry.id, entry);
+  }
+
+  /** All of them, as they are now. */
+  all(): T[] {
+    const slots = this.#slots.filter((entry) => entry !== undefined);
+    return [...slots, ...this.#crowded.values()];
   }
 
   /** False when it was not there. */

@@ -4,6 +4,7 @@
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);
+    static exports(module: Module): { readonly name: string }[];
     readonly #brand: undefined;
   }
   class Instance {
@@ -18,8 +19,15 @@ declare namespace WebAssembly {
   class Global {
     value: unknown;
   }
+  class Table {
+    constructor(descriptor: { initial: number; element: "anyfunc"; maximum?: number });
+    readonly length: number;
+    get(index: number): unknown;
+    set(index: number, value: unknown): void;
+  }
   class CompileError extends Error {}
   class LinkError extends Error {}
   class RuntimeError extends Error {}
   function compile(bytes: Uint8Array): Promise<Module>;
+  function validate(bytes: Uint8Array): boolean;
 }

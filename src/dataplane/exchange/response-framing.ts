@@ -1,40 +1,48 @@
 //! How the body of a response is framed for the client (RFC 9112 section 6.3).
 
 import type { Headers } from "../../http/headers.ts";
+import type { RequestHead } from "../../http/request-parser.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import type { ResponseDraft } from "./handler.ts";
 
 export type BodyFraming = "none" | "raw" | "chunked" | "close";
 
-export function framingOf(response: ResponseHead, clientVersionMinor: 0 | 1): BodyFraming {
-  switch (response.body) {
-    case "none":
-      return "none";
-    case "length":
-      return "raw";
-    case "chunked":
-    case "close":
-      return clientVersionMinor === 1 ? "chunked" : "close";
-  }
-}
-
 /**
- * A plug-in changed the status, or the request's method: then what the client takes for the body's
- * end is no longer what the upstream meant. `client` is the request as the client sent it.
+ * The framing for the client, of the upstream's `response` or (null) of a reply of ours that filters
+ * have seen. `method` is the client's own: a plug-in may have changed it since.
  */
-export function frameEdited(
+export function framingFor(
   draft: ResponseDraft,
-  response: ResponseHead,
-  client: { readonly method: string; readonly versionMinor: 0 | 1 },
+  response: ResponseHead | null,
+  method: string,
+  head: RequestHead,
 ): BodyFraming {
-  const { headers, status } = draft;
-  if (client.method === "HEAD") return "none";
-  if (isBodiless(status)) {
-    headers.remove("content-length");
+  if (response === null) {
+    if (isBodiless(draft.status)) return "none";
+    return draft.headers.has("content-length") ? "raw" : openEnded(head);
+  }
+  const isEdited = draft.status !== response.status || head.method !== method;
+  if (isEdited && method === "HEAD") return "none";
+  if (isEdited && isBodiless(draft.status)) {
+    draft.headers.remove("content-length");
     return "none";
   }
-  if (response.body === "none") headers.set("content-length", "0");
-  return framingOf(response, client.versionMinor);
+  // What the client takes for the body's end is no longer what the upstream meant.
+  if (isEdited && response.body === "none") draft.headers.set("content-length", "0");
+  if (response.body === "none") return "none";
+  // A plug-in may have removed the length: it means to change the body.
+  if (response.body === "length" && draft.headers.has("content-length")) return "raw";
+  return openEnded(head);
+}
+
+function openEnded(head: RequestHead): BodyFraming {
+  return head.versionMinor === 1 ? "chunked" : "close";
+}
+
+/** Whether a byte of a body may follow this head. */
+export function mayHaveBody({ status, body, contentLength }: ResponseHead): boolean {
+  if (body === "none" || status < 200) return false;
+  return body !== "length" || contentLength > 0;
 }
 
 /** 204 and 304 have no body, whatever a route or plug-in gave them (RFC 9110 section 6.4.1). */
@@ -46,5 +54,5 @@ export function isBodiless(status: number): boolean {
 export function withLength(status: number, headers: Headers, bodyBytes: number): ResponseDraft {
   headers.set("content-length", String(bodyBytes));
   if (bodyBytes > 0 && !headers.has("content-type")) headers.add("content-type", "text/plain");
-  return { status, headers, local: true };
+  return { status, headers, local: true, hasBody: bodyBytes > 0 };
 }

@@ -1,14 +1,18 @@
 //! One plug-in in one exchange: what the Proxy-Wasm host asks of the gateway, answered.
 
 import { assert } from "../../base/assert.ts";
+import { Headers } from "../../http/headers.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import { encodeLatin1, encodeInteger } from "../../wasm/property-encoding.ts";
-import { MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
-import type { StreamMapKind } from "../../wasm/enums.ts";
+import type { BodyBuffer } from "../../wasm/body-buffer.ts";
+import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
+import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
 import type { StreamContext } from "../../wasm/stream-context.ts";
 import type { HeaderMap, LocalResponse, StreamHost } from "../../wasm/stream-host.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
+import type { BodyStage, HeadState } from "./body-chain.ts";
+import { FieldMap } from "./field-map.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
 import type { PluginSlot } from "./plugin-slot.ts";
 import { RequestHeaderMap } from "./request-header-map.ts";
@@ -25,9 +29,19 @@ export class PluginStream implements StreamHost {
   readonly explaining: boolean;
   /** What the plug-in reported while explaining: JSON texts. */
   readonly reasons: Uint8Array[] = [];
+  /** Its part in the two bodies of the exchange, for the chains that want one. */
+  stage(kind: StreamKind): BodyStage {
+    return new PluginBodyStage(this, kind);
+  }
+
   readonly #pass: GatewayPass;
   #requestMap: RequestHeaderMap | null = null;
-  #paused = false;
+  /** How far it has let each head pass; a context that holds one is waited for. */
+  requestHead: HeadState = "passed";
+  responseHead: HeadState = "passed";
+  /** Its place in the chains of bodies; -1 in a chain that it has no place in. */
+  requestIndex = -1;
+  responseIndex = -1;
   #inCallback = false;
   #continued = false;
   #resetDue = false;
@@ -53,26 +67,41 @@ export class PluginStream implements StreamHost {
     return this.#context;
   }
 
-  /** `continue`: the next filter runs. Else the pass waits, or has its outcome. */
-  runRequestHeaders(endOfStream: boolean): StreamAction {
+  /** `passed`: the next filter runs. Else the pass waits, or has its outcome. */
+  runRequestHeaders(endOfStream: boolean): HeadState {
     const action = this.#run(() => this.context.onRequestHeaders(endOfStream));
-    if (action === StreamAction.trapped) return this.#onTrap();
+    if (action === StreamAction.trapped) return this.#failRequest() ? "stopAll" : "passed";
     if (this.#response !== null) {
       this.#pass.answer(this.#response);
-      return StreamAction.stopAll;
+      return "stopAll";
     }
-    this.#paused = action !== StreamAction.continue && !this.#continued;
-    return this.#paused ? action : StreamAction.continue;
+    this.requestHead = this.#continued ? "passed" : headState(action);
+    return this.requestHead;
   }
 
-  /** What this plug-in puts in place of the response, or null. */
+  /** What this plug-in puts in place of the response, or null: see `responseHead` then. */
   runResponseHeaders(endOfStream: boolean): LocalResponse | ProxyError | null {
     const before = this.#response;
     const action = this.#run(() => this.context.onResponseHeaders(endOfStream));
     if (action === StreamAction.trapped) {
       return this.slot.plugin.failMode === "open" ? null : this.trapError();
     }
-    return this.#response === before ? null : this.#response;
+    if (this.#response !== before) return this.#response;
+    this.responseHead = this.#continued ? "passed" : headState(action);
+    return null;
+  }
+
+  /** Runs a callback of one body, and does at its end what the guest asked for in it. */
+  runBody(callback: () => BodyAction): BodyAction {
+    const before = this.#response;
+    const action = this.#run(callback);
+    if (action === BodyAction.trapped) {
+      if (this.slot.plugin.failMode === "open") return BodyAction.continue;
+      this.#pass.fail(this.trapError());
+      return BodyAction.drop;
+    }
+    if (this.#response !== before && this.#response !== null) this.#pass.answer(this.#response);
+    return this.#continued ? BodyAction.continue : action;
   }
 
   trapError(): ProxyError {
@@ -81,8 +110,16 @@ export class PluginStream implements StreamHost {
     return proxyError("plugin_trap", `plug-in ${this.slot.plugin.name} ${what}`);
   }
 
+  /** An exchange that waits for this plug-in would wait for ever. */
+  onVmTrap(): void {
+    if (this.#inCallback || !this.#pass.isHeldBy(this)) return;
+    if (this.#failRequest()) return;
+    this.#pass.continue(this, StreamKind.request);
+    this.#pass.continue(this, StreamKind.response);
+  }
+
   /** What the guest asks for during a callback is done when the callback has returned. */
-  #run(callback: () => StreamAction): StreamAction {
+  #run<Action>(callback: () => Action): Action {
     this.#inCallback = true;
     this.#continued = false;
     const action = callback();
@@ -91,11 +128,11 @@ export class PluginStream implements StreamHost {
     return action;
   }
 
-  /** Follows the fail mode. */
-  #onTrap(): StreamAction {
-    if (this.slot.plugin.failMode === "open") return StreamAction.continue;
+  /** Follows the fail mode. False: the exchange goes on without the plug-in. */
+  #failRequest(): boolean {
+    if (this.slot.plugin.failMode === "open") return false;
     this.#pass.fail(this.trapError());
-    return StreamAction.stopAll;
+    return true;
   }
 
   headerMap(kind: StreamMapKind): HeaderMap | null {
@@ -105,9 +142,19 @@ export class PluginStream implements StreamHost {
         return this.#requestMap;
       case MapKind.responseHeaders:
         return this.#pass.response === null ? null : new ResponseHeaderMap(this.#pass.response);
-      default:
-        return null;
+      case MapKind.requestTrailers:
+      case MapKind.responseTrailers: {
+        const trailers = this.#pass.chainOf(kind)?.trailers ?? null;
+        return trailers === null ? null : new FieldMap(trailers);
+      }
     }
+  }
+
+  createTrailers(kind: TrailersKind): HeaderMap | null {
+    const chain = this.#pass.chainOf(kind);
+    if (chain === null) return null;
+    chain.trailers ??= new Headers();
+    return new FieldMap(chain.trailers);
   }
 
   property(path: readonly string[]): Uint8Array | null {
@@ -147,12 +194,11 @@ export class PluginStream implements StreamHost {
   }
 
   continueStream(kind: StreamKind): void {
+    if (kind !== StreamKind.request && kind !== StreamKind.response) return;
     // In the request phase only the request waits; Envoy dies of the other kind, we ignore it.
-    if (kind !== StreamKind.request) return;
-    this.#continued = true;
-    if (this.#inCallback || !this.#paused) return;
-    this.#paused = false;
-    this.#pass.resume();
+    if (kind === StreamKind.response && this.#pass.response === null) return;
+    if (this.#inCallback) this.#continued = true;
+    else this.#pass.continue(this, kind);
   }
 
   closeStream(): void {
@@ -167,6 +213,37 @@ export class PluginStream implements StreamHost {
     const field = path[1] === "headers" ? path[2] : FIELD_PROPERTIES[path[1] ?? ""];
     return encodeOrNull(field === undefined ? undefined : request.headers.get(field));
   }
+}
+
+class PluginBodyStage implements BodyStage {
+  readonly #stream: PluginStream;
+  readonly #isRequest: boolean;
+
+  constructor(stream: PluginStream, kind: StreamKind) {
+    this.#stream = stream;
+    this.#isRequest = kind === StreamKind.request;
+  }
+
+  onBody(body: BodyBuffer, endOfStream: boolean): BodyAction {
+    const { context } = this.#stream;
+    return this.#stream.runBody(() =>
+      this.#isRequest
+        ? context.onRequestBody(body, endOfStream)
+        : context.onResponseBody(body, endOfStream),
+    );
+  }
+
+  onTrailers(): BodyAction {
+    const { context } = this.#stream;
+    return this.#stream.runBody(() =>
+      this.#isRequest ? context.onRequestTrailers() : context.onResponseTrailers(),
+    );
+  }
+}
+
+function headState(action: StreamAction): HeadState {
+  if (action === StreamAction.continue) return "passed";
+  return action === StreamAction.stop ? "stop" : "stopAll";
 }
 
 function pathLength(target: string): number {

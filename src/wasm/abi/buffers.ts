@@ -1,11 +1,13 @@
-//! Buffers. Configuration buffers are complete; bodies (0, 1), connection data (2, 3), call bodies
-//! (4, 5) and call data (8) answer UNIMPLEMENTED until the parts that fill them exist.
+//! Buffers: bodies, configurations. Those that belong to something this host never has (connection
+//! data, gRPC messages, call data) read as empty, as they do in Envoy when there is none.
 
 import { BufferKind, Status } from "../enums.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 
 const EMPTY = new Uint8Array(0);
+/** What a guest can blow up one body to. */
+const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
 export function bufferFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
@@ -30,10 +32,24 @@ export function bufferFunctions(vm: Vm): HostFunctions {
       const part = from > bytes.length ? EMPTY : bytes.subarray(from, from + (length >>> 0));
       return memory.giveBytes(part, outBytes, outLength);
     },
-    proxy_set_buffer_bytes(kind: number): Status {
+    // eslint-disable-next-line max-params -- the ABI's own parameter list
+    proxy_set_buffer_bytes(
+      kind: number,
+      start: number,
+      length: number,
+      value: number,
+      valueLength: number,
+    ): Status {
       const bytes = findBuffer(vm, kind >>> 0);
       if (typeof bytes === "number") return bytes;
-      return Status.badArgument; // The configurations are immutable.
+      if (!memory.isInside(value, valueLength)) return Status.invalidMemoryAccess;
+      const body = vm.stream?.body(kind) ?? null;
+      // The configurations and what is not there are immutable.
+      if (body === null) return Status.badArgument;
+      if (body.size + (valueLength >>> 0) > BODY_BYTES_MAX) return Status.internalFailure;
+      const from = value >>> 0;
+      const added = memory.bytes.subarray(from, from + (valueLength >>> 0));
+      return body.set(start >>> 0, length >>> 0, added);
     },
     /** ABI 0.1.0: the plug-in's configuration while it is being configured, else the VM's. */
     proxy_get_configuration(outBytes: number, outLength: number): Status {
@@ -43,10 +59,19 @@ export function bufferFunctions(vm: Vm): HostFunctions {
 }
 
 function findBuffer(vm: Vm, kind: number): Uint8Array | Status {
-  if (kind > BufferKind.callData) return Status.badArgument;
-  if (kind === BufferKind.vmConfiguration) return vm.settings.vmConfiguration;
-  if (kind !== BufferKind.pluginConfiguration) return Status.unimplemented;
-  return vm.root?.isConfiguring === true ? vm.root.plugin.configuration : Status.notFound;
+  switch (kind) {
+    case BufferKind.requestBody:
+    case BufferKind.responseBody:
+      return vm.stream?.body(kind)?.bytes ?? EMPTY;
+    case BufferKind.vmConfiguration:
+      return vm.settings.vmConfiguration;
+    case BufferKind.pluginConfiguration:
+      return vm.root?.isConfiguring === true ? vm.root.plugin.configuration : Status.notFound;
+    case BufferKind.httpCallResponseBody:
+      return Status.notFound;
+    default:
+      return kind > BufferKind.callData ? Status.badArgument : EMPTY;
+  }
 }
 
 function configuration(vm: Vm): Uint8Array {

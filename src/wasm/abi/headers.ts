@@ -110,8 +110,7 @@ function changeFunctions(vm: Vm): HostFunctions {
 }
 
 function writableMap(vm: Vm, kind: number): HeaderMap | null {
-  const { stream } = vm;
-  return stream === null || stream.isLogging ? null : stream.map(kind);
+  return vm.stream?.writableMap(kind) ?? null;
 }
 
 function changed(vm: Vm, kind: number): void {

@@ -1,0 +1,52 @@
+//! What an exchange leaves behind when it has ended: one record for access log and metrics.
+
+import type { ExchangeRecord } from "../observer.ts";
+import type { Exchange } from "./exchange.ts";
+import type { UpstreamAttempt } from "./upstream-attempt.ts";
+
+/** What only the exchange itself knows. */
+export interface ExchangeOutcome {
+  readonly role: ExchangeRecord["role"];
+  /** 0: nothing was answered. */
+  readonly status: number;
+  readonly flag: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly upstreamMs: number;
+  readonly attempt: UpstreamAttempt | null;
+}
+
+// eslint-disable-next-line complexity -- a flat list of what may be absent
+export function recordOf(exchange: Exchange, outcome: ExchangeOutcome): ExchangeRecord {
+  const { head, decision, context } = exchange;
+  const { status, flag, attempt } = outcome;
+  const { headers } = head;
+  const durationMs = context.clock.monotonicMs() - exchange.startedMs;
+  return {
+    role: outcome.role,
+    startMs: context.clock.nowMs() - durationMs,
+    method: head.method,
+    path: head.target,
+    protocol: head.versionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0",
+    status,
+    flags: status === 0 && flag === "" ? "downstream_gone" : flag,
+    bytesReceived: outcome.bytesReceived,
+    bytesSent: outcome.bytesSent,
+    durationMs,
+    upstreamMs: outcome.upstreamMs,
+    forwardedFor: headers.get("x-forwarded-for") ?? exchange.connection.remoteAddress,
+    userAgent: headers.get("user-agent") ?? "",
+    requestId: exchange.requestId,
+    authority: head.authority,
+    upstream: exchange.upstreamAddress,
+    cluster: attempt?.service ?? "",
+    route: exchange.routeId,
+    laneGroup: decision?.group ?? "",
+    lane: decision?.lane ?? "",
+    reason: decision?.reason ?? "",
+    fallback: exchange.fallback === "" ? "" : exchange.servedLane,
+    service: attempt?.service ?? "",
+    servedLane: exchange.servedLane,
+    attempts: attempt?.count ?? 0,
+  };
+}

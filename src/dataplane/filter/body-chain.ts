@@ -1,0 +1,229 @@
+//! The body of one message on its way through the filters that read bodies, in their order.
+//!
+//! Exists only for a message whose body a filter wants to see; every other body never comes here.
+//! It knows no plug-in and no socket: stages look at data, a sink takes what has passed them all.
+//! The rules are those of Envoy's filter manager (decodeData, commonContinue).
+
+import type { Headers } from "../../http/headers.ts";
+import { BodyBuffer } from "../../wasm/body-buffer.ts";
+import { BodyAction } from "../../wasm/enums.ts";
+
+/**
+ * What one stage may hold back of one body: Envoy's default (`per_connection_buffer_limit_bytes`).
+ * More of a request is answered with 413, more of a response with 500. A stage that does not ask
+ * for the whole body (`watermark`, or headers that stop everything) makes the sender wait instead.
+ */
+export const BODY_HELD_BYTES_MAX: number = 1024 * 1024;
+
+/** How far a stage has let the head pass. */
+export type HeadState = "passed" | "stop" | "stopAll";
+
+/** One filter's part in it. */
+export interface BodyStage {
+  /** `body` may be changed. Whatever is answered, `isOver` of the sink is asked next. */
+  onBody(body: BodyBuffer, endOfStream: boolean): BodyAction;
+  /** Anything but `continue` holds the trailers and all that is held before them. */
+  onTrailers(): BodyAction;
+}
+
+export interface BodySink {
+  /** The message has an outcome already: nothing more is passed or asked. */
+  readonly isOver: boolean;
+  /** Stage `index` lets the head pass that it held: run what comes after it. */
+  onHeadReleased(index: number): void;
+  /** Bytes that have passed every stage. `endOfStream`: the last ones, and no trailers follow. */
+  onPassed(body: BodyBuffer, endOfStream: boolean): void;
+  onTrailersPassed(trailers: Headers): void;
+  /** A stage asked for the whole body, and it is larger than may be held. */
+  onTooLarge(): void;
+  /** More is held than a sender may push ahead; `false`: it has been let go. */
+  onHeldMuch(isMuch: boolean): void;
+}
+
+interface StageState {
+  readonly stage: BodyStage;
+  head: HeadState;
+  held: BodyBuffer | null;
+  /** The stage has asked to see all that is held (`buffer`). */
+  showsAll: boolean;
+  isStopped: boolean;
+  /** The end has come to this stage and waits in it. */
+  hasEnd: boolean;
+  hasTrailers: boolean;
+}
+
+export class BodyChain {
+  /** Set before `onEnd`, or by a stage in its last callback. */
+  trailers: Headers | null = null;
+  readonly #sink: BodySink;
+  readonly #states: StageState[] = [];
+  #isSlowed = false;
+
+  constructor(sink: BodySink) {
+    this.#sink = sink;
+  }
+
+  get stageCount(): number {
+    return this.#states.length;
+  }
+
+  /** Adds the next stage; `head` says whether it lets the message's head pass. Returns its index. */
+  add(stage: BodyStage, head: HeadState): number {
+    this.#states.push({
+      stage,
+      head,
+      held: null,
+      showsAll: false,
+      isStopped: head !== "passed",
+      hasEnd: false,
+      hasTrailers: false,
+    });
+    return this.#states.length - 1;
+  }
+
+  isHeldAt(index: number): boolean {
+    return this.#states[index]?.isStopped === true;
+  }
+
+  /** Data from the sender. `isLast`: its end is known with it (our own replies). */
+  onData(chunk: Buffer, isLast = false): void {
+    if (!this.#sink.isOver) this.#data(0, new BodyBuffer(chunk), isLast);
+  }
+
+  onEnd(trailers: Headers | null): void {
+    if (this.#sink.isOver) return;
+    this.trailers = trailers;
+    if (trailers === null) this.#data(0, new BodyBuffer(), true);
+    else this.#trailersFrom(0);
+  }
+
+  /** The stage at `index` lets go of what it holds, without another look at it. */
+  continue(index: number): void {
+    const state = this.#states[index];
+    if (state?.isStopped !== true || this.#sink.isOver) return;
+    // What a stage has never been shown is shown to it now, as in Envoy.
+    const next = state.head === "stopAll" ? index : index + 1;
+    const { held, hasEnd, hasTrailers } = state;
+    this.#reset(state);
+    if (!this.#releaseHead(state, index)) return;
+    if (held !== null || hasEnd) this.#data(next, held ?? new BodyBuffer(), hasEnd);
+    if (hasTrailers && !this.#sink.isOver) this.#trailersFrom(next);
+    this.#speedUp();
+  }
+
+  #data(from: number, data: BodyBuffer, isLast: boolean): void {
+    let body = data;
+    let isEnd = isLast;
+    // Trailers that a stage has added in the last callback follow the data through the rest.
+    let trailersFrom = -1;
+    for (let index = from; index < this.#states.length; index++) {
+      const passed = this.#show(index, body, isEnd);
+      if (this.#sink.isOver) return;
+      if (isEnd && this.trailers !== null) {
+        isEnd = false;
+        trailersFrom = index + 1;
+      }
+      if (passed === null) {
+        const state = this.#states[index];
+        if (state !== undefined && trailersFrom === index + 1) state.hasTrailers = true;
+        else if (trailersFrom !== -1) this.#trailersFrom(trailersFrom);
+        return;
+      }
+      body = passed;
+    }
+    this.#sink.onPassed(body, isEnd);
+    if (trailersFrom !== -1 && !this.#sink.isOver) this.#trailersFrom(trailersFrom);
+  }
+
+  /** What passes on from the stage, or null when it holds it. */
+  #show(index: number, body: BodyBuffer, isEnd: boolean): BodyBuffer | null {
+    const state = this.#states[index] as StageState;
+    if (state.head === "stopAll") {
+      state.hasEnd = isEnd;
+      this.#hold(state, body);
+      this.#slowDown(state);
+      return null;
+    }
+    const shown = state.showsAll ? this.#hold(state, body) : body;
+    const action = state.stage.onBody(shown, isEnd);
+    if (this.#sink.isOver) return null;
+    if (action === BodyAction.continue) {
+      const passed = shown === state.held ? shown : this.#hold(state, shown);
+      this.#reset(state);
+      return this.#releaseHead(state, index) ? passed : null;
+    }
+    state.isStopped = true;
+    state.hasEnd = isEnd && this.trailers === null;
+    if (action === BodyAction.drop) {
+      if (shown === state.held) state.held = null;
+      state.showsAll = false;
+      return null;
+    }
+    if (shown !== state.held) this.#hold(state, shown);
+    state.showsAll = action === BodyAction.buffer;
+    if (!state.showsAll) this.#slowDown(state);
+    else if ((state.held?.size ?? 0) > BODY_HELD_BYTES_MAX) this.#sink.onTooLarge();
+    return null;
+  }
+
+  #trailersFrom(from: number): void {
+    const { trailers } = this;
+    if (trailers === null) return;
+    for (let index = from; index < this.#states.length; index++) {
+      const state = this.#states[index] as StageState;
+      if (state.head === "stopAll") {
+        state.hasTrailers = true;
+        return;
+      }
+      const action = state.stage.onTrailers();
+      if (this.#sink.isOver) return;
+      if (action !== BodyAction.continue) {
+        state.isStopped = true;
+        state.hasTrailers = true;
+        return;
+      }
+      const { held } = state;
+      this.#reset(state);
+      if (!this.#releaseHead(state, index)) return;
+      if (held !== null) this.#data(index + 1, held, false);
+      if (this.#sink.isOver) return;
+    }
+    this.#sink.onTrailersPassed(trailers);
+  }
+
+  #hold(state: StageState, body: BodyBuffer): BodyBuffer {
+    if (state.held === null) state.held = body;
+    else state.held.append(body);
+    return state.held;
+  }
+
+  #reset(state: StageState): void {
+    state.held = null;
+    state.showsAll = false;
+    state.isStopped = false;
+    state.hasEnd = false;
+    state.hasTrailers = false;
+  }
+
+  /** False when the message has its outcome now. */
+  #releaseHead(state: StageState, index: number): boolean {
+    if (state.head !== "passed") {
+      state.head = "passed";
+      this.#sink.onHeadReleased(index);
+    }
+    return !this.#sink.isOver;
+  }
+
+  #slowDown(state: StageState): void {
+    if (this.#isSlowed || (state.held?.size ?? 0) <= BODY_HELD_BYTES_MAX) return;
+    this.#isSlowed = true;
+    this.#sink.onHeldMuch(true);
+  }
+
+  #speedUp(): void {
+    if (!this.#isSlowed) return;
+    if (this.#states.some(({ held }) => (held?.size ?? 0) > BODY_HELD_BYTES_MAX)) return;
+    this.#isSlowed = false;
+    this.#sink.onHeldMuch(false);
+  }
+}
