@@ -6,9 +6,9 @@ import type { Resource } from "../resources/object.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { compile, foretellDelete } from "./compile.ts";
 import type { CompileInput } from "./compile.ts";
+import { durationMs } from "./duration.ts";
 import { compareMessages } from "./messages.ts";
 import { serviceKeyOf } from "./service.ts";
-import { durationMs } from "./virtual-service.ts";
 
 const MODULE = { sha256: "ab".repeat(32), path: "/modules/a.wasm" };
 const BROKEN = { code: "GL0403", error: "a.wasm is not a WebAssembly module", remedy: "Build it." };

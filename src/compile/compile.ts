@@ -31,6 +31,7 @@ import {
 import { collectSubsets } from "./destination-rule.ts";
 import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
 import type { Gateways } from "./gateway.ts";
+import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "./label-index.ts";
 import { modelLaneGroups } from "./lane-group.ts";
 import type { GroupModel, LaneScope } from "./lane-model.ts";
@@ -49,6 +50,7 @@ import {
 import type { Binding } from "./route-table.ts";
 import { collectServices } from "./service.ts";
 import type { ServiceMap } from "./service.ts";
+import type { MatchPlaces } from "./target.ts";
 import { compileRoutes } from "./virtual-service.ts";
 import { compilePlugins } from "./wasm-plugin.ts";
 import type { ModuleResult, Plugins } from "./wasm-plugin.ts";
@@ -73,7 +75,7 @@ export interface CompileResult {
 export function compile(input: CompileInput): CompileResult {
   const messages = new MessageList();
   const index = indexResources(input.resources);
-  const gateways = collectGateways(index.gateways);
+  const gateways = collectGateways([...index.gateways, ...impliedGateways(index.ingresses)]);
   const services = collectServices(index.services);
   const bindings = bindVirtualServices(index.virtualServices, gateways, messages);
   const scope: LaneScope = { gateways, services, messages };
@@ -124,17 +126,22 @@ function compileGateways(world: World): Pick<Snapshot, "gateways" | "routeTables
     plugins: world.plugins.chains.get(logical.name) ?? [],
   }));
   reportSharedPorts(gateways.logical, messages);
-  const routesOf = compileAllRoutes(world);
+  const places: MatchPlaces = new Map();
+  const routesOf = compileAllRoutes(world, places);
   const hosts = bindHosts(world.bindings, gateways, messages);
   checkDefaultRoutes({ hosts, routesOf, ...world }, messages);
-  const routeTables = compileRouteTables(compiled, hosts, routesOf);
+  const bound = compileRouteTables(compiled, hosts, { routesOf, places });
+  const routeTables = addIngressRoutes(bound, world.index.ingresses, world.scope);
   return {
     gateways: Object.fromEntries(compiled.map((gateway) => [gateway.name, gateway])),
     routeTables: { ...routeTables, ...blockedTables(compiled, world.plugins) },
   };
 }
 
-function compileAllRoutes(world: World): Map<VirtualService, readonly Route[]> {
+function compileAllRoutes(
+  world: World,
+  places: MatchPlaces,
+): Map<VirtualService, readonly Route[]> {
   const { services, messages, gateways } = world.scope;
   const subsets = collectSubsets(world.index.destinationRules, services, messages);
   const routesOf = new Map<VirtualService, readonly Route[]>();
@@ -143,7 +150,7 @@ function compileAllRoutes(world: World): Map<VirtualService, readonly Route[]> {
     const laneGroups = groupsFor(binding, world.laneGroups, gateways);
     routesOf.set(
       resource,
-      compileRoutes(resource, { resource, services, subsets, laneGroups, messages }),
+      compileRoutes(resource, { resource, services, subsets, laneGroups, places, messages }),
     );
   }
   return routesOf;

@@ -7,6 +7,7 @@ import type { AsmSwimLaneGroup } from "../resources/kinds/asm-swim-lane-group.ts
 import type { Deployment } from "../resources/kinds/deployment.ts";
 import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { Gateway } from "../resources/kinds/gateway.ts";
+import type { Ingress } from "../resources/kinds/ingress.ts";
 import type { LaneGroup } from "../resources/kinds/lane-group.ts";
 import type { Lane } from "../resources/kinds/lane.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
@@ -19,6 +20,7 @@ import { compareTexts } from "./messages.ts";
 export interface ResourceIndex {
   readonly gateways: readonly Gateway[];
   readonly virtualServices: readonly VirtualService[];
+  readonly ingresses: readonly Ingress[];
   readonly destinationRules: readonly DestinationRule[];
   readonly services: readonly Service[];
   readonly pods: readonly Pod[];
@@ -49,6 +51,7 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
   return {
     gateways: all("networking.istio.io", "Gateway"),
     virtualServices: all("networking.istio.io", "VirtualService"),
+    ingresses: all("networking.k8s.io", "Ingress"),
     destinationRules: all("networking.istio.io", "DestinationRule"),
     services: all("", "Service"),
     pods: all("", "Pod"),

@@ -9,7 +9,8 @@ import { admittedHosts, routeTableName } from "./gateway.ts";
 import type { AdmittedHost, Gateways, LogicalGateway } from "./gateway.ts";
 import { compareTexts } from "./messages.ts";
 import type { MessageList } from "./messages.ts";
-import { keyOf, namespaceOf } from "./resource-index.ts";
+import { hasLabels, keyOf, namespaceOf } from "./resource-index.ts";
+import type { MatchPlace, MatchPlaces } from "./target.ts";
 
 /** The word for the sidecars in a VirtualService's `gateways`. */
 const MESH = "mesh";
@@ -132,35 +133,73 @@ function isWithin(host: string, pattern: string): boolean {
 export function compileRouteTables(
   gateways: readonly Gateway[],
   hosts: readonly BoundHost[],
-  routesOf: ReadonlyMap<VirtualService, readonly Route[]>,
+  compiled: CompiledRoutes,
 ): Record<string, RouteTable> {
   const tables: Record<string, RouteTable> = {};
   for (const { name, listeners } of gateways) {
     for (const { port, routeTable } of listeners) {
       const here = hosts.filter((host) => host.gateway.name === name && host.port === port);
-      tables[routeTable] = { name: routeTable, virtualHosts: virtualHosts(here, routesOf) };
+      tables[routeTable] = { name: routeTable, virtualHosts: virtualHosts(here, compiled) };
     }
   }
   return tables;
 }
 
+/** The routes of all VirtualServices, and which of their matches hold only at some places. */
+export interface CompiledRoutes {
+  readonly routesOf: ReadonlyMap<VirtualService, readonly Route[]>;
+  readonly places: MatchPlaces;
+}
+
 /** Hosts with the same owners share one virtual host. */
 function virtualHosts(
   hosts: readonly BoundHost[],
-  routesOf: ReadonlyMap<VirtualService, readonly Route[]>,
+  { routesOf, places }: CompiledRoutes,
 ): VirtualHost[] {
   const byOwners = new Map<string, VirtualHost & { readonly domains: string[] }>();
-  for (const { domain, owners } of hosts) {
+  for (const { domain, owners, gateway, port } of hosts) {
     const key = owners.map(keyOf).join(" ");
     const same = byOwners.get(key);
     if (same !== undefined) {
       same.domains.push(domain);
       continue;
     }
-    const routes = owners.flatMap((owner) => routesOf.get(owner) ?? []);
+    const routes = owners.flatMap((owner) =>
+      (routesOf.get(owner) ?? []).flatMap((route) =>
+        routeAt(route, places, { gateway, port, owner }),
+      ),
+    );
     byOwners.set(key, { domains: [domain], routes });
   }
   return [...byOwners.values()];
+}
+
+interface Here {
+  readonly gateway: LogicalGateway;
+  readonly port: number;
+  readonly owner: VirtualService;
+}
+
+/** The route with those of its matches that can hold here; none when no match can. */
+function routeAt(route: Route, places: MatchPlaces, here: Here): Route[] {
+  if (!route.matches.some((match) => places.has(match))) return [route];
+  const matches = route.matches.filter((match) => {
+    const place = places.get(match);
+    return place === undefined || isHere(place, here);
+  });
+  return matches.length === 0 ? [] : [{ ...route, matches }];
+}
+
+/** As in Istio, gateways that a match names stand in the place of its source labels. */
+function isHere(place: MatchPlace, { gateway, port, owner }: Here): boolean {
+  if (place.port !== undefined && place.port !== port) return false;
+  if (place.gateways !== undefined) {
+    const names = gateway.resources.map(keyOf);
+    return place.gateways.some((name) =>
+      names.includes(name.includes("/") ? name : `${namespaceOf(owner)}/${name}`),
+    );
+  }
+  return place.sourceLabels === undefined || hasLabels(gateway.labels, place.sourceLabels);
 }
 
 function reportMesh(resource: VirtualService, path: string, messages: MessageList): void {

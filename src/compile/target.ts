@@ -1,7 +1,7 @@
 //! Where a VirtualService's destination leads: a cluster, perhaps with a subset, or nowhere.
 
 import type { Destination, VirtualService } from "../resources/kinds/virtual-service.ts";
-import type { Lane, LaneGroup, Target } from "../snapshot/snapshot.ts";
+import type { Lane, LaneGroup, RouteMatch, Target } from "../snapshot/snapshot.ts";
 import type { SubsetMap } from "./destination-rule.ts";
 import type { MessageList } from "./messages.ts";
 import { listNames, namespaceOf } from "./resource-index.ts";
@@ -15,8 +15,20 @@ export interface TargetScope {
   readonly subsets: SubsetMap;
   /** Those entered at the VirtualService's gateways first, then by name. */
   readonly laneGroups: readonly LaneGroup[];
+  /** Filled while routes are compiled: matches that hold only at some places. */
+  readonly places: MatchPlaces;
   readonly messages: MessageList;
 }
+
+/** Where a match may hold: settled for each route table, so that requests need not ask. */
+export interface MatchPlace {
+  readonly port: number | undefined;
+  /** As the VirtualService writes them. */
+  readonly gateways: readonly string[] | undefined;
+  readonly sourceLabels: Readonly<Record<string, string>> | undefined;
+}
+
+export type MatchPlaces = Map<RouteMatch, MatchPlace>;
 
 interface Dangling {
   readonly code: string;
@@ -57,6 +69,20 @@ export function resolveTargets(
     });
   }
   return { target: main.target, fallback: spare?.target ?? null };
+}
+
+/** A mirror's destination. One that is not there gets no copies. */
+export function resolveMirror(destination: Destination, path: string, scope: TargetScope): Target {
+  const { target, dangling } = resolve(destination, scope);
+  if (dangling === null) return target;
+  scope.messages.add(scope.resource, {
+    severity: "warning",
+    code: dangling.code,
+    path: `${path}.${dangling.field}`,
+    message: `${dangling.message}: no copies are sent there`,
+    remedy: dangling.remedy,
+  });
+  return target;
 }
 
 function describe({ host, subset }: Destination): string {

@@ -19,7 +19,9 @@ import type {
   StringMatch,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
+import { durationMs } from "./duration.ts";
 import { keyOf } from "./resource-index.ts";
+import { compilePolicy, compileRedirect } from "./route-policy.ts";
 import { resolveTargets } from "./target.ts";
 import type { TargetScope } from "./target.ts";
 
@@ -33,20 +35,23 @@ export function compileRoutes(resource: VirtualService, scope: TargetScope): Rou
 
 function compileRoute(entry: HttpRoute, path: string, scope: TargetScope): Route {
   const { resource } = scope;
+  const policy = compilePolicy(entry, path, scope);
   return {
     id: `${keyOf(resource)}/${path.slice("spec.".length)}`,
     label: entry.name ?? "",
     source: refOf(resource),
-    matches: compileMatches(entry.match ?? []),
+    matches: compileMatches(entry.match ?? [], scope),
     action: compileAction(entry, path, scope),
     requestHeaders: compileHeaders(entry.headers?.request),
     responseHeaders: compileHeaders(entry.headers?.response),
     timeoutMs: entry.timeout === undefined ? 0 : durationMs(entry.timeout),
+    ...(policy === undefined ? {} : { policy }),
   };
 }
 
 function compileAction(entry: HttpRoute, path: string, scope: TargetScope): RouteAction {
-  const { route, directResponse } = entry;
+  const { route, directResponse, redirect } = entry;
+  if (redirect !== undefined) return compileRedirect(redirect);
   if (directResponse !== undefined) {
     const { status, body } = directResponse;
     return { kind: "direct", status, body: body?.string ?? "" };
@@ -57,13 +62,13 @@ function compileAction(entry: HttpRoute, path: string, scope: TargetScope): Rout
     );
     return { kind: "forward", destinations };
   }
-  const message = "the route has neither route nor directResponse";
+  const message = "the route has neither route, redirect nor directResponse";
   scope.messages.add(scope.resource, {
     severity: "error",
     code: "GL0214",
     path,
     message: `${message}: requests that take it answer 503`,
-    remedy: "redirect and delegate are not supported yet: write route or directResponse.",
+    remedy: "delegate is not supported yet: write route, redirect or directResponse.",
   });
   return { kind: "direct", status: 503, body: `${message}\n` };
 }
@@ -82,8 +87,15 @@ function compileDestination(
 }
 
 /** An entry without any condition matches everything, as an absent list does. */
-function compileMatches(entries: readonly HttpMatch[]): RouteMatch[] {
-  return entries.map(compileMatch);
+function compileMatches(entries: readonly HttpMatch[], { places }: TargetScope): RouteMatch[] {
+  return entries.map((entry) => {
+    const match = compileMatch(entry);
+    const { port, gateways, sourceLabels } = entry;
+    if (port !== undefined || gateways !== undefined || sourceLabels !== undefined) {
+      places.set(match, { port, gateways, sourceLabels });
+    }
+    return match;
+  });
 }
 
 function compileMatch(entry: HttpMatch): RouteMatch {
@@ -92,10 +104,14 @@ function compileMatch(entry: HttpMatch): RouteMatch {
     ...(uri === undefined ? {} : { uri: uriMatch(uri, entry.ignoreUriCase === true) }),
     ...(method === undefined ? {} : { method: stringMatch(method) }),
     ...(authority === undefined ? {} : { authority: stringMatch(authority) }),
-    ...fields("headers", entry.headers, true),
+    ...fields("headers", withScheme(entry), true),
     ...fields("withoutHeaders", entry.withoutHeaders, true),
     ...fields("queryParams", entry.queryParams, false),
   };
+}
+
+function withScheme({ headers, scheme }: HttpMatch): HttpMatch["headers"] {
+  return scheme === undefined ? headers : { ...headers, ":scheme": scheme };
 }
 
 function fields<Name extends string>(
@@ -139,17 +155,6 @@ function compileHeaders(change: HeaderChange | undefined): HeaderOperations {
 
 function pairs(changes: Readonly<Record<string, string>> = {}): (readonly [string, string])[] {
   return Object.entries(changes).map(([name, value]) => [name.toLowerCase(), value] as const);
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
-
-/** A duration in protobuf's or Go's writing, `1.5s`, `1m30s`, `250ms`, in whole milliseconds. */
-export function durationMs(text: string): number {
-  let totalMs = 0;
-  for (const [, amount, unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)) {
-    totalMs += Number(amount) * (UNITS_MS[unit] ?? 0);
-  }
-  return Math.ceil(totalMs);
 }
 
 function reportNames(http: readonly HttpRoute[], { resource, messages }: TargetScope): void {

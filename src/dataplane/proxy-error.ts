@@ -21,6 +21,7 @@ export type ProxyErrorCode =
   | "upstream_reset"
   | "upstream_protocol"
   | "upstream_timeout"
+  | "fault_injected"
   | "plugin_trap"
   | "plugin_unavailable"
   | "internal"
@@ -37,6 +38,7 @@ export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
   upstream_reset: { status: 502, side: "upstream" },
   upstream_protocol: { status: 502, side: "upstream" },
   upstream_timeout: { status: 504, side: "upstream" },
+  fault_injected: { status: 503, side: "internal" },
   plugin_trap: { status: 503, side: "internal" },
   plugin_unavailable: { status: 503, side: "internal" },
   internal: { status: 500, side: "internal" },
@@ -48,6 +50,8 @@ export interface ProxyError {
   readonly code: ProxyErrorCode;
   /** What happened, with the names that the reader needs to act. */
   readonly message: string;
+  /** In the place of the code's own. */
+  readonly status?: number;
 }
 
 export function proxyError(code: ProxyErrorCode, message: string): ProxyError {
@@ -55,5 +59,5 @@ export function proxyError(code: ProxyErrorCode, message: string): ProxyError {
 }
 
 export function statusOf(error: ProxyError): number {
-  return PROXY_ERRORS[error.code].status;
+  return error.status ?? PROXY_ERRORS[error.code].status;
 }

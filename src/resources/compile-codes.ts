@@ -101,8 +101,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A route says nothing that can be done",
     severity: "error",
     help:
-      "Only `route` and `directResponse` are supported so far. Requests that take the route " +
-      "answer 503.",
+      "Only `route`, `redirect` and `directResponse` are supported so far. Requests that take " +
+      "the route answer 503.",
   },
   GL0215: {
     title: "A Service selects nothing",
@@ -122,6 +122,46 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     help:
       "Gateway resources with different selectors are different gateways, and the embedded " +
       "engine runs them all on one machine: the first by its selector gets the port.",
+  },
+  GL0218: {
+    title: "A retry condition is not known",
+    severity: "warning",
+    help:
+      "`retryOn` is a list, separated by commas, of conditions and status codes. The others of " +
+      "the list are used. Conditions of gRPC are accepted, and hold for no request of HTTP/1.1.",
+  },
+  GL0219: {
+    title: "Two Ingresses have one path of one host",
+    severity: "warning",
+    help:
+      "The first by namespace and name serves it. Remove one of the two, or make it a canary " +
+      '(annotation `canary: "true"`).',
+  },
+  GL0220: {
+    title: "A canary Ingress has no base",
+    severity: "warning",
+    help:
+      "A canary takes a share of an Ingress with the same host, path and path type. There is " +
+      "none, so it takes nobody.",
+  },
+  GL0221: {
+    title: "A canary Ingress takes nobody",
+    severity: "info",
+    help: "It names no header, no cookie and no weight above 0.",
+  },
+  GL0222: {
+    title: "An Ingress annotation cannot be read",
+    severity: "error",
+    help:
+      "`canary-weight` and `canary-weight-total` are whole numbers of 0 or more; " +
+      "`canary-by-header-pattern` is a regular expression of RE2's syntax.",
+  },
+  GL0223: {
+    title: "An Ingress annotation has no effect",
+    severity: "warning",
+    help:
+      "Of the annotations of ingress-nginx and Higress those for canaries are honoured; the " +
+      "others are not yet.",
   },
   GL0301: {
     title: "A lane's group does not exist",

@@ -7,6 +7,7 @@ import { CONFIG_MAP } from "./kinds/config-map.ts";
 import { DEPLOYMENT } from "./kinds/deployment.ts";
 import { DESTINATION_RULE } from "./kinds/destination-rule.ts";
 import { GATEWAY } from "./kinds/gateway.ts";
+import { INGRESS } from "./kinds/ingress.ts";
 import { LANE } from "./kinds/lane.ts";
 import { LANE_GROUP } from "./kinds/lane-group.ts";
 import { NAMESPACE } from "./kinds/namespace.ts";
@@ -28,6 +29,7 @@ export const KINDS: readonly KindInfo[] = [
   GATEWAY,
   DESTINATION_RULE,
   VIRTUAL_SERVICE,
+  INGRESS,
   WASM_PLUGIN,
   ASM_SWIM_LANE_GROUP,
   ASM_SWIM_LANE,

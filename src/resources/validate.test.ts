@@ -167,9 +167,12 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
   {
     name: "what is known but not honoured yet is a warning at its key",
     text: virtualService(
-      "  - route: [{destination: {host: a}}]\n    retries: {attempts: 2}\n    fault: {}",
+      "  - route: [{destination: {host: a}}]\n    mirror_percent: 1\n    fault: {delay: {percent: 1}}",
     ),
-    want: ["8:5 GL0107 spec.http[0].retries", "9:5 GL0107 spec.http[0].fault"],
+    want: [
+      "8:5 GL0107 spec.http[0].mirror_percent",
+      "9:21 GL0107 spec.http[0].fault.delay.percent",
+    ],
   },
   {
     name: "a required field is missed at its parent",

@@ -13,8 +13,11 @@ import type {
   VirtualHost,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
-import { preparePattern } from "./pattern.ts";
+import { RE2JS } from "re2js";
+import { PatternError, preparePattern } from "./pattern.ts";
 import type { Pattern } from "./pattern.ts";
+import { parseSubstitution } from "./path-rewrite.ts";
+import type { PreparedSubstitution } from "./path-rewrite.ts";
 
 /** What matching needs of a request. */
 export interface RouteRequest {
@@ -22,6 +25,8 @@ export interface RouteRequest {
   /** With query. */
   readonly path: string;
   readonly authority: string;
+  /** Absent: `http`. */
+  readonly scheme?: string;
   /** The value of a header (name lower-case); several of one name joined by `,`. */
   header(name: string): string | undefined;
 }
@@ -32,6 +37,8 @@ export interface PreparedRouteTable {
   /** Suffixes such as `.example.com`, longest first. */
   readonly wildcardHosts: readonly (readonly [suffix: string, host: PreparedVirtualHost])[];
   readonly anyHost: PreparedVirtualHost | null;
+  /** The prepared form of routes that have a policy or redirect: few, so others cost nothing. */
+  readonly special: ReadonlyMap<Route, PreparedRoute>;
 }
 
 export interface PreparedVirtualHost {
@@ -45,6 +52,10 @@ export interface PreparedVirtualHost {
 export interface PreparedRoute {
   readonly route: Route;
   readonly matches: readonly PreparedMatch[];
+  /** Of the policy's rewrite; null when it has none. */
+  readonly substitution: PreparedSubstitution | null;
+  /** Of the policy's CORS: the origins that are allowed. */
+  readonly origins: readonly Pattern[];
 }
 
 export interface PreparedMatch {
@@ -69,6 +80,7 @@ export interface PreparedField {
 /** Beyond this many index entries a virtual host is searched in order. */
 const PATH_INDEX_ENTRIES_MAX = 100_000;
 const NO_FIELDS: readonly PreparedField[] = [];
+const NO_PATTERNS: readonly Pattern[] = [];
 
 /** Throws `PatternError` on a regular expression that does not compile. */
 export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
@@ -84,7 +96,14 @@ export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
     }
   }
   const wildcardHosts = [...wildcards].sort(([a], [b]) => b.length - a.length);
-  return { table, exactHosts, wildcardHosts, anyHost };
+  const special = new Map<Route, PreparedRoute>();
+  for (const host of [...exactHosts.values(), ...wildcards.values(), anyHost]) {
+    for (const prepared of host?.routes ?? []) {
+      const { policy, action } = prepared.route;
+      if (policy !== undefined || action.kind === "redirect") special.set(prepared.route, prepared);
+    }
+  }
+  return { table, exactHosts, wildcardHosts, anyHost, special };
 }
 
 /** The first route that matches, or null. Allocates nothing but the path's slice before a query. */
@@ -162,15 +181,15 @@ export function headerOf(request: RouteRequest, name: string): string | undefine
   if (name === ":path") return request.path;
   if (name === ":method") return request.method;
   if (name === ":authority") return request.authority;
-  // Listeners serve plain HTTP only, so far.
-  return name === ":scheme" ? "http" : undefined;
+  return name === ":scheme" ? (request.scheme ?? "http") : undefined;
 }
 
 export function isFieldMatch(field: PreparedField, value: string | undefined): boolean {
   return value !== undefined && (field.pattern === null || field.pattern(value));
 }
 
-function isMatch(match: PreparedMatch, request: RouteRequest, path: string): boolean {
+/** Whether all conditions of one match hold. `path` is the request's, without query. */
+export function isMatch(match: PreparedMatch, request: RouteRequest, path: string): boolean {
   if (match.uri !== null && !match.uri(path)) return false;
   if (match.method !== null && !match.method(request.method)) return false;
   if (match.authority !== null && !match.authority(request.authority)) return false;
@@ -220,7 +239,24 @@ function exactPathsOf({ matches }: PreparedRoute): ReadonlySet<string> | null {
 }
 
 function prepareRoute(route: Route): PreparedRoute {
-  return { route, matches: route.matches.map(prepareMatch) };
+  const { policy } = route;
+  return {
+    route,
+    matches: route.matches.map(prepareMatch),
+    substitution: prepareSubstitution(policy?.rewrite?.uriRegex),
+    origins: policy?.cors?.allowOrigins.map(preparePattern) ?? NO_PATTERNS,
+  };
+}
+
+function prepareSubstitution(
+  regex: { readonly match: string; readonly rewrite: string } | undefined,
+): PreparedSubstitution | null {
+  if (regex === undefined) return null;
+  try {
+    return { pattern: RE2JS.compile(regex.match), parts: parseSubstitution(regex.rewrite) };
+  } catch (cause) {
+    throw new PatternError(`"${regex.match}" is not a regular expression of RE2 syntax`, { cause });
+  }
 }
 
 function prepareMatch(match: RouteMatch): PreparedMatch {

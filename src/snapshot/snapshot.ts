@@ -4,6 +4,8 @@
 //! References are resolved, defaults filled and order settled by `compile`; `prepare` in the data
 //! plane builds tries, regular expressions and Wasm VMs from it later.
 
+import type { ClusterPolicy, RedirectAction, RoutePolicy } from "./routing.ts";
+
 /** Names one object of the store: where a part of the snapshot came from. */
 export interface ObjectRef {
   readonly kind: string;
@@ -75,6 +77,8 @@ export interface Route {
   readonly responseHeaders: HeaderOperations;
   /** 0 means no limit of the route's own. */
   readonly timeoutMs: number;
+  /** Absent for most routes: rewrite, CORS, faults, retries, mirrors. */
+  readonly policy?: RoutePolicy;
 }
 
 /** AND of all that is given. */
@@ -104,7 +108,8 @@ export interface StringMatch {
 
 export type RouteAction =
   | { readonly kind: "forward"; readonly destinations: readonly WeightedDestination[] }
-  | { readonly kind: "direct"; readonly status: number; readonly body: string };
+  | { readonly kind: "direct"; readonly status: number; readonly body: string }
+  | RedirectAction;
 
 export interface WeightedDestination {
   /** Relative; a single destination gets everything. */
@@ -153,6 +158,10 @@ export interface Cluster {
   /** `<namespace>/<name>` of the Service. */
   readonly service: string;
   readonly connectTimeoutMs: number;
+  /** Of the DestinationRule; absent: endpoints are drawn at random, without further limits. */
+  readonly policy?: ClusterPolicy;
+  /** By name of a subset: in the place of `policy`, with what it does not say filled from it. */
+  readonly subsetPolicies?: Readonly<Record<string, ClusterPolicy>>;
 }
 
 export interface EndpointSet {

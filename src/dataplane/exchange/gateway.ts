@@ -1,7 +1,9 @@
 //! A request at the gateway: fields of the edge, plug-ins, route and lane, then the endpoint.
 
 import { randomUUID } from "node:crypto";
+import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
+import type { LaneDecision } from "../../lane/decide.ts";
 import type { Endpoint, Route, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
@@ -17,6 +19,7 @@ import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { RuntimeUse } from "../runtime/runtime-uses.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangeHandler, Replacement, ResponseDraft } from "./handler.ts";
+import { SpecialRoute } from "./special-route.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
 /** Told to allowed callers only: which lane served, and why. */
@@ -35,6 +38,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
+  #special: SpecialRoute | null = null;
 
   constructor(
     runtime: Runtime,
@@ -68,6 +72,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   onResponse(exchange: Exchange, response: ResponseDraft): Replacement | null {
     const { route, destination } = this.#outcome ?? { route: null, destination: null };
+    this.#special?.onResponse(response.headers);
     if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
     if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
     const replacement = this.#pass?.runResponse(response, false) ?? null;
@@ -82,6 +87,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   onEnd(): void {
     this.#pass?.finish();
+    this.#special?.end();
     this.#endDeciding();
     this.#endUse();
   }
@@ -92,29 +98,15 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (exchange === null) return;
     this.#outcome = outcome;
     exchange.decision = outcome.decision;
-    const { route, destination, choice } = outcome;
+    const { route } = outcome;
     if (route === null) {
       this.#answerNoRoute(exchange);
       return;
     }
     exchange.routeId = route.id;
-    applyHeaderOperations(route.requestHeaders, exchange.head.headers);
-    if (route.action.kind === "direct") {
-      exchange.reply(route.action.status, route.action.body, null);
-      return;
-    }
-    if (destination === null || choice === null) {
-      exchange.fail(proxyError("route_target_missing", `route ${route.id} has no destination`));
-      return;
-    }
-    applyHeaderOperations(destination.requestHeaders, exchange.head.headers);
-    exchange.servedLane = choice.servedLane;
-    exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
-    if (choice.missing !== null) {
-      exchange.fail(proxyError(missingCode(outcome), choice.missing));
-      return;
-    }
-    this.#forward(exchange, destination, { endpoints: choice.endpoints, route });
+    if (route.policy === undefined && route.action.kind !== "redirect") {
+      this.#take(exchange, route, outcome);
+    } else this.#takeSpecial(exchange, route, outcome);
   }
 
   onPluginResponse(response: LocalResponse): void {
@@ -137,6 +129,38 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (this.#isUnused) return;
     this.#isUnused = true;
     this.#use.end();
+  }
+
+  #takeSpecial(exchange: Exchange, route: Route, outcome: LaneOutcome): void {
+    const pass = this.#pass;
+    const prepared = this.#listener.routes.special.get(route);
+    assert(pass !== null && prepared !== undefined, "a route with a policy is prepared");
+    this.#special = new SpecialRoute(exchange, prepared);
+    this.#special.run(pass, () => {
+      this.#take(exchange, route, outcome);
+    });
+  }
+
+  /** Does what the route says. */
+  #take(exchange: Exchange, route: Route, outcome: LaneOutcome): void {
+    const { destination, choice } = outcome;
+    applyHeaderOperations(route.requestHeaders, exchange.head.headers);
+    if (route.action.kind === "direct") {
+      exchange.reply(route.action.status, route.action.body, null);
+      return;
+    }
+    if (destination === null || choice === null) {
+      exchange.fail(proxyError("route_target_missing", `route ${route.id} has no destination`));
+      return;
+    }
+    applyHeaderOperations(destination.requestHeaders, exchange.head.headers);
+    exchange.servedLane = choice.servedLane;
+    exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
+    if (choice.missing !== null) {
+      exchange.fail(proxyError(missingCode(destination, outcome.decision), choice.missing));
+      return;
+    }
+    this.#forward(exchange, destination, { endpoints: choice.endpoints, route });
   }
 
   #endDeciding(): void {
@@ -200,8 +224,11 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 }
 
 /** What is missing: the target that the route names, the lane's endpoints, or any endpoint. */
-function missingCode({ destination, decision }: LaneOutcome): ProxyErrorCode {
-  if (destination?.target.kind === "missing") return "route_target_missing";
+function missingCode(
+  destination: WeightedDestination,
+  decision: LaneDecision | null,
+): ProxyErrorCode {
+  if (destination.target.kind === "missing") return "route_target_missing";
   return decision === null ? "no_endpoint" : "lane_has_no_endpoint";
 }
 

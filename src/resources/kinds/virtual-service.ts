@@ -3,11 +3,13 @@
 import Type from "typebox";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
-import { accepted, mapOf, notHonoured, notHonouredFields, port, text } from "./fields.ts";
+import { accepted, labels, mapOf, notHonoured, notHonouredFields, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { KindInfo } from "./kind.ts";
 import { anyStatus } from "./pod-template.ts";
+import { HTTP_POLICY_FIELDS } from "./virtual-service-policy.ts";
+import type { HttpPolicyFields } from "./virtual-service-policy.ts";
 
 export interface VirtualServiceSpec {
   readonly hosts: readonly string[];
@@ -17,7 +19,7 @@ export interface VirtualServiceSpec {
   readonly http?: readonly HttpRoute[];
 }
 
-export interface HttpRoute {
+export interface HttpRoute extends HttpPolicyFields {
   readonly name?: string;
   /** OR of matches; absent or empty matches everything. */
   readonly match?: readonly HttpMatch[];
@@ -33,7 +35,14 @@ export interface HttpMatch {
   readonly name?: string;
   readonly uri?: StringMatch;
   readonly method?: StringMatch;
+  readonly scheme?: StringMatch;
   readonly authority?: StringMatch;
+  /** The port that the request came in at. */
+  readonly port?: number;
+  /** Only at these of the VirtualService's gateways. */
+  readonly gateways?: readonly string[];
+  /** Labels of the proxy: of the gateway, or of the calling pod. */
+  readonly sourceLabels?: Labels;
   readonly headers?: Readonly<Record<string, StringMatch>>;
   readonly withoutHeaders?: Readonly<Record<string, StringMatch>>;
   readonly queryParams?: Readonly<Record<string, StringMatch>>;
@@ -129,13 +138,17 @@ const match = Type.Object({
   name: Type.Optional(Type.String()),
   uri: Type.Optional(stringMatch),
   method: Type.Optional(stringMatch),
+  scheme: Type.Optional(stringMatch),
+  port: Type.Optional(port()),
+  gateways: Type.Optional(Type.Array(text("gateway-ref"))),
+  sourceLabels: Type.Optional(labels()),
   authority: Type.Optional(stringMatch),
   headers: Type.Optional(matches("header-match-name")),
   withoutHeaders: Type.Optional(matches("header-match-name")),
   queryParams: Type.Optional(matches("any-name")),
   ignoreUriCase: Type.Optional(Type.Boolean()),
   statPrefix: accepted(),
-  ...notHonouredFields("gateways", "port", "scheme", "sourceLabels", "sourceNamespace"),
+  sourceNamespace: notHonoured(),
 });
 
 const directResponse = Type.Object({
@@ -156,19 +169,8 @@ const http = Type.Object(
     directResponse: Type.Optional(directResponse),
     timeout: Type.Optional(text("duration")),
     headers: Type.Optional(headerChanges),
-    ...notHonouredFields(
-      "corsPolicy",
-      "delegate",
-      "fault",
-      "mirror",
-      "mirrorPercent",
-      "mirrorPercentage",
-      "mirror_percent",
-      "mirrors",
-      "redirect",
-      "retries",
-      "rewrite",
-    ),
+    ...HTTP_POLICY_FIELDS,
+    ...notHonouredFields("delegate", "mirror_percent"),
   },
   { exactlyOneOf: ["route", "redirect", "directResponse", "delegate"] },
 );

@@ -1,0 +1,317 @@
+//! Ingresses to virtual hosts: exact paths first, then the longest prefix, whichever Ingress
+//! they are of; a canary's routes stand before those of the path that it is a canary of.
+
+import type { Ingress, IngressBackend, IngressPath } from "../resources/kinds/ingress.ts";
+import type { Gateway as GatewayResource } from "../resources/kinds/gateway.ts";
+import { refOf } from "../resources/object.ts";
+import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
+import type {
+  Cluster,
+  Route,
+  RouteMatch,
+  RouteTable,
+  StringMatch,
+  Target,
+  VirtualHost,
+  WeightedDestination,
+} from "../snapshot/snapshot.ts";
+import { routeTableName, selectorName } from "./gateway.ts";
+import { canaryOf, reportAnnotations } from "./ingress-canary.ts";
+import type { Canary } from "./ingress-canary.ts";
+import { compareTexts } from "./messages.ts";
+import type { MessageList } from "./messages.ts";
+import { keyOf, namespaceOf } from "./resource-index.ts";
+import type { ServiceClusters, ServiceMap } from "./service.ts";
+
+const HTTP_PORT = 80;
+const PPM_TOTAL = 1_000_000;
+/** What a gateway of the class `istio` is selected by, and one of any other (Higress' own). */
+const ISTIO_SELECTOR = { istio: "ingressgateway" };
+const OTHER_SELECTOR = { app: "higress-gateway", higress: "higress-system-higress-gateway" };
+
+/** One path of one Ingress. */
+interface PathRule {
+  readonly ingress: Ingress;
+  readonly canary: Canary | null;
+  readonly domain: string;
+  readonly path: string;
+  readonly isExact: boolean;
+  readonly target: Target;
+  /** `Route.id` and the messages' path. */
+  readonly place: string;
+}
+
+interface IngressScope {
+  readonly services: ServiceMap;
+  readonly messages: MessageList;
+}
+
+/** The Gateway resources that the Ingresses imply: one for each selector in use. */
+export function impliedGateways(ingresses: readonly Ingress[]): GatewayResource[] {
+  const selectors = new Map(
+    ingresses.map((ingress) => [selectorName(selectorOf(ingress)), selectorOf(ingress)]),
+  );
+  return [...selectors].map(([name, selector]) => ({
+    apiVersion: "networking.k8s.io/v1",
+    kind: "Ingress",
+    // No object has this name, so that no VirtualService can be bound to it.
+    metadata: { name: `ingress/${name}`, namespace: "" },
+    spec: {
+      selector,
+      servers: [
+        { port: { number: HTTP_PORT, name: "http", protocol: "HTTP" as const }, hosts: ["*"] },
+      ],
+    },
+  }));
+}
+
+function selectorOf({ spec }: Ingress): Readonly<Record<string, string>> {
+  return spec.ingressClassName === "istio" ? ISTIO_SELECTOR : OTHER_SELECTOR;
+}
+
+/** Adds the Ingresses' virtual hosts to the tables; hosts of VirtualServices keep the first word. */
+export function addIngressRoutes(
+  tables: Readonly<Record<string, RouteTable>>,
+  ingresses: readonly Ingress[],
+  scope: IngressScope,
+): Record<string, RouteTable> {
+  const result = { ...tables };
+  const byTable = new Map<string, PathRule[]>();
+  for (const ingress of ingresses) {
+    const name = routeTableName(selectorName(selectorOf(ingress)), HTTP_PORT);
+    byTable.set(name, [...(byTable.get(name) ?? []), ...rulesOf(ingress, scope)]);
+  }
+  for (const [name, rules] of byTable) {
+    const hosts = hostsOf(rules, scope.messages);
+    const old = tables[name]?.virtualHosts ?? [];
+    result[name] = { name, virtualHosts: merged(old, hosts) };
+  }
+  return result;
+}
+
+function rulesOf(ingress: Ingress, scope: IngressScope): PathRule[] {
+  const { defaultBackend, rules = [] } = ingress.spec;
+  reportAnnotations(ingress, scope.messages);
+  const canary = canaryOf(ingress, scope.messages);
+  const found: PathRule[] = [];
+  const make = (domain: string, entry: IngressPath, place: string): void => {
+    const target = targetOf(ingress, entry.backend, place, scope);
+    const { path = "/" } = entry;
+    const isExact = entry.pathType === "Exact";
+    found.push({ ingress, canary, domain, path, isExact, target, place });
+  };
+  rules.forEach(({ host = "*", http }, ruleIndex) => {
+    http?.paths.forEach((entry, index) => {
+      make(host.toLowerCase(), entry, `spec.rules[${ruleIndex}].http.paths[${index}]`);
+    });
+  });
+  if (defaultBackend !== undefined) {
+    const entry = { path: "/", pathType: "Prefix" as const, backend: defaultBackend };
+    const hosts = rules.length === 0 ? ["*"] : rules.map(({ host = "*" }) => host.toLowerCase());
+    for (const host of new Set(hosts)) {
+      const isTaken = found.some(({ domain, path }) => domain === host && path === "/");
+      if (!isTaken) make(host, entry, "spec.defaultBackend");
+    }
+  }
+  return found;
+}
+
+function targetOf(
+  ingress: Ingress,
+  { service }: IngressBackend,
+  place: string,
+  { services, messages }: IngressScope,
+): Target {
+  const key = `${namespaceOf(ingress)}/${service?.name ?? ""}`;
+  const path = place.startsWith("spec.default") ? place : `${place}.backend`;
+  const found = services.get(key);
+  const cluster = found === undefined ? undefined : clusterAt(found, service?.port ?? {});
+  if (cluster !== undefined) return { kind: "cluster", cluster: cluster.name, subset: null };
+  const { number, name } = service?.port ?? {};
+  const message =
+    found === undefined
+      ? `no Service is ${service === undefined ? "named" : key}`
+      : `the Service ${key} has no TCP port ${String(number ?? name ?? "")}`.trimEnd();
+  messages.add(ingress, {
+    severity: "error",
+    code: found === undefined ? "GL0201" : "GL0202",
+    path: `${path}.service.${found === undefined ? "name" : "port"}`,
+    message: `${message}: requests that take the path answer 503`,
+    remedy:
+      found === undefined
+        ? "Correct the name, or apply the Service."
+        : "Write the number or name of one of the Service's ports.",
+  });
+  return { kind: "missing", message };
+}
+
+/** A backend that names no port means the only one. */
+function clusterAt(
+  { service, clusters }: ServiceClusters,
+  { number, name }: { readonly number?: number; readonly name?: string },
+): Cluster | undefined {
+  if (number === undefined && name === undefined) {
+    return clusters.length === 1 ? clusters[0] : undefined;
+  }
+  const wanted = number ?? service.spec.ports?.find((port) => port.name === name)?.port;
+  return clusters.find(({ port }) => port === wanted);
+}
+
+/** Virtual hosts in the order of their names. */
+function hostsOf(rules: readonly PathRule[], messages: MessageList): VirtualHost[] {
+  const byDomain = new Map<string, PathRule[]>();
+  for (const rule of rules) {
+    byDomain.set(rule.domain, [...(byDomain.get(rule.domain) ?? []), rule]);
+  }
+  return [...byDomain]
+    .sort(([a], [b]) => compareTexts(a, b))
+    .map(([domain, own]) => ({ domains: [domain], routes: routesOf(own, messages) }))
+    .filter(({ routes }) => routes.length > 0);
+}
+
+function routesOf(rules: readonly PathRule[], messages: MessageList): Route[] {
+  const byPath = new Map<string, PathRule[]>();
+  for (const rule of rules) {
+    const key = `${rule.isExact ? "=" : "~"}${rule.isExact ? rule.path : trimmed(rule.path)}`;
+    byPath.set(key, [...(byPath.get(key) ?? []), rule]);
+  }
+  const paths = [...byPath.values()].sort(byPrecedence);
+  return paths.flatMap((group) => {
+    const base = group.find(({ canary }) => canary === null);
+    if (base !== undefined) {
+      reportSecond(base, group, messages);
+      return routesOfPath(
+        base,
+        group.filter(({ canary }) => canary !== null),
+      );
+    }
+    for (const rule of group) reportNoBase(rule, messages);
+    return [];
+  });
+}
+
+/** Exact paths first, then the longer prefix (Kubernetes' order). */
+function byPrecedence([a]: readonly PathRule[], [b]: readonly PathRule[]): number {
+  if (a === undefined || b === undefined) return 0;
+  if (a.isExact !== b.isExact) return a.isExact ? -1 : 1;
+  return b.path.length - a.path.length || compareTexts(a.path, b.path);
+}
+
+function routesOfPath(base: PathRule, canaries: readonly PathRule[]): Route[] {
+  const routes: Route[] = [];
+  const weighted = canaries.filter(({ canary }) => (canary?.weightPpm ?? 0) > 0);
+  for (const kind of ["header", "cookie"] as const) {
+    for (const rule of canaries) {
+      const matches = rule.canary?.[kind].in ?? [];
+      if (matches.length > 0) routes.push(makeRoute(rule, `by-${kind}`, matches, [whole(rule)]));
+    }
+    for (const rule of canaries) {
+      const matches = rule.canary?.[kind].out ?? [];
+      const others = weighted.filter((other) => other !== rule);
+      if (matches.length > 0) {
+        routes.push(makeRoute(rule, `not-by-${kind}`, matches, shares(base, others)));
+      }
+    }
+  }
+  routes.push(makeRoute(base, "", [{}], shares(base, weighted)));
+  return routes;
+}
+
+/** Each canary's own share; the base has the rest. Shares beyond the whole are cut to fit. */
+function shares(base: PathRule, canaries: readonly PathRule[]): WeightedDestination[] {
+  const total = canaries.reduce((sum, { canary }) => sum + (canary?.weightPpm ?? 0), 0);
+  if (canaries.length === 0) return [whole(base)];
+  const rest = { ...whole(base), weight: Math.max(0, PPM_TOTAL - total) };
+  const own = canaries.map((rule) => ({ ...whole(rule), weight: rule.canary?.weightPpm ?? 0 }));
+  return [...own, rest];
+}
+
+function whole({ target }: PathRule): WeightedDestination {
+  return {
+    weight: 1,
+    target,
+    fallback: null,
+    requestHeaders: NO_HEADER_OPERATIONS,
+    responseHeaders: NO_HEADER_OPERATIONS,
+  };
+}
+
+function makeRoute(
+  rule: PathRule,
+  label: string,
+  conditions: readonly RouteMatch[],
+  destinations: readonly WeightedDestination[],
+): Route {
+  const { ingress, place, domain } = rule;
+  const id = `${keyOf(ingress)}/${domain}/${place.slice("spec.".length)}`;
+  return {
+    id: label === "" ? id : `${id}/${label}`,
+    label,
+    source: refOf(ingress),
+    matches: conditions.flatMap((condition) =>
+      uriMatches(rule).map((uri) => (uri === null ? condition : { uri, ...condition })),
+    ),
+    action: { kind: "forward", destinations },
+    requestHeaders: NO_HEADER_OPERATIONS,
+    responseHeaders: NO_HEADER_OPERATIONS,
+    timeoutMs: 0,
+  };
+}
+
+/** `Prefix` compares whole elements: `/shop` takes `/shop` and `/shop/...`, not `/shopping`. */
+function uriMatches({ path, isExact }: PathRule): (StringMatch | null)[] {
+  if (isExact) return [{ kind: "exact", value: path }];
+  const prefix = trimmed(path);
+  if (prefix === "") return [null];
+  return [
+    { kind: "exact", value: prefix },
+    { kind: "prefix", value: `${prefix}/` },
+  ];
+}
+
+function trimmed(path: string): string {
+  return path.replace(/\/+$/, "");
+}
+
+function merged(old: readonly VirtualHost[], hosts: readonly VirtualHost[]): VirtualHost[] {
+  const result = [...old];
+  for (const host of hosts) {
+    const index = result.findIndex(({ domains }) =>
+      host.domains.some((domain) => domains.includes(domain)),
+    );
+    const same = result[index];
+    if (same === undefined) {
+      result.push(host);
+      continue;
+    }
+    const others = same.domains.filter((domain) => !host.domains.includes(domain));
+    const joined = { domains: host.domains, routes: [...same.routes, ...host.routes] };
+    result.splice(index, 1, ...(others.length === 0 ? [] : [{ ...same, domains: others }]), joined);
+  }
+  return result;
+}
+
+function reportSecond(base: PathRule, group: readonly PathRule[], messages: MessageList): void {
+  for (const rule of group) {
+    if (rule === base || rule.canary !== null) continue;
+    messages.add(rule.ingress, {
+      severity: "warning",
+      code: "GL0219",
+      path: rule.place,
+      message:
+        `the Ingress ${keyOf(base.ingress)} has the path ${rule.path} of the host ` +
+        `${rule.domain} already, so this one takes no request`,
+      remedy: "Remove one of the two, or make it a canary.",
+    });
+  }
+}
+
+function reportNoBase({ ingress, place, path, domain }: PathRule, messages: MessageList): void {
+  messages.add(ingress, {
+    severity: "warning",
+    code: "GL0220",
+    path: place,
+    message: `no Ingress has the path ${path} of the host ${domain}, so the canary takes nobody`,
+    remedy: "A canary needs an Ingress with the same host, path and path type.",
+  });
+}

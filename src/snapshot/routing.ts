@@ -1,0 +1,139 @@
+//! What a route may do beside choosing a destination, and how a cluster's endpoints are used.
+//!
+//! Part of the snapshot: plain data. Everything here is optional, so that a route or cluster that
+//! asks for none of it carries nothing of it.
+
+import type { HeaderOperations, StringMatch, Target } from "./snapshot.ts";
+
+/** Absent members: not asked for. A route without any has no policy at all. */
+export interface RoutePolicy {
+  readonly rewrite?: Rewrite;
+  readonly cors?: CorsPolicy;
+  readonly fault?: FaultInjection;
+  readonly retry?: RetryPolicy;
+  readonly mirrors?: readonly Mirror[];
+}
+
+export interface Rewrite {
+  /** Put in the place of the matched prefix, exact path or (regex) whole path. */
+  readonly uri?: string;
+  /** RE2 pattern and substitution (`\1`), applied to the path wherever the pattern is found. */
+  readonly uriRegex?: { readonly match: string; readonly rewrite: string };
+  readonly authority?: string;
+}
+
+export interface RedirectAction {
+  readonly kind: "redirect";
+  /** 301, 302, 303, 307 or 308. */
+  readonly status: number;
+  readonly scheme?: string;
+  /** Host without port, or with one when `port` is absent. */
+  readonly authority?: string;
+  /** `scheme`: the scheme's own port; `request`: the port that the request came in at. */
+  readonly port?: number | "scheme" | "request";
+  /** The new path; the request's query stays unless this has one. */
+  readonly path?: string;
+  /** Instead of `path`: put in the place of the matched prefix. */
+  readonly prefix?: string;
+}
+
+export interface CorsPolicy {
+  readonly allowOrigins: readonly StringMatch[];
+  /** Field values as they are sent; `""`: the field is not sent. */
+  readonly allowMethods: string;
+  readonly allowHeaders: string;
+  readonly exposeHeaders: string;
+  /** Seconds as text; `""`: not sent. */
+  readonly maxAge: string;
+  readonly allowCredentials: boolean;
+  /** What happens to a preflight of an origin that is not allowed. */
+  readonly unmatchedPreflights: "forward" | "ignore";
+}
+
+export interface FaultInjection {
+  readonly delay?: { readonly delayMs: number; readonly sharePpm: number };
+  readonly abort?: { readonly status: number; readonly sharePpm: number };
+}
+
+export type RetryCondition =
+  "5xx" | "gateway-error" | "connect-failure" | "reset" | "refused-stream" | "retriable-4xx";
+
+export interface RetryPolicy {
+  /** Tries after the first one; 0: none at all, not even after a failed connect. */
+  readonly retries: number;
+  /** 0: no limit of its own. */
+  readonly perTryTimeoutMs: number;
+  readonly on: readonly RetryCondition[];
+  /** Statuses that are tried again (`retriable-status-codes`). */
+  readonly statuses: readonly number[];
+  /** The first pause is drawn from 0 to this, then the limit doubles (full jitter). */
+  readonly backOffBaseMs: number;
+  readonly backOffMaxMs: number;
+}
+
+/** A copy of the request whose answer nobody waits for. */
+export interface Mirror {
+  readonly target: Target;
+  readonly sharePpm: number;
+  readonly requestHeaders: HeaderOperations;
+}
+
+/** From a DestinationRule: for all of a cluster, or for one of its subsets. */
+export interface ClusterPolicy {
+  readonly loadBalancer?: LoadBalancer;
+  readonly connections?: ConnectionLimits;
+  readonly outliers?: OutlierDetection;
+}
+
+export type LoadBalancer =
+  | { readonly kind: "random" }
+  | { readonly kind: "round-robin" }
+  | { readonly kind: "least-request" }
+  | {
+      readonly kind: "ring-hash";
+      readonly key: HashKey;
+      /** The least number of points on the ring, over all endpoints. */
+      readonly ringSizeMin: number;
+    }
+  | {
+      readonly kind: "maglev";
+      readonly key: HashKey;
+      /** A prime. */
+      readonly tableSize: number;
+    };
+
+export type HashKey =
+  | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "source" }
+  /** With `ttlSeconds` a client without the cookie is given one (0: for its session). */
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      readonly path: string;
+      readonly ttlSeconds: number | null;
+    };
+
+/** Absent members: no limit but the engine's own. Counted for each worker. */
+export interface ConnectionLimits {
+  readonly connectionsMax?: number;
+  readonly pendingMax?: number;
+  readonly requestsMax?: number;
+  readonly retriesMax?: number;
+  readonly requestsPerConnectionMax?: number;
+  readonly connectTimeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+}
+
+export interface OutlierDetection {
+  /** Answers of 5xx, and failures to get one, in a row; 0: not counted. */
+  readonly consecutive5xx: number;
+  /** Of these only 502, 503, 504 and failures; 0: not counted. */
+  readonly consecutiveGatewayErrors: number;
+  readonly intervalMs: number;
+  /** An endpoint is out for this long times the number of its ejections. */
+  readonly baseEjectionMs: number;
+  readonly ejectedPercentMax: number;
+  /** Below this share of healthy endpoints ejections are disregarded (panic). */
+  readonly healthyPercentMin: number;
+}
