@@ -1,8 +1,11 @@
 //! What can go wrong with a plug-in, as values: it could not be loaded or started, or it trapped.
 
+import { wasmFrames } from "./wasm-stack.ts";
+
 export type LoadFaultKind =
   | "not_wasm"
   | "invalid_module"
+  | "unsupported_code"
   | "abi_version"
   | "missing_import"
   | "import_type"
@@ -29,22 +32,56 @@ export class LoadFault {
   }
 }
 
+/** What is known of a crash, apart from what was thrown. */
+export interface TrapPlace {
+  readonly plugin: string;
+  /** `""` when the embedder gave none. */
+  readonly version: string;
+  /** The export that was running, e.g. `proxy_on_request_headers`. */
+  readonly callback: string;
+  /** Of the exchange whose callback it was; `""` without one. */
+  readonly requestId: string;
+}
+
+/** Thrown in place of the guest's `unreachable` when its time was up. */
+export class BudgetSpent extends Error {
+  constructor(budgetMs: number, stack: string) {
+    super(`it ran for longer than its budget of ${budgetMs} ms`);
+    // The innermost frame is the check itself, which is not the guest's.
+    this.stack = stack.replace(/\n[^\n]*wasm-function[^\n]*/, "");
+  }
+}
+
 /** A guest was stopped inside a callback. Its VM is unusable from then on. */
 export class PluginTrap {
   readonly plugin: string;
-  /** The export that was running, e.g. `proxy_on_request_headers`. */
+  readonly version: string;
   readonly callback: string;
+  readonly requestId: string;
   readonly message: string;
-  /** The guest's frames are `wasm-function[12]` or, with a name section, their names. */
+  /** The guest's frames, innermost first, with names where the module has a name section. */
+  readonly frames: readonly string[];
+  /** The whole stack as the engine gives it. */
   readonly stack: string;
   /** What was thrown: a RuntimeError of the guest, or an error inside a host function. */
   readonly cause: unknown;
 
-  constructor(plugin: string, callback: string, cause: unknown) {
-    this.plugin = plugin;
-    this.callback = callback;
+  constructor(place: TrapPlace, cause: unknown) {
+    this.plugin = place.plugin;
+    this.version = place.version;
+    this.callback = place.callback;
+    this.requestId = place.requestId;
     this.cause = cause;
     this.message = cause instanceof Error ? cause.message : String(cause);
     this.stack = cause instanceof Error ? (cause.stack ?? "") : "";
+    this.frames = wasmFrames(this.stack);
+  }
+
+  /** The crash report, for the log: one line, then a line for each frame. */
+  report(): string {
+    const version = this.version === "" ? "" : ` (${this.version})`;
+    const request = this.requestId === "" ? "" : `, request ${this.requestId}`;
+    const head = `trapped in ${this.callback}: ${this.message}; plug-in ${this.plugin}${version}`;
+    return [`${head}${request}`, ...this.frames.map((frame) => `  at ${frame}`)].join("\n");
   }
 }

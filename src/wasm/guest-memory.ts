@@ -4,6 +4,7 @@
 //! grows it; a dead view has length 0, which is how one is noticed without asking the engine.
 
 import { Status } from "./enums.ts";
+import type { FuelGauge } from "./fuel/gauge.ts";
 
 /** Envoy's limit of guest memory. Beyond it the guest is stopped as by a trap. */
 const GUEST_MEMORY_BYTES_MAX = 1 << 30;
@@ -11,10 +12,16 @@ const GUEST_MEMORY_BYTES_MAX = 1 << 30;
 const LOOP_COPY_MAX = 48;
 
 export class GuestMemory {
+  readonly #gauge: FuelGauge;
   #memory: WebAssembly.Memory | null = null;
   #allocate: (size: number) => number = () => 0;
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
+
+  /** What host functions do with the memory is charged to `gauge`. */
+  constructor(gauge: FuelGauge) {
+    this.#gauge = gauge;
+  }
 
   /**
    * Ties it to an instance: until then nothing is inside. `allocate` is the guest's `malloc`, or
@@ -33,6 +40,7 @@ export class GuestMemory {
 
   /** Whether `[pointer, pointer + length)` lies inside the memory. */
   isInside(pointer: number, length: number): boolean {
+    this.#gauge.touch(length);
     return (pointer >>> 0) + (length >>> 0) <= this.bytes.length;
   }
 

@@ -10,7 +10,8 @@ import type { PluginSettings } from "./root-context.ts";
 import type { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
 import { startVm } from "./vm.ts";
-import type { PluginServices, VmSettings } from "./vm.ts";
+import type { PluginServices, Vm, VmSettings } from "./vm.ts";
+import { vmKey } from "./vm-pool.ts";
 
 /** The first rebuild waits this long; each failure soon after doubles it. */
 const BACK_OFF_MS_MIN = 1_000;
@@ -30,6 +31,7 @@ export class Plugin {
   #rebuild: Timer | null = null;
   #lastTrap: PluginTrap | null = null;
   #rebuildCount = 0;
+  readonly #vmKey: string;
 
   private constructor(
     module: PluginModule,
@@ -39,16 +41,31 @@ export class Plugin {
     this.module = module;
     this.settings = settings;
     this.#services = services;
+    this.#vmKey = services.vms === undefined ? "" : vmKey(module, settings);
   }
 
-  /** Makes a VM, starts it and configures it: synchronous, so do it while preparing. */
+  /**
+   * Makes a VM, or joins the one that plug-ins with the same VM key share, and configures it there:
+   * synchronous, so do it while preparing.
+   */
   static start(
     module: PluginModule,
     settings: PluginSettings & VmSettings,
     services: PluginServices,
   ): Plugin | LoadFault {
     const plugin = new Plugin(module, settings, services);
-    return plugin.#startVm() ?? plugin;
+    return plugin.#startRoot({ isRebuild: false }) ?? plugin;
+  }
+
+  /** A plug-in that could not be started: not ready, and tried again with back-off. */
+  static quarantined(
+    module: PluginModule,
+    settings: PluginSettings & VmSettings,
+    services: PluginServices,
+  ): Plugin {
+    const plugin = new Plugin(module, settings, services);
+    plugin.#scheduleRebuild();
+    return plugin;
   }
 
   /** False while a failed VM waits to be rebuilt, and after `stop`. */
@@ -96,22 +113,53 @@ export class Plugin {
     }
   }
 
-  #startVm(): LoadFault | null {
+  #startRoot({ isRebuild }: { readonly isRebuild: boolean }): LoadFault | null {
+    const shared = this.#services.vms?.joinable(this.#vmKey, this.settings.name) ?? null;
+    if (shared !== null && !isRebuild) {
+      // As Envoy's canary: a trap in configure would end a VM in which others serve.
+      const fault = this.#tryOut();
+      if (fault !== null) return fault;
+    }
+    const vm = shared ?? startVm(this.module, this.settings, this.#services);
+    if (vm instanceof LoadFault) return vm;
+    const root = RootContext.create(vm, this.settings);
+    if (root instanceof LoadFault) return root;
+    if (shared === null) this.#services.vms?.offer(this.#vmKey, vm);
+    this.#adopt(vm, root);
+    return null;
+  }
+
+  #adopt(vm: Vm, root: RootContext): void {
+    const onTrap = (trap: PluginTrap): void => {
+      this.#onTrap(root, trap);
+    };
+    vm.trapListeners.add(onTrap);
+    root.onDeleted = () => {
+      vm.trapListeners.delete(onTrap);
+      if (vm.roots.size === 0) this.#services.vms?.withdraw(this.#vmKey, vm);
+    };
+    this.#root = root;
+    this.#startedAtMs = this.#services.clock.monotonicMs();
+  }
+
+  /** Starts and configures the plug-in in a VM that is thrown away. */
+  #tryOut(): LoadFault | null {
     const vm = startVm(this.module, this.settings, this.#services);
     if (vm instanceof LoadFault) return vm;
     const root = RootContext.create(vm, this.settings);
     if (root instanceof LoadFault) return root;
-    vm.onTrap = (trap) => {
-      this.#onTrap(root, trap);
-    };
-    this.#root = root;
-    this.#startedAtMs = this.#services.clock.monotonicMs();
+    root.cancelTick();
     return null;
   }
 
   #onTrap(root: RootContext, trap: PluginTrap): void {
     this.#lastTrap = trap;
-    this.#log(`trapped in ${trap.callback}: ${trap.message}`, trap.stack);
+    // In a shared VM each plug-in says that it is down; the one that trapped has the whole report.
+    this.#log(
+      trap.plugin === this.settings.name
+        ? trap.report()
+        : `went down with plug-in ${trap.plugin}, which shares its VM`,
+    );
     if (this.#isStopped || this.#root !== root) return;
     this.#root = null;
     const livedMs = this.#services.clock.monotonicMs() - this.#startedAtMs;
@@ -124,18 +172,18 @@ export class Plugin {
     this.#backOffMs = Math.min(this.#backOffMs * 2, BACK_OFF_MS_MAX);
     const rebuild = (): void => {
       this.#rebuildCount += 1;
-      const fault = this.#startVm();
+      const fault = this.#startRoot({ isRebuild: true });
       if (fault === null) return;
-      this.#log(`could not be rebuilt: ${fault.message}`, "");
+      this.#log(`could not be rebuilt: ${fault.message}`);
       this.#scheduleRebuild();
     };
     this.#rebuild = this.#services.clock.after(delayMs, rebuild, { unref: true });
   }
 
-  #log(message: string, stack: string): void {
+  #log(message: string): void {
     this.#services.log({
       level: LogLevel.error,
-      message: stack === "" ? message : `${message}\n${stack}`,
+      message,
       plugin: this.settings.name,
       rootId: this.settings.rootId,
       vmId: this.settings.vmId,

@@ -4,12 +4,15 @@ import type { Timer } from "../base/clock.ts";
 import { LoadFault } from "./fault.ts";
 import { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
+import { TICK_PERIOD_MS_MIN } from "./tick-throttle.ts";
 import type { Vm } from "./vm.ts";
 
 /** What a plug-in is made with, apart from its VM. */
 export interface PluginSettings {
   /** Shown in logs and as the property `plugin_name`. */
   readonly name: string;
+  /** Of the code, for crash reports: a digest or a tag. */
+  readonly version?: string;
   readonly rootId: string;
   /** Handed to `proxy_on_configure` as it is; our plug-ins want JSON. */
   readonly configuration: Uint8Array;
@@ -24,6 +27,8 @@ export class RootContext {
   isAwaitingDone = false;
   /** Called when the last stream has ended. */
   onIdle: () => void = () => undefined;
+  /** Called when the context has left its VM for good. */
+  onDeleted: () => void = () => undefined;
 
   #streamCount = 0;
   readonly #vm: Vm;
@@ -36,31 +41,41 @@ export class RootContext {
     this.id = vm.nextContextId();
   }
 
-  /** Creates the context, starts the VM for it and configures it, in Envoy's order. */
+  /**
+   * Creates the context, starts the VM for it and configures it, in Envoy's order. In a VM that
+   * others use too, a context that could not be made leaves nothing behind.
+   */
   static create(vm: Vm, plugin: PluginSettings): RootContext | LoadFault {
     const root = new RootContext(vm, plugin);
     vm.roots.set(root.id, root);
-    const { guest, settings } = vm;
-    root.#call("proxy_on_context_create", () => guest.contextCreate?.(root.id, 0, 0));
+    const fault = root.#start();
+    if (fault === null) return root;
+    root.cancelTick();
+    vm.roots.delete(root.id);
+    return fault;
+  }
+
+  #start(): LoadFault | null {
+    const { guest, settings, budgets } = this.#vm;
+    const call = (name: string, run: () => unknown): number | undefined =>
+      this.#call(name, run, budgets.startMs);
+    call("proxy_on_context_create", () => guest.contextCreate?.(this.id, 0, 0));
     const vmBytes = settings.vmConfiguration.length;
-    const hasStarted = root.#call("proxy_on_vm_start", () => guest.vmStart?.(root.id, vmBytes, 0));
+    const hasStarted = call("proxy_on_vm_start", () => guest.vmStart?.(this.id, vmBytes, 0));
     if (hasStarted === 0) {
-      return root.#fault("vm_start_refused", "The plug-in refused to start (on_vm_start)");
+      return this.#fault("vm_start_refused", "The plug-in refused to start (on_vm_start)");
     }
-    root.isConfiguring = true;
-    const bytes = plugin.configuration.length;
-    const isReady = root.#call("proxy_on_configure", () => guest.configure?.(root.id, bytes, 0));
-    root.isConfiguring = false;
+    this.isConfiguring = true;
+    const bytes = this.plugin.configuration.length;
+    const isReady = call("proxy_on_configure", () => guest.configure?.(this.id, bytes, 0));
+    this.isConfiguring = false;
     if (isReady === 0) {
-      return root.#fault("configure_refused", "The plug-in refused its configuration");
+      return this.#fault("configure_refused", "The plug-in refused its configuration");
     }
-    if (vm.trap === null) return root;
-    const { callback, message } = vm.trap;
-    return new LoadFault(
-      plugin.name,
-      "start_trapped",
-      `The plug-in trapped in ${callback}: ${message}`,
-    );
+    const { trap } = this.#vm;
+    if (trap === null) return null;
+    const message = `The plug-in trapped in ${trap.callback}: ${trap.message}`;
+    return new LoadFault(this.plugin.name, "start_trapped", message);
   }
 
   /** A context for one exchange. */
@@ -83,10 +98,13 @@ export class RootContext {
     if (this.#streamCount === 0) this.onIdle();
   }
 
-  /** Sets the period of `proxy_on_tick`; 0 stops it, a new period starts afresh. */
+  /**
+   * Sets the period of `proxy_on_tick`, at least `TICK_PERIOD_MS_MIN`; 0 stops it, a new period
+   * starts afresh.
+   */
   setTickPeriod(periodMs: number): void {
     this.cancelTick();
-    this.#tickPeriodMs = periodMs;
+    this.#tickPeriodMs = periodMs === 0 ? 0 : Math.max(periodMs, TICK_PERIOD_MS_MIN);
     this.#armTick();
   }
 
@@ -108,23 +126,44 @@ export class RootContext {
     this.isAwaitingDone = false;
     this.#call("proxy_on_delete", () => this.#vm.guest.delete?.(this.id, 0, 0));
     this.#vm.roots.delete(this.id);
+    this.onDeleted();
   }
 
   #armTick(): void {
     if (this.#tickPeriodMs === 0) return;
-    const tick = (): void => {
-      const timer = this.#tick;
-      this.#call("proxy_on_tick", () => this.#vm.guest.tick?.(this.id, 0, 0));
-      // The guest may have set another period from within the callback.
-      if (this.#tick === timer && this.#vm.trap === null) this.#armTick();
-    };
-    this.#tick = this.#vm.services.clock.after(this.#tickPeriodMs, tick, { unref: true });
+    this.#armTickAfter(this.#tickPeriodMs);
+  }
+
+  #armTickAfter(delayMs: number): void {
+    const { clock } = this.#vm.services;
+    this.#tick = clock.after(
+      delayMs,
+      () => {
+        this.#runTick();
+      },
+      { unref: true },
+    );
+  }
+
+  #runTick(): void {
+    const { clock, ticks } = this.#vm.services;
+    const waitMs = ticks?.waitMs() ?? 0;
+    if (waitMs > 0) {
+      this.#armTickAfter(waitMs);
+      return;
+    }
+    const timer = this.#tick;
+    const startMs = clock.monotonicMs();
+    this.#call("proxy_on_tick", () => this.#vm.guest.tick?.(this.id, 0, 0));
+    ticks?.ran(clock.monotonicMs() - startMs);
+    // The guest may have set another period from within the callback.
+    if (this.#tick === timer && this.#vm.trap === null) this.#armTick();
   }
 
   /** The callback's answer; undefined when it is not exported, has no result, or trapped. */
-  #call(name: string, run: () => unknown): number | undefined {
+  #call(name: string, run: () => unknown, budgetMs?: number): number | undefined {
     if (this.#vm.trap !== null) return undefined;
-    this.#vm.enter(this, null);
+    this.#vm.enter(this, null, budgetMs);
     let result: unknown;
     try {
       result = run();
@@ -137,7 +176,6 @@ export class RootContext {
   }
 
   #fault(kind: "vm_start_refused" | "configure_refused", message: string): LoadFault {
-    this.cancelTick();
     return new LoadFault(this.plugin.name, kind, message, "Its reason is in the log.");
   }
 }

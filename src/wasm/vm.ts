@@ -9,8 +9,10 @@ import type { Clock } from "../base/clock.ts";
 import { createImports } from "./abi/imports.ts";
 import { ByteCache } from "./byte-cache.ts";
 import type { LogLevel } from "./enums.ts";
-import { LoadFault, PluginTrap } from "./fault.ts";
-import { fieldName, fieldValue, utf8 } from "./field-text.ts";
+import { BudgetSpent, LoadFault, PluginTrap } from "./fault.ts";
+import { fieldName, fieldValue, latin1, utf8 } from "./field-text.ts";
+import { DEFAULT_BUDGETS, FuelGauge, startFunctionOf, systemGuestTime } from "./fuel/gauge.ts";
+import type { Budgets, GuestTime } from "./fuel/gauge.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import type { MetricStore } from "./metric-store.ts";
 import type { PluginModule } from "./module.ts";
@@ -18,6 +20,8 @@ import type { RootContext } from "./root-context.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
 import type { StreamContext } from "./stream-context.ts";
 import { StreamTable } from "./stream-table.ts";
+import type { TickThrottle } from "./tick-throttle.ts";
+import type { VmPool } from "./vm-pool.ts";
 
 /** What a VM is made with, apart from its code. Equal VM settings and code may share a VM. */
 export interface VmSettings {
@@ -44,6 +48,14 @@ export interface PluginServices {
   readonly logLevel: () => LogLevel;
   readonly metrics: MetricStore;
   readonly sharedData: SharedDataStore;
+  /** Where plug-ins find a VM that they may share; without it each has a VM of its own. */
+  readonly vms?: VmPool;
+  /** Bounds the ticks of all plug-ins together; without it only their period is bounded. */
+  readonly ticks?: TickThrottle;
+  /** How long one entry may last; 50 ms, and 5 s to start and to configure, by default. */
+  readonly budgets?: Budgets;
+  /** The clocks of those budgets: real ones by default, whatever `clock` is. */
+  readonly guestTime?: GuestTime;
 }
 
 /** An exported function. A missing one is null: the host then does without the call. */
@@ -55,7 +67,11 @@ export interface GuestCallbacks {
   readonly configure: Callback<number>;
   readonly tick: Callback<void>;
   readonly requestHeaders: Callback<number>;
+  readonly requestBody: Callback<number>;
+  readonly requestTrailers: Callback<number>;
   readonly responseHeaders: Callback<number>;
+  readonly responseBody: Callback<number>;
+  readonly responseTrailers: Callback<number>;
   readonly done: Callback<number>;
   readonly log: Callback<void>;
   readonly delete: Callback<void>;
@@ -65,6 +81,8 @@ export interface GuestCallbacks {
 
 /** Ids are u32 and count up; the one after the last is 1 again. */
 const CONTEXT_ID_MAX = 0xffff_ffff;
+/** Of a request's id that is put into a crash report. */
+const REQUEST_ID_BYTES_MAX = 128;
 /** Answers that wait for the end of one callback; a guest that asks for more gets an error. */
 const DEFERRED_MAX = 64;
 
@@ -72,7 +90,9 @@ export class Vm {
   readonly module: PluginModule;
   readonly settings: VmSettings;
   readonly services: PluginServices;
-  readonly memory: GuestMemory = new GuestMemory();
+  readonly budgets: Budgets;
+  readonly gauge: FuelGauge;
+  readonly memory: GuestMemory;
   readonly guest: GuestCallbacks;
   readonly roots: Map<number, RootContext> = new Map();
   readonly streams: StreamTable<StreamContext> = new StreamTable();
@@ -89,8 +109,8 @@ export class Vm {
 
   /** Set for good by the first trap: nothing enters this VM any more. */
   trap: PluginTrap | null = null;
-  /** Called once, at the first trap. */
-  onTrap: (trap: PluginTrap) => void = () => undefined;
+  /** Called once, at the first trap: what the plug-ins of this VM do then. */
+  readonly trapListeners: Set<(trap: PluginTrap) => void> = new Set();
 
   readonly #deferred: (() => void)[] = [];
   readonly #exports: Record<string, unknown>;
@@ -102,8 +122,12 @@ export class Vm {
     this.module = module;
     this.settings = settings;
     this.services = services;
+    this.budgets = services.budgets ?? DEFAULT_BUDGETS;
+    this.gauge = new FuelGauge(services.guestTime ?? systemGuestTime);
+    this.memory = new GuestMemory(this.gauge);
     const instance = new WebAssembly.Instance(module.compiled, createImports(this));
     this.#exports = instance.exports;
+    this.gauge.attach(instance.exports);
     this.memory.attach(
       instance.exports["memory"] as WebAssembly.Memory,
       instance.exports[module.allocator] as (size: number) => number,
@@ -111,8 +135,10 @@ export class Vm {
     this.guest = callbacksOf(instance.exports);
   }
 
-  /** Runs the language runtime's own start: `_initialize` and main, or `_start`. */
+  /** Runs the start section, then the language runtime's own start: `_initialize`, or `_start`. */
   start(): void {
+    this.gauge.begin(this.budgets.startMs);
+    startFunctionOf(this.#exports)?.();
     const run = (name: string, ...parameters: number[]): boolean => {
       const callback = this.#exports[name];
       if (typeof callback !== "function") return false;
@@ -133,10 +159,18 @@ export class Vm {
     return id;
   }
 
-  /** Every entry into the guest is between `enter` and `leave`, or `enter` and `fail`. */
-  enter(root: RootContext, stream: StreamContext | null): void {
+  /**
+   * Every entry into the guest is between `enter` and `leave`, or `enter` and `fail`. It may last
+   * `budgetMs`; what it calls the host for counts too.
+   */
+  enter(
+    root: RootContext,
+    stream: StreamContext | null,
+    budgetMs: number = this.budgets.callbackMs,
+  ): void {
     assert(!this.#isEntered, "a guest is entered only when nobody is inside it");
     this.#isEntered = true;
+    this.gauge.begin(budgetMs);
     this.root = this.enteredRoot = root;
     this.stream = this.enteredStream = stream;
   }
@@ -151,13 +185,29 @@ export class Vm {
   /** The callback threw: the instance may be in any state and is never entered again. */
   fail(callback: string, cause: unknown): PluginTrap {
     this.#deferred.length = 0;
-    const plugin = this.root?.plugin.name ?? this.module.name;
-    const trap = new PluginTrap(plugin, callback, cause);
+    const place = {
+      plugin: this.root?.plugin.name ?? this.module.name,
+      version: this.root?.plugin.version ?? "",
+      callback,
+      requestId: requestIdOf(this.enteredStream),
+    };
+    const trap = new PluginTrap(place, this.explainCause(cause));
     this.trap = trap;
+    const entered = this.enteredStream;
     this.leave();
     for (const root of this.roots.values()) root.cancelTick();
-    this.onTrap(trap);
+    for (const listener of this.trapListeners) listener(trap);
+    // The one that was entered learns it by its callback's answer.
+    for (const stream of this.streams.all()) {
+      if (stream !== entered) stream.host.onVmTrap?.();
+    }
     return trap;
+  }
+
+  /** Says that time was up where the guest itself can only say `unreachable`. */
+  explainCause(cause: unknown): unknown {
+    if (!this.gauge.isSpent) return cause;
+    return new BudgetSpent(this.gauge.budgetMs, cause instanceof Error ? (cause.stack ?? "") : "");
   }
 
   /** Runs `task` when the callback has returned. False: too many wait already. */
@@ -189,14 +239,21 @@ export function startVm(
   settings: VmSettings,
   services: PluginServices,
 ): Vm | LoadFault {
+  let vm: Vm | null = null;
   try {
-    const vm = new Vm(module, settings, services);
+    vm = new Vm(module, settings, services);
     vm.start();
     return vm;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const cause = vm === null ? error : vm.explainCause(error);
+    const reason = cause instanceof Error ? cause.message : String(cause);
     return new LoadFault(module.name, "start_trapped", `The plug-in failed to start: ${reason}`);
   }
+}
+
+function requestIdOf(stream: StreamContext | null): string {
+  const id = stream?.host.property(["request", "id"]) ?? null;
+  return id === null ? "" : latin1(id.subarray(0, REQUEST_ID_BYTES_MAX));
 }
 
 function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
@@ -210,7 +267,11 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     configure: find("proxy_on_configure"),
     tick: find("proxy_on_tick"),
     requestHeaders: find("proxy_on_request_headers"),
+    requestBody: find("proxy_on_request_body"),
+    requestTrailers: find("proxy_on_request_trailers"),
     responseHeaders: find("proxy_on_response_headers"),
+    responseBody: find("proxy_on_response_body"),
+    responseTrailers: find("proxy_on_response_trailers"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),
     delete: find("proxy_on_delete"),

@@ -2,6 +2,11 @@
 
 import binaryen from "assemblyscript/binaryen";
 
+/** Without garbage collection, which would change how every type is written. */
+const FEATURES = (binaryen.Features.All &
+  ~binaryen.Features.GC &
+  ~binaryen.Features.Memory64) as binaryen.Features;
+
 const assembled = new Map<string, Uint8Array>();
 
 /** Assembles WebAssembly text; the same text only once. */
@@ -9,6 +14,7 @@ export function assemble(text: string): Uint8Array {
   const known = assembled.get(text);
   if (known !== undefined) return known;
   const module = binaryen.parseText(text);
+  module.setFeatures(FEATURES);
   const bytes = module.emitBinary();
   module.dispose();
   assembled.set(text, bytes);
