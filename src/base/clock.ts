@@ -39,3 +39,8 @@ export function delay(clock: Clock, delayMs: number): Promise<void> {
 export function timestamp(wallMs: number): string {
   return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
 }
+
+/** Wall time in milliseconds of an RFC 3339 text; NaN when it is none. */
+export function wallTimeOf(text: string): number {
+  return Date.parse(text);
+}

@@ -14,9 +14,9 @@ import { SWIM_LANE_GROUP_LABEL } from "../resources/kinds/asm-swim-lane.ts";
 import type { AsmIngressRule, AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
 import { BAGGAGE_HEADER } from "../lane/baggage.ts";
 import type { Baseline, DecisionRule, LaneContext } from "../snapshot/snapshot.ts";
-import { equalsRule } from "./lane-group.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
+import { equalsRule } from "./lane-rule.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf } from "./resource-index.ts";
 
@@ -63,6 +63,9 @@ function modelGroup(
     baselinePath: `${CONFIGURATION}.fallbackTarget`,
     fallback: spec.isPermissive === true ? "permissive" : "strict",
     serviceFallback: serviceFallbackOf(spec),
+    isolated: false,
+    entryRoutes: null,
+    operands: null,
     context: contextOf(spec),
     acceptFromClients: false,
     lanes: members.map((lane) => modelLane(lane, scope)),
@@ -128,7 +131,11 @@ function serviceFallbackOf(spec: AsmSwimLaneGroupSpec): GroupModel["serviceFallb
   const targets = spec.permissiveModeConfiguration?.serviceLevelFallbackTarget ?? {};
   return Object.entries(targets).map(([service, lane]) => {
     const path = `${CONFIGURATION}.serviceLevelFallbackTarget["${service}"]`;
-    return { service: { key: namespacedService(service), path }, lane: { key: lane, path } };
+    return {
+      service: { key: namespacedService(service), path },
+      lane: { key: lane, path },
+      policy: null,
+    };
   });
 }
 
@@ -155,6 +162,8 @@ function modelLane(resource: AsmSwimLane, scope: LaneScope): LaneModel {
     services,
     selectorPath: "spec.labelSelector",
     tagPath: "metadata.name",
+    parent: null,
+    isExpired: false,
   };
 }
 

@@ -1,10 +1,12 @@
 //! LaneGroup and Lane resources to the lane model.
 
+import { wallTimeOf } from "../base/clock.ts";
 import type { LaneGroup, ObjectName } from "../resources/kinds/lane-group.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
-import type { DecisionRule, LaneContext } from "../snapshot/snapshot.ts";
+import type { ClaimSource, Lane, LaneContext, OperandSources } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
+import { compileAny, compileRule } from "./lane-rule.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 
@@ -27,12 +29,16 @@ export function modelLaneGroups(
       });
     }
   }
-  return groups.map((group) => modelGroup(group, byGroup.get(keyOf(group)) ?? []));
+  return groups.map((group) => modelGroup(group, byGroup.get(keyOf(group)) ?? [], scope));
 }
 
-function modelGroup(group: LaneGroup, members: readonly LaneResource[]): GroupModel {
+function modelGroup(
+  group: LaneGroup,
+  members: readonly LaneResource[],
+  { nowMs }: LaneScope,
+): GroupModel {
   const { spec } = group;
-  const lanes = [...members].sort(compareLanes).map(modelLane);
+  const lanes = [...members].sort(compareLanes).map((lane) => modelLane(lane, nowMs));
   const own = namespaceOf(group);
   return {
     name: keyOf(group),
@@ -45,13 +51,17 @@ function modelGroup(group: LaneGroup, members: readonly LaneResource[]): GroupMo
         : { kind: "lane", lane: spec.baseline.lane },
     baselinePath: "spec.baseline.lane",
     fallback: spec.fallback,
-    serviceFallback: (spec.serviceFallback ?? []).map(({ service, lane }, index) => {
+    serviceFallback: (spec.serviceFallback ?? []).map(({ service, lane, policy }, index) => {
       const path = `spec.serviceFallback[${index}]`;
       return {
         service: reference(service, own, `${path}.service`),
-        lane: { key: lane, path: `${path}.lane` },
+        lane: lane === undefined ? null : { key: lane, path: `${path}.lane` },
+        policy: policy ?? null,
       };
     }),
+    isolated: spec.isolated === true,
+    entryRoutes: entryRoutes(group),
+    operands: spec.operands === undefined ? null : operandSources(spec.operands),
     context: modelContext(group),
     acceptFromClients: spec.acceptFromClients,
     lanes,
@@ -82,28 +92,83 @@ function compareLanes(a: LaneResource, b: LaneResource): number {
   return a.spec.priority - b.spec.priority || compareTexts(a.metadata.name, b.metadata.name);
 }
 
-function modelLane(resource: LaneResource): LaneModel {
-  const { spec, metadata } = resource;
+function modelLane(resource: LaneResource, nowMs: number | null): LaneModel {
+  const { spec } = resource;
   const services = references(spec.services ?? [], namespaceOf(resource), "spec.services");
+  const isExpired = nowMs !== null && expiryMs(resource) <= nowMs;
   return {
-    lane: {
-      name: metadata.name,
-      tag: spec.tag ?? metadata.name,
-      selector: spec.selector.matchLabels,
-      services: services.map(({ key }) => key).sort(),
-      enabled: spec.enabled,
-      rule: spec.rule === undefined ? null : equalsRule(spec.rule.header, spec.rule.value),
-    },
+    lane: compileLane(resource, services, isExpired),
     resource,
     services,
     selectorPath: "spec.selector.matchLabels",
     tagPath: "spec.tag",
+    parent: spec.parent === undefined ? null : { key: spec.parent, path: "spec.parent" },
+    isExpired,
   };
 }
 
-export function equalsRule(header: string, value: string): DecisionRule {
-  const operand = { kind: "header" as const, name: header.toLowerCase() };
-  return { programVersion: 1, condition: { operator: "==", operand, value } };
+function compileLane(
+  { spec, metadata }: LaneResource,
+  services: readonly NamedReference[],
+  isExpired: boolean,
+): Lane {
+  const forcedIn = compileAny(spec.forcedIn);
+  const forcedOut = compileAny(spec.forcedOut);
+  return {
+    name: metadata.name,
+    tag: spec.tag ?? metadata.name,
+    selector: spec.selector.matchLabels,
+    services: services.map(({ key }) => key).sort(),
+    enabled: spec.enabled && !isExpired,
+    rule: spec.rule === undefined ? null : compileRule(spec.rule),
+    ...(forcedIn === undefined ? {} : { forcedIn }),
+    ...(forcedOut === undefined ? {} : { forcedOut }),
+  };
+}
+
+/** Milliseconds since the Unix epoch; infinite when the lane has no end. */
+export function expiryMs({ spec }: LaneResource): number {
+  return spec.expiresAt === undefined ? Infinity : wallTimeOf(spec.expiresAt);
+}
+
+function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
+  const { routes } = group.spec.entry;
+  if (routes === undefined) return null;
+  return routes.map(({ virtualService, namespace, route }, index) => ({
+    virtualService: {
+      key: `${namespace ?? namespaceOf(group)}/${virtualService}`,
+      path: `spec.entry.routes[${index}]`,
+    },
+    route: route ?? null,
+  }));
+}
+
+function operandSources({
+  clientIp,
+  geo,
+  claim,
+}: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
+  return {
+    trustedHops: clientIp?.trustedHops ?? 0,
+    geoDatabase: geo?.database ?? null,
+    claims:
+      claim === undefined
+        ? null
+        : {
+            header: claim.header.toLowerCase(),
+            ...(claim.issuer === undefined ? {} : { issuer: claim.issuer }),
+            ...(claim.audiences === undefined ? {} : { audiences: claim.audiences }),
+            jwks: jwksOf(claim.jwks),
+          },
+  };
+}
+
+type Jwks = NonNullable<NonNullable<LaneGroup["spec"]["operands"]>["claim"]>["jwks"];
+
+function jwksOf({ url, file, inline }: Jwks): ClaimSource["jwks"] {
+  if (url !== undefined) return { kind: "url", url };
+  if (file !== undefined) return { kind: "file", path: file };
+  return { kind: "inline", json: inline ?? "" };
 }
 
 function references(names: readonly ObjectName[], own: string, path: string): NamedReference[] {

@@ -1,7 +1,13 @@
 //! What LaneGroup and ASMSwimLaneGroup are both turned into while references are resolved.
 
 import type { Resource } from "../resources/object.ts";
-import type { Baseline, Lane, LaneContext } from "../snapshot/snapshot.ts";
+import type {
+  Baseline,
+  FallbackPolicy,
+  Lane,
+  LaneContext,
+  OperandSources,
+} from "../snapshot/snapshot.ts";
 import type { Gateways } from "./gateway.ts";
 import type { MessageList } from "./messages.ts";
 import type { ServiceMap } from "./service.ts";
@@ -24,11 +30,17 @@ export interface GroupModel {
   readonly services: readonly NamedReference[];
   readonly baseline: Baseline;
   readonly baselinePath: string;
-  readonly fallback: "permissive" | "strict";
+  readonly fallback: FallbackPolicy;
   readonly serviceFallback: readonly {
     readonly service: NamedReference;
-    readonly lane: NamedReference;
+    readonly lane: NamedReference | null;
+    readonly policy: FallbackPolicy | null;
   }[];
+  readonly isolated: boolean;
+  /** Null: every route of the gateways. */
+  readonly entryRoutes:
+    readonly { readonly virtualService: NamedReference; readonly route: string | null }[] | null;
+  readonly operands: OperandSources | null;
   readonly context: LaneContext;
   readonly acceptFromClients: boolean;
   /** In decision order. */
@@ -41,6 +53,9 @@ export interface LaneModel {
   readonly services: readonly NamedReference[];
   readonly selectorPath: string;
   readonly tagPath: string;
+  readonly parent: NamedReference | null;
+  /** Closed, since its time has passed. */
+  readonly isExpired: boolean;
 }
 
 /** What translation needs beside the resources. */
@@ -48,4 +63,6 @@ export interface LaneScope {
   readonly gateways: Gateways;
   readonly services: ServiceMap;
   readonly messages: MessageList;
+  /** Wall time, for the expiry of lanes; null: nothing expires. */
+  readonly nowMs: number | null;
 }

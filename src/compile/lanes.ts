@@ -2,8 +2,9 @@
 
 import type { Resource } from "../resources/object.ts";
 import { refOf } from "../resources/object.ts";
-import type { Baseline, LaneGroup } from "../snapshot/snapshot.ts";
+import type { Baseline, Lane, LaneGroup } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel, LaneScope } from "./lane-model.ts";
+import { parentsOf, reportParents, reportRules } from "./lane-messages.ts";
 import type { MessageList } from "./messages.ts";
 
 /** `matchesHeader` tells whether a route at one of the gateways matches on a header. */
@@ -22,19 +23,55 @@ export function compileLaneGroups(
       gateways,
       services: model.services.map(({ key }) => key).sort(),
       baseline: baselineAmong(model, models),
-      fallback: model.fallback,
-      serviceFallback: Object.fromEntries(
-        model.serviceFallback.map(({ service, lane }) => [service.key, lane.key]),
-      ),
+      ...compileFallback(model),
+      ...compileEntry(model),
+      ...(model.isolated ? { isolated: true as const } : {}),
       context: model.context,
       stripFromClients: !model.acceptFromClients && !matchesHeader(gateways, routeHeader),
-      lanes: model.lanes.map(({ lane }) => lane),
+      ...(model.operands === null ? {} : { operands: model.operands }),
+      lanes: compileLanes(model),
     };
     reportReferences(model, scope);
     reportLanes(model, scope.messages);
+    reportParents(model, scope.messages);
+    reportRules(model, scope.messages);
   }
   reportSharedContext(models, groups, scope.messages);
   return groups;
+}
+
+function compileFallback(
+  model: GroupModel,
+): Pick<LaneGroup, "fallback" | "serviceFallback" | "servicePolicies"> {
+  const lanes = model.serviceFallback.flatMap(({ service, lane }) =>
+    lane === null ? [] : [[service.key, lane.key] as const],
+  );
+  const policies = model.serviceFallback.flatMap(({ service, policy }) =>
+    policy === null ? [] : [[service.key, policy] as const],
+  );
+  return {
+    fallback: model.fallback,
+    serviceFallback: Object.fromEntries(lanes),
+    ...(policies.length === 0 ? {} : { servicePolicies: Object.fromEntries(policies) }),
+  };
+}
+
+function compileEntry({ entryRoutes }: GroupModel): Pick<LaneGroup, "entryRoutes"> {
+  if (entryRoutes === null) return {};
+  const routes = entryRoutes.map(({ virtualService, route }) => ({
+    virtualService: virtualService.key,
+    route,
+  }));
+  return { entryRoutes: routes };
+}
+
+/** Each lane with its chain of parents, which ends where it would come back to itself. */
+function compileLanes(model: GroupModel): Lane[] {
+  return model.lanes.map(({ lane, parent }) => {
+    if (parent === null) return lane;
+    const parents = parentsOf(model, lane.name).filter((name) => name !== lane.name);
+    return parents.length === 0 ? lane : { ...lane, parents };
+  });
 }
 
 export function resolveGateways(model: GroupModel, { gateways }: LaneScope): string[] {
@@ -128,7 +165,7 @@ function reportServiceFallback(model: GroupModel, messages: MessageList): void {
         remedy: "Add it to the group's services, or remove the fallback.",
       });
     }
-    if (findLane(model, lane.key) === undefined) {
+    if (lane !== null && findLane(model, lane.key) === undefined) {
       messages.add(model.resource, {
         severity: "warning",
         code: "GL0305",

@@ -11,8 +11,9 @@ function lane(name: string, more: Partial<Lane> = {}): Lane {
 }
 
 function ruleOn(name: string, value: string): Pick<Lane, "rule"> {
-  const operand = { kind: "header" as const, name };
-  return { rule: { programVersion: 1, condition: { operator: "==", operand, value } } };
+  const operand = { kind: "header", name } as const;
+  const condition = { kind: "test", operand, operator: "==", values: [value] } as const;
+  return { rule: { programVersion: 2, condition } };
 }
 
 function groupOf(lanes: readonly Lane[], more: Partial<LaneGroup> = {}): LaneGroup {
@@ -33,7 +34,8 @@ function groupOf(lanes: readonly Lane[], more: Partial<LaneGroup> = {}): LaneGro
 
 const input = (headers: Readonly<Record<string, string>>) => ({
   context: (name: string) => headers[name],
-  header: (name: string) => headers[name],
+  operand: (kind: string, name: string) => (kind === "header" ? headers[name] : undefined),
+  isEntry: true,
 });
 
 const prepared = prepareLaneGroup(
@@ -110,13 +112,14 @@ test("the explanation names the context, and every rule with the value it was gi
     meaning: "closed",
   });
   assert.deepEqual(
-    explained.rules.map(({ lane: name, enabled, outcome }) => [name, enabled, outcome.isMet]),
+    explained.rules.map(({ lane: name, enabled, rule }) => [name, enabled, rule?.isMet]),
     [
       ["gray", true, true],
       ["closed", false, false],
       ["second", true, true],
     ],
   );
-  assert.equal(explained.rules[0]?.outcome.operandValue, "gray");
+  const [first] = explained.rules;
+  assert.equal(first?.rule?.kind === "test" ? first.rule.operandValue : null, "gray");
   assert.equal(explainDecision(prepared, input({})).context.meaning, "absent");
 });

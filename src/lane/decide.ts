@@ -4,10 +4,19 @@
 //! reads no clock and draws nothing, so the same request gets the same lane in gateway, sidecar,
 //! agent and command line.
 
-import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import type { DecisionRule, Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
+import { cohortLane, explainCohort, prepareCohorts } from "./cohort.ts";
+import type { CohortExplanation, CohortInput, PreparedCohorts } from "./cohort.ts";
 import { contextPlace, contextTag } from "./context.ts";
-import { evaluateRule, explainRule } from "./program.ts";
-import type { ConditionOutcome, HeaderLookup } from "./program.ts";
+import { explainRule, prepareCondition } from "./program.ts";
+import type {
+  ConditionOutcome,
+  HeaderLookup,
+  OperandLookup,
+  PreparedCondition,
+} from "./program.ts";
+import { firstRule, indexRules } from "./rule-index.ts";
+import type { RuleIndex } from "./rule-index.ts";
 
 /** Why a request is in its lane. These words are in the log, the metrics and explain. */
 export type DecisionReason = "route" | "forced" | "rule" | "cohort" | "baseline";
@@ -30,6 +39,9 @@ export interface PreparedLane {
   readonly byRoute: LaneDecision;
   readonly forced: LaneDecision;
   readonly byRule: LaneDecision;
+  readonly byCohort: LaneDecision;
+  /** Whom neither `forcedIn` nor a rule nor a share may take into the lane; null: nobody. */
+  readonly isForcedOut: PreparedCondition | null;
 }
 
 export interface PreparedLaneGroup {
@@ -40,15 +52,29 @@ export interface PreparedLaneGroup {
   readonly byName: ReadonlyMap<string, PreparedLane>;
   /** By the value of the route header. */
   readonly byTag: ReadonlyMap<string, PreparedLane>;
+  /** Enabled lanes into which some are forced, in decision order. */
+  readonly forcing: RuledLanes;
   /** Enabled lanes that have a rule, in decision order. */
-  readonly ruled: readonly PreparedLane[];
+  readonly ruled: RuledLanes;
+  /** Null: no lane has a share. */
+  readonly cohorts: PreparedCohorts | null;
   readonly baseline: LaneDecision;
+}
+
+/** Lanes in decision order, and the index of the rules that lead into them. */
+export interface RuledLanes {
+  readonly lanes: readonly PreparedLane[];
+  readonly index: RuleIndex;
 }
 
 export interface DecisionInput {
   /** A trusted context header's value: the listener has stripped what clients may not send. */
   readonly context: HeaderLookup;
-  readonly header: HeaderLookup;
+  readonly operand: OperandLookup;
+  /** False: no lane is entered at this route, so that only the context counts. */
+  readonly isEntry: boolean;
+  /** Absent (in sidecars): nobody is in a share. */
+  readonly cohort?: CohortInput;
 }
 
 export interface DecisionExplanation {
@@ -59,12 +85,19 @@ export interface DecisionExplanation {
     readonly value: string | null;
     readonly meaning: "absent" | "lane" | "closed" | "unknown";
   };
-  /** Every lane that has a rule, in decision order; `outcome` also for those not reached. */
+  /** Every lane that has conditions, in decision order; also those that were not reached. */
   readonly rules: readonly {
     readonly lane: string;
     readonly enabled: boolean;
-    readonly outcome: ConditionOutcome;
+    /** Null: the lane has none. */
+    readonly rule: ConditionOutcome | null;
+    readonly forcedIn: ConditionOutcome | null;
+    readonly forcedOut: ConditionOutcome | null;
   }[];
+  /** Null: no lane has a share. */
+  readonly cohort: CohortExplanation | null;
+  /** False: the group is not entered at this route, so no rule is asked. */
+  readonly isEntry: boolean;
 }
 
 export function prepareLaneGroup(group: LaneGroup): PreparedLaneGroup {
@@ -77,9 +110,31 @@ export function prepareLaneGroup(group: LaneGroup): PreparedLaneGroup {
     routeHeader: group.context.routeHeader.toLowerCase(),
     byName: new Map(prepared.map((lane) => [lane.lane.name, lane])),
     byTag,
-    ruled: prepared.filter(({ lane }) => lane.enabled && lane.rule !== null),
+    forcing: ruledLanes(prepared, ({ forcedIn }) => forcedIn ?? null),
+    ruled: ruledLanes(prepared, ({ rule }) => rule),
+    cohorts: group.cohorts === undefined ? null : prepareCohorts(group.cohorts),
     baseline: { reason: "baseline", group: group.name, lane: null, tag: null },
   };
+}
+
+function ruledLanes(
+  prepared: readonly PreparedLane[],
+  ruleOf: (lane: Lane) => DecisionRule | null,
+): RuledLanes {
+  const lanes = prepared.filter(({ lane }) => lane.enabled && ruleOf(lane) !== null);
+  const rules = lanes.flatMap(({ lane }) => {
+    const condition = ruleOf(lane)?.condition;
+    if (condition === undefined) return [];
+    const unless = lane.forcedOut?.condition;
+    return [unless === undefined ? { condition } : { condition, unless }];
+  });
+  return { lanes, index: indexRules(rules) };
+}
+
+function firstLane({ lanes, index }: RuledLanes, read: OperandLookup): PreparedLane | undefined {
+  if (lanes.length === 0) return undefined;
+  const position = firstRule(index, read);
+  return position === -1 ? undefined : lanes[position];
 }
 
 function prepareLane(group: LaneGroup, lane: Lane): PreparedLane {
@@ -89,7 +144,30 @@ function prepareLane(group: LaneGroup, lane: Lane): PreparedLane {
     byRoute: { reason: "route", ...common },
     forced: { reason: "forced", ...common },
     byRule: { reason: "rule", ...common },
+    byCohort: { reason: "cohort", ...common },
+    isForcedOut: lane.forcedOut === undefined ? null : prepareCondition(lane.forcedOut.condition),
   };
+}
+
+/** Whether a decision may need more than the context: else no operand has to be looked for. */
+export function asksOperands({ forcing, ruled, cohorts }: PreparedLaneGroup): boolean {
+  return forcing.lanes.length > 0 || ruled.lanes.length > 0 || cohorts !== null;
+}
+
+/** Whether lanes of the group are entered at the route; null: no route matches. */
+export function isEntryRoute(
+  { group }: Pick<PreparedLaneGroup, "group">,
+  route: Pick<Route, "label" | "source"> | null,
+): boolean {
+  const { entryRoutes } = group;
+  if (entryRoutes === undefined) return true;
+  if (route === null) return false;
+  const { label, source } = route;
+  return entryRoutes.some(
+    (entry) =>
+      entry.virtualService === `${source.namespace}/${source.name}` &&
+      (entry.route === null || entry.route === label),
+  );
 }
 
 /**
@@ -104,11 +182,21 @@ export function decideLane(group: PreparedLaneGroup, input: DecisionInput): Lane
     const lane = group.byTag.get(tag);
     return lane?.lane.enabled === true ? lane.forced : group.baseline;
   }
-  for (const lane of group.ruled) {
-    const { rule } = lane.lane;
-    if (rule !== null && evaluateRule(rule, input.header)) return lane.byRule;
+  if (!input.isEntry) return group.baseline;
+  const forced = firstLane(group.forcing, input.operand);
+  if (forced !== undefined) return forced.forced;
+  const ruled = firstLane(group.ruled, input.operand);
+  if (ruled !== undefined) return ruled.byRule;
+  return decideByCohort(group, input);
+}
+
+function decideByCohort(group: PreparedLaneGroup, input: DecisionInput): LaneDecision {
+  if (group.cohorts === null || input.cohort === undefined) return group.baseline;
+  const lane = group.byName.get(cohortLane(group.cohorts, input.cohort) ?? "");
+  if (lane?.lane.enabled !== true || lane.isForcedOut?.(input.operand) === true) {
+    return group.baseline;
   }
-  return group.baseline;
+  return lane.byCohort;
 }
 
 /**
@@ -139,13 +227,15 @@ export function explainDecision(
 ): DecisionExplanation {
   const value = contextTag(group, input.context) ?? null;
   const rules = group.group.lanes.flatMap((lane) =>
-    lane.rule === null
+    lane.rule === null && lane.forcedIn === undefined && lane.forcedOut === undefined
       ? []
       : [
           {
             lane: lane.name,
             enabled: lane.enabled,
-            outcome: explainRule(lane.rule, input.header),
+            rule: outcomeOf(lane.rule, input),
+            forcedIn: outcomeOf(lane.forcedIn, input),
+            forcedOut: outcomeOf(lane.forcedOut, input),
           },
         ],
   );
@@ -157,7 +247,19 @@ export function explainDecision(
       meaning: contextMeaning(group, value),
     },
     rules,
+    cohort:
+      group.cohorts === null || input.cohort === undefined
+        ? null
+        : explainCohort(group.cohorts, input.cohort),
+    isEntry: input.isEntry,
   };
+}
+
+function outcomeOf(
+  rule: DecisionRule | null | undefined,
+  input: DecisionInput,
+): ConditionOutcome | null {
+  return rule === null || rule === undefined ? null : explainRule(rule, input.operand);
 }
 
 function contextMeaning(

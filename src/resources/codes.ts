@@ -5,6 +5,8 @@
 //! given a second meaning.
 
 import { COMPILE_CODES } from "./compile-codes.ts";
+import { COHORT_CODES } from "./cohort-codes.ts";
+import { LANE_CODES } from "./lane-codes.ts";
 import type { Severity } from "./fault.ts";
 
 export interface CodeInfo {
@@ -215,13 +217,6 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "warning",
     help: "Objects of this kind belong to no namespace; the field is ignored. Remove it.",
   },
-  GL0401: {
-    title: "A plug-in image has no mapping",
-    severity: "error",
-    help:
-      "Plug-in images are not pulled from a registry yet. Add the image to the image map, with a " +
-      "built-in plug-in or a file, or write `file:///absolute/path.wasm` as the `url`.",
-  },
   GL0402: {
     title: "A plug-in file cannot be read",
     severity: "error",
@@ -239,15 +234,86 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help: "`spec.sha256` is the SHA-256 of the file. Correct it, or put the right file back.",
   },
-  GL0405: {
-    title: "A plug-in url names a web address",
-    severity: "error",
-    help: "Download the file and write `file:///absolute/path.wasm` as the `url`.",
-  },
   GL0406: {
     title: "A plug-in file is too large",
     severity: "error",
     help: "A module may have 64 MiB. Build it for size and without debug sections.",
+  },
+  GL0407: {
+    title: "A plug-in is not where its url points",
+    severity: "error",
+    help:
+      "The registry has no such image, or the web server no such file (404). Check name and tag, " +
+      "and whether it was pushed. It is asked for again by itself, from after 10 s to every " +
+      "5 minutes; applying the object again asks at once when its spec changes.",
+  },
+  GL0408: {
+    title: "A registry or web server cannot be reached",
+    severity: "error",
+    help:
+      "No connection, no answer in time, or an answer like 500. It is tried again by itself, " +
+      "after 1 s to every minute. A registry with its own certificate needs " +
+      "`NODE_EXTRA_CA_CERTS`; one without TLS must be on loopback or be named in " +
+      "`GRAYLANE_INSECURE_REGISTRIES` (`host:port`, with commas between).",
+  },
+  GL0409: {
+    title: "A registry or web server refuses access",
+    severity: "error",
+    help:
+      "It wants a user and a password, or does not take the ones given. `imagePullSecret` names a " +
+      "Secret of the type `kubernetes.io/dockerconfigjson` in the plug-in's namespace, with an " +
+      "entry for this registry.",
+  },
+  GL0410: {
+    title: "An image holds no plug-in",
+    severity: "error",
+    help:
+      "Taken are: an image with a file `plugin.wasm` at its root (`FROM scratch`, " +
+      "`COPY my.wasm ./plugin.wasm`), and an artifact with a layer of a Wasm media type.",
+  },
+  GL0411: {
+    title: "A plug-in is being fetched",
+    severity: "info",
+    help:
+      "The module is not here yet. A gateway that serves already goes on as before until it is; a " +
+      "gateway that is new answers 503 until then (`FAIL_CLOSE`). Commands that work on files " +
+      "alone fetch nothing.",
+  },
+  GL0412: {
+    title: "A pull secret cannot be used",
+    severity: "error",
+    help:
+      "The Secret that `imagePullSecret` names does not exist in the plug-in's namespace, or has " +
+      "no `.dockerconfigjson` that can be read. Make it with `kubectl create secret " +
+      "docker-registry`.",
+  },
+  GL0414: {
+    title: "A plug-in is of no known ABI version",
+    severity: "error",
+    help:
+      "A Proxy-Wasm plug-in exports a function `proxy_abi_version_0_1_0`, `_0_2_0`, `_0_2_1` or " +
+      "`_0_2_100`. SDKs do that by themselves: is the file a plug-in?",
+  },
+  GL0415: {
+    title: "A plug-in wants a function that no host of its ABI version has",
+    severity: "error",
+    help:
+      "The message names the import. Build with an SDK of the ABI version that the module names, " +
+      "for the target WASI preview 1, without functions of a browser.",
+  },
+  GL0416: {
+    title: "A function of a plug-in has a wrong signature",
+    severity: "error",
+    help:
+      "The message names the callback or import with both types. The module names another ABI " +
+      "version than it was written for, or was built with a mixture of SDK versions.",
+  },
+  GL0417: {
+    title: "A plug-in's module cannot be used",
+    severity: "error",
+    help:
+      "The file begins like a module, and is damaged, uses a feature of WebAssembly that is not " +
+      "supported, or lacks a memory or an allocator. The message says which.",
   },
   GL0501: {
     title: "A container image has no local command",
@@ -355,4 +421,6 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "addresses only. Choose `127.0.0.1:PORT` or `localhost:PORT` with `--api`.",
   },
   ...COMPILE_CODES,
+  ...LANE_CODES,
+  ...COHORT_CODES,
 };

@@ -1,6 +1,7 @@
 //! The forms that texts in a resource must have, each with a sentence for whoever broke it.
 
 import { RE2JS } from "re2js";
+import { wallTimeOf } from "../base/clock.ts";
 import { isPercentage } from "./share.ts";
 
 export interface TextFormat {
@@ -160,7 +161,7 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "Write it from the root: /etc/graylane/city.mmdb.",
   ),
   "date-time": format(
-    (text) => DATE_TIME.test(text) && !Number.isNaN(Date.parse(text)),
+    (text) => DATE_TIME.test(text) && !Number.isNaN(wallTimeOf(text)),
     "a time as in RFC 3339",
     "GL0113",
     "Write e.g. 2026-12-31T18:00:00Z.",

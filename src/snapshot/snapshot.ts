@@ -5,6 +5,26 @@
 //! plane builds tries, regular expressions and Wasm VMs from it later.
 
 import type { ClusterPolicy, RedirectAction, RoutePolicy } from "./routing.ts";
+import type { LaneGroup } from "./lane.ts";
+
+export type {
+  Baseline,
+  ClaimSource,
+  Condition,
+  DecisionRule,
+  EntryRoute,
+  FallbackPolicy,
+  Lane,
+  LaneContext,
+  LaneGroup,
+  Operand,
+  OperandKind,
+  OperandSources,
+  Operator,
+  Test,
+} from "./lane.ts";
+
+import type { EdgeSettings } from "./edge.ts";
 
 /** Names one object of the store: where a part of the snapshot came from. */
 export interface ObjectRef {
@@ -41,6 +61,8 @@ export interface Gateway {
   readonly listeners: readonly Listener[];
   /** Plug-ins in filter order: AUTHN, AUTHZ, STATS, unspecified; priority falling; name. */
   readonly plugins: readonly string[];
+  /** Absent: the defaults. */
+  readonly edge?: EdgeSettings;
 }
 
 export interface Listener {
@@ -176,68 +198,6 @@ export interface Endpoint {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-export interface LaneGroup {
-  /** The key in `Snapshot.laneGroups`. */
-  readonly name: string;
-  readonly source: ObjectRef;
-  /** Keys of `Snapshot.gateways` where lanes of this group are entered. */
-  readonly gateways: readonly string[];
-  /** Member services, `<namespace>/<name>`. */
-  readonly services: readonly string[];
-  readonly baseline: Baseline;
-  readonly fallback: "permissive" | "strict";
-  /** Per service (`<namespace>/<name>`): the lane that stands in, instead of the baseline. */
-  readonly serviceFallback: Readonly<Record<string, string>>;
-  readonly context: LaneContext;
-  /** Client-sent lane context is removed at an untrusted listener (design: trust). */
-  readonly stripFromClients: boolean;
-  /** In decision order: priority, then name. */
-  readonly lanes: readonly Lane[];
-}
-
-export type Baseline =
-  /** Pods that carry none of these label keys. */
-  | { readonly kind: "untagged"; readonly labelKeys: readonly string[] }
-  | { readonly kind: "lane"; readonly lane: string };
-
-export type LaneContext =
-  | { readonly mode: "header"; readonly routeHeader: string }
-  /** The app forwards only `traceHeader`; the sidecar restores the lane from its table. */
-  | { readonly mode: "traceId"; readonly routeHeader: string; readonly traceHeader: string }
-  /** The tag travels as the member `baggageKey` of W3C baggage too; OpenTelemetry forwards it. */
-  | {
-      readonly mode: "baggage";
-      readonly routeHeader: string;
-      readonly baggageKey: string;
-      /** Client-sent members of that name are removed at the gateway. */
-      readonly stripFromClients: boolean;
-    };
-
-export interface Lane {
-  readonly name: string;
-  /** The value of the route header; the lane's name unless the resource says otherwise. */
-  readonly tag: string;
-  /** Labels that a pod of this lane carries, all of them. */
-  readonly selector: Readonly<Record<string, string>>;
-  /** Member services that this lane has a copy of; empty: whichever have such pods. */
-  readonly services: readonly string[];
-  readonly enabled: boolean;
-  /** Content rule, or null when nothing but a route or the context leads into this lane. */
-  readonly rule: DecisionRule | null;
-}
-
-/** One rule of the decision program (versioned JSON with a closed operator set). */
-export interface DecisionRule {
-  readonly programVersion: 1;
-  readonly condition: Condition;
-}
-
-export interface Condition {
-  readonly operator: "==";
-  readonly operand: { readonly kind: "header"; readonly name: string };
-  readonly value: string;
-}
-
 export interface Plugin {
   readonly name: string;
   readonly source: ObjectRef;
@@ -249,6 +209,8 @@ export interface Plugin {
   readonly vmId: string;
   readonly failMode: "closed" | "open";
   readonly env: Readonly<Record<string, string>>;
+  /** Variables that get the worker's own value; absent: none. */
+  readonly hostEnv?: readonly string[];
 }
 
 /** A pod with a sidecar: where the sidecar listens and where the app does. */

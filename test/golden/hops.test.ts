@@ -60,7 +60,9 @@ function decide(
   if (target.kind === "cluster" && target.subset?.kind === "lane") {
     return decisionByRoute(lanes.groups.get(target.subset.group)!, target.subset.lane);
   }
-  return decideAmong(lanes.byGateway.get(GATEWAY)!, { context: header, header })!;
+  const operand = (kind: string, name: string) => (kind === "header" ? header(name) : undefined);
+  const input = { context: header, operand, isEntry: true };
+  return decideAmong(lanes.byGateway.get(GATEWAY)!, input)!;
 }
 
 const hash = async (isKept: (resource: Resource) => boolean = () => true): Promise<Snapshot> => {

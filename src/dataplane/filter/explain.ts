@@ -4,7 +4,6 @@ import type { Prng } from "../../base/prng.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { DecisionReason, LaneDecision } from "../../lane/decide.ts";
 import { isCarriedOn } from "../../lane/context.ts";
-import { explainDecision } from "../../lane/decide.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
@@ -14,6 +13,8 @@ import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { GatewayPass } from "./gateway-pass.ts";
 import type { PassOwner } from "./gateway-pass.ts";
 import { contextLookup } from "./lane-context.ts";
+import { explainedCohort } from "./explain-cohort.ts";
+import { explainedRule } from "./explain-rule.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
 import type { PluginStream } from "./plugin-stream.ts";
 
@@ -114,6 +115,10 @@ function collector(collected: Collected): PassOwner {
       collected.reply = replyOf(error);
     },
     onBaggageDropped: () => undefined,
+    onResponseReleased: () => undefined,
+    makeResponseChain: () => {
+      throw new Error("explain has no response");
+    },
     onReset() {
       collected.reply = { status: 0, body: "the plug-in cuts the connection" };
     },
@@ -193,16 +198,14 @@ function decisionOf(
 function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): string {
   const group = runtime.lanes.groups.get(groupName);
   if (group === undefined) return "";
-  const header = contextLookup(pass.request.headers);
-  const explained = explainDecision(group, { context: header, header });
-  const rules = explained.rules.map(({ lane, enabled, outcome }) => {
-    const { operand, operator, value } = outcome.condition;
-    const state = enabled ? (outcome.isMet ? "met" : "not met") : "lane is closed";
-    const given = outcome.operandValue === null ? "absent" : `"${outcome.operandValue}"`;
-    return `lane ${lane}: header ${operand.name} ${operator} "${value}" (${given}: ${state})`;
-  });
-  const { context } = explained;
-  if (rules.length > 0) return rules.join("; ");
+  const explained = pass.explanations?.get(group.name);
+  if (explained === undefined) return "";
+  const { context, rules, cohort, isEntry } = explained;
+  if (context.meaning === "absent" && (rules.length > 0 || cohort !== null)) {
+    if (!isEntry) return "the route is no entry of the lane group";
+    const share = cohort === null ? [] : [explainedCohort(cohort)];
+    return [...rules.flatMap((each) => explainedRule(each)), ...share].join("; ");
+  }
   return `header ${context.header} is ${context.value ?? "absent"} (${context.meaning})`;
 }
 

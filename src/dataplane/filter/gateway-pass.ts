@@ -5,34 +5,49 @@
 import { assert } from "../../base/assert.ts";
 import type { Prng } from "../../base/prng.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
-import type { PreparedLaneGroup } from "../../lane/decide.ts";
+import type { IssuedCookie } from "../../lane/cohort.ts";
+import type { DecisionExplanation, PreparedLaneGroup } from "../../lane/decide.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import { explainNoMatch } from "../../route/explain.ts";
 import { matchRoute } from "../../route/route.ts";
 import type { RouteRequest } from "../../route/route.ts";
 import type { Route } from "../../snapshot/snapshot.ts";
-import { StreamAction } from "../../wasm/enums.ts";
+import { MapKind, StreamKind } from "../../wasm/enums.ts";
+import type { TrailersKind } from "../../wasm/enums.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import type { ResponseDraft } from "../exchange/handler.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import type { BodyChain } from "./body-chain.ts";
+import { BodyPrefixStage } from "./body-prefix-stage.ts";
+import { IssuedCookies } from "./issued-cookie.ts";
 import { removeBaggageMembers } from "./lane-context.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneFilterInput, LaneOutcome } from "./lane-filter.ts";
 import { PluginStream } from "./plugin-stream.ts";
+import { NO_SERVICES } from "./request-operands.ts";
+import type { OperandServices } from "./request-operands.ts";
 
 /** Who runs the pass and hears its one outcome, at once or later (a plug-in may pause). */
 export interface PassOwner {
   readonly explaining: boolean;
   readonly remoteAddress: string;
   onDecided(outcome: LaneOutcome): void;
+  /** Also after `onDecided`: from a body, or in place of a response that is held. */
   onPluginResponse(response: LocalResponse): void;
   onPassFailed(error: ProxyError): void;
   onBaggageDropped(count: number): void;
   /** A plug-in asked for the exchange to be cut. */
   onReset(): void;
+  /** A response that `runResponse` held has passed its filters, or something takes its place. */
+  onResponseReleased(replacement: LocalResponse | ProxyError | null): void;
+  /** A filter holds the response's head, and nobody reads its body: collect the body meanwhile. */
+  makeResponseChain(): BodyChain;
 }
+
+/** A filter holds the response: `onResponseReleased` comes later. */
+export const HELD = "held";
 
 export class GatewayPass implements LaneFilterInput, RouteRequest {
   readonly runtime: Runtime;
@@ -44,10 +59,25 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   /** Set by plug-ins (`proxy_set_property`), seen by later ones. Bounded, see `PluginStream`. */
   readonly properties: Map<string, Uint8Array> = new Map<string, Uint8Array>();
   readonly streams: PluginStream[] = [];
+  /** Cookies for the response; null for most requests. */
+  issued: IssuedCookies | null = null;
+  /** By lane group, as each decision was made; null unless the request is explained. */
+  readonly explanations: Map<string, DecisionExplanation> | null;
+  /** Set before `run` when filters read the request's body. Null costs nothing. */
+  requestChain: BodyChain | null = null;
+  /** Set before `runResponse` when filters read the response's body. */
+  responseChain: BodyChain | null = null;
   #route: Route | null | undefined;
   #next = 0;
   #hasOutcome = false;
   #isFinished = false;
+  #hasAnswered = false;
+  #hasReplaced = false;
+  #prefixStage: BodyPrefixStage | null = null;
+  /** The stream that holds a head whose message has no chain. */
+  #holder: PluginStream | null = null;
+  #nextResponse = -1;
+  #responseHasBody = false;
 
   constructor(
     runtime: Runtime,
@@ -60,6 +90,7 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     this.request = request;
     this.prng = deps.prng;
     this.owner = deps.owner;
+    this.explanations = deps.owner.explaining ? new Map() : null;
   }
 
   // --- what the lane filter and route matching ask ---
@@ -70,6 +101,14 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
 
   get groups(): readonly PreparedLaneGroup[] {
     return this.listener.groups;
+  }
+
+  get remoteAddress(): string {
+    return this.owner.remoteAddress;
+  }
+
+  operandServices(group: string): OperandServices {
+    return this.runtime.operands?.get(group) ?? NO_SERVICES;
   }
 
   get method(): string {
@@ -99,6 +138,12 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
 
   clearRoute(): void {
     this.#route = undefined;
+  }
+
+  issueId(key: IssuedCookie): string | undefined {
+    if (this.owner.explaining) return undefined;
+    this.issued ??= new IssuedCookies();
+    return this.issued.issue(key);
   }
 
   onBaggageDropped(count: number): void {
@@ -147,23 +192,120 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
         if (this.#isFinished) this.finish();
         return;
       }
-      if (stream.runRequestHeaders(endOfStream) !== StreamAction.continue) return;
+      const head = stream.runRequestHeaders(endOfStream);
       if (this.#isSettled()) return;
+      if (this.requestChain !== null) {
+        stream.requestIndex = this.requestChain.add(stream.stage(StreamKind.request), head);
+      } else if (head !== "passed") this.#holder = stream;
+      if (head !== "passed") return;
     }
-    if (!this.#checkEdited()) return;
+    if (!this.#checkEdited() || this.#awaitsBody()) return;
     this.#settle(() => {
       this.owner.onDecided(runLaneFilter(this));
     });
   }
 
+  /**
+   * The start of the request's body, for rules that look at it: all of it, or the first
+   * `listener.bodyPrefixBytes`. Null when no rule wants it or the request has none.
+   */
+  get bodyPrefix(): Buffer | null {
+    return this.#prefixStage?.prefix ?? null;
+  }
+
+  /** Rules look at the body: the lane is decided when enough of it is there. */
+  #awaitsBody(): boolean {
+    const { bodyPrefixBytes } = this.listener;
+    if (bodyPrefixBytes === 0 || this.requestChain === null || this.#prefixStage !== null) {
+      return false;
+    }
+    this.#prefixStage = new BodyPrefixStage(bodyPrefixBytes);
+    this.requestChain.add(this.#prefixStage, "stop");
+    return true;
+  }
+
   /** Response filters, in reverse order. What one of them puts in the response's place, or null. */
-  runResponse(response: ResponseDraft, endOfStream: boolean): LocalResponse | ProxyError | null {
+  runResponse(
+    response: ResponseDraft,
+    hasBody: boolean,
+  ): LocalResponse | ProxyError | typeof HELD | null {
     this.response = response;
-    for (let index = this.streams.length - 1; index >= 0; index--) {
-      const replacement = this.streams[index]?.runResponseHeaders(endOfStream) ?? null;
-      if (replacement !== null) return replacement;
+    this.#responseHasBody = hasBody;
+    this.#nextResponse = this.streams.length - 1;
+    return this.#runResponseFilters();
+  }
+
+  #runResponseFilters(): LocalResponse | ProxyError | typeof HELD | null {
+    while (this.#nextResponse >= 0) {
+      const stream = this.streams[this.#nextResponse];
+      assert(stream !== undefined, "the index is below the number of streams");
+      this.#nextResponse -= 1;
+      const replacement = stream.runResponseHeaders(!this.#responseHasBody);
+      if (this.#isFinished) return HELD;
+      if (replacement !== null) {
+        this.#hasReplaced = true;
+        return replacement;
+      }
+      const head = stream.responseHead;
+      if (head !== "passed" && this.#responseHasBody) {
+        this.responseChain ??= this.owner.makeResponseChain();
+      }
+      if (this.responseChain !== null) {
+        stream.responseIndex = this.responseChain.add(stream.stage(StreamKind.response), head);
+      } else if (head !== "passed") this.#holder = stream;
+      if (head !== "passed") return HELD;
     }
     return null;
+  }
+
+  /** The response's head goes on to the filters after the one that held it. */
+  resumeResponse(): void {
+    if (this.#isFinished || this.#hasReplaced) return;
+    const verdict = this.#runResponseFilters();
+    if (verdict !== HELD) this.owner.onResponseReleased(verdict);
+  }
+
+  /** A plug-in lets go of a direction. Harmless when it does not hold it. */
+  continue(
+    stream: PluginStream,
+    kind: typeof StreamKind.request | typeof StreamKind.response,
+  ): void {
+    if (this.#isFinished) return;
+    const isRequest = kind === StreamKind.request;
+    const chain = isRequest ? this.requestChain : this.responseChain;
+    if (isRequest) stream.requestHead = "passed";
+    else stream.responseHead = "passed";
+    const index = isRequest ? stream.requestIndex : stream.responseIndex;
+    if (chain !== null && index !== -1) chain.continue(index);
+    else if (this.#holder === stream && (this.response === null) === isRequest) {
+      this.#holder = null;
+      if (isRequest) this.resume();
+      else this.resumeResponse();
+    }
+  }
+
+  /** Whether the exchange waits for this plug-in. */
+  isHeldBy(stream: PluginStream): boolean {
+    if (this.#isFinished) return false;
+    if (this.#holder === stream) return true;
+    const { requestChain, responseChain } = this;
+    return (
+      requestChain?.isHeldAt(stream.requestIndex) === true ||
+      responseChain?.isHeldAt(stream.responseIndex) === true
+    );
+  }
+
+  chainOf(kind: TrailersKind): BodyChain | null {
+    return kind === MapKind.requestTrailers ? this.requestChain : this.responseChain;
+  }
+
+  /** Nothing more of the request's body is wanted: it is answered, or over. */
+  get isRequestOver(): boolean {
+    return this.#isFinished || this.#hasAnswered;
+  }
+
+  get isResponseOver(): boolean {
+    return this.#isFinished || this.#hasReplaced;
   }
 
   /** Log, done, delete, for every plug-in that was started. */
@@ -174,17 +316,22 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     this.streams.length = 0;
   }
 
-  /** A plug-in answers by itself. Heard once; a later answer is dropped. */
+  /** A plug-in answers by itself. Heard once before a response and once in its place. */
   answer(response: LocalResponse): void {
-    this.#settle(() => {
-      this.owner.onPluginResponse(response);
-    });
+    if (this.#takesAnswer()) this.owner.onPluginResponse(response);
   }
 
   fail(error: ProxyError): void {
-    this.#settle(() => {
-      this.owner.onPassFailed(error);
-    });
+    if (this.#takesAnswer()) this.owner.onPassFailed(error);
+  }
+
+  #takesAnswer(): boolean {
+    if (this.#isFinished) return false;
+    this.#hasOutcome = true;
+    const isTaken = this.response === null ? this.#hasAnswered : this.#hasReplaced;
+    if (this.response === null) this.#hasAnswered = true;
+    else this.#hasReplaced = true;
+    return !isTaken;
   }
 
   /** Also after the outcome: a response filter may cut the exchange. */

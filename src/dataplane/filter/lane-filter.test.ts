@@ -10,6 +10,7 @@ import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/sna
 import { SOURCE } from "../testing/snapshot-maker.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
+import { NO_SERVICES } from "./request-operands.ts";
 
 const A = cluster("a");
 const B = cluster("b");
@@ -22,7 +23,10 @@ function lane(name: string, changes: Partial<Lane> = {}): Lane {
     selector: { lane: name },
     services: [],
     enabled: true,
-    rule: { programVersion: 1, condition: { operator: "==", operand, value: "yes" } },
+    rule: {
+      programVersion: 2,
+      condition: { kind: "test", operand, operator: "==", values: ["yes"] },
+    },
     ...changes,
   };
 }
@@ -93,6 +97,8 @@ function run({ headers = [], groups = [ONE], match = () => to(null) }: Case) {
     lanes,
     groups: [...lanes.groups.values()],
     prng: new SeededPrng(1),
+    remoteAddress: "127.0.0.1",
+    operandServices: () => NO_SERVICES,
     route: () => {
       if (route !== undefined) return route;
       matchCount += 1;
@@ -101,6 +107,8 @@ function run({ headers = [], groups = [ONE], match = () => to(null) }: Case) {
     clearRoute: () => {
       route = undefined;
     },
+    explanations: null,
+    issueId: () => undefined,
     onBaggageDropped: (count) => {
       droppedCount += count;
     },
@@ -306,8 +314,12 @@ describe("the lane filter", () => {
           return 0;
         },
       },
+      remoteAddress: "127.0.0.1",
+      operandServices: () => NO_SERVICES,
       route: () => weighted,
       clearRoute: () => undefined,
+      explanations: null,
+      issueId: () => undefined,
       onBaggageDropped: () => undefined,
     });
     assert.equal(drawCount, 1);

@@ -5,15 +5,30 @@
 //! and computes the route anew, so that a VirtualService may match on it. The same code answers a
 //! request and explains it.
 
-import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
-import { decideLane, decisionByRoute } from "../../lane/decide.ts";
+import type {
+  DecisionExplanation,
+  DecisionInput,
+  LaneDecision,
+  PreparedLaneGroup,
+} from "../../lane/decide.ts";
+import {
+  asksOperands,
+  decideLane,
+  decisionByRoute,
+  explainDecision,
+  isEntryRoute,
+} from "../../lane/decide.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice, PreparedLanes } from "../../lane/fallback.ts";
+import type { CohortInput, IssuedCookie } from "../../lane/cohort.ts";
+import type { HeaderLookup, OperandLookup } from "../../lane/program.ts";
 import type { Prng } from "../../base/prng.ts";
 import { pickDestination } from "../../route/route.ts";
 import type { Route, WeightedDestination } from "../../snapshot/snapshot.ts";
 import { contextLookup, writeContext } from "./lane-context.ts";
 import type { EditableRequest } from "./request-header-map.ts";
+import { readOperand } from "./request-operands.ts";
+import type { OperandServices } from "./request-operands.ts";
 
 /** What the filter needs of the pass it belongs to. */
 export interface LaneFilterInput {
@@ -22,9 +37,17 @@ export interface LaneFilterInput {
   /** The lane groups entered at this gateway, by name. */
   readonly groups: readonly PreparedLaneGroup[];
   readonly prng: Prng;
+  /** Of the client's connection. */
+  readonly remoteAddress: string;
+  /** Where the rules of a lane group take addresses, places and claims from. */
+  operandServices(group: string): OperandServices;
   /** The matching route, computed when first asked for. */
   route(): Route | null;
   clearRoute(): void;
+  /** Takes the explanation of each group's decision; null when nobody asked for it. */
+  readonly explanations: Map<string, DecisionExplanation> | null;
+  /** Makes an id for a client that has none, and sends it with the response. */
+  issueId(key: IssuedCookie): string | undefined;
   /** Members of other people's baggage that did not fit beside the lane's. */
   onBaggageDropped(count: number): void;
 }
@@ -94,11 +117,37 @@ function decideGroups(input: LaneFilterInput, decided: string): LaneDecision[] {
   const header = contextLookup(input.request.headers);
   const open = input.groups.filter(({ name }) => name !== decided);
   return open.map((group) => {
-    const decision = decideLane(group, { context: header, header });
+    const asked = decisionInput(input, group, header);
+    // Before anything is written: what is written would be found as a context.
+    input.explanations?.set(group.name, explainDecision(group, asked));
+    const decision = decideLane(group, asked);
     if (decision.tag !== null) write(input, group, decision.tag);
     return decision;
   });
 }
+
+/** What a group's decision reads of the request; the same for a request and its explanation. */
+export function decisionInput(
+  input: LaneFilterInput,
+  group: PreparedLaneGroup,
+  context: HeaderLookup,
+): DecisionInput {
+  if (!asksOperands(group)) return { context, operand: NO_OPERANDS, isEntry: true };
+  const services = input.operandServices(group.name);
+  const operand: OperandLookup = (kind, name) => readOperand(input, services, kind, name);
+  const route = input.route();
+  const isEntry = isEntryRoute(group, route);
+  if (group.cohorts === null) return { context, operand, isEntry };
+  const cohort: CohortInput = {
+    routeId: route?.id ?? null,
+    read: operand,
+    issueId: (key) => input.issueId(key),
+    below: (limit) => input.prng.below(limit),
+  };
+  return { context, operand, isEntry, cohort };
+}
+
+const NO_OPERANDS = (): undefined => undefined;
 
 /** Of several groups the one whose member is called; a lane goes before a baseline. */
 function primaryDecision(

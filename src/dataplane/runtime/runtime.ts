@@ -5,6 +5,7 @@ import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
 import type { Gateway, Listener, Snapshot } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
+import type { OperandServices } from "../filter/request-operands.ts";
 import type { HostIndex } from "./host-index.ts";
 
 export interface Runtime {
@@ -13,6 +14,8 @@ export interface Runtime {
   /** By the port that the Gateway resource names. */
   readonly listeners: ReadonlyMap<number, ListenerRuntime>;
   readonly hosts: HostIndex;
+  /** By lane group: what its rules read beside the request. Absent: no group needs it. */
+  readonly operands?: ReadonlyMap<string, OperandServices>;
   /** What agents in apps are told to carry on, for `CARRY_HEADER`. */
   readonly carriedHeaders: string;
   /** By name: kept by the next runtime when unchanged. */
@@ -30,6 +33,11 @@ export interface ListenerRuntime {
   readonly strippedBaggageKeys: readonly string[];
   /** Whether a lane group entered here is carried by W3C trace ids: then every request has one. */
   readonly needsTraceparent: boolean;
+  /** Whether a filter looks at bodies: else they pass without a stop. */
+  readonly readsRequestBody: boolean;
+  readonly readsResponseBody: boolean;
+  /** How much of a request's body the lane rules want to see before they decide; 0: nothing. */
+  readonly bodyPrefixBytes: number;
   /** In request order; responses take the reverse. */
   readonly plugins: readonly PluginSlot[];
 }

@@ -8,9 +8,15 @@ import { column, defineKind, described } from "./kind.ts";
 import type { JsonObject, KindInfo, Report } from "./kind.ts";
 import { items, member } from "./member.ts";
 import { anyStatus } from "./pod-template.ts";
+import { checkGroupRatio, fillGroupRatio, groupRatioSchema } from "./ratio.ts";
+import type { GroupRatio } from "./ratio.ts";
 
 export interface LaneGroupSpec {
-  readonly entry: { readonly gateways: readonly ObjectName[] };
+  readonly entry: {
+    readonly gateways: readonly ObjectName[];
+    /** Where rules and shares are asked; absent: at every route of the gateways. */
+    readonly routes?: readonly EntryRouteName[];
+  };
   readonly services: readonly ObjectName[];
   readonly baseline: {
     /** Further label keys that a baseline pod must not carry. */
@@ -18,11 +24,10 @@ export interface LaneGroupSpec {
     /** The lane that is the baseline, instead of the untagged pods. */
     readonly lane?: string;
   };
-  readonly fallback: "permissive" | "strict";
-  readonly serviceFallback?: readonly {
-    readonly service: ObjectName;
-    readonly lane: string;
-  }[];
+  readonly fallback: FallbackPolicy;
+  readonly serviceFallback?: readonly ServiceFallback[];
+  /** ASM's strict mode: the caller's pod decides the lane, no header is needed. */
+  readonly isolated?: boolean;
   readonly context: {
     readonly mode: "header" | "traceId" | "baggage";
     readonly routeHeader: string;
@@ -31,6 +36,41 @@ export interface LaneGroupSpec {
     readonly baggageKey?: string;
   };
   readonly acceptFromClients: boolean;
+  readonly operands?: OperandSettings;
+  /** Who is in the share that a lane's `ratio` names. */
+  readonly ratio?: GroupRatio;
+}
+
+export type FallbackPolicy = "permissive" | "strict" | "chain";
+
+/** For one service: a lane that stands in, another policy, or both. */
+export interface ServiceFallback {
+  readonly service: ObjectName;
+  readonly lane?: string;
+  readonly policy?: FallbackPolicy;
+}
+
+export interface EntryRouteName {
+  readonly virtualService: string;
+  readonly namespace?: string;
+  /** The name of routes in it; absent: all. */
+  readonly route?: string;
+}
+
+/** Where rules take the client's address, its place and its claims from. */
+export interface OperandSettings {
+  readonly clientIp?: { readonly trustedHops: number };
+  readonly geo?: { readonly database: string };
+  readonly claim?: {
+    readonly header: string;
+    readonly issuer?: string;
+    readonly audiences?: readonly string[];
+    readonly jwks: {
+      readonly url?: string;
+      readonly file?: string;
+      readonly inline?: string;
+    };
+  };
 }
 
 /** A named object; the namespace is filled with the referring object's. */
@@ -62,9 +102,56 @@ export function fillNamespaces(references: readonly unknown[], object: JsonObjec
   }
 }
 
+const TRUSTED_HOPS_MAX = 20;
+const ENTRY_ROUTES_MAX = 1_000;
+const FALLBACKS = ["permissive", "strict", "chain"] as const;
+
+const entryRoute = Type.Object({
+  virtualService: text("dns-subdomain"),
+  namespace: Type.Optional(text("dns-1123-label")),
+  route: Type.Optional(text()),
+});
+
+const jwks = Type.Object(
+  {
+    url: Type.Optional(text("http-url")),
+    file: Type.Optional(text("absolute-path")),
+    inline: Type.Optional(text()),
+  },
+  { exactlyOneOf: ["url", "file", "inline"] },
+);
+
+const operands = Type.Object({
+  clientIp: Type.Optional(
+    Type.Object({
+      trustedHops: Type.Integer({ default: 0, minimum: 0, maximum: TRUSTED_HOPS_MAX }),
+    }),
+  ),
+  geo: Type.Optional(Type.Object({ database: text("absolute-path") })),
+  claim: Type.Optional(
+    Type.Object({
+      header: Type.Unsafe<string>({
+        type: "string",
+        format: "header-name",
+        default: "authorization",
+      }),
+      issuer: Type.Optional(text()),
+      audiences: Type.Optional(Type.Array(text(), { minItems: 1 })),
+      jwks,
+    }),
+  ),
+});
+
 const spec = Type.Object({
   entry: Type.Object({
     gateways: Type.Array(objectNameSchema(), { minItems: 1, uniqueBy: ["name", "namespace"] }),
+    routes: Type.Optional(
+      Type.Array(entryRoute, {
+        minItems: 1,
+        maxItems: ENTRY_ROUTES_MAX,
+        uniqueBy: ["virtualService", "namespace", "route"],
+      }),
+    ),
   }),
   services: Type.Array(objectNameSchema(), { minItems: 1, uniqueBy: ["name", "namespace"] }),
   baseline: Type.Object(
@@ -74,10 +161,17 @@ const spec = Type.Object({
     },
     { default: {}, atMostOneOf: ["labelKeys", "lane"] },
   ),
-  fallback: oneOf(["permissive", "strict"], { default: "permissive" }),
+  fallback: oneOf(FALLBACKS, { default: "permissive" }),
   serviceFallback: Type.Optional(
-    Type.Array(Type.Object({ service: objectNameSchema(), lane: text("dns-subdomain") })),
+    Type.Array(
+      Type.Object({
+        service: objectNameSchema(),
+        lane: Type.Optional(text("dns-subdomain")),
+        policy: Type.Optional(oneOf(FALLBACKS)),
+      }),
+    ),
   ),
+  isolated: Type.Optional(Type.Boolean()),
   context: Type.Object({
     mode: oneOf(["header", "traceId", "baggage"], { default: "header" }),
     routeHeader: text("header-name"),
@@ -86,6 +180,8 @@ const spec = Type.Object({
     baggageKey: Type.Optional(text("header-name")),
   }),
   acceptFromClients: Type.Boolean({ default: false }),
+  operands: Type.Optional(operands),
+  ratio: Type.Optional(groupRatioSchema()),
 });
 
 export const LANE_GROUP: KindInfo = defineKind({
@@ -114,9 +210,29 @@ function fillGroup(object: JsonObject): void {
     fallbacks.map((each) => member(each, "service")),
     object,
   );
+  fillNamespaces(items(member(object, "spec", "entry", "routes")), object);
+  fillGroupRatio(object);
 }
 
 function checkGroup(object: JsonObject, report: Report): void {
+  checkServiceFallback(object, report);
+  checkContext(object, report);
+  checkGroupRatio(object, report);
+}
+
+function checkServiceFallback(object: JsonObject, report: Report): void {
+  items(member(object, "spec", "serviceFallback")).forEach((each, index) => {
+    if (member(each, "lane") !== undefined || member(each, "policy") !== undefined) return;
+    report({
+      code: "GL0114",
+      path: ["spec", "serviceFallback", index],
+      says: "needs lane, policy or both, has none",
+      remedy: "Name the lane that stands in, or another policy than the group's.",
+    });
+  });
+}
+
+function checkContext(object: JsonObject, report: Report): void {
   const mode = member(object, "spec", "context", "mode");
   const routeHeader = member(object, "spec", "context", "routeHeader");
   const traceHeader = member(object, "spec", "context", "traceHeader");

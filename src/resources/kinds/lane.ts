@@ -1,15 +1,20 @@
 //! graylane.io Lane: which pods, which services, and which requests.
 
 import Type from "typebox";
+import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
-import { labels, oneOf, text } from "./fields.ts";
+import { labels, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
-import { column, defineKind, described } from "./kind.ts";
+import { column, defineKind, described, wideColumn } from "./kind.ts";
 import type { JsonObject, KindInfo, Report } from "./kind.ts";
 import { fillNamespaces, objectNameSchema } from "./lane-group.ts";
 import type { ObjectName } from "./lane-group.ts";
+import { checkRule } from "./lane-rule.ts";
+import type { LaneRule } from "./lane-rule.ts";
 import { items, member } from "./member.ts";
 import { anyStatus } from "./pod-template.ts";
+import { checkLaneRatio, fillLaneRatio, laneRatioSchema } from "./ratio.ts";
+import type { LaneRatio } from "./ratio.ts";
 
 export interface LaneSpec {
   /** The LaneGroup's name, in the same namespace. */
@@ -22,16 +27,27 @@ export interface LaneSpec {
   readonly enabled: boolean;
   /** Smaller decides first; then the name. */
   readonly priority: number;
-  readonly rule?: {
-    readonly header: string;
-    readonly operator: "==";
-    readonly value: string;
-  };
+  readonly rule?: LaneRule;
+  /** Who meets one of these is in the lane before any rule is asked. */
+  readonly forcedIn?: readonly LaneRule[];
+  /** Who meets one of these is not taken by `forcedIn`, rule or share. */
+  readonly forcedOut?: readonly LaneRule[];
+  /** What the lane takes of the requests that nothing else has decided. */
+  readonly ratio?: LaneRatio;
+  /** With the fallback policy `chain`: the lane that stands in for this one. */
+  readonly parent?: string;
+  /** Who answers for the lane: shown, not used. */
+  readonly owner?: string;
+  /** RFC 3339. From then on the lane is closed. */
+  readonly expiresAt?: string;
 }
 
 export interface Lane extends Resource {
   readonly spec: LaneSpec;
 }
+
+/** Items of `forcedIn` and `forcedOut`; each may hold a list of values. */
+export const FORCED_CONDITIONS_MAX = 100;
 
 const spec = Type.Object({
   group: text("dns-subdomain"),
@@ -40,14 +56,19 @@ const spec = Type.Object({
   services: Type.Optional(Type.Array(objectNameSchema(), { uniqueBy: ["name", "namespace"] })),
   enabled: Type.Boolean({ default: true }),
   priority: Type.Integer({ default: 0, minimum: -2_147_483_648, maximum: 2_147_483_647 }),
-  rule: Type.Optional(
-    Type.Object({
-      header: text("header-name"),
-      operator: oneOf(["=="]),
-      value: Type.Unsafe<string>({ type: "string", format: "header-value" }),
-    }),
-  ),
+  // What stands in a rule is checked by `checkRule`: it nests without end.
+  rule: Type.Optional(ruleSchema()),
+  forcedIn: Type.Optional(Type.Array(ruleSchema(), { maxItems: FORCED_CONDITIONS_MAX })),
+  forcedOut: Type.Optional(Type.Array(ruleSchema(), { maxItems: FORCED_CONDITIONS_MAX })),
+  ratio: Type.Optional(laneRatioSchema()),
+  parent: Type.Optional(text("dns-subdomain")),
+  owner: Type.Optional(text()),
+  expiresAt: Type.Optional(text("date-time")),
 });
+
+function ruleSchema(): TUnsafe<LaneRule> {
+  return Type.Unsafe<LaneRule>({ type: "object", openObject: true });
+}
 
 export const LANE: KindInfo = defineKind({
   kind: "Lane",
@@ -61,6 +82,8 @@ export const LANE: KindInfo = defineKind({
     column("TAG", (object) => (object as Lane).spec.tag ?? object.metadata.name),
     column("ENABLED", (object) => String((object as Lane).spec.enabled)),
     column("PRIORITY", (object) => String((object as Lane).spec.priority)),
+    wideColumn("OWNER", (object) => (object as Lane).spec.owner ?? ""),
+    wideColumn("EXPIRES", (object) => (object as Lane).spec.expiresAt ?? ""),
   ],
   fill: fillLane,
   check: checkLane,
@@ -68,12 +91,25 @@ export const LANE: KindInfo = defineKind({
 
 function fillLane(object: JsonObject): void {
   fillNamespaces(items(member(object, "spec", "services")), object);
+  fillLaneRatio(object);
   const written = member(object, "spec");
   if (typeof written !== "object" || written === null) return;
   (written as JsonObject)["tag"] ??= member(object, "metadata", "name");
 }
 
 function checkLane(object: JsonObject, report: Report): void {
+  checkSelector(object, report);
+  checkLaneRatio(object, report);
+  const rule = member(object, "spec", "rule");
+  if (rule !== undefined) checkRule(rule, ["spec", "rule"], report);
+  for (const list of ["forcedIn", "forcedOut"]) {
+    items(member(object, "spec", list)).forEach((item, index) => {
+      checkRule(item, ["spec", list, index], report);
+    });
+  }
+}
+
+function checkSelector(object: JsonObject, report: Report): void {
   const matchLabels = member(object, "spec", "selector", "matchLabels");
   if (typeof matchLabels !== "object" || matchLabels === null) return;
   if (Object.keys(matchLabels).length > 0) return;

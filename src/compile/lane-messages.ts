@@ -1,0 +1,132 @@
+//! What there is to say about the lanes of a group: parents, expiry, rules that cannot work.
+
+import { contentHash } from "../base/canonical-json.ts";
+import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
+import type { OperandKind } from "../snapshot/snapshot.ts";
+import type { GroupModel, LaneModel } from "./lane-model.ts";
+import { testsOf } from "./lane-rule.ts";
+import type { MessageList } from "./messages.ts";
+
+/** The lanes that stand in for one, in turn. In a cycle, once each, itself last. */
+export function parentsOf(model: GroupModel, name: string): string[] {
+  const byName = new Map(model.lanes.map((each) => [each.lane.name, each]));
+  const parents: string[] = [];
+  let parent = byName.get(name)?.parent?.key;
+  while (parent !== undefined && byName.has(parent) && !parents.includes(parent)) {
+    parents.push(parent);
+    parent = byName.get(parent)?.parent?.key;
+  }
+  return parents;
+}
+
+export function reportParents(model: GroupModel, messages: MessageList): void {
+  const names = new Set(model.lanes.map(({ lane }) => lane.name));
+  for (const current of model.lanes) {
+    const { lane, parent, resource } = current;
+    if (parent === null) continue;
+    const parents = parentsOf(model, lane.name);
+    if (!names.has(parent.key)) {
+      messages.add(resource, {
+        severity: "error",
+        code: "GL0321",
+        path: parent.path,
+        message: `the group has no lane ${parent.key}, the parent of ${lane.name}`,
+        remedy: "Name a lane of the group; until then the baseline stands in.",
+      });
+    } else if (parents.includes(lane.name)) {
+      messages.add(resource, {
+        severity: "error",
+        code: "GL0322",
+        path: parent.path,
+        message: `the parents form a cycle: ${[lane.name, ...parents].join(" -> ")}`,
+        remedy: "Let one of them name no parent: the baseline stands in for it.",
+      });
+    } else if (!usesChain(model)) {
+      messages.add(resource, {
+        severity: "warning",
+        code: "GL0323",
+        path: parent.path,
+        message: `the parent has no effect: the group's fallback is ${model.fallback}`,
+        remedy: "Write fallback: chain in the LaneGroup, or remove the parent.",
+      });
+    }
+  }
+}
+
+function usesChain(model: GroupModel): boolean {
+  if (model.fallback === "chain") return true;
+  return model.serviceFallback.some(({ policy }) => policy === "chain");
+}
+
+/** Lanes that are closed by time, that can take nobody, or whose operands cannot be had. */
+export function reportRules(model: GroupModel, messages: MessageList): void {
+  const rules = new Map<string, LaneModel>();
+  for (const current of model.lanes) {
+    reportExpiry(current, messages);
+    reportOperands(model, current, messages);
+    const { lane, resource } = current;
+    if (lane.rule === null || !lane.enabled) continue;
+    const identity = contentHash(lane.rule.condition);
+    const owner = rules.get(identity);
+    if (owner === undefined) rules.set(identity, current);
+    // Who is forced out of the first may still meet the rule of the second.
+    else if (owner.lane.forcedOut === undefined) {
+      messages.add(resource, {
+        severity: "warning",
+        code: "GL0324",
+        path: "spec.rule",
+        message:
+          `the lane ${owner.lane.name} has the same rule and decides first (priority, then ` +
+          `name), so the rule takes nobody into the lane ${lane.name}`,
+        remedy: "Give them different rules, or remove one.",
+      });
+    }
+  }
+}
+
+function reportExpiry({ lane, resource, isExpired }: LaneModel, messages: MessageList): void {
+  if (!isExpired) return;
+  const { expiresAt = "", owner } = (resource as LaneResource).spec;
+  messages.add(resource, {
+    severity: "warning",
+    code: "GL0325",
+    path: "spec.expiresAt",
+    message:
+      `the lane ${lane.name} expired at ${expiresAt} and is closed` +
+      (owner === undefined ? "" : `; its owner is ${owner}`),
+    remedy: "Delete the lane with what runs in it, or set a later time.",
+  });
+}
+
+const SOURCES: Readonly<Partial<Record<OperandKind, string>>> = {
+  geo: "operands.geo.database",
+  claim: "operands.claim.jwks",
+};
+
+function reportOperands(model: GroupModel, { lane, resource }: LaneModel, messages: MessageList) {
+  const { operands } = model;
+  const asked = new Set<OperandKind>();
+  for (const [path, rule] of [
+    ["spec.rule", lane.rule],
+    ["spec.forcedIn", lane.forcedIn],
+    ["spec.forcedOut", lane.forcedOut],
+  ] as const) {
+    if (rule === null || rule === undefined) continue;
+    for (const { operand } of testsOf(rule.condition)) {
+      const source = SOURCES[operand.kind];
+      if (source === undefined || asked.has(operand.kind)) continue;
+      asked.add(operand.kind);
+      const given = operand.kind === "geo" ? operands?.geoDatabase : operands?.claims;
+      if (given !== null && given !== undefined) continue;
+      messages.add(resource, {
+        severity: "error",
+        code: "GL0326",
+        path,
+        message:
+          `the lane ${lane.name} asks for ${operand.kind} ${operand.name}, and the lane group ` +
+          `${model.name} has no ${source}: the operand is missing in every request`,
+        remedy: `Set ${source} in the LaneGroup.`,
+      });
+    }
+  }
+}

@@ -1,0 +1,207 @@
+//! Finds the first rule that a request meets without evaluating every rule.
+//!
+//! A condition that is true only where an operand has one of some values (`==`, `in`), begins in
+//! one of some ways (`prefix`, a regular expression that starts with plain characters), or is there
+//! at all, is *anchored* in that operand. The index reads each anchoring operand once and evaluates
+//! only what hangs on the value found. The result is that of asking one rule after the other: a
+//! property test holds it against exactly that.
+
+import type { Condition, OperandKind, Test } from "../snapshot/snapshot.ts";
+import { toWireText } from "./key-hash.ts";
+import { holdsWhenMissing, operandNameOf } from "./operators.ts";
+import { prepareCondition } from "./program.ts";
+import type { OperandLookup, PreparedCondition } from "./program.ts";
+
+/** One rule in decision order. */
+export interface IndexedRule {
+  readonly condition: Condition;
+  /** Who meets it is not taken by the rule. */
+  readonly unless?: Condition;
+}
+
+/** A member of a rule's outermost `any`: when it is met, so is the rule. */
+interface Part {
+  /** Of its rule, in decision order. */
+  readonly position: number;
+  /** Null: that the anchor was found is all that it takes. */
+  readonly isMet: PreparedCondition | null;
+  readonly isExcepted: PreparedCondition | null;
+}
+
+/** What a condition needs of one operand in order to be true. */
+interface Anchor {
+  readonly kind: OperandKind;
+  readonly name: string;
+  /** Null: that it is there. */
+  readonly values: readonly string[] | null;
+  readonly by: "value" | "prefix";
+  /** That the anchor is found means that the condition is met. */
+  readonly isWhole: boolean;
+}
+
+interface OperandIndex {
+  readonly kind: OperandKind;
+  readonly name: string;
+  readonly byValue: Map<string, Part[]>;
+  readonly byPrefix: Map<string, Part[]>;
+  /** Lengths of the prefixes, each once. */
+  readonly prefixLengths: number[];
+  readonly whenThere: Part[];
+}
+
+export interface RuleIndex {
+  readonly operands: readonly OperandIndex[];
+  /** Parts with no anchor: asked of every request. */
+  readonly always: readonly Part[];
+  readonly ruleCount: number;
+}
+
+export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
+  const operands = new Map<string, OperandIndex>();
+  const always: Part[] = [];
+  rules.forEach(({ condition, unless }, position) => {
+    const isExcepted = unless === undefined ? null : prepareCondition(unless);
+    for (const member of partsOf(condition)) {
+      const anchor = anchorOf(member);
+      const isMet = anchor?.isWhole === true ? null : prepareCondition(member);
+      const part: Part = { position, isMet, isExcepted };
+      if (anchor === null) always.push(part);
+      else hang(operands, anchor, part);
+    }
+  });
+  return { operands: [...operands.values()], always, ruleCount: rules.length };
+}
+
+/** The position of the first rule that is met, or -1. Allocates nothing of its own. */
+export function firstRule(index: RuleIndex, read: OperandLookup): number {
+  let best = index.ruleCount;
+  for (const operand of index.operands) {
+    const value = read(operand.kind, operand.name);
+    if (value === undefined) continue;
+    best = firstOf(operand.byValue.get(value), best, read);
+    for (const length of operand.prefixLengths) {
+      if (length > value.length) continue;
+      best = firstOf(operand.byPrefix.get(value.slice(0, length)), best, read);
+    }
+    best = firstOf(operand.whenThere, best, read);
+  }
+  best = firstOf(index.always, best, read);
+  return best === index.ruleCount ? -1 : best;
+}
+
+/** The parts are in the order of their positions, so the first that is met is the best of them. */
+function firstOf(parts: readonly Part[] | undefined, best: number, read: OperandLookup): number {
+  if (parts === undefined) return best;
+  for (const { position, isMet, isExcepted } of parts) {
+    if (position >= best) return best;
+    if (isMet !== null && !isMet(read)) continue;
+    if (isExcepted?.(read) === true) continue;
+    return position;
+  }
+  return best;
+}
+
+/** Of nested `any` too; a condition that is none is its own only part. */
+function partsOf(condition: Condition): Condition[] {
+  return condition.kind === "any" ? condition.of.flatMap(partsOf) : [condition];
+}
+
+function hang(operands: Map<string, OperandIndex>, anchor: Anchor, part: Part): void {
+  const { kind, name, values, by } = anchor;
+  const key = `${kind} ${name}`;
+  let operand = operands.get(key);
+  if (operand === undefined) {
+    const lists = { byValue: new Map(), byPrefix: new Map(), prefixLengths: [], whenThere: [] };
+    operand = { kind, name, ...lists };
+    operands.set(key, operand);
+  }
+  if (values === null) {
+    operand.whenThere.push(part);
+    return;
+  }
+  const map = by === "value" ? operand.byValue : operand.byPrefix;
+  for (const value of values) {
+    const parts = map.get(value);
+    if (parts === undefined) map.set(value, [part]);
+    else parts.push(part);
+    if (by === "prefix" && !operand.prefixLengths.includes(value.length)) {
+      operand.prefixLengths.push(value.length);
+    }
+  }
+}
+
+/** The most selective anchor of a condition, or null when it may hold without any operand. */
+function anchorOf(condition: Condition): Anchor | null {
+  switch (condition.kind) {
+    case "test":
+      return anchorOfTest(condition);
+    case "all": {
+      let best: Anchor | null = null;
+      for (const member of condition.of) {
+        const anchor = anchorOf(member);
+        if (anchor !== null && (best === null || costOf(anchor) < costOf(best))) best = anchor;
+      }
+      return best === null ? null : { ...best, isWhole: best.isWhole && condition.of.length === 1 };
+    }
+    case "any":
+      return unionOf(condition.of.map(anchorOf));
+    case "not":
+      return null;
+  }
+}
+
+/** One anchor for all of them, when all are values (or all beginnings) of one operand. */
+function unionOf(anchors: readonly (Anchor | null)[]): Anchor | null {
+  const [first] = anchors;
+  if (first === null || first === undefined) return null;
+  const values: string[] = [];
+  for (const anchor of anchors) {
+    if (anchor === null || anchor.values === null) return null;
+    if (anchor.kind !== first.kind || anchor.name !== first.name) return null;
+    if (anchor.by !== first.by) return null;
+    values.push(...anchor.values);
+  }
+  const isWhole = anchors.every((anchor) => anchor?.isWhole === true);
+  return { ...first, values: [...new Set(values)], isWhole };
+}
+
+/** Exact values before prefixes before mere presence; fewer before more. */
+function costOf({ values, by }: Anchor): number {
+  if (values === null) return Infinity;
+  return by === "value" ? values.length : 1_000 + values.length;
+}
+
+function anchorOfTest(test: Test): Anchor | null {
+  if (holdsWhenMissing(test.operator)) return null;
+  const operand = { kind: test.operand.kind, name: operandNameOf(test.operand) };
+  switch (test.operator) {
+    case "==":
+    case "in": {
+      const values = [...new Set(test.values.map(toWireText))];
+      return { ...operand, values, by: "value", isWhole: true };
+    }
+    case "prefix":
+      return { ...operand, values: test.values.map(toWireText), by: "prefix", isWhole: true };
+    case "regex": {
+      const start = literalStart(toWireText(test.values[0] ?? ""));
+      const values = start === "" ? null : [start];
+      return { ...operand, values, by: "prefix", isWhole: false };
+    }
+    case "exists":
+      return { ...operand, values: null, by: "value", isWhole: true };
+    default:
+      return { ...operand, values: null, by: "value", isWhole: false };
+  }
+}
+
+const PLAIN_START = /^\^?([A-Za-z0-9_\-/ =:;,@%&~!"'<>]*)/;
+const QUANTIFIER = /^[*+?{]/;
+
+/** The plain characters with which every match of a (full-match) regular expression begins. */
+function literalStart(pattern: string): string {
+  // An alternative begins in another way, and a flag may ignore case.
+  if (pattern.includes("|") || pattern.startsWith("(?")) return "";
+  const [whole = "", start = ""] = PLAIN_START.exec(pattern) ?? [];
+  // A quantifier belongs to the character before it, which may then be missing.
+  return QUANTIFIER.test(pattern.slice(whole.length)) ? start.slice(0, -1) : start;
+}

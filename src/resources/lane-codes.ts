@@ -1,0 +1,61 @@
+//! Codes of lanes' rules, parents and expiry.
+
+import type { CodeInfo } from "./codes.ts";
+
+export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
+  GL0320: {
+    title: "A rule reads what this version cannot give it",
+    severity: "error",
+    help:
+      "Rules do not read the request's body and do not know the calling workload. Let a plug-in " +
+      "read it and set a header, and write the rule on that header.",
+  },
+  GL0321: {
+    title: "A lane's parent does not exist",
+    severity: "error",
+    help:
+      "With the fallback policy `chain` the parent serves what the lane has no copy of. Name a " +
+      "lane of the same group. Until then the baseline stands in.",
+  },
+  GL0322: {
+    title: "The parents of lanes form a cycle",
+    severity: "error",
+    help:
+      "A chain of parents ends at the baseline. Let one of the lanes that the message names have " +
+      "no parent. Until then each of them is tried once.",
+  },
+  GL0323: {
+    title: "A lane's parent has no effect",
+    severity: "warning",
+    help: "Parents are used only with `fallback: chain`, of the group or of a service.",
+  },
+  GL0324: {
+    title: "Two lanes have the same rule",
+    severity: "warning",
+    help:
+      "The lane that decides first (priority, then name) takes every request that meets the " +
+      "rule, so the other takes none. Give them different rules, or remove one.",
+  },
+  GL0325: {
+    title: "A lane has expired",
+    severity: "warning",
+    help:
+      "From `expiresAt` on the lane is closed: its requests are served by the baseline. Delete " +
+      "the lane with what runs in it, or set a later time.",
+  },
+  GL0326: {
+    title: "A rule's operand has no source",
+    severity: "error",
+    help:
+      "`geo` needs a database and `claim` needs keys (a JWKS), which the LaneGroup names under " +
+      "`operands`. Until then the operand is missing in every request: `!=`, `notIn` and " +
+      "`absent` hold, every other operator does not.",
+  },
+  GL0327: {
+    title: "An entry route does not exist",
+    severity: "warning",
+    help:
+      "The LaneGroup's `entry.routes` names a VirtualService, or a route in it, that is not " +
+      "there. Lanes are entered at the other routes only.",
+  },
+};

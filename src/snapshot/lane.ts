@@ -1,0 +1,183 @@
+//! Lane groups, lanes and the decision program, as part of the snapshot.
+
+import type { KeyHashName } from "./cohort.ts";
+import type { Cohorts } from "./cohort.ts";
+import type { ObjectRef } from "./snapshot.ts";
+
+export interface LaneGroup {
+  /** The key in `Snapshot.laneGroups`. */
+  readonly name: string;
+  readonly source: ObjectRef;
+  /** Keys of `Snapshot.gateways` where lanes of this group are entered. */
+  readonly gateways: readonly string[];
+  /** Routes at which lanes are entered by rule or share; absent: every route of the gateways. */
+  readonly entryRoutes?: readonly EntryRoute[];
+  /** Member services, `<namespace>/<name>`. */
+  readonly services: readonly string[];
+  readonly baseline: Baseline;
+  readonly fallback: FallbackPolicy;
+  /** Per service (`<namespace>/<name>`): the lane that stands in, instead of the baseline. */
+  readonly serviceFallback: Readonly<Record<string, string>>;
+  /** Per service: another policy than the group's. Absent: none has one. */
+  readonly servicePolicies?: Readonly<Record<string, FallbackPolicy>>;
+  /** ASM's strict mode: at a sidecar the caller's pod decides the lane, whatever the context. */
+  readonly isolated?: true;
+  readonly context: LaneContext;
+  /** Client-sent lane context is removed at an untrusted listener (design: trust). */
+  readonly stripFromClients: boolean;
+  /** Where rules take client address, claims and places from; absent: the defaults. */
+  readonly operands?: OperandSources;
+  /** Absent: no lane has a share. */
+  readonly cohorts?: Cohorts;
+  /** In decision order: priority, then name. */
+  readonly lanes: readonly Lane[];
+}
+
+/** `chain`: to the lane's parents in turn, then as `permissive`. */
+export type FallbackPolicy = "permissive" | "strict" | "chain";
+
+/** One VirtualService, or its routes of one name. */
+export interface EntryRoute {
+  /** `<namespace>/<name>`. */
+  readonly virtualService: string;
+  /** `Route.label`; null: all routes of the VirtualService. */
+  readonly route: string | null;
+}
+
+export type Baseline =
+  /** Pods that carry none of these label keys. */
+  | { readonly kind: "untagged"; readonly labelKeys: readonly string[] }
+  | { readonly kind: "lane"; readonly lane: string };
+
+export type LaneContext =
+  | { readonly mode: "header"; readonly routeHeader: string }
+  /** The tag travels as the member `baggageKey` of W3C baggage too; OpenTelemetry forwards it. */
+  | {
+      readonly mode: "baggage";
+      readonly routeHeader: string;
+      readonly baggageKey: string;
+      /** Client-sent members of that name are removed at the gateway. */
+      readonly stripFromClients: boolean;
+    }
+  /** The app forwards only `traceHeader`; the sidecar restores the lane from its table. */
+  | { readonly mode: "traceId"; readonly routeHeader: string; readonly traceHeader: string };
+
+export interface Lane {
+  readonly name: string;
+  /** The value of the route header; the lane's name unless the resource says otherwise. */
+  readonly tag: string;
+  /** Labels that a pod of this lane carries, all of them. */
+  readonly selector: Readonly<Record<string, string>>;
+  /** Member services that this lane has a copy of; empty: whichever have such pods. */
+  readonly services: readonly string[];
+  readonly enabled: boolean;
+  /** Content rule, or null when nothing but a route or the context leads into this lane. */
+  readonly rule: DecisionRule | null;
+  /** Who meets it is in this lane before any rule is asked; absent: nobody. */
+  readonly forcedIn?: DecisionRule;
+  /** Who meets it is never in this lane by `forcedIn`, rule or share; absent: nobody. */
+  readonly forcedOut?: DecisionRule;
+  /** The fallback policy `chain`: the lanes to try in turn. Absent: none. */
+  readonly parents?: readonly string[];
+}
+
+/** One rule of the decision program: versioned data with a closed set of operands and operators. */
+export interface DecisionRule {
+  readonly programVersion: 2;
+  readonly condition: Condition;
+}
+
+export type Condition =
+  /** True when it has no member. */
+  | { readonly kind: "all"; readonly of: readonly Condition[] }
+  /** False when it has no member. */
+  | { readonly kind: "any"; readonly of: readonly Condition[] }
+  | { readonly kind: "not"; readonly of: Condition }
+  | Test;
+
+/** One operand compared with constants. */
+export interface Test {
+  readonly kind: "test";
+  readonly operand: Operand;
+  readonly operator: Operator;
+  /**
+   * None for `exists` and `absent`; at least one for `in`, `notIn` and `cidr`; else exactly one.
+   * Numbers are decimal text.
+   */
+  readonly values: readonly string[];
+  /** Of the operator `percentage`; absent: `fnv1a`. */
+  readonly hash?: KeyHashName;
+}
+
+/** `name` is empty for the operands of which a request has one. */
+export interface Operand {
+  readonly kind: OperandKind;
+  readonly name: string;
+}
+
+export type OperandKind =
+  /** Name lower-case; of several fields of the name the first. */
+  | "header"
+  | "cookie"
+  /** A query parameter, percent-decoded; of several the first. */
+  | "query"
+  | "method"
+  /** Without the query, as it was sent. */
+  | "path"
+  /** Lower-case, without port. */
+  | "host"
+  | "clientIp"
+  /** Path into the record of a MaxMind database: `country.iso_code`. */
+  | "geo"
+  /** Path into a verified JWT's claims: `sub`, `realm.role`. */
+  | "claim";
+
+/**
+ * A missing operand: every operator is false but `!=`, `notIn` and `absent`.
+ * One that cannot be read as the operator needs it (a number, a version, an address): false.
+ */
+export type Operator =
+  | "=="
+  | "!="
+  | "in"
+  | "notIn"
+  | "prefix"
+  | "suffix"
+  | "contains"
+  /** RE2 syntax, full match. */
+  | "regex"
+  | "exists"
+  | "absent"
+  | "<"
+  | "<="
+  | ">"
+  | ">="
+  /** A range as npm writes it, `>=2.1.0 <3`; pre-releases count like any version. */
+  | "semver"
+  /** An address within one of the networks. */
+  | "cidr"
+  /** hash(operand) mod 100 < value. */
+  | "percentage";
+
+export interface OperandSources {
+  /** Proxies before the gateway whose `x-forwarded-for` is believed. */
+  readonly trustedHops: number;
+  /** Path of a MaxMind database file; null: the operand `geo` is missing. */
+  readonly geoDatabase: string | null;
+  /** Null: the operand `claim` is missing. */
+  readonly claims: ClaimSource | null;
+}
+
+export interface ClaimSource {
+  /** Lower-case; a leading `Bearer ` is taken off. */
+  readonly header: string;
+  /** Absent: any. */
+  readonly issuer?: string;
+  /** One of these must be in `aud`; absent: any. */
+  readonly audiences?: readonly string[];
+  readonly jwks:
+    | { readonly kind: "url"; readonly url: string }
+    | { readonly kind: "file"; readonly path: string }
+    /** JSON text of a JWK Set. */
+    | { readonly kind: "inline"; readonly json: string };
+}
