@@ -2,6 +2,7 @@
 
 import type { Gateway as GatewayResource, GatewayServer } from "../resources/kinds/gateway.ts";
 import type { Gateway, Listener } from "../snapshot/snapshot.ts";
+import { compileEdge } from "./edge-settings.ts";
 import type { MessageList } from "./messages.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
@@ -73,7 +74,9 @@ export function compileGateway(gateway: LogicalGateway, messages: MessageList): 
       hosts: [...hosts].sort(),
       routeTable: routeTableName(gateway.name, port),
     }));
-  return { name: gateway.name, labels: gateway.labels, listeners, plugins: [] };
+  const edge = compileEdge(gateway.resources, messages);
+  const { name, labels } = gateway;
+  return { name, labels, listeners, plugins: [], ...(edge === null ? {} : { edge }) };
 }
 
 /** What the HTTP servers of one Gateway resource admit. */

@@ -163,6 +163,13 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "Of the annotations of ingress-nginx and Higress those for canaries are honoured; the " +
       "others are not yet.",
   },
+  GL0240: {
+    title: "An annotation of a Gateway is not understood",
+    severity: "error",
+    help:
+      "The annotations `graylane.io/…` of a Gateway set how requests are taken in; docs/http.md " +
+      "has the names and values. Until it is right, the default is used.",
+  },
   GL0301: {
     title: "A lane's group does not exist",
     severity: "error",

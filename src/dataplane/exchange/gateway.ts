@@ -1,9 +1,9 @@
 //! A request at the gateway: fields of the edge, plug-ins, route and lane, then the endpoint.
 
-import { randomUUID } from "node:crypto";
 import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
+import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { Endpoint, Route, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
@@ -17,6 +17,7 @@ import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { RuntimeUse } from "../runtime/runtime-uses.ts";
+import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fields.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangeHandler, Replacement, ResponseDraft } from "./handler.ts";
 import { SpecialRoute } from "./special-route.ts";
@@ -35,6 +36,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   readonly #deciding: RuntimeUse;
   #isDecided = false;
   #isUnused = false;
+  #clientAddress = "";
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
@@ -53,8 +55,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#deciding.begin();
   }
 
+  /** The client's, as far as it can be trusted: what rules and plug-ins go by. */
   get remoteAddress(): string {
-    return this.#exchange?.connection.remoteAddress ?? "";
+    return this.#clientAddress;
   }
 
   onRequest(exchange: Exchange): void {
@@ -64,7 +67,13 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError("method_not_supported", "CONNECT is not offered here"));
       return;
     }
-    this.#addEdgeFields(exchange);
+    const settings = this.#listener.gateway.edge ?? DEFAULT_EDGE;
+    const fault = settleTarget(head, settings);
+    if (fault !== null) {
+      exchange.refuse(fault);
+      return;
+    }
+    this.#addEdgeFields(exchange, settings);
     const deps = { prng: context.prng, owner: this };
     this.#pass = new GatewayPass(this.#runtime, this.#listener, head, deps);
     this.#pass.run();
@@ -76,6 +85,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
     if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
     const replacement = this.#pass?.runResponse(response, false) ?? null;
+    if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
     if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
     return replacement === null ? null : replacementOf(replacement);
   }
@@ -169,24 +179,17 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#deciding.end();
   }
 
-  /**
-   * A request id of the client's is kept, so that its own logs can be joined to ours. The fields
-   * are Envoy's; we know of no proxy before us that we could trust, so addresses are appended.
-   */
-  #addEdgeFields(exchange: Exchange): void {
-    const { headers } = exchange.head;
-    const forwardedFor = headers.get("x-forwarded-for");
-    const peer = exchange.connection.remoteAddress;
-    if (forwardedFor === undefined) headers.add("x-forwarded-for", peer);
-    else headers.set("x-forwarded-for", `${headers.getAll("x-forwarded-for").join(",")},${peer}`);
-    headers.set("x-forwarded-proto", "http");
-    let id = headers.get("x-request-id");
-    if (id === undefined) {
-      id = randomUUID();
-      headers.add("x-request-id", id);
-    }
-    if (this.#listener.needsTraceparent) ensureTraceparent(headers);
-    exchange.requestId = id;
+  #addEdgeFields(exchange: Exchange, settings: EdgeSettings): void {
+    const { head, connection } = exchange;
+    const edge = addEdgeFields(head, settings, connection, this.#listener.listener.port);
+    exchange.requestId = edge.requestId;
+    this.#clientAddress = edge.clientAddress;
+    if (this.#listener.needsTraceparent) ensureTraceparent(head.headers);
+  }
+
+  #addVia({ local, headers }: ResponseDraft): void {
+    const via = this.#listener.gateway.edge?.via ?? "";
+    if (via !== "" && !local) appendVia(headers, 1, via);
   }
 
   #answerNoRoute(exchange: Exchange): void {

@@ -1,6 +1,7 @@
 //! One client connection: feeds the parser, runs one exchange at a time, keeps every deadline.
 
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { HttpFault } from "../../http/fault.ts";
 import { Headers } from "../../http/headers.ts";
 import { RequestParser } from "../../http/request-parser.ts";
@@ -32,6 +33,8 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
   readonly context: TrafficContext;
   readonly remoteAddress: string;
   readonly localPort: number;
+  /** The client speaks TLS. */
+  readonly isSecure: boolean;
   deadlineMs: number;
   isDraining = false;
   /** The request's last byte has been parsed. */
@@ -64,6 +67,7 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
     this.context = context;
     this.remoteAddress = socket.remoteAddress ?? "";
     this.localPort = socket.localPort ?? 0;
+    this.isSecure = socket instanceof TLSSocket;
     this.#socket = socket;
     this.#makeHandler = makeHandler;
     this.#onClosed = onClosed;

@@ -2,9 +2,11 @@
 
 import type { Prng } from "../../base/prng.ts";
 import { Headers } from "../../http/headers.ts";
+import { normalizeTarget } from "../../http/path.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
+import { DEFAULT_EDGE } from "../exchange/edge-fields.ts";
 import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { explain } from "../filter/explain.ts";
@@ -63,11 +65,12 @@ export class GatewayRole implements WorkerRole {
     const runtime = this.#runtime;
     const listener = runtime?.listeners.get(question.port);
     if (runtime === null || listener === undefined) return null;
+    const { path } = listener.gateway.edge ?? DEFAULT_EDGE;
     const headers = new Headers();
     for (const [name, value] of question.headers) headers.add(name, value);
     const request = {
       method: question.method,
-      target: question.target,
+      target: normalizeTarget(question.target, path) ?? question.target,
       authority: question.authority,
       scheme: null,
       versionMinor: 1,

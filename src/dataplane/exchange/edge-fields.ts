@@ -1,0 +1,146 @@
+//! What a gateway does to a request before anything reads it: the path in one form, the fields that
+//! say where it came from, and the trust in those that the client sent.
+
+import { randomUUID } from "node:crypto";
+import { isIP } from "node:net";
+import type { Headers } from "../../http/headers.ts";
+import type { HttpFault } from "../../http/fault.ts";
+import { BASE_PATH_RULES, normalizeTarget } from "../../http/path.ts";
+import type { RequestHead } from "../../http/request-parser.ts";
+import { trimBlanks } from "../../http/syntax.ts";
+import type { EdgeSettings } from "../../snapshot/edge.ts";
+
+export const DEFAULT_EDGE: EdgeSettings = {
+  trustedProxies: 0,
+  path: BASE_PATH_RULES,
+  via: "",
+  refuseAbsoluteForm: false,
+  addForwardedHostPort: false,
+};
+
+/** A client's own id longer than this is replaced: it goes into every log. */
+const REQUEST_ID_CHARS_MAX = 128;
+
+const BAD_PATH: HttpFault = {
+  status: 400,
+  code: "bad_path",
+  message: "the path has an encoded NUL, or an encoded slash, which this gateway refuses",
+};
+const ABSOLUTE_FORM: HttpFault = {
+  status: 400,
+  code: "absolute_form_refused",
+  message: "this gateway takes no request target in absolute-form",
+};
+
+export interface Peer {
+  readonly remoteAddress: string;
+  readonly isSecure: boolean;
+}
+
+export interface EdgeResult {
+  readonly requestId: string;
+  /** Of the client, as far as it can be trusted: the peer's, or one of X-Forwarded-For. */
+  readonly clientAddress: string;
+}
+
+/** Brings the target to one form; a fault when the request is not to be taken. */
+export function settleTarget(head: RequestHead, settings: EdgeSettings): HttpFault | null {
+  if (settings.refuseAbsoluteForm && head.scheme !== null) return ABSOLUTE_FORM;
+  const target = normalizeTarget(head.target, settings.path);
+  if (target === null) return BAD_PATH;
+  head.target = target;
+  return null;
+}
+
+/**
+ * Sets the fields as Envoy at the edge does (`use_remote_address`, `xff_num_trusted_hops`): the
+ * peer's address is appended to X-Forwarded-For; X-Forwarded-Proto, -Host and -Port and the request
+ * id are the client's only behind a trusted proxy (the id also from a private address). `port` is
+ * the one that the Gateway resource names.
+ */
+export function addEdgeFields(
+  head: RequestHead,
+  settings: EdgeSettings,
+  peer: Peer,
+  port: number,
+): EdgeResult {
+  const { headers } = head;
+  const isBehindProxy = settings.trustedProxies > 0;
+  const isInternal = isInternalAddress(peer.remoteAddress);
+  const forwarded = headers.has("x-forwarded-for")
+    ? headers.getAll("x-forwarded-for").join(",")
+    : null;
+  const clientAddress = isBehindProxy
+    ? trustedAddress(forwarded, settings.trustedProxies, peer.remoteAddress)
+    : peer.remoteAddress;
+  const { remoteAddress } = peer;
+  if (forwarded === null) headers.add("x-forwarded-for", remoteAddress);
+  else headers.set("x-forwarded-for", `${forwarded},${remoteAddress}`);
+  if (!isBehindProxy) removeClaims(headers);
+  setProto(headers, isBehindProxy, peer.isSecure);
+  if (!isInternalAddress(clientAddress)) headers.set("x-envoy-external-address", clientAddress);
+  if (settings.addForwardedHostPort) addHostPort(head, port);
+  if (settings.via !== "") appendVia(headers, head.versionMinor, settings.via);
+  return { requestId: settleRequestId(headers, isBehindProxy || isInternal), clientAddress };
+}
+
+/** `1.1 name`, after what other hops have said (RFC 9110 section 7.6.3). */
+export function appendVia(headers: Headers, versionMinor: 0 | 1, name: string): void {
+  const before = headers.getAll("via");
+  headers.set("via", [...before, `1.${versionMinor} ${name}`].join(", "));
+}
+
+/** The address `count` from the right, as each trusted proxy appended one; else the peer's. */
+function trustedAddress(forwarded: string | null, count: number, peer: string): string {
+  if (forwarded === null) return peer;
+  const addresses = forwarded.split(",");
+  const address = trimBlanks(addresses[addresses.length - count] ?? "");
+  return isIP(address) === 0 ? peer : address;
+}
+
+/** What only a proxy in front may say. */
+const CLAIMS = [
+  ...["x-forwarded-host", "x-forwarded-port"],
+  ...["x-envoy-internal", "x-envoy-external-address"],
+];
+
+/** One look at the names' lengths: hardly any request has one of them. */
+function removeClaims(headers: Headers): void {
+  for (const name of headers.names) {
+    if (name.length !== 16 && name.length !== 24) continue;
+    for (const claim of CLAIMS) headers.remove(claim);
+    return;
+  }
+}
+
+function setProto(headers: Headers, isBehindProxy: boolean, isSecure: boolean): void {
+  if (isBehindProxy) {
+    const claimed = headers.get("x-forwarded-proto");
+    if (claimed === "http" || claimed === "https") return;
+  }
+  headers.set("x-forwarded-proto", isSecure ? "https" : "http");
+}
+
+function addHostPort(head: RequestHead, port: number): void {
+  const { headers } = head;
+  if (!headers.has("x-forwarded-host")) headers.add("x-forwarded-host", head.authority);
+  if (!headers.has("x-forwarded-port")) headers.add("x-forwarded-port", String(port));
+}
+
+function settleRequestId(headers: Headers, isKept: boolean): string {
+  const given = headers.get("x-request-id");
+  if (isKept && given !== undefined && given !== "" && given.length <= REQUEST_ID_CHARS_MAX) {
+    return given;
+  }
+  const id = randomUUID();
+  headers.set("x-request-id", id);
+  return id;
+}
+
+/** Loopback and private networks (RFC 1918, RFC 4193). */
+export function isInternalAddress(address: string): boolean {
+  const text = address.startsWith("::ffff:") ? address.slice(7) : address;
+  if (text.startsWith("127.") || text.startsWith("10.") || text.startsWith("192.168.")) return true;
+  if (text.startsWith("172.")) return /^172\.(?:1[6-9]|2\d|3[01])\./.test(text);
+  return text === "::1" || /^f[cd]/i.test(text);
+}
