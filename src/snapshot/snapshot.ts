@@ -26,8 +26,6 @@ export type {
 
 import type { EdgeSettings } from "./edge.ts";
 
-import type { EdgeSettings } from "./edge.ts";
-
 /** Names one object of the store: where a part of the snapshot came from. */
 export interface ObjectRef {
   readonly kind: string;
@@ -63,8 +61,6 @@ export interface Gateway {
   readonly listeners: readonly Listener[];
   /** Plug-ins in filter order: AUTHN, AUTHZ, STATS, unspecified; priority falling; name. */
   readonly plugins: readonly string[];
-  /** Absent: the defaults. */
-  readonly edge?: EdgeSettings;
   /** Absent: the defaults. */
   readonly edge?: EdgeSettings;
 }
