@@ -6,7 +6,7 @@ import type { Fault } from "../resources/fault.ts";
 import { refOf } from "../resources/object.ts";
 import type { ObjectRef, Resource } from "../resources/object.ts";
 import type { KindInfo } from "../resources/registry.ts";
-import { formatAge } from "./age.ts";
+import { formatAge } from "../base/age.ts";
 import { connect, namespaceOf, printLine } from "./context.ts";
 import type { Context } from "./context.ts";
 import { formatMessage } from "./messages.ts";

@@ -5,7 +5,7 @@ import type { ApiClient } from "../api/client.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Resource } from "../resources/object.ts";
 import type { KindInfo } from "../resources/registry.ts";
-import { formatAge } from "./age.ts";
+import { formatAge } from "../base/age.ts";
 import { CliError, usageError } from "./cli-error.ts";
 import { connect, isNotFound, namespaceOf, printLine } from "./context.ts";
 import type { Context } from "./context.ts";
@@ -151,7 +151,21 @@ function nothingFound(context: Context, found: readonly Found[], options: GetOpt
 
 /** One object or list as text, with its line end. */
 export function formatObject(value: unknown, format: "json" | "yaml"): string {
-  return format === "json" ? `${JSON.stringify(value, null, 4)}\n` : stringify(value);
+  const shown = withoutManagers(value);
+  return format === "json" ? `${JSON.stringify(shown, null, 4)}\n` : stringify(shown);
+}
+
+/** kubectl, too, hides `metadata.managedFields`: they are long, and of no use to a reader. */
+function withoutManagers(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if ("items" in value && Array.isArray(value.items)) {
+    return { ...value, items: value.items.map(withoutManagers) };
+  }
+  if (!("metadata" in value) || typeof value.metadata !== "object") return value;
+  const metadata = Object.entries(value.metadata ?? {}).filter(
+    ([name]) => name !== "managedFields",
+  );
+  return { ...value, metadata: Object.fromEntries(metadata) };
 }
 
 function asList(items: readonly Resource[]): unknown {

@@ -1,16 +1,23 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { connect, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { ApiClient, ApiError } from "../api/client.ts";
 import type { ApiKind, ExplainRequest, ExplainResult, RuntimeStatus } from "../api/types.ts";
+import { systemClock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { openMemoryStore } from "../controlplane/store/open-store.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import type { Resource } from "../resources/object.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { ListenError, startApiServer, type ApiServer } from "./api-server.ts";
+import { ensureCertificate } from "./certificate.ts";
+import { writeKubeconfig } from "./credentials.ts";
 import type { ServerDependencies } from "./dependencies.ts";
 import { ROUTES } from "./routes.ts";
 
@@ -425,4 +432,37 @@ test("a client that reaches nobody says so", async () => {
   await server.close();
   const lost = new ApiClient({ baseUrl: `http://127.0.0.1:${port}`, token: TOKEN });
   await assert.rejects(lost.runtimeStatus(), fails(0, "Unreachable"));
+});
+
+test("the port speaks TLS, too, and cuts a connection that says nothing", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "graylane-api-"));
+  const certificate = await ensureCertificate(directory, systemClock);
+  assert.deepEqual(await ensureCertificate(directory, systemClock), certificate, "is kept");
+  const both = await startApiServer(dependencies(), { host: "127.0.0.1", port: 0, certificate });
+  try {
+    const { url, port } = both;
+    const plain = await new ApiClient({ baseUrl: url, token: TOKEN }).list(CONFIG_MAPS);
+    assert.equal(plain.items.length, 0);
+    const path = writeKubeconfig(directory, { server: url, token: TOKEN, cert: certificate.cert });
+    const config = JSON.parse(readFileSync(path, "utf8")) as {
+      clusters: { cluster: { "certificate-authority-data": string; server: string } }[];
+    };
+    const { cluster } = config.clusters[0] ?? { cluster: null };
+    assert.equal(cluster?.server, `https://127.0.0.1:${port}`);
+    const ca = Buffer.from(cluster["certificate-authority-data"], "base64");
+    const request = httpsRequest(`${cluster.server}/healthz`, { ca, agent: false });
+    request.end();
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    assert.equal(response.statusCode, 200);
+    response.resume();
+    const silent = connect(port, "127.0.0.1");
+    await once(silent, "connect");
+    // Its time begins when the server has seen it.
+    await new ApiClient({ baseUrl: url, token: TOKEN }).list(CONFIG_MAPS);
+    clock.advance(10_000);
+    await once(silent, "close");
+  } finally {
+    await both.close();
+    rmSync(directory, { recursive: true });
+  }
 });

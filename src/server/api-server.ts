@@ -1,8 +1,16 @@
 //! The HTTP server of the API: listens on this machine only, guards, routes, answers, closes.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer as createTlsServer } from "node:https";
+import {
+  createServer as createPort,
+  type AddressInfo,
+  type Server as PortServer,
+  type Socket,
+} from "node:net";
+import type { Clock } from "../base/clock.ts";
 import type { Call } from "./call.ts";
+import type { Certificate } from "./certificate.ts";
 import { sendJson } from "./call.ts";
 import type { ServerDependencies } from "./dependencies.ts";
 import { checkOrigin, checkToken, isLoopback } from "./guard.ts";
@@ -17,6 +25,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
+  /** With it the same port speaks TLS, too: kubectl sends its token in no other way. */
+  readonly certificate?: Certificate;
 }
 
 export interface ApiServer {
@@ -52,29 +62,70 @@ export async function startApiServer(
   if (!isLoopback(options.host)) throw new ListenError(notLoopback(options.host));
   const streams = new StreamSet();
   const closing = new AbortController();
-  const server = createServer(
-    {
-      maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-    },
-    (request, response) => {
-      void handle({ dependencies, streams, closing: closing.signal }, request, response);
-    },
-  );
-  server.maxConnections = CONNECTIONS_MAX;
-  await listen(server, options);
-  const { port } = server.address() as AddressInfo;
+  const around = { dependencies, streams, closing: closing.signal };
+  const servers = serversOf(around, options.certificate);
+  const port = createPort((socket) => {
+    assign(socket, servers, dependencies.clock);
+  });
+  port.maxConnections = CONNECTIONS_MAX;
+  await listen(port, options);
+  const { port: number } = port.address() as AddressInfo;
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
     host: options.host,
-    port,
-    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    port: number,
+    url: `http://${host}:${number}`,
     close: () => {
       closing.abort();
       streams.endAll();
-      return closeGently(server, dependencies);
+      return closeGently(port, servers, dependencies);
     },
   };
+}
+
+/** Neither listens: connections are handed to them. */
+interface Servers {
+  readonly plain: Server;
+  readonly tls: Server | null;
+}
+
+function serversOf(around: Surroundings, certificate: Certificate | undefined): Servers {
+  const limits = {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+  };
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    void handle(around, request, response);
+  };
+  const plain = createServer(limits, listener);
+  const tls =
+    certificate === undefined
+      ? null
+      : createTlsServer({ ...limits, ...certificate, minVersion: "TLSv1.2" }, listener);
+  // Node's servers watch over their connections' time limits only when they are told this.
+  plain.emit("listening");
+  tls?.emit("listening");
+  return { plain, tls };
+}
+
+/** The first byte of a TLS handshake record (RFC 8446 section 5.1); no HTTP method begins so. */
+const TLS_HANDSHAKE = 0x16;
+
+function assign(socket: Socket, { plain, tls }: Servers, clock: Clock): void {
+  const timer = clock.after(HEADERS_TIMEOUT_MS, () => socket.destroy(), { unref: true });
+  socket.on("error", () => socket.destroy());
+  socket.once("close", () => {
+    timer.cancel();
+  });
+  socket.once("readable", () => {
+    timer.cancel();
+    const first = socket.read() as Buffer | null;
+    if (first === null) return;
+    socket.unshift(first);
+    const server = tls !== null && first[0] === TLS_HANDSHAKE ? tls : plain;
+    server.emit("connection", socket);
+  });
 }
 
 interface Surroundings {
@@ -154,7 +205,7 @@ function urlOf(request: IncomingMessage): URL | null {
   return URL.canParse(target, "http://localhost") ? new URL(target, "http://localhost") : null;
 }
 
-function listen(server: Server, options: ListenOptions): Promise<void> {
+function listen(server: PortServer, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => {
       reject(new ListenError(listenFault(options, error), error));
@@ -179,15 +230,23 @@ function listenFault({ host, port }: ListenOptions, error: NodeJS.ErrnoException
   return fileFault("GL0610", message, null, "Choose another address with --api HOST:PORT.");
 }
 
-function closeGently(server: Server, { clock }: ServerDependencies): Promise<void> {
+function closeGently(
+  port: PortServer,
+  { plain, tls }: Servers,
+  { clock }: ServerDependencies,
+): Promise<void> {
+  const servers = tls === null ? [plain] : [plain, tls];
   return new Promise((resolve) => {
     const cut = clock.after(CLOSE_GRACE_MS, () => {
-      server.closeAllConnections();
+      for (const server of servers) server.closeAllConnections();
     });
-    server.close(() => {
+    port.close(() => {
       cut.cancel();
       resolve();
     });
-    server.closeIdleConnections();
+    for (const server of servers) {
+      server.close();
+      server.closeIdleConnections();
+    }
   });
 }

@@ -8,6 +8,10 @@ import type { StreamSet } from "./watch-stream.ts";
 
 /** The limit of a request's body; the objects inside have their own (Kubernetes' limit too). */
 export const BODY_BYTES_MAX: number = 3 * 1024 * 1024;
+/** What kubectl's own create commands send; `apply -f` and `create -f` send JSON. */
+const PROTOBUF = "application/vnd.kubernetes.protobuf";
+/** How deep a JSON body may be nested. */
+const DEPTH_MAX = 100;
 /** How much of the warnings goes into headers (Kubernetes' limit too). */
 const WARNING_CHARS_MAX = 4_096;
 
@@ -80,10 +84,28 @@ export async function readBody(call: Call): Promise<unknown> {
     case "application/x-yaml":
       return parseYaml(text);
     default: {
-      const message = "the content-type must be application/json or application/yaml";
+      const message =
+        "the content-type must be application/json or application/yaml" +
+        (type === PROTOBUF
+          ? ", not Kubernetes' protobuf: write the object into a file, and apply it"
+          : "");
       throw refuse(415, "UnsupportedMediaType", message);
     }
   }
+}
+
+/** A patch: its media type, one of `types`, and its body (the apply form may be YAML). */
+export async function readPatch(
+  call: Call,
+  types: readonly string[],
+): Promise<{ readonly type: string; readonly body: unknown }> {
+  const type = (call.request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
+  if (type === undefined || !types.includes(type)) {
+    const message = `the content-type of a patch must be one of ${types.join(", ")}`;
+    throw refuse(415, "UnsupportedMediaType", message);
+  }
+  const text = await readText(call.request);
+  return { type, body: type.endsWith("+yaml") ? parseYaml(text) : parseJson(text) };
 }
 
 async function readText(request: IncomingMessage): Promise<string> {
@@ -101,11 +123,30 @@ async function readText(request: IncomingMessage): Promise<string> {
 }
 
 function parseJson(text: string): unknown {
+  if (isTooDeep(text)) throw badRequest(`the body is nested deeper than ${DEPTH_MAX} levels`);
   try {
     return JSON.parse(text);
   } catch (error) {
     throw badRequest(`the body is not JSON: ${error instanceof Error ? error.message : ""}`);
   }
+}
+
+/** Counts brackets outside strings: what is nested too deeply would overflow the stack of walks. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const char = text[at];
+    if (isInString) {
+      if (char === "\\") at += 1;
+      else if (char === '"') isInString = false;
+    } else if (char === '"') isInString = true;
+    else if (char === "{" || char === "[") {
+      depth += 1;
+      if (depth > DEPTH_MAX) return true;
+    } else if (char === "}" || char === "]") depth -= 1;
+  }
+  return false;
 }
 
 function parseYaml(text: string): unknown {

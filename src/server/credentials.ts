@@ -8,6 +8,7 @@ import type { ClientFile } from "../api/types.ts";
 const TOKEN_BYTES = 32;
 const TOKEN_FILE = "admin.token";
 const CLIENT_FILE = "client.json";
+const KUBECONFIG_FILE = "kubeconfig";
 
 /** The token of this state directory: the one it has, or a new one. Readable by its owner only. */
 export function ensureToken(stateDirectory: string): string {
@@ -28,8 +29,31 @@ export function removeClientFile(stateDirectory: string): void {
   rmSync(join(stateDirectory, CLIENT_FILE), { force: true });
 }
 
+/** What `kubectl --kubeconfig` takes; JSON is YAML. Returns the file's path. */
+export function writeKubeconfig(
+  stateDirectory: string,
+  client: ClientFile & { readonly cert: string },
+): string {
+  const name = "graylane";
+  const server = client.server.replace(/^http:/, "https:");
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name, cluster: { server, "certificate-authority-data": base64(client.cert) } }],
+    users: [{ name, user: { token: client.token } }],
+    contexts: [{ name, context: { cluster: name, user: name, namespace: "default" } }],
+    "current-context": name,
+  };
+  writePrivate(stateDirectory, KUBECONFIG_FILE, `${JSON.stringify(config, null, 2)}\n`);
+  return join(stateDirectory, KUBECONFIG_FILE);
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
 /** Whole or not at all, and never readable by others, not even for a moment. */
-function writePrivate(directory: string, name: string, text: string): void {
+export function writePrivate(directory: string, name: string, text: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const draft = join(directory, `${name}.${process.pid}`);
   rmSync(draft, { force: true });

@@ -5,13 +5,13 @@ import { KINDS, type KindInfo } from "../resources/registry.ts";
 import { parameter, sendJson, type Call } from "./call.ts";
 import { notFound } from "./status.ts";
 
-const VERBS = ["create", "delete", "get", "list", "update", "watch"];
+const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /** The Kubernetes release whose API conventions we follow; clients compare it with theirs. */
-const KUBERNETES = { major: "1", minor: "31" };
+const KUBERNETES = { major: "1", minor: "34" };
 
 export function version(call: Call): void {
-  const gitVersion = `v1.31.0+graylane-${call.dependencies.runtimeStatus().version}`;
+  const gitVersion = `v1.34.0+graylane-${call.dependencies.runtimeStatus().version}`;
   sendJson(call, 200, { ...KUBERNETES, gitVersion, platform: process.platform });
 }
 
@@ -60,7 +60,7 @@ function resourcesOf(info: KindInfo): ApiResourceList["resources"] {
   const common = { singularName: singular, namespaced, kind };
   const all = [
     { name: plural, ...common, verbs: VERBS, shortNames },
-    { name: `${plural}/status`, ...common, singularName: "", verbs: ["get", "update"] },
+    { name: `${plural}/status`, ...common, singularName: "", verbs: ["get", "patch", "update"] },
   ];
   if (plural !== "pods") return all;
   return [...all, { name: "pods/log", ...common, singularName: "", verbs: ["get"] }];

@@ -1,13 +1,24 @@
 //! The verbs on objects: get, list, create, update, status, delete.
 
-import { keyText, type ConditionalOptions, type WriteResult } from "../controlplane/store/store.ts";
+import { randomBytes } from "node:crypto";
+import { timestamp } from "../base/clock.ts";
+import {
+  keyText,
+  type ConditionalOptions,
+  type StoreKey,
+  type WriteResult,
+} from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { ObjectMeta, Resource } from "../resources/object.ts";
 import { apiVersionOf } from "../resources/registry.ts";
 import { validateResource } from "../resources/validate.ts";
 import { isDryRun, parameter, readBody, sendJson, setWarnings, type Call } from "./call.ts";
-import { keyOfPath, kindPathOf, present, type KindPath } from "./kind-path.ts";
+import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
+import { isObject, type Json } from "./patch/json.ts";
+import { listRulesOf } from "./patch/list-rules.ts";
+import { MANAGER_NAME_CHARS_MAX, managedAfterUpdate, type Writer } from "./patch/managed-fields.ts";
 import { selectionOf } from "./selection.ts";
+import { sendList, sendObject } from "./table.ts";
 import {
   badRequest,
   faultText,
@@ -19,14 +30,12 @@ import {
 } from "./status.ts";
 import { streamWatch } from "./watch-stream.ts";
 
-type Json = Record<string, unknown>;
-
 export function getObject(call: Call): void {
   const path = kindPathOf(call);
   const key = keyOfPath(path, parameter(call, "name"));
   const resource = call.dependencies.store.get(key);
   if (resource !== undefined) {
-    sendJson(call, 200, present(path, resource));
+    sendObject(call, path, 200, resource);
     return;
   }
   const name = keyText(key);
@@ -55,11 +64,9 @@ export function listObjects(call: Call): void {
     call,
     missing.map((key) => `${key} is damaged and left out; apply it again or delete it`),
   );
-  sendJson(call, 200, {
-    kind: `${path.info.kind}List`,
-    apiVersion: apiVersionOf(path.info, path.version),
-    metadata: { resourceVersion: String(revision) },
-    items: items.filter((item) => selection.matches(item)).map((item) => present(path, item)),
+  sendList(call, path, {
+    items: items.filter((item) => selection.matches(item)),
+    resourceVersion: String(revision),
   });
 }
 
@@ -67,29 +74,134 @@ export async function createObject(call: Call): Promise<void> {
   const path = kindPathOf(call);
   const body = await readObject(call, path);
   const metadata = metadataOf(body);
-  const key = keyOfPath(path, typeof metadata["name"] === "string" ? metadata["name"] : "");
+  const key = keyOfPath(path, nameOf(metadata));
   if (metadata["resourceVersion"] !== undefined && metadata["resourceVersion"] !== "") {
     throw badRequest("metadata.resourceVersion must not be set on an object to be created");
   }
-  const own = withoutOwn({ ...metadata, ...namespaceOf(path) }, null);
-  const resource = validated(call, path, { ...body, metadata: own });
   const dryRun = isDryRun(call);
-  const result = await call.dependencies.store.create(resource, { dryRun });
-  answer(call, path, { result, code: 201, what: keyText(key) });
+  const named = { ...body, metadata: { ...metadata, name: key.name } };
+  await writeObject(call, { ...NEW, body: named, path, key, dryRun });
 }
+
+const NEW = {
+  existing: null,
+  subresource: "",
+  ifRevision: undefined,
+  isManaged: false,
+} as const;
+
+/** `generateName` gets a random end, as in Kubernetes. */
+function nameOf(metadata: Json): string {
+  const { name, generateName } = metadata;
+  if (typeof name === "string" && name !== "") return name;
+  if (typeof generateName !== "string" || generateName === "") return "";
+  return generateName + randomBytes(GENERATED_BYTES).toString("hex").slice(0, GENERATED_CHARS);
+}
+
+const GENERATED_CHARS = 5;
+const GENERATED_BYTES = 3;
 
 export async function updateObject(call: Call): Promise<void> {
   const path = kindPathOf(call);
   const key = keyOfPath(path, parameter(call, "name"));
   const body = await readObject(call, path);
   const metadata = metadataOf(body);
+  const existing = call.dependencies.store.get(key) ?? null;
+  if (existing === null) throw notFound(keyText(key));
+  const { ifRevision } = conditionsOf(metadata);
+  const dryRun = isDryRun(call);
+  await writeObject(call, { ...NEW, body, path, key, existing, ifRevision, dryRun });
+}
+
+/** An object that is to be written: its new whole, and what it replaces. */
+export interface Written {
+  readonly body: Json;
+  readonly path: KindPath;
+  readonly key: StoreKey;
+  /** `null`: it is created. */
+  readonly existing: Resource | null;
+  readonly subresource: Writer["subresource"];
+  /** The resourceVersion that it must still have. */
+  readonly ifRevision: string | undefined;
+  /** The body's managedFields are final: an apply has set them. */
+  readonly isManaged: boolean;
+  readonly dryRun: boolean;
+}
+
+/** Validates, writes and answers. Throws `StatusError`. */
+export async function writeObject(call: Call, written: Written): Promise<void> {
+  const { body, path, key, existing, dryRun } = written;
+  const { store } = call.dependencies;
+  const metadata = metadataOf(body);
   checkName(metadata, key.name);
-  const existing = call.dependencies.store.get(key);
-  const own = withoutOwn({ ...metadata, ...namespaceOf(path) }, existing ?? null);
-  const resource = validated(call, path, { ...body, metadata: own });
-  const options = { ...conditionsOf(metadata), dryRun: isDryRun(call) };
-  const result = await call.dependencies.store.update(resource, options);
-  answer(call, path, { result, code: 200, what: keyText(key) });
+  const { ifUid } = conditionsOf(metadata);
+  const options = {
+    dryRun,
+    ...(written.ifRevision === undefined ? {} : { ifRevision: written.ifRevision }),
+    ...(ifUid === undefined ? {} : { ifUid }),
+  };
+  const what = keyText(key);
+  if (written.subresource === "status") {
+    const result = await store.updateStatus(key, body["status"], options);
+    answer(call, path, { result, code: 200, what });
+    return;
+  }
+  const own = withoutOwn({ ...metadata, name: key.name, ...namespaceOf(path) }, existing);
+  const resource = withManagers(call, written, validated(call, path, { ...body, metadata: own }));
+  const result = await (existing === null
+    ? store.create(resource, { dryRun })
+    : store.update(resource, options));
+  answer(call, path, {
+    result: dryRun && existing !== null ? asStored(result, existing) : result,
+    code: existing === null ? 201 : 200,
+    what,
+  });
+}
+
+/** Nothing was written: the object still has the revision that it had. */
+function asStored(result: WriteResult, { metadata }: Resource): WriteResult {
+  if (!result.ok) return result;
+  const { resourceVersion } = metadata;
+  if (resourceVersion === undefined) return result;
+  const { resource } = result;
+  return {
+    ...result,
+    resource: { ...resource, metadata: { ...resource.metadata, resourceVersion } },
+  };
+}
+
+function withManagers(call: Call, written: Written, resource: Resource): Resource {
+  const { body, path, existing } = written;
+  const given = metadataOf(body)["managedFields"];
+  const managedFields = written.isManaged
+    ? given
+    : managedAfterUpdate(withGivenManagers(existing, given), resource, managerOf(call, path, ""));
+  return { ...resource, metadata: { ...resource.metadata, managedFields } };
+}
+
+/** A client may edit managedFields, e.g. to empty them. */
+function withGivenManagers(existing: Resource | null, given: unknown): Json | null {
+  if (existing === null) return null;
+  if (given === undefined) return existing;
+  return { ...existing, metadata: { ...existing.metadata, managedFields: given } };
+}
+
+/** Who writes: the query's `fieldManager`, else the first word of the User-Agent. */
+export function managerOf(call: Call, path: KindPath, subresource: Writer["subresource"]): Writer {
+  const userAgent = call.request.headers["user-agent"] ?? "";
+  const manager = call.query.get("fieldManager") ?? userAgent.split("/")[0] ?? "";
+  if (manager.length > MANAGER_NAME_CHARS_MAX || /[^\x20-\x7e]/.test(manager)) {
+    const limit = `at most ${MANAGER_NAME_CHARS_MAX} printable ASCII characters`;
+    throw badRequest(`fieldManager must be ${limit}`);
+  }
+  const { info, version } = path;
+  return {
+    manager: manager === "" ? "unknown" : manager,
+    apiVersion: apiVersionOf(info, version),
+    now: timestamp(call.dependencies.clock.nowMs()),
+    rules: listRulesOf(info.group, info.kind),
+    subresource,
+  };
 }
 
 /** Takes only `status` from the body. It is the controllers' word: no schema binds it. */
@@ -123,6 +235,24 @@ export async function deleteObject(call: Call): Promise<void> {
   );
 }
 
+/** Deletes what a list with the same selectors would show; answers with what was there. */
+export async function deleteCollection(call: Call): Promise<void> {
+  const path = kindPathOf(call);
+  if (path.info.namespaced && path.namespace === null) {
+    throw refuse(405, "MethodNotAllowed", "name the namespace whose objects are to be deleted");
+  }
+  const selection = selectionOf(call, path);
+  const { store } = call.dependencies;
+  const { items, revision } = store.list(selection.filter);
+  const chosen = items.filter((item) => selection.matches(item));
+  for (const { metadata } of chosen) {
+    const key = keyOfPath({ ...path, namespace: metadata.namespace ?? null }, metadata.name);
+    const result = await store.delete(key, { dryRun: isDryRun(call) });
+    if (!result.ok && result.reason !== "not_found") throw writeRefused(result);
+  }
+  sendList(call, path, { items: chosen, resourceVersion: String(revision) });
+}
+
 function answer(
   call: Call,
   path: KindPath,
@@ -130,14 +260,16 @@ function answer(
 ): void {
   const { result, code } = outcome;
   if (!result.ok) throw writeRefused(result);
-  sendJson(call, code, present(path, result.resource));
+  sendObject(call, path, code, result.resource);
 }
 
 /** Throws 422 with all the faults; warnings go into headers. */
 function validated(call: Call, path: KindPath, value: Json): Resource {
   // The status has its own path, and its own writers.
   const { resource, faults } = validateResource(defined({ ...value, status: undefined }));
-  setWarnings(call, faults.filter((fault) => fault.severity !== "error").map(warningOf));
+  const warnings = faults.filter((fault) => fault.severity !== "error");
+  refuseUnknown(call, warnings);
+  setWarnings(call, warnings.map(warningOf));
   if (resource === null) {
     const name = metadataOf(value)["name"];
     const { kind, group } = path.info;
@@ -145,6 +277,21 @@ function validated(call: Call, path: KindPath, value: Json): Resource {
   }
   // One stored form for all the versions of a kind.
   return { ...resource, apiVersion: apiVersionOf(path.info, path.info.storageVersion) };
+}
+
+const UNKNOWN_FIELD = "GL0106";
+
+/** `fieldValidation=Strict`, which kubectl asks for, makes unknown fields errors. */
+function refuseUnknown(call: Call, warnings: readonly Fault[]): void {
+  const level = call.query.get("fieldValidation") ?? "";
+  if (!["", "Ignore", "Warn", "Strict"].includes(level)) {
+    throw badRequest("fieldValidation must be Ignore, Warn or Strict");
+  }
+  if (level !== "Strict") return;
+  const unknown = warnings.filter(({ code }) => code === UNKNOWN_FIELD);
+  if (unknown.length === 0) return;
+  const fields = unknown.map((fault) => `unknown field "${fault.path}" (${warningOf(fault)})`);
+  throw badRequest(`strict decoding error: ${fields.join(", ")}`);
 }
 
 function warningOf(fault: Fault): string {
@@ -226,8 +373,4 @@ function isAll(value: unknown): boolean {
 
 function metadataOf(value: Json): Json {
   return isObject(value["metadata"]) ? value["metadata"] : {};
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -4,6 +4,7 @@ import type { Call } from "./call.ts";
 import { coreVersions, group, groups, resources, version } from "./discovery.ts";
 import {
   createObject,
+  deleteCollection,
   deleteObject,
   getObject,
   listObjects,
@@ -11,9 +12,11 @@ import {
   updateObjectStatus,
 } from "./objects.ts";
 import { analyze, explain, runtimeStatus, shutdown } from "./own.ts";
+import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
+import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
 import { streamPodLog } from "./pod-log.ts";
 
-export type Verb = "GET" | "POST" | "PUT" | "DELETE";
+export type Verb = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 export type Handler = (call: Call) => void | Promise<void>;
 
@@ -34,9 +37,9 @@ function guarded(path: string, verbs: Route["verbs"]): Route {
   return { path, verbs, isOpen: false };
 }
 
-const COLLECTION = { GET: listObjects, POST: createObject };
-const OBJECT = { GET: getObject, PUT: updateObject, DELETE: deleteObject };
-const STATUS = { GET: getObject, PUT: updateObjectStatus };
+const COLLECTION = { GET: listObjects, POST: createObject, DELETE: deleteCollection };
+const OBJECT = { GET: getObject, PUT: updateObject, PATCH: patchObject, DELETE: deleteObject };
+const STATUS = { GET: getObject, PUT: updateObjectStatus, PATCH: patchObjectStatus };
 
 function routesOfGroup(base: string): readonly Route[] {
   return [
@@ -59,6 +62,10 @@ export const ROUTES: readonly Route[] = [
   guarded("/api", { GET: coreVersions }),
   guarded("/apis", { GET: groups }),
   guarded("/apis/:group", { GET: group }),
+  guarded("/openapi/v2", { GET: openApiV2 }),
+  guarded("/openapi/v3", { GET: openApiIndex }),
+  guarded("/openapi/v3/api/:version", { GET: openApiOfGroup }),
+  guarded("/openapi/v3/apis/:group/:version", { GET: openApiOfGroup }),
   guarded("/api/:version/namespaces/:namespace/pods/:name/log", { GET: streamPodLog }),
   ...routesOfGroup("/api/:version"),
   ...routesOfGroup("/apis/:group/:version"),

@@ -7,11 +7,11 @@ import type { WatchEvent as ApiWatchEvent } from "../api/types.ts";
 import type { Timer } from "../base/clock.ts";
 import type { WatchEvent } from "../controlplane/store/store.ts";
 import type { Resource } from "../resources/object.ts";
-import { apiVersionOf } from "../resources/registry.ts";
 import type { Call } from "./call.ts";
-import { present, type KindPath } from "./kind-path.ts";
+import type { KindPath } from "./kind-path.ts";
 import type { Selection } from "./selection.ts";
 import { badRequest, failure, refuse } from "./status.ts";
+import { bookmarkOf, rendererOf, type Render } from "./table.ts";
 
 /** Watches and followed logs that are open at once. */
 export const STREAMS_MAX = 1_000;
@@ -96,6 +96,7 @@ interface Pending {
 class WatchStream {
   readonly #call: Call;
   readonly #path: KindPath;
+  readonly #render: Render;
   #waiting: Pending[] = [];
   /** How many of the waiting ones are the objects that the watch began with. */
   #initialCount = 0;
@@ -106,6 +107,7 @@ class WatchStream {
   constructor(call: Call, path: KindPath) {
     this.#call = call;
     this.#path = path;
+    this.#render = rendererOf(call, path);
     call.response.on("drain", () => {
       this.#resume();
     });
@@ -152,14 +154,14 @@ class WatchStream {
       const next = this.#waiting[sent];
       sent += 1;
       if (next !== undefined) {
-        this.#write({ type: next.type, object: present(this.#path, next.object) });
+        this.#write({ type: next.type, object: this.#render(next.object) });
       }
     }
     this.#waiting.splice(0, sent);
     this.#initialCount = Math.max(0, this.#initialCount - sent);
   }
 
-  #write(event: ApiWatchEvent): void {
+  #write(event: { readonly type: ApiWatchEvent["type"]; readonly object: unknown }): void {
     const { response } = this.#call;
     if (response.writableEnded || response.destroyed) return;
     if (response.write(`${JSON.stringify(event)}\n`)) return;
@@ -186,11 +188,8 @@ class WatchStream {
     });
   }
 
-  #bookmark(): Resource {
-    const { info, version } = this.#path;
-    const resourceVersion = String(this.#call.dependencies.store.revision);
-    const metadata = { name: "", resourceVersion };
-    return { apiVersion: apiVersionOf(info, version), kind: info.kind, metadata };
+  #bookmark(): unknown {
+    return bookmarkOf(this.#call, this.#path, String(this.#call.dependencies.store.revision));
   }
 
   #after(delayMs: number, run: () => void): void {
