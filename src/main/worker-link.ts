@@ -5,6 +5,8 @@ import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { FromWorker, ToWorker } from "../dataplane/worker/protocol.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
+import type { PluginFault } from "../dataplane/filter/plugin-slot.ts";
+import type { Fault } from "../resources/fault.ts";
 import type { SnapshotDelta } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
@@ -69,7 +71,7 @@ export class WorkerLink implements ConfigNode {
     if (answer.type !== "configured") throw new Error(`${answer.type} answers no config`);
     if (answer.error !== null) return { ok: false, error: answer.error };
     this.heldVersion = delta.toVersion;
-    return { ok: true };
+    return { ok: true, faults: (answer.faults ?? []).map(toFault) };
   }
 
   async explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
@@ -141,4 +143,8 @@ export class WorkerLink implements ConfigNode {
     this.#pending.clear();
     for (const { reject } of pending) reject(new Error(`worker ${this.id} has gone`));
   }
+}
+
+function toFault({ source, code, message, remedy }: PluginFault): Fault {
+  return { severity: "error", code, message, remedy, path: "", object: source, position: null };
 }

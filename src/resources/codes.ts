@@ -292,7 +292,7 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help:
       "A Proxy-Wasm plug-in exports a function `proxy_abi_version_0_1_0`, `_0_2_0`, `_0_2_1` or " +
-      "`_0_2_100`. SDKs do that by themselves: is the file a plug-in?",
+      "`_0_2_100`. SDKs do that by themselves, so look whether the file is a plug-in at all.",
   },
   GL0415: {
     title: "A plug-in wants a function that no host of its ABI version has",
@@ -314,6 +314,15 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     help:
       "The file begins like a module, and is damaged, uses a feature of WebAssembly that is not " +
       "supported, or lacks a memory or an allocator. The message says which.",
+  },
+  GL0418: {
+    title: "A plug-in does not start, or refuses its configuration",
+    severity: "error",
+    help:
+      "The message says in which callback. What the plug-in itself says is in the log of the " +
+      "gateway's workers. The version that ran before goes on serving; where there is none, " +
+      "FAIL_OPEN serves without the plug-in, FAIL_CLOSE answers 503, and the start is tried again " +
+      "after 1 s, doubling to 60 s.",
   },
   GL0501: {
     title: "A container image has no local command",

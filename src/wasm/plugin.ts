@@ -26,6 +26,7 @@ export class Plugin {
   /** Null while failed or stopped. */
   #root: RootContext | null = null;
   #isStopped = false;
+  #hasServed = false;
   #startedAtMs = 0;
   #backOffMs = BACK_OFF_MS_MIN;
   #rebuild: Timer | null = null;
@@ -71,6 +72,11 @@ export class Plugin {
   /** False while a failed VM waits to be rebuilt, and after `stop`. */
   get isReady(): boolean {
     return this.#root !== null;
+  }
+
+  /** True when it has once been started and configured, whatever became of it. */
+  get hasServed(): boolean {
+    return this.#hasServed;
   }
 
   /** The latest trap, also after a rebuild. */
@@ -139,6 +145,7 @@ export class Plugin {
       if (vm.roots.size === 0) this.#services.vms?.withdraw(this.#vmKey, vm);
     };
     this.#root = root;
+    this.#hasServed = true;
     this.#startedAtMs = this.#services.clock.monotonicMs();
   }
 

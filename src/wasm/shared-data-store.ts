@@ -3,7 +3,7 @@
 
 /** Bounds of one vm_id. Setting more fails. */
 const KEYS_MAX = 100_000;
-const BYTES_MAX = 64 * 1024 * 1024;
+const BYTES_MAX = 16 * 1024 * 1024;
 
 export interface SharedValue {
   readonly value: Uint8Array;

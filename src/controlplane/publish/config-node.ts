@@ -1,12 +1,13 @@
 //! A node: a process that runs snapshots, as a gateway worker or as the worker of the sidecars.
 
+import type { Fault } from "../../resources/fault.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 
 export type NodeRole = "gateway" | "sidecar";
 
 export type PushAnswer =
-  /** The node runs it. */
-  | { readonly ok: true }
+  /** The node runs it; `faults` are of single objects that it could not do justice to. */
+  | { readonly ok: true; readonly faults?: readonly Fault[] }
   /** The node refused it and keeps what it had; `error` says why. */
   | { readonly ok: false; readonly error: string };
 

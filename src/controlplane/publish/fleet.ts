@@ -1,6 +1,7 @@
 //! All nodes that are joined: gives each role its target and waits until the role has settled.
 
 import type { Clock } from "../../base/clock.ts";
+import type { Fault } from "../../resources/fault.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ConfigNode, NodeRole, NodeStatus } from "./config-node.ts";
@@ -78,6 +79,17 @@ export class Fleet {
     return this.#of("sidecar")
       .filter((track) => track.isLagging)
       .map((track) => ({ hosts: (pod) => track.node.hosts(pod), held: track.held }));
+  }
+
+  /** What nodes say of single objects, each thing once. */
+  faults(): readonly Fault[] {
+    const distinct = new Map<string, Fault>();
+    for (const track of this.#tracks.values()) {
+      for (const fault of track.faults) {
+        distinct.set(JSON.stringify([fault.object, fault.code, fault.message]), fault);
+      }
+    }
+    return [...distinct.values()];
   }
 
   status(): readonly NodeStatus[] {

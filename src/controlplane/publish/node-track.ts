@@ -5,6 +5,7 @@
 
 import type { Clock, Timer } from "../../base/clock.ts";
 import { diffSnapshots } from "../../snapshot/delta.ts";
+import type { Fault } from "../../resources/fault.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -31,6 +32,7 @@ export class NodeTrack {
   #state: NodeState = "PENDING";
   #refusedVersion = "";
   #error = "";
+  #faults: readonly Fault[] = [];
   #timer: Timer | null = null;
   #isClosed = false;
 
@@ -52,6 +54,11 @@ export class NodeTrack {
   /** The last snapshot that it said it runs. */
   get held(): Snapshot {
     return this.#held;
+  }
+
+  /** What it said of single objects when it took that snapshot. */
+  get faults(): readonly Fault[] {
+    return this.#faults;
   }
 
   /** Every snapshot that it may be running now: an unanswered push may have been carried out. */
@@ -148,6 +155,7 @@ export class NodeTrack {
     this.#sending = null;
     if (answer.ok) {
       this.#held = snapshot;
+      this.#faults = answer.faults ?? [];
       this.#refusedVersion = "";
     } else {
       this.#refusedVersion = snapshot.version;

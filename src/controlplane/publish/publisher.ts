@@ -169,7 +169,7 @@ export class Publisher {
       version: this.#compiled.snapshot.version,
       compiledAtMs: this.#compiledAtMs,
       nodes: this.#fleet.status(),
-      messages: this.#compiled.messages,
+      messages: this.#messages(),
       failure: this.#failure,
     };
   }
@@ -182,6 +182,11 @@ export class Publisher {
       this.#timer = null;
       void this.#run();
     });
+  /** The compiler's, and what nodes found when they ran the result. */
+  #messages(): readonly Fault[] {
+    return [...this.#compiled.messages, ...this.#fleet.faults()];
+  }
+
   }
 
   async #run(): Promise<void> {
@@ -291,7 +296,7 @@ export class Publisher {
   async #writeStatuses(resources: readonly Resource[]): Promise<void> {
     if (this.#failure !== "") return;
     const { writeStatus, clock, logger } = this.#options;
-    for (const write of statusWrites(resources, this.#compiled.messages, clock.nowMs())) {
+    for (const write of statusWrites(resources, this.#messages(), clock.nowMs())) {
       try {
         await writeStatus(write);
       } catch (cause) {

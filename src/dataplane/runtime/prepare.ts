@@ -1,5 +1,6 @@
 //! Snapshot to runtime, off to the side: compiles what must be compiled and takes over from the
-//! previous runtime whatever has not changed. A failure leaves the previous one serving.
+//! previous runtime whatever has not changed. A plug-in that cannot run holds nothing else up: the
+//! version before it goes on, or its fail mode applies.
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -14,6 +15,7 @@ import type {
   Snapshot,
 } from "../../snapshot/snapshot.ts";
 import { LoadFault } from "../../wasm/fault.ts";
+import type { LoadFaultKind } from "../../wasm/fault.ts";
 import { loadModule } from "../../wasm/module.ts";
 import type { PluginModule } from "../../wasm/module.ts";
 import { Plugin } from "../../wasm/plugin.ts";
@@ -31,15 +33,16 @@ export interface PrepareServices {
   readonly plugins: PluginServices;
   readonly logger: Logger;
 }
+  /** Where other than the host's defaults. */
+  readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
 
-/** Why a snapshot cannot run here. */
-export class PrepareFailure {
-  readonly message: string;
-
-  constructor(message: string) {
-    this.message = message;
-  }
-}
+const START_FAULTS: ReadonlySet<LoadFaultKind> = new Set([
+  "start_trapped",
+  "vm_start_refused",
+  "configure_refused",
+]);
+/** Digits of a module's digest that a crash report shows. */
+const VERSION_DIGITS = 12;
 
 export class Preparer {
   readonly #services: PrepareServices;
@@ -53,12 +56,8 @@ export class Preparer {
    * Builds the runtime of `snapshot`. Plug-ins that `previous` runs unchanged are taken over; the
    * caller stops those that the new runtime does not hold (`stopUnused`).
    */
-  async prepareGateway(
-    snapshot: Snapshot,
-    previous: Runtime | null,
-  ): Promise<Runtime | PrepareFailure> {
+  async prepareGateway(snapshot: Snapshot, previous: Runtime | null): Promise<Runtime> {
     const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map());
-    if (plugins instanceof PrepareFailure) return plugins;
     const lanes = prepareLanes(snapshot, previous?.lanes);
     const base = { snapshot, lanes, plugins, hosts: NO_HOSTS, carriedHeaders: "" };
     const tables = prepareTables(snapshot, previous);
@@ -76,16 +75,12 @@ export class Preparer {
   async #startPlugins(
     snapshot: Snapshot,
     previous: ReadonlyMap<string, PluginSlot>,
-  ): Promise<Map<string, PluginSlot> | PrepareFailure> {
+  ): Promise<Map<string, PluginSlot>> {
     const plugins = new Map<string, PluginSlot>();
     for (const plugin of Object.values(snapshot.plugins)) {
       const old = previous.get(plugin.name);
-      const slot = old?.plugin === plugin ? old : await this.#startPlugin(plugin);
-      if (slot instanceof PrepareFailure) {
-        stopUnused(plugins, previous);
-        return slot;
-      }
-      plugins.set(plugin.name, slot);
+      const isSame = old?.plugin === plugin;
+      plugins.set(plugin.name, isSame ? old : await this.#startPlugin(plugin, old));
     }
     return plugins;
   }
@@ -102,18 +97,39 @@ export class Preparer {
     };
   }
 
-  async #startPlugin(plugin: PluginResource): Promise<PluginSlot | PrepareFailure> {
+  async #startPlugin(plugin: PluginResource, old: PluginSlot | undefined): Promise<PluginSlot> {
     const module = await this.#module(plugin);
-    const started =
-      module instanceof LoadFault
-        ? module
-        : Plugin.start(module, settingsOf(plugin), this.#services.plugins);
+    if (module instanceof LoadFault) return this.#withFault(plugin, module, old?.instance ?? null);
+    const settings = settingsOf(plugin);
+    const started = Plugin.start(module, settings, this.#services.plugins);
     if (!(started instanceof LoadFault)) return { plugin, instance: started };
-    const remedy = started.remedy === "" ? "" : `. ${started.remedy}`;
-    const message = `plug-in ${plugin.name}: ${started.message}${remedy}`;
-    if (plugin.failMode === "closed") return new PrepareFailure(message);
-    this.#services.logger.error(`${message}; served without it (FAIL_OPEN)`, {});
-    return { plugin, instance: null };
+    const last = old?.instance ?? null;
+    if (last?.hasServed === true) return this.#withFault(plugin, started, last);
+    // It may have been bad luck (a token service that was away): it is tried again with back-off.
+    const waiting = Plugin.quarantined(module, settings, this.#services.plugins);
+    return this.#withFault(plugin, started, waiting);
+  }
+
+  /** `instance`: what runs in its place, or waits to; null when its code cannot be run at all. */
+  #withFault(
+    plugin: PluginResource,
+    { kind, message, remedy }: LoadFault,
+    instance: Plugin | null,
+  ): PluginSlot {
+    const outcome =
+      instance?.hasServed === true
+        ? "the version and configuration that ran before go on serving"
+        : plugin.failMode === "open"
+          ? "requests are served without it (FAIL_OPEN)"
+          : "requests that it should see get 503 (FAIL_CLOSE)";
+    const fault = {
+      source: plugin.source,
+      code: START_FAULTS.has(kind) ? "GL0418" : "GL0417",
+      message: `${message}; ${outcome}`,
+      remedy,
+    };
+    this.#services.logger.error(`plug-in ${plugin.name}: ${fault.message}`, { remedy });
+    return { plugin, instance, fault };
   }
 
   async #module(plugin: PluginResource): Promise<PluginModule | LoadFault> {
@@ -134,7 +150,8 @@ export class Preparer {
     if (digest !== sha256) {
       return new LoadFault(plugin.name, "not_wasm", `${path} has the digest ${digest}`);
     }
-    const module = await loadModule(bytes, { name: plugin.name });
+    const limits = this.#services.moduleLimits;
+    const module = await loadModule(bytes, { name: plugin.name, ...limits });
     if (module instanceof LoadFault) return module;
     this.#modules.set(sha256, module);
     for (const oldest of this.#modules.keys()) {
@@ -152,8 +169,8 @@ export function stopUnused(
   old: ReadonlyMap<string, PluginSlot>,
   kept: ReadonlyMap<string, PluginSlot>,
 ): void {
-  for (const [name, slot] of old) {
-    if (kept.get(name) !== slot) slot.instance?.stop();
+  for (const [name, { instance }] of old) {
+    if (kept.get(name)?.instance !== instance) instance?.stop();
   }
 }
 
@@ -171,6 +188,7 @@ function settingsOf(plugin: PluginResource): Parameters<typeof Plugin.start>[1] 
 function prepareTables(
   snapshot: Snapshot,
   previous: Runtime | null,
+    version: `sha256:${plugin.module.sha256.slice(0, VERSION_DIGITS)}`,
 ): Map<string, PreparedRouteTable> {
   const old = new Map<object, PreparedRouteTable>();
   for (const { routes } of previous?.listeners.values() ?? []) old.set(routes.table, routes);

@@ -11,10 +11,11 @@ import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { explain } from "../filter/explain.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { PluginFault } from "../filter/plugin-slot.ts";
 import { TrafficListener } from "../listener/listener.ts";
 import { openPortOf } from "../listener/open-port.ts";
 import type { ListenFailure } from "../listener/listener.ts";
-import { PrepareFailure, stopUnused } from "../runtime/prepare.ts";
+import { stopUnused } from "../runtime/prepare.ts";
 import type { Preparer } from "../runtime/prepare.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { RuntimeUses } from "../runtime/runtime-uses.ts";
@@ -41,7 +42,6 @@ export class GatewayRole implements WorkerRole {
 
   async configure(snapshot: Snapshot): Promise<string | null> {
     const runtime = await this.#preparer.prepareGateway(snapshot, this.#runtime);
-    if (runtime instanceof PrepareFailure) return runtime.message;
     const failure = await this.#openListeners(runtime);
     if (failure !== null) {
       stopUnused(runtime.plugins, this.#runtime?.plugins ?? new Map());
@@ -59,6 +59,11 @@ export class GatewayRole implements WorkerRole {
     }
     this.#closeUnused(runtime);
     return null;
+  }
+
+  pluginFaults(): readonly PluginFault[] {
+    const slots = [...(this.#runtime?.plugins.values() ?? [])];
+    return slots.flatMap(({ fault }) => fault ?? []);
   }
 
   explain(question: ExplainQuestion): ExplainAnswer | null {

@@ -5,31 +5,56 @@ import type { Logger } from "../../telemetry/logger.ts";
 import { LogLevel } from "../../wasm/enums.ts";
 import { MetricStore } from "../../wasm/metric-store.ts";
 import { InProcessSharedData } from "../../wasm/shared-data-store.ts";
+import { TickThrottle } from "../../wasm/tick-throttle.ts";
+import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
 
-/** Lines that all plug-ins of a worker may log in a second; more are counted and dropped. */
+/** Lines that one plug-in may log in a second; more are counted and dropped. */
 const LOG_LINES_PER_SECOND_MAX = 1_000;
 
 export function pluginServices(clock: Clock, logger: Logger): PluginServices {
-  let windowStartMs = 0;
-  let linesInWindow = 0;
+  const limiter = new LogLimiter(clock, logger);
   return {
     clock,
     logLevel: () => LogLevel.info,
     metrics: new MetricStore(),
     sharedData: new InProcessSharedData(),
+    vms: new VmPool(),
+    ticks: new TickThrottle(clock),
     log(entry) {
-      const nowMs = clock.monotonicMs();
-      if (nowMs - windowStartMs >= 1_000) {
-        const dropped = linesInWindow - LOG_LINES_PER_SECOND_MAX;
-        if (dropped > 0) logger.warn("plug-ins logged too much", { dropped });
-        windowStartMs = nowMs;
-        linesInWindow = 0;
-      }
-      linesInWindow += 1;
-      if (linesInWindow <= LOG_LINES_PER_SECOND_MAX) write(logger, entry);
+      if (limiter.admits(entry.plugin)) write(logger, entry);
     },
   };
+}
+
+/** One second is counted for all together, so that this holds no more than the names in it. */
+class LogLimiter {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #lines = new Map<string, number>();
+  #windowStartMs = 0;
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  admits(plugin: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#windowStartMs >= 1_000) this.#turn(nowMs);
+    const count = (this.#lines.get(plugin) ?? 0) + 1;
+    this.#lines.set(plugin, count);
+    return count <= LOG_LINES_PER_SECOND_MAX;
+  }
+
+  #turn(nowMs: number): void {
+    for (const [plugin, count] of this.#lines) {
+      const dropped = count - LOG_LINES_PER_SECOND_MAX;
+      if (dropped > 0) this.#logger.warn("a plug-in logged too much", { plugin, dropped });
+    }
+    this.#lines.clear();
+    this.#windowStartMs = nowMs;
+  }
 }
 
 function write(logger: Logger, { level, message, plugin, rootId }: PluginLog): void {

@@ -1,5 +1,6 @@
 //! What the main process and its workers say to each other over Node's IPC channel.
 
+import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
@@ -41,8 +42,13 @@ export type ToWorker =
 /** Every question with an `id` gets one answer with the same `id`. */
 export type FromWorker =
   | { readonly type: "ready" }
-  /** `error` is null when the snapshot runs. */
-  | { readonly type: "configured"; readonly id: number; readonly error: string | null }
+  /** `error` is null when the snapshot runs; then `faults` are those of single plug-ins. */
+  | {
+      readonly type: "configured";
+      readonly id: number;
+      readonly error: string | null;
+      readonly faults?: readonly PluginFault[];
+    }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
   | { readonly type: "metrics"; readonly id: number; readonly metrics: MetricsSnapshot }
   | { readonly type: "drained"; readonly id: number }

@@ -1,11 +1,14 @@
 //! What a worker does with a snapshot: as a gateway, or as the host of every pod's sidecar.
 
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 
 export interface WorkerRole {
   /** Null when the snapshot runs; else why the previous one goes on. One call at a time. */
   configure(snapshot: Snapshot): Promise<string | null>;
+  /** Plug-ins of the snapshot that runs which do not run as it says. */
+  pluginFaults?(): readonly PluginFault[];
   /** Null when no listener of that port runs here. */
   explain(question: ExplainQuestion): ExplainAnswer | null;
   /** Resolves when no exchange runs on a runtime that has been swapped out by now. */

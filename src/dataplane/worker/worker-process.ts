@@ -57,7 +57,8 @@ export class WorkerProcess {
         const { id, delta } = message;
         this.#configured = this.#configured.then(async () => {
           const error = await this.#configure(delta);
-          this.#channel.send({ type: "configured", id, error });
+          const faults = this.#role.pluginFaults?.() ?? [];
+          this.#channel.send({ type: "configured", id, error, ...(faults[0] && { faults }) });
         });
         return;
       }

@@ -7,7 +7,7 @@ import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 
 /** Ids that one VM may take; the same name defined again takes another id. */
-const DEFINITIONS_MAX = 10_000;
+const DEFINITIONS_MAX = 1_000;
 
 export function metricFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
