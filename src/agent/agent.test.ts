@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import ts from "typescript";
+import { compileAgent } from "./testing/compiled-agent.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "graylane-agent-"));
-const agentFile = join(directory, "agent.mjs");
+const agent = compileAgent();
 
 /** Stands for the sidecar's outbound listener: answers what it was asked. */
 const sidecar = http.createServer((request, response) => {
@@ -27,14 +23,6 @@ const sidecar = http.createServer((request, response) => {
 const own = http.createServer((request, response) => response.end(`own ${request.url ?? ""}`));
 
 before(async () => {
-  // The agent runs in plain Node: as it is built, or else compiled here.
-  const built = fileURLToPath(new URL("agent.js", import.meta.url));
-  const isBuilt = import.meta.url.endsWith(".js");
-  const source = isBuilt ? built : built.replace(/\.js$/, ".ts");
-  const code = readFileSync(source, "utf8");
-  const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
-  const compiled = ts.transpileModule(code, { compilerOptions: options }).outputText;
-  writeFileSync(agentFile, isBuilt ? code : compiled);
   sidecar.listen(0, "127.0.0.1");
   own.listen(0, "127.0.0.1");
   await Promise.all([once(sidecar, "listening"), once(own, "listening")]);
@@ -43,7 +31,7 @@ before(async () => {
 after(() => {
   sidecar.close();
   own.close();
-  rmSync(directory, { recursive: true, force: true });
+  if (agent.folder !== null) rmSync(agent.folder, { recursive: true, force: true });
 });
 
 const portOf = (server: http.Server): number => (server.address() as AddressInfo).port;
@@ -52,7 +40,15 @@ const portOf = (server: http.Server): number => (server.address() as AddressInfo
 async function run(script: string, outbound?: string): Promise<string> {
   const child = spawn(
     process.execPath,
-    ["--import", pathToFileURL(agentFile).href, "--input-type=module", "-e", `${SAY}\n${script}`],
+    [
+      "--import",
+      agent.url,
+      "--import",
+      `${agent.url}?again`,
+      "--input-type=module",
+      "-e",
+      `${SAY}\n${script}`,
+    ],
     {
       env: {
         PATH: process.env["PATH"],
@@ -141,6 +137,18 @@ const cases = [
     printed: "own /z\nown /f",
   },
   {
+    name: "undici of the app's own goes to the sidecar, by require and by import",
+    script: `import { createRequire } from "node:module"; import { request } from "undici";
+      say(await (await request("http://mockb:8000/u?v=1")).body.text());
+      const undici = createRequire(process.cwd() + "/")("undici");
+      say(await (await undici.fetch("http://mockb:8000/f")).text());
+      const answer = await undici.request("http://" + process.env.OWN + "/o");
+      say(await answer.body.text());`,
+    printed:
+      "GET http://mockb:8000/u?v=1 host=mockb:8000\n" +
+      "GET http://mockb:8000/f host=mockb:8000\nown /o",
+  },
+  {
     name: "an invalid URL is the original's to complain about",
     script: `import http from "node:http";
       try { http.get("not a url"); } catch (error) { say(error.code); }`,
@@ -156,9 +164,12 @@ for (const { name, script, printed } of cases) {
 }
 
 for (const outbound of ["", "nonsense"]) {
-  test(`with GRAYLANE_OUTBOUND "${outbound}" the agent does nothing`, async () => {
-    const script = `import http from "node:http"; const before = http.request;
-      say(before.name, String(fetch).includes("routed"));`;
-    assert.equal(await run(script, outbound), "request false");
+  test(`with GRAYLANE_OUTBOUND "${outbound}" no call is sent to a sidecar`, async () => {
+    const script = `import http from "node:http"; ${PRINT}
+      http.get("http://" + process.env.OWN + "/z", print);
+      http.get("http://mockb.invalid/", print).on("error", ({ code }) => say(code));`;
+    const lines = (await run(script, outbound)).split("\n").sort();
+    assert.deepEqual(lines, [lines[0], "own /z"]);
+    assert.match(lines[0] ?? "", /^E/);
   });
 }
