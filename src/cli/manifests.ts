@@ -83,7 +83,6 @@ export async function compileManifests(
   imageMap: string | null,
 ): Promise<readonly Fault[]> {
   const { resources, locate: place } = manifests;
-  const plugins = resources.filter(({ kind }) => kind === "WasmPlugin");
-  const modules = await context.resolveModules(plugins, imageMap);
+  const modules = await context.resolveModules(resources, imageMap);
   return compile({ resources, modules }).messages.map(place);
 }

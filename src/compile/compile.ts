@@ -28,6 +28,8 @@ import {
   checkTaggings,
   collectRunners,
 } from "./consistency.ts";
+import type { StoredAllocation } from "./allocation-state.ts";
+import { compileCohorts } from "./cohorts.ts";
 import { collectSubsets } from "./destination-rule.ts";
 import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
 import type { Gateways } from "./gateway.ts";
@@ -52,24 +54,30 @@ import { collectServices } from "./service.ts";
 import type { ServiceMap } from "./service.ts";
 import type { MatchPlaces } from "./target.ts";
 import { compileRoutes } from "./virtual-service.ts";
-import { compilePlugins } from "./wasm-plugin.ts";
+import { BLOCKED, compilePlugins } from "./wasm-plugin.ts";
 import type { ModuleResult, Plugins } from "./wasm-plugin.ts";
 
 export interface CompileInput {
   readonly resources: readonly Resource[];
-  /** Keyed by `<namespace>/<name>` of the WasmPlugin. */
+  /** Keyed by `pluginKey` of the resource. */
   readonly modules: ReadonlyMap<string, ModuleResult>;
   /**
    * The plug-ins of the snapshot that runs now: one whose new module cannot be had keeps running as
    * it was. Without them such a plug-in is left out (FAIL_OPEN), or its gateways answer 503.
    */
   readonly lastGoodPlugins?: Readonly<Record<string, Plugin>>;
+  /** Logical gateways that serve now: a new plug-in that is being fetched does not stop them. */
+  readonly servingGateways?: Iterable<string>;
+  /** Wall time in milliseconds: lanes that have expired by then are closed. Absent: none has. */
+  readonly nowMs?: number;
 }
 
 export interface CompileResult {
   readonly snapshot: Snapshot;
   /** In a settled order; `position` is null: who has the files adds it. */
   readonly messages: readonly Fault[];
+  /** By `namespace/name` of LaneGroups: what `status.allocation` must hold from now on. */
+  readonly allocations: ReadonlyMap<string, StoredAllocation>;
 }
 
 export function compile(input: CompileInput): CompileResult {
@@ -78,7 +86,7 @@ export function compile(input: CompileInput): CompileResult {
   const gateways = collectGateways([...index.gateways, ...impliedGateways(index.ingresses)]);
   const services = collectServices(index.services);
   const bindings = bindVirtualServices(index.virtualServices, gateways, messages);
-  const scope: LaneScope = { gateways, services, messages };
+  const scope: LaneScope = { gateways, services, messages, nowMs: input.nowMs ?? null };
   const models = [
     ...modelAsmLaneGroups(index.asmLaneGroups, index.asmLanes, scope),
     ...modelLaneGroups(index.laneGroups, index.lanes, scope),
@@ -87,25 +95,28 @@ export function compile(input: CompileInput): CompileResult {
     matchesHeader(bindings, gateways, at, header),
   );
   const plugins = compilePlugins({
-    wasmPlugins: index.wasmPlugins,
+    resources: index.plugins,
     gateways: gateways.logical,
     modules: input.modules,
     lastGood: input.lastGoodPlugins ?? {},
+    servingGateways: new Set(input.servingGateways ?? []),
     messages,
   });
   const pods = indexPods(index.pods);
   const world: World = { index, pods, scope, bindings, models, laneGroups, plugins };
+  const routing = compileGateways(world);
+  const cohorts = compileCohorts({ models, laneGroups, routing, messages });
   const content = {
     formatVersion: 1 as const,
-    ...compileGateways(world),
+    ...routing,
     ...compileServices(services, pods),
-    laneGroups,
+    laneGroups: cohorts.laneGroups,
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
   };
   checkLanes(world);
   const snapshot = sorted({ ...content, version: snapshotVersion(content) });
-  return { snapshot, messages: messages.sorted() };
+  return { snapshot, messages: messages.sorted(), allocations: cohorts.allocations };
 }
 
 /** Everything collected before routes are made. */
@@ -178,7 +189,7 @@ function blockedTables(
     const cause = blocked.get(name);
     if (cause === undefined) continue;
     const route: Route = {
-      id: `${cause.plugin.metadata.namespace ?? ""}/${cause.plugin.metadata.name}/blocked`,
+      id: `${cause.plugin.metadata.namespace ?? ""}/${cause.plugin.metadata.name}/${BLOCKED}`,
       label: "",
       source: refOf(cause.plugin),
       matches: [],

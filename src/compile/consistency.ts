@@ -10,6 +10,7 @@ import type { Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
 import { LabelIndex } from "./label-index.ts";
 import type { LaneModel, GroupModel } from "./lane-model.ts";
 import type { MessageList } from "./messages.ts";
+import { pluginKey } from "./plugin-kinds.ts";
 import type { Plugins } from "./wasm-plugin.ts";
 import { hasLabels, keyOf, listNames, namespaceOf } from "./resource-index.ts";
 import type { BoundHost } from "./route-table.ts";
@@ -256,7 +257,7 @@ function reportNoDefault(
   const chain = plugins.chains.get(host.gateway.name) ?? [];
   const setters = (plugins.applied.get(host.gateway.name) ?? []).filter(
     (resource) =>
-      chain.includes(keyOf(resource)) &&
+      chain.includes(pluginKey(resource)) &&
       taggingsOf(resource).some(({ header }) => wanted.includes(header)),
   );
   const routeHeaders = groups

@@ -13,7 +13,6 @@ import type { Lane } from "../resources/kinds/lane.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Service } from "../resources/kinds/service.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
-import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
 import type { Resource } from "../resources/object.ts";
 import { compareTexts } from "./messages.ts";
 
@@ -25,7 +24,8 @@ export interface ResourceIndex {
   readonly services: readonly Service[];
   readonly pods: readonly Pod[];
   readonly deployments: readonly Deployment[];
-  readonly wasmPlugins: readonly WasmPlugin[];
+  /** WasmPlugins of both groups and TrafficExtensions. */
+  readonly plugins: readonly Resource[];
   readonly laneGroups: readonly LaneGroup[];
   readonly lanes: readonly Lane[];
   readonly asmLaneGroups: readonly AsmSwimLaneGroup[];
@@ -56,7 +56,11 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     services: all("", "Service"),
     pods: all("", "Pod"),
     deployments: all("apps", "Deployment"),
-    wasmPlugins: all("extensions.istio.io", "WasmPlugin"),
+    plugins: [
+      ...all("extensions.istio.io", "WasmPlugin"),
+      ...all("extensions.istio.io", "TrafficExtension"),
+      ...all("extensions.higress.io", "WasmPlugin"),
+    ],
     laneGroups: all("graylane.io", "LaneGroup"),
     lanes: all("graylane.io", "Lane"),
     asmLaneGroups: all(ASM, "ASMSwimLaneGroup"),

@@ -1,18 +1,36 @@
 //! WasmPlugins to plug-ins and to each gateway's filter order.
 
-import { canonicalJson } from "../base/canonical-json.ts";
+import { exactJson } from "../resources/exact-numbers.ts";
+import type { TargetRef, TrafficMatch } from "../resources/kinds/wasm-plugin.ts";
 import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
 import { refOf } from "../resources/object.ts";
-import type { Plugin } from "../snapshot/snapshot.ts";
+import type { Resource } from "../resources/object.ts";
+import type { Plugin, Snapshot } from "../snapshot/snapshot.ts";
 import type { LogicalGateway } from "./gateway.ts";
+import type { Severity } from "../resources/fault.ts";
 import { compareTexts } from "./messages.ts";
 import type { MessageList } from "./messages.ts";
-import { hasLabels, keyOf, namespaceOf } from "./resource-index.ts";
+import { asIstioPlugin, isHigress, modulePath, pluginKey } from "./plugin-kinds.ts";
+import { hasLabels, namespaceOf } from "./resource-index.ts";
 
 /** A module that workers can load, or why there is none. */
 export type ModuleResult =
-  | { readonly sha256: string; readonly path: string }
-  | { readonly code?: string; readonly error: string; readonly remedy: string };
+  | {
+      readonly sha256: string;
+      readonly path: string;
+      /** Something is wrong although there is a module: a kept one, since a newer cannot be had. */
+      readonly warning?: ModuleProblem;
+    }
+  | (ModuleProblem & {
+      /** It is not known yet: it is being fetched, or nobody may ask the network. */
+      readonly isPending?: boolean;
+    });
+
+export interface ModuleProblem {
+  readonly code?: string;
+  readonly error: string;
+  readonly remedy: string;
+}
 
 /** What plug-ins mean for the gateways. */
 export interface Plugins {
@@ -30,12 +48,29 @@ export interface Blocked {
   readonly message: string;
 }
 
+/** The last part of the id of a route that stands for all routes of a blocked gateway. */
+export const BLOCKED = "blocked";
+
+/** Logical gateways that answer requests, and not 503 for want of a plug-in. */
+export function servingGateways({ gateways, routeTables }: Snapshot): string[] {
+  const isBlocked = (table: string): boolean =>
+    routeTables[table]?.virtualHosts.some(({ routes }) =>
+      routes.some(({ id }) => id.endsWith(`/${BLOCKED}`)),
+    ) ?? false;
+  return Object.values(gateways)
+    .filter(({ listeners }) => !listeners.some(({ routeTable }) => isBlocked(routeTable)))
+    .map(({ name }) => name);
+}
+
 export interface PluginInput {
-  readonly wasmPlugins: readonly WasmPlugin[];
+  /** Of each kind that brings a plug-in. */
+  readonly resources: readonly Resource[];
   readonly gateways: readonly LogicalGateway[];
   readonly modules: ReadonlyMap<string, ModuleResult>;
   /** What runs now: a plug-in whose new module cannot be had keeps its last good one. */
   readonly lastGood: Readonly<Record<string, Plugin>>;
+  /** Logical gateways of the snapshot that runs now. */
+  readonly servingGateways: ReadonlySet<string>;
   readonly messages: MessageList;
 }
 
@@ -48,27 +83,32 @@ export function compilePlugins(input: PluginInput): Plugins {
   const blocked = new Map<string, Blocked>();
   const applied = new Map<string, readonly WasmPlugin[]>();
   const chains = new Map<string, readonly string[]>();
-  const inOrder = [...input.wasmPlugins].sort(compareFilters);
+  const inOrder = input.resources
+    .flatMap((resource) => asIstioPlugin(resource) ?? [])
+    .sort(compareFilters);
   for (const resource of inOrder) {
     const plugin = pluginOf(resource, input);
-    if (plugin !== null) plugins[keyOf(resource)] = plugin;
-    reportNoGateway(resource, input);
+    if (plugin !== null) plugins[pluginKey(resource)] = plugin;
+    reportPlace(resource, input);
   }
   for (const gateway of input.gateways) {
     const here = inOrder.filter((resource) => appliesTo(resource, gateway));
     applied.set(gateway.name, here);
     chains.set(
       gateway.name,
-      here.map(keyOf).filter((name) => Object.hasOwn(plugins, name)),
+      here.map(pluginKey).filter((name) => Object.hasOwn(plugins, name)),
     );
     const missing = here.find(
-      (resource) => failMode(resource) === "closed" && !Object.hasOwn(plugins, keyOf(resource)),
+      (resource) =>
+        failMode(resource) === "closed" &&
+        !Object.hasOwn(plugins, pluginKey(resource)) &&
+        !mayWait(resource, gateway, input),
     );
     if (missing !== undefined) {
       blocked.set(gateway.name, {
         plugin: missing,
         message:
-          `plug-in ${keyOf(missing)} has no module and its failStrategy is FAIL_CLOSE, ` +
+          `plug-in ${pluginKey(missing)} has no module and its failStrategy is FAIL_CLOSE, ` +
           "so the gateway lets no request pass",
       });
     }
@@ -94,14 +134,58 @@ export function failMode({ spec }: WasmPlugin): Plugin["failMode"] {
   return spec.failStrategy === "FAIL_OPEN" ? "open" : "closed";
 }
 
-/** Labels match the selector, and the plug-in is in the root namespace or in the gateway's. */
+/**
+ * A plug-in that is new and still being fetched does not stop a gateway that serves already: it
+ * serves as before until the module is there (Istio: the old listener until the new one is warm).
+ */
+function mayWait(resource: WasmPlugin, gateway: LogicalGateway, input: PluginInput): boolean {
+  const module = input.modules.get(pluginKey(resource));
+  const isPending = module !== undefined && "error" in module && module.isPending === true;
+  return isPending && input.servingGateways.has(gateway.name);
+}
+
+/**
+ * The traffic matches, and either a target names the gateway, or its labels match the selector and
+ * the plug-in is in the root namespace or in the gateway's.
+ */
 function appliesTo(resource: WasmPlugin, gateway: LogicalGateway): boolean {
+  if (isHigress(resource)) return true;
+  const { selector, match = [] } = resource.spec;
+  if (match.length > 0 && !match.some((one) => matchesTraffic(one, gateway))) return false;
+  const targets = targetsOf(resource);
+  if (targets.length > 0) return targets.some((target) => isTarget(target, resource, gateway));
   const namespace = namespaceOf(resource);
-  if (!hasLabels(gateway.labels, resource.spec.selector?.matchLabels ?? {})) return false;
+  if (!hasLabels(gateway.labels, selector?.matchLabels ?? {})) return false;
   return (
     namespace === ROOT_NAMESPACE ||
     gateway.resources.some((member) => namespaceOf(member) === namespace)
   );
+}
+
+function targetsOf({ spec }: WasmPlugin): readonly TargetRef[] {
+  return [...(spec.targetRefs ?? []), ...(spec.targetRef === undefined ? [] : [spec.targetRef])];
+}
+
+/** A Gateway of either API group, in the plug-in's own namespace. */
+function isTarget(target: TargetRef, resource: WasmPlugin, gateway: LogicalGateway): boolean {
+  return (
+    target.kind === "Gateway" &&
+    gateway.resources.some(
+      (member) =>
+        member.metadata.name === target.name && namespaceOf(member) === namespaceOf(resource),
+    )
+  );
+}
+
+/** What a gateway carries is client traffic. */
+function matchesTraffic({ mode, ports = [] }: TrafficMatch, gateway: LogicalGateway): boolean {
+  if (mode === "SERVER") return false;
+  const own = portsOf(gateway);
+  return ports.length === 0 || ports.some(({ number }) => own.includes(number));
+}
+
+function portsOf(gateway: LogicalGateway): number[] {
+  return gateway.resources.flatMap(({ spec }) => spec.servers.map(({ port }) => port.number));
 }
 
 /**
@@ -109,27 +193,38 @@ function appliesTo(resource: WasmPlugin, gateway: LogicalGateway): boolean {
  * the fail mode says what that means.
  */
 function pluginOf(resource: WasmPlugin, input: PluginInput): Plugin | null {
-  const name = keyOf(resource);
+  const name = pluginKey(resource);
   const module = input.modules.get(name) ?? {
     error: "the module has not been looked up",
     remedy: "",
   };
-  if ("sha256" in module) return describePlugin(resource, module);
+  if ("sha256" in module) {
+    if (module.warning !== undefined) report(resource, input, module.warning, "warning");
+    return describePlugin(resource, module);
+  }
   const last = Object.hasOwn(input.lastGood, name) ? input.lastGood[name] : undefined;
   const outcome =
     last !== undefined
       ? "the module and configuration that ran before keep serving"
       : failMode(resource) === "open"
         ? "requests are served without it (FAIL_OPEN)"
-        : "the gateway answers 503 (FAIL_CLOSE)";
-  input.messages.add(resource, {
-    severity: "error",
-    code: module.code ?? "GL0420",
-    path: "spec.url",
-    message: `${module.error}; ${outcome}`,
-    remedy: module.remedy,
-  });
+        : module.isPending === true
+          ? "a gateway that serves already goes on without it until then"
+          : "the gateway answers 503 (FAIL_CLOSE)";
+  const severity = module.isPending === true ? "info" : "error";
+  report(resource, input, { ...module, error: `${module.error}; ${outcome}` }, severity);
   return last ?? null;
+}
+
+function report(
+  resource: WasmPlugin,
+  { messages }: PluginInput,
+  problem: ModuleProblem,
+  severity: Severity,
+): void {
+  const { code = "GL0420", error, remedy } = problem;
+  const path = `${modulePath(resource)}.url`;
+  messages.add(resource, { severity, code, path, message: error, remedy });
 }
 
 function describePlugin(
@@ -137,40 +232,47 @@ function describePlugin(
   module: Extract<ModuleResult, { sha256: string }>,
 ): Plugin {
   const { spec } = resource;
-  const env = (spec.vmConfig?.env ?? [])
-    .filter(({ valueFrom }) => valueFrom !== "HOST")
-    .map(({ name, value = "" }) => [name, value] as const);
+  const env = spec.vmConfig?.env ?? [];
+  const inline = env.filter(({ valueFrom }) => valueFrom !== "HOST");
+  const host = env.filter(({ valueFrom }) => valueFrom === "HOST");
   return {
-    name: keyOf(resource),
+    name: pluginKey(resource),
     source: refOf(resource),
     module: { sha256: module.sha256, path: module.path },
-    configuration: spec.pluginConfig === undefined ? "" : canonicalJson(spec.pluginConfig),
+    configuration: spec.pluginConfig === undefined ? "" : exactJson(spec.pluginConfig),
     rootId: spec.pluginName ?? "",
     vmId: "",
     failMode: failMode(resource),
-    env: Object.fromEntries(env),
+    env: Object.fromEntries(inline.map(({ name, value = "" }) => [name, value])),
+    ...(host.length > 0 && { hostEnv: host.map(({ name }) => name) }),
   };
 }
 
-function reportNoGateway(resource: WasmPlugin, { gateways, messages }: PluginInput): void {
-  (resource.spec.vmConfig?.env ?? []).forEach((entry, index) => {
-    if (entry.valueFrom !== "HOST") return;
+function reportPlace(resource: WasmPlugin, { gateways, messages }: PluginInput): void {
+  const chosen = gateways.filter((gateway) => appliesTo(resource, gateway));
+  const spec = resource.spec;
+  const at = spec.targetRefs !== undefined ? "spec.targetRefs" : "spec.selector.matchLabels";
+  if (chosen.length === 0) {
     messages.add(resource, {
       severity: "warning",
-      code: "GL0423",
-      path: `spec.vmConfig.env[${index}].valueFrom`,
-      message: `the variable ${entry.name} is left out: plug-ins get no values of the host`,
-      remedy: "Write the value itself (valueFrom: INLINE).",
+      code: "GL0421",
+      path: at,
+      message: "the plug-in selects no gateway, so it never runs",
+      remedy:
+        `Its labels must be among a Gateway's selector, and its namespace ${ROOT_NAMESPACE} ` +
+        "or the Gateway's; a targetRef names a Gateway of its own namespace.",
     });
-  });
-  if (gateways.some((gateway) => appliesTo(resource, gateway))) return;
+  }
+  const matches = (spec.match ?? []).filter(({ mode }) => mode !== "SERVER");
+  if (matches.length === 0 || matches.some(({ ports = [] }) => ports.length === 0)) return;
+  const named = matches.flatMap(({ ports = [] }) => ports.map(({ number }) => number));
+  const also = chosen.flatMap(portsOf).filter((port) => !named.includes(port));
+  if (also.length === 0) return;
   messages.add(resource, {
     severity: "warning",
-    code: "GL0421",
-    path: "spec.selector.matchLabels",
-    message: "the plug-in selects no gateway, so it never runs",
-    remedy:
-      `Its labels must be among a Gateway's selector, and its namespace ${ROOT_NAMESPACE} ` +
-      "or the Gateway's.",
+    code: "GL0426",
+    path: "spec.match",
+    message: `the plug-in runs on port ${also.join(", ")} too: a gateway has one filter chain`,
+    remedy: "Give the ports a Gateway with another selector.",
   });
 }

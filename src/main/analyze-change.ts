@@ -2,6 +2,7 @@
 
 import type { AnalyzeRequest, TypedRef } from "../api/types.ts";
 import { compile } from "../compile/compile.ts";
+import { servingGateways } from "../compile/wasm-plugin.ts";
 import { compareMessages } from "../compile/messages.ts";
 import { storeKeyOf } from "../controlplane/store/open-store.ts";
 import { keyText } from "../controlplane/store/store.ts";
@@ -15,9 +16,9 @@ import { validateResource } from "../resources/validate.ts";
 /** What the change would be made to. */
 interface Situation {
   readonly resources: readonly Resource[];
-  readonly resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>;
-  /** Of the snapshot that runs now. */
-  readonly lastGoodPlugins: Snapshot["plugins"];
+  readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
+  /** What runs now. */
+  readonly snapshot: Snapshot;
 }
 
 /**
@@ -44,11 +45,14 @@ export async function analyzeChange(
 
 async function messagesOf(
   resources: readonly Resource[],
-  { resolveModules, lastGoodPlugins }: Situation,
+  { resolveModules, snapshot }: Situation,
 ): Promise<readonly Fault[]> {
-  const plugins = resources.filter(({ kind }) => kind === "WasmPlugin");
-  const modules = await resolveModules(plugins);
-  return compile({ resources, modules, lastGoodPlugins }).messages;
+  const modules = await resolveModules(resources);
+  return compile({
+    ...{ resources, modules },
+    lastGoodPlugins: snapshot.plugins,
+    servingGateways: servingGateways(snapshot),
+  }).messages;
 }
 
 function textOf(resource: Resource): string {

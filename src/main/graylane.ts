@@ -5,6 +5,7 @@ import { systemClock } from "../base/clock.ts";
 import { runCli } from "../cli/program.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { loadImageMap } from "../resources/image-map.ts";
+import { inspectModule } from "./inspect-module.ts";
 import { stateForOffline } from "./offline-state.ts";
 import { CATALOGUE_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
 
@@ -31,12 +32,18 @@ process.exitCode = await runCli(words, {
   cwd: process.cwd(),
   version: packageVersion(),
   interrupted: interruption.signal,
-  async resolveModules(plugins, imageMap) {
+  async resolveModules(resources, imageMap) {
     const files = imageMap === null ? [CATALOGUE_FILE] : [imageMap, CATALOGUE_FILE];
     const { map } = loadImageMap(files);
     const stateDir = stateForOffline();
-    const resolver = new ModuleResolver({ stateDir, images: map, packageRoot: PACKAGE_ROOT });
-    return resolver.resolve(plugins);
+    const resolver = new ModuleResolver({
+      stateDir,
+      images: map,
+      packageRoot: PACKAGE_ROOT,
+      network: null,
+      inspect: inspectModule,
+    });
+    return resolver.resolve(resources);
   },
   async up(options) {
     const { up } = await import("./up.ts");

@@ -5,6 +5,7 @@ import type { RuntimeStatus } from "../api/types.ts";
 import { systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
+import { servingGateways } from "../compile/wasm-plugin.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import type { ConfigNode } from "../controlplane/publish/config-node.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
@@ -17,6 +18,7 @@ import type { ServerDependencies } from "../server/dependencies.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
+import { inspectModule } from "./inspect-module.ts";
 import { linesOf } from "./lines-of.ts";
 import { explainRequest } from "./explain-request.ts";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.ts";
@@ -45,11 +47,7 @@ export function assemble(
 ): Parts {
   const { store, images, logger } = given;
   const clock = systemClock;
-  const resolver = new ModuleResolver({
-    stateDir: options.stateDirectory,
-    images,
-    packageRoot: PACKAGE_ROOT,
-  });
+  const resolver = makeResolver(options, images, () => publisher);
   const fleet = makeFleet(options, logger, {
     up: (node) => {
       publisher.join(node);
@@ -60,9 +58,13 @@ export function assemble(
   });
   const publisher: Publisher = new Publisher({
     store,
-    resolveModules: (plugins) => resolver.resolve(plugins),
+    resolveModules: (resources) => resolver.resolve(resources),
     compile: (resources, modules) =>
-      compile({ resources, modules, lastGoodPlugins: publisher.snapshot.plugins }),
+      compile({
+        ...{ resources, modules },
+        lastGoodPlugins: publisher.snapshot.plugins,
+        servingGateways: servingGateways(publisher.snapshot),
+      }),
     writeStatus: statusWriter(store),
     drained: () => allDrained(fleet.gateways),
     clock,
@@ -77,8 +79,8 @@ export function assemble(
   const analyze: ServerDependencies["analyze"] = (request) =>
     analyzeChange(request, {
       resources: store.all().items,
-      resolveModules: (plugins) => resolver.resolve(plugins),
-      lastGoodPlugins: publisher.snapshot.plugins,
+      resolveModules: (resources) => resolver.resolve(resources, { peek: true }),
+      snapshot: publisher.snapshot,
     });
   return {
     store,
@@ -100,11 +102,39 @@ export function assemble(
     }),
     async stop() {
       await local.close();
+      resolver.stop();
       publisher.stop();
       await fleet.stop();
       await store.close();
     },
   };
+}
+
+function makeResolver(
+  options: UpOptions,
+  images: ImageMap,
+  publisher: () => Publisher,
+): ModuleResolver {
+  return new ModuleResolver({
+    stateDir: options.stateDirectory,
+    images,
+    packageRoot: PACKAGE_ROOT,
+    network: {
+      clock: systemClock,
+      insecureRegistries: insecureRegistries(),
+      onChange: () => {
+        publisher().refresh();
+      },
+    },
+    inspect: inspectModule,
+    inUse: () => Object.values(publisher().snapshot.plugins).map(({ module }) => module.sha256),
+  });
+}
+
+/** Registries without TLS, beside those on loopback: `host` or `host:port`, with commas between. */
+function insecureRegistries(): ReadonlySet<string> {
+  const text = process.env["GRAYLANE_INSECURE_REGISTRIES"] ?? "";
+  return new Set(text.split(",").flatMap((word) => (word.trim() === "" ? [] : [word.trim()])));
 }
 
 function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {

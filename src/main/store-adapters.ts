@@ -54,12 +54,15 @@ export function podStore(store: ResourceStore): PodStore {
 }
 
 /** Writes what the compiler says of an object. A conflict causes another pass anyway. */
-export function statusWriter(store: ResourceStore): (write: StatusWrite) => Promise<void> {
+export function statusWriter(store: ResourceStore): (write: StatusWrite) => Promise<boolean> {
   return async ({ resource, status }) => {
     const { resourceVersion } = resource.metadata;
     const options = resourceVersion === undefined ? {} : { ifRevision: resourceVersion };
     const result = await store.updateStatus(storeKeyOf(resource), status, options);
-    if (!result.ok && result.reason === "storage") throw new Error(result.message);
+    if (result.ok) return true;
+    // Whoever changed or deleted the object has caused another pass; the rest is a failure.
+    if (result.reason === "conflict" || result.reason === "not_found") return false;
+    throw new Error(result.message);
   };
 }
 

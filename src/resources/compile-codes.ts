@@ -249,13 +249,6 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "The route names the lane, and the lane does not have the service, so the fallback " +
       "serves. Usual for an entry service that is not part of a canary.",
   },
-  GL0313: {
-    title: "ASM's strict mode is not supported",
-    severity: "error",
-    help:
-      "The lane is decided by the route header instead, and a lane without a copy of a " +
-      "service answers 503. Set `isPermissive: true`.",
-  },
   GL0315: {
     title: "An ASM ingress rule has no full effect",
     severity: "warning",
@@ -306,11 +299,16 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "The configuration gives some users a tag that no lane of the gateway's lane group has; " +
       "they travel in the baseline.",
   },
-  GL0423: {
-    title: "A plug-in's variable of the host is left out",
+  GL0425: {
+    title: "A plug-in is for TCP connections",
+    severity: "error",
+    help: "`type: NETWORK` is not run by gateways. Plug-ins for HTTP have no type or `HTTP`.",
+  },
+  GL0426: {
+    title: "A plug-in runs on more ports than it asks for",
     severity: "warning",
     help:
-      "Plug-ins get no values of the host's environment (`valueFrom: HOST`). Write the value " +
-      "itself.",
+      "A gateway has one filter chain for all its ports. `match[].ports` chooses gateways by " +
+      "their ports; it does not part the ports of one gateway.",
   },
 };

@@ -3,6 +3,7 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from "yaml";
 import type { Document, Node, Pair } from "yaml";
 import { CODES } from "./codes.ts";
+import { noteExactNumbers } from "./exact-numbers.ts";
 import type { Fault, Position } from "./fault.ts";
 import type { Path } from "./kinds/kind.ts";
 import { items, member } from "./kinds/member.ts";
@@ -100,7 +101,10 @@ function readValue(document: Document, source: Source): unknown {
   try {
     if (findRepeatedKeys(document, source)) return undefined;
     const value: unknown = document.toJS({ maxAliasCount: ALIAS_COUNT_MAX });
-    if (isShallow(value, DEPTH_MAX)) return value;
+    if (isShallow(value, DEPTH_MAX)) {
+      noteExactNumbers(document, value);
+      return value;
+    }
     source.faults.push(
       fileFault("GL0009", `values nest more than ${DEPTH_MAX} levels deep`, start),
     );

@@ -8,12 +8,14 @@ import { DEPLOYMENT } from "./kinds/deployment.ts";
 import { DESTINATION_RULE } from "./kinds/destination-rule.ts";
 import { GATEWAY } from "./kinds/gateway.ts";
 import { INGRESS } from "./kinds/ingress.ts";
+import { HIGRESS_WASM_PLUGIN } from "./kinds/higress-wasm-plugin.ts";
 import { LANE } from "./kinds/lane.ts";
 import { LANE_GROUP } from "./kinds/lane-group.ts";
 import { NAMESPACE } from "./kinds/namespace.ts";
 import { POD } from "./kinds/pod.ts";
 import { SECRET } from "./kinds/secret.ts";
 import { SERVICE } from "./kinds/service.ts";
+import { TRAFFIC_EXTENSION } from "./kinds/traffic-extension.ts";
 import { VIRTUAL_SERVICE } from "./kinds/virtual-service.ts";
 import { WASM_PLUGIN } from "./kinds/wasm-plugin.ts";
 
@@ -31,6 +33,8 @@ export const KINDS: readonly KindInfo[] = [
   VIRTUAL_SERVICE,
   INGRESS,
   WASM_PLUGIN,
+  TRAFFIC_EXTENSION,
+  HIGRESS_WASM_PLUGIN,
   ASM_SWIM_LANE_GROUP,
   ASM_SWIM_LANE,
   LANE_GROUP,

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 import { compile } from "../../src/compile/compile.ts";
+import { bringsPlugin, pluginKey } from "../../src/compile/plugin-kinds.ts";
 import type { CompileInput } from "../../src/compile/compile.ts";
 import type { Fault } from "../../src/resources/fault.ts";
 import { loadFiles } from "../../src/resources/load.ts";
@@ -38,15 +39,14 @@ export async function loadCase(name: string): Promise<CompileInput> {
 
 export function inputOf(resources: readonly Resource[]): CompileInput {
   const modules = new Map(
-    resources
-      .filter(({ kind }) => kind === "WasmPlugin")
-      .map(({ metadata, spec }) => {
-        const { url } = spec as { readonly url: string };
-        const module = url.includes("missing")
-          ? { code: "GL0401", error: `no mapping for the plug-in image ${url}`, remedy: "Map it." }
-          : { sha256: "0".repeat(64), path: `/modules/${metadata.name}.wasm` };
-        return [`${metadata.namespace ?? ""}/${metadata.name}`, module] as const;
-      }),
+    resources.filter(bringsPlugin).map((resource) => {
+      const { metadata, spec } = resource;
+      const { url } = spec as { readonly url: string };
+      const module = url.includes("missing")
+        ? { code: "GL0407", error: `${url} does not exist`, remedy: "Push it." }
+        : { sha256: "0".repeat(64), path: `/modules/${metadata.name}.wasm` };
+      return [pluginKey(resource), module] as const;
+    }),
   );
   return { resources, modules };
 }

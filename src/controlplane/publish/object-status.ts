@@ -3,6 +3,7 @@
 //! The shape is Istio's (`conditions`, `validationMessages`), so its tools can show it.
 
 import { timestamp } from "../../base/clock.ts";
+import { bringsPlugin } from "../../compile/plugin-kinds.ts";
 import type { Fault, Severity } from "../../resources/fault.ts";
 import { refOf } from "../../resources/object.ts";
 import type { ObjectRef, Resource } from "../../resources/object.ts";
@@ -17,6 +18,27 @@ const LEVELS: Readonly<Record<Severity, string>> = {
   info: "INFO",
 };
 
+const FETCHING = "GL0411";
+
+/** What a plug-in's condition says in a word, in place of `Invalid`; part of our interface. */
+const REASONS: Readonly<Record<string, string>> = {
+  GL0402: "Unreadable",
+  GL0403: "NotWasm",
+  GL0404: "WrongDigest",
+  GL0406: "TooLarge",
+  GL0407: "NotFound",
+  GL0408: "Unreachable",
+  GL0409: "Unauthorized",
+  GL0410: "NoPluginInImage",
+  GL0411: "Fetching",
+  GL0412: "BadPullSecret",
+  GL0414: "WrongAbi",
+  GL0415: "MissingImport",
+  GL0416: "WrongSignature",
+  GL0417: "BadModule",
+  GL0418: "Refused",
+};
+
 export interface ValidationMessage {
   readonly type: { readonly name: string; readonly code: string };
   readonly level: string;
@@ -25,7 +47,7 @@ export interface ValidationMessage {
 
 export interface Condition {
   readonly type: "Accepted";
-  readonly status: "True" | "False";
+  readonly status: "True" | "False" | "Unknown";
   readonly reason: string;
   readonly message: string;
   readonly observedGeneration: number;
@@ -72,7 +94,7 @@ function nextStatus(
     ? (current["conditions"] as unknown[])
     : [];
   const old = conditions.find((one) => isRecord(one) && one["type"] === "Accepted");
-  if (faults.length === 0 && old === undefined) return null;
+  if (old === undefined && hasNothingToSay(resource, faults)) return null;
 
   const validationMessages = faults.slice(0, MESSAGES_MAX).map(messageOf);
   const condition = conditionOf(resource, faults);
@@ -93,19 +115,33 @@ function nextStatus(
   };
 }
 
+/** Of a plug-in it is always said whether it is ready: it may have to be fetched. */
+function hasNothingToSay(resource: Resource, faults: readonly Fault[]): boolean {
+  return faults.length === 0 && !bringsPlugin(resource);
+}
+
 function conditionOf(
   resource: Resource,
   faults: readonly Fault[],
 ): Omit<Condition, "lastTransitionTime"> {
   const errors = faults.filter((fault) => fault.severity === "error");
   const first = errors[0] ?? faults[0];
+  const isWaiting = faults.some(({ code }) => code === FETCHING);
   return {
     type: "Accepted",
-    status: errors.length === 0 ? "True" : "False",
-    reason: errors.length > 0 ? "Invalid" : faults.length > 0 ? "HasMessages" : "Accepted",
+    status: errors.length > 0 ? "False" : isWaiting ? "Unknown" : "True",
+    reason: reasonOf(errors, faults),
     message: first === undefined ? "" : `${first.code}: ${first.message}`,
     observedGeneration: resource.metadata.generation ?? 0,
   };
+}
+
+function reasonOf(errors: readonly Fault[], faults: readonly Fault[]): string {
+  const error = errors[0];
+  if (error !== undefined) return REASONS[error.code] ?? "Invalid";
+  const notice = faults[0];
+  if (notice === undefined) return "Accepted";
+  return REASONS[notice.code] ?? "HasMessages";
 }
 
 function messageOf(fault: Fault): ValidationMessage {

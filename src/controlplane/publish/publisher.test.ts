@@ -30,7 +30,7 @@ class World {
       writeStatus: ({ resource, status }) => {
         this.statuses.push(status);
         this.store.put({ ...resource, status });
-        return Promise.resolve();
+        return Promise.resolve(true);
       },
       drained: () =>
         new Promise((resolve) => {
@@ -326,7 +326,7 @@ test("a compiler that fails keeps the last good configuration and says so", asyn
       if (isBroken) throw new Error("a belief was wrong");
       return { snapshot: laneCompile(resources), messages: [] };
     },
-    writeStatus: () => Promise.resolve(),
+    writeStatus: () => Promise.resolve(true),
     drained: () => Promise.resolve(),
     clock,
     logger: silentLogger,

@@ -18,6 +18,7 @@ import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ModuleMap } from "../plugins/resolve-modules.ts";
 import type { ResourceStore, Watch } from "../store/store.ts";
+import { allocationWrites } from "./allocation-write.ts";
 import type { ConfigNode, NodeStatus } from "./config-node.ts";
 import { Fleet } from "./fleet.ts";
 import { InputFingerprint } from "./inputs.ts";
@@ -38,15 +39,17 @@ const WAITERS_MAX = 10_000;
 export interface CompileOutcome {
   readonly snapshot: Snapshot;
   readonly messages: readonly Fault[];
+  /** By `namespace/name` of LaneGroups: what `status.allocation` must say from now on. */
+  readonly allocations?: ReadonlyMap<string, unknown>;
 }
 
 export interface PublisherOptions {
   readonly store: Pick<ResourceStore, "all" | "watch">;
   /** Never rejects: a plug-in that cannot be had is an entry of the map. */
-  readonly resolveModules: (plugins: readonly Resource[]) => Promise<ModuleMap>;
+  readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
   readonly compile: (resources: readonly Resource[], modules: ModuleMap) => CompileOutcome;
-  /** Writes a status. A conflict may be ignored: the other write causes a new pass. */
-  readonly writeStatus: (write: StatusWrite) => Promise<void>;
+  /** Writes a status. False: the object has changed since, which causes a new pass. */
+  readonly writeStatus: (write: StatusWrite) => Promise<boolean>;
   /** Resolves when no exchange runs on a runtime that gateways have swapped out by now. */
   readonly drained: () => Promise<void>;
   readonly clock: Clock;
@@ -122,6 +125,11 @@ export class Publisher {
     this.#wake();
   }
 
+  /** Looks again: something that is not in the store has changed, such as a fetched module. */
+  refresh(): void {
+    this.#wake();
+  }
+
   /** Nodes keep what they run. Callers of `settled` are refused. */
   stop(): void {
     this.#isStopped = true;
@@ -174,6 +182,11 @@ export class Publisher {
     };
   }
 
+  /** The compiler's, and what nodes found when they ran the result. */
+  #messages(): readonly Fault[] {
+    return [...this.#compiled.messages, ...this.#fleet.faults()];
+  }
+
   #wake(): void {
     if (this.#isStopped) return;
     this.#wakes += 1;
@@ -182,11 +195,6 @@ export class Publisher {
       this.#timer = null;
       void this.#run();
     });
-  /** The compiler's, and what nodes found when they ran the result. */
-  #messages(): readonly Fault[] {
-    return [...this.#compiled.messages, ...this.#fleet.faults()];
-  }
-
   }
 
   async #run(): Promise<void> {
@@ -206,6 +214,7 @@ export class Publisher {
   async #pass(): Promise<void> {
     const { items, revision } = this.#options.store.all();
     await this.#compile(items);
+    if (!(await this.#writeAllocations(items))) return;
     await this.#publish(revision);
     this.#revision = revision;
     this.#answerWaiters();
@@ -214,9 +223,8 @@ export class Publisher {
 
   async #compile(resources: readonly Resource[]): Promise<void> {
     const { resolveModules, compile, logger } = this.#options;
-    const plugins = resources.filter((resource) => resource.kind === "WasmPlugin");
     try {
-      const modules = await resolveModules(plugins);
+      const modules = await resolveModules(resources);
       // A module file may have changed although no object has.
       const input = `${this.#fingerprint.of(resources)} ${JSON.stringify([...modules])}`;
       if (input === this.#input) return;
@@ -228,6 +236,23 @@ export class Publisher {
       this.#failure = cause instanceof Error ? cause.message : String(cause);
       logger.error("compiling failed, the last good configuration stays", { error: this.#failure });
     }
+  }
+
+  /**
+   * Who is in which share is written down before it is used: the next change builds on it. False:
+   * the objects have changed meanwhile, and the pass that this causes begins with them.
+   */
+  async #writeAllocations(resources: readonly Resource[]): Promise<boolean> {
+    const { writeStatus, logger } = this.#options;
+    for (const write of allocationWrites(resources, this.#compiled.allocations)) {
+      try {
+        if (!(await writeStatus(write))) return false;
+      } catch (cause) {
+        // A full disk must not stop a way back; the same ratios give the same shares again.
+        logger.warn("the shares of lanes could not be kept", { error: String(cause) });
+      }
+    }
+    return true;
   }
 
   async #publish(revision: number): Promise<void> {

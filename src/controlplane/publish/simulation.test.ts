@@ -34,7 +34,7 @@ class Simulation {
       store: this.#store,
       resolveModules: () => Promise.resolve(new Map()),
       compile: (resources) => ({ snapshot: laneCompile(resources), messages: [] }),
-      writeStatus: () => Promise.resolve(),
+      writeStatus: () => Promise.resolve(true),
       drained: () => new Promise((resolve) => this.#drains.push(resolve)),
       clock: this.#clock,
       logger: silentLogger,

@@ -18,6 +18,7 @@ import { LoadFault } from "../../wasm/fault.ts";
 import type { LoadFaultKind } from "../../wasm/fault.ts";
 import { loadModule } from "../../wasm/module.ts";
 import type { PluginModule } from "../../wasm/module.ts";
+import { hooksOf } from "../../wasm/module-hooks.ts";
 import { Plugin } from "../../wasm/plugin.ts";
 import type { PluginServices } from "../../wasm/vm.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -32,9 +33,9 @@ const MODULES_CACHED_MAX = 32;
 export interface PrepareServices {
   readonly plugins: PluginServices;
   readonly logger: Logger;
-}
   /** Where other than the host's defaults. */
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
+}
 
 const START_FAULTS: ReadonlySet<LoadFaultKind> = new Set([
   "start_trapped",
@@ -174,21 +175,31 @@ export function stopUnused(
   }
 }
 
+/** As Envoy's `host_env_keys`: a variable that this process does not have is left out. */
+function environmentOf({ env, hostEnv }: PluginResource): Readonly<Record<string, string>> {
+  if (hostEnv === undefined) return env;
+  const own = hostEnv.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...env, ...Object.fromEntries(own) };
+}
+
 function settingsOf(plugin: PluginResource): Parameters<typeof Plugin.start>[1] {
   return {
     name: plugin.name,
+    version: `sha256:${plugin.module.sha256.slice(0, VERSION_DIGITS)}`,
     rootId: plugin.rootId,
     vmId: plugin.vmId,
     configuration: Buffer.from(plugin.configuration),
     vmConfiguration: new Uint8Array(),
-    env: plugin.env,
+    env: environmentOf(plugin),
   };
 }
 
 function prepareTables(
   snapshot: Snapshot,
   previous: Runtime | null,
-    version: `sha256:${plugin.module.sha256.slice(0, VERSION_DIGITS)}`,
 ): Map<string, PreparedRouteTable> {
   const old = new Map<object, PreparedRouteTable>();
   for (const { routes } of previous?.listeners.values() ?? []) old.set(routes.table, routes);
@@ -204,6 +215,11 @@ function makeListener(
   parts: { gateway: Gateway; listener: Listener; routes: PreparedRouteTable },
 ): ListenerRuntime {
   const groups = base.lanes.byGateway.get(parts.gateway.name) ?? [];
+  const plugins = parts.gateway.plugins.flatMap((name) => base.plugins.get(name) ?? []);
+  const hooks = plugins.flatMap(({ instance }) =>
+    instance === null ? [] : hooksOf(instance.module),
+  );
+  const bodyPrefixBytes = 0;
   const stripped = groups.filter(({ group }) => group.stripFromClients);
   return {
     ...parts,
@@ -213,6 +229,9 @@ function makeListener(
       context.mode === "baggage" && context.stripFromClients ? [context.baggageKey] : [],
     ),
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
-    plugins: parts.gateway.plugins.flatMap((name) => base.plugins.get(name) ?? []),
+    readsRequestBody: bodyPrefixBytes > 0 || hooks.some(({ requestBody }) => requestBody),
+    readsResponseBody: hooks.some(({ responseBody }) => responseBody),
+    bodyPrefixBytes,
+    plugins,
   };
 }
