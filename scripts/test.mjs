@@ -11,6 +11,10 @@ import { spec } from "node:test/reporters";
 import { ROOT, checkNodeVersion, fail, run } from "./tools.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
+/** Compilers and runtimes of other languages are fetched there, on a new machine. */
+const COMPONENT_TIMEOUT_MS = 900_000;
+/** Component tests may have to build what they test with. */
+const COMPONENT_FILE_TIMEOUT_MS = 1_500_000;
 const FILES_AT_ONCE_MAX = 4;
 /**
  * V8's nursery as on Node 20: later versions let it grow to three times 32 MiB and keep the pages,
@@ -63,7 +67,7 @@ function place(data) {
 const stream = runTests({
   files: files.map((file) => join(ROOT, "dist", file)),
   concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism()),
-  timeout: FILE_TIMEOUT_MS,
+  timeout: words.includes(COMPONENTS_FLAG) ? COMPONENT_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
 });
 stream.on("test:pass", (data) => {
   if (data.skip !== undefined && data.skip !== false) {

@@ -16,7 +16,13 @@ import { loadFiles } from "../resources/load.ts";
 import type { Resource } from "../resources/object.ts";
 import { ListenError, startApiServer } from "../server/api-server.ts";
 import type { ApiServer } from "../server/api-server.ts";
-import { ensureToken, removeClientFile, writeClientFile } from "../server/credentials.ts";
+import { ensureCertificate, type Certificate } from "../server/certificate.ts";
+import {
+  ensureToken,
+  removeClientFile,
+  writeClientFile,
+  writeKubeconfig,
+} from "../server/credentials.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { startAdminServer } from "./admin-server.ts";
 import { consoleLogger } from "./console-logger.ts";
@@ -73,7 +79,8 @@ async function run({ options, parts, resources, terminal, interrupted }: Run): P
   const shutdown = (): void => {
     ordered.abort();
   };
-  const api = await openApi(parts, options, { token, shutdown });
+  const certificate = await ensureCertificate(options.stateDirectory, systemClock);
+  const api = await openApi(parts, options, { token, shutdown, certificate });
   if (api instanceof ListenError) {
     terminal.stderr.write(`error: ${api.message}\n`);
     await parts.store.close();
@@ -86,7 +93,9 @@ async function run({ options, parts, resources, terminal, interrupted }: Run): P
     await parts.stop();
     return 1;
   }
-  writeClientFile(options.stateDirectory, { server: api.url, token });
+  const client = { server: api.url, token };
+  writeKubeconfig(options.stateDirectory, { ...client, cert: certificate.cert });
+  writeClientFile(options.stateDirectory, client);
   announce(parts, options, terminal, { api: api.url, admin: started });
   await told;
   terminal.stdout.write("stopping\n");
@@ -99,11 +108,18 @@ async function run({ options, parts, resources, terminal, interrupted }: Run): P
 async function openApi(
   parts: Parts,
   options: UpOptions,
-  secrets: { readonly token: string; readonly shutdown: () => void },
+  own: {
+    readonly token: string;
+    readonly shutdown: () => void;
+    readonly certificate: Certificate;
+  },
 ): Promise<ApiServer | ListenError> {
   try {
-    const dependencies = parts.dependencies(secrets.token, secrets.shutdown);
-    return await startApiServer(dependencies, options.api);
+    const dependencies = parts.dependencies(own.token, own.shutdown);
+    return await startApiServer(dependencies, {
+      ...options.api,
+      certificate: own.certificate,
+    });
   } catch (error) {
     if (error instanceof ListenError) return error;
     throw error;
@@ -180,6 +196,7 @@ function announce(
       `  API:   ${urls.api}`,
       `  admin: ${urls.admin.origin}/stats/prometheus`,
       `  state: ${options.stateDirectory}`,
+      `  kubectl --kubeconfig ${join(options.stateDirectory, "kubeconfig")} get pods -A`,
       "Ctrl-C, or `graylane down`, stops it.",
       "",
     ].join("\n"),

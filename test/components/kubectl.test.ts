@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Graylane } from "../support/graylane.ts";
+import { findKubectl, Kubectl } from "../support/kubectl.ts";
+
+const EXAMPLE = "examples/asm-hash-tagging";
+
+let graylane: Graylane;
+let kubectl: Kubectl;
+
+before(async () => {
+  const path = await findKubectl();
+  graylane = await Graylane.start({ files: [`${EXAMPLE}/gateway.yaml`] });
+  kubectl = new Kubectl(path, graylane.stateDirectory);
+  process.stdout.write(await kubectl.demand("version"));
+});
+
+after(async () => {
+  await graylane.stop();
+});
+
+const ALL = ["sample", "services", "virtual-service", "lanes", "wasm"];
+
+async function versionOf(user: string): Promise<string | undefined> {
+  const { body } = await graylane.ask({ headers: [["x-user-id", user]] });
+  return /mockc\(version: (v\d)/.exec(body)?.[1];
+}
+
+/** Who reaches mockc v2, of the users of the walk-through. */
+async function canaryUsers(): Promise<readonly string[]> {
+  const users = ["jason", "bob", "stacy", "jessie", "vance", "jack"];
+  const found: string[] = [];
+  for (const user of users) if ((await versionOf(user)) === "v2") found.push(user);
+  return found;
+}
+
+test("kubectl apply runs the walk-through: 20 %, 50 %, back to 0", async () => {
+  const out = await kubectl.demand("apply", ...ALL.flatMap((f) => ["-f", `${EXAMPLE}/${f}.yaml`]));
+  assert.match(out, /wasmplugin\.extensions\.istio\.io\/hash-tagging (created|configured)/);
+  await kubectl.demand("rollout", "status", "deployment/mockc-v2", "--timeout=60s");
+  await graylane.settle();
+  assert.deepEqual(await canaryUsers(), ["jason", "jessie", "jack"]);
+  await kubectl.demand("apply", "-f", `${EXAMPLE}/steps/range-50.yaml`);
+  await graylane.published();
+  assert.deepEqual(await canaryUsers(), ["jason", "bob", "stacy", "jessie", "jack"]);
+  await kubectl.demand("apply", "-f", `${EXAMPLE}/steps/range-0.yaml`);
+  await graylane.published();
+  assert.deepEqual(await canaryUsers(), ["jason"]);
+});
+
+test("get, describe, explain and api-resources print as on a cluster", async () => {
+  const pods = await kubectl.demand("get", "pods", "-l", "app=mockc");
+  assert.match(pods, /^NAME +READY +STATUS +RESTARTS +AGE\n/);
+  assert.match(pods, /mockc-v2-\S+ +1\/1 +Running/);
+  assert.match(await kubectl.demand("describe", "pods"), /^Name: +mock/);
+  assert.match(await kubectl.demand("api-resources"), /lanes +graylane\.io\/v1alpha1 +true +Lane/);
+  assert.match(await kubectl.demand("explain", "lane.spec.selector"), /matchLabels/);
+  assert.match(await kubectl.demand("get", "deployments", "-o", "wide"), /mockc-v1 +1\/1/);
+  assert.match(await kubectl.demand("get", "--raw", "/readyz"), /ok/);
+});
+
+test("diff shows a change and exits 1, and nothing has changed then", async () => {
+  const { exitCode, stdout } = await kubectl.run("diff", "-f", `${EXAMPLE}/steps/range-50.yaml`);
+  assert.equal(exitCode, 1);
+  assert.match(stdout, /^\+.*50/m);
+  assert.deepEqual(await canaryUsers(), ["jason"]);
+});
+
+test("a strategic patch, scaling by a JSON patch, label, annotate and wait", async () => {
+  const container = { name: "default", env: [{ name: "ADDED", value: "1" }] };
+  const patch = { spec: { template: { spec: { containers: [container] } } } };
+  await kubectl.demand("patch", "deployment", "mockc-v2", "-p", JSON.stringify(patch));
+  const path = "jsonpath={.spec.template.spec.containers[*].name}";
+  assert.equal(await kubectl.demand("get", "deployment", "mockc-v2", "-o", path), "default");
+  const scale = JSON.stringify([{ op: "replace", path: "/spec/replicas", value: 2 }]);
+  await kubectl.demand("patch", "deployment", "mockc-v2", "--type=json", "-p", scale);
+  await kubectl.demand("rollout", "status", "deployment/mockc-v2", "--timeout=60s");
+  await graylane.settle();
+  await kubectl.demand("wait", "--for=condition=Ready", "pod", "-l", "app=mockc", "--timeout=60s");
+  await kubectl.demand("label", "deployment", "mockc-v2", "team=a");
+  await kubectl.demand("annotate", "deployment", "mockc-v2", "why=test");
+  const labelled = await kubectl.demand("get", "deployments", "-l", "team=a", "-o", "name");
+  assert.equal(labelled.trim(), "deployment.apps/mockc-v2");
+});
+
+test("server-side apply conflicts with another manager until it is forced", async () => {
+  const configMap = (value: string): string =>
+    graylane.file(
+      `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\ndata: {a: "${value}"}\n`,
+    );
+  const apply = ["apply", "--server-side"];
+  await kubectl.demand(...apply, "--field-manager=one", "-f", configMap("1"));
+  const refused = await kubectl.run(...apply, "--field-manager=two", "-f", configMap("2"));
+  assert.notEqual(refused.exitCode, 0);
+  assert.match(refused.stderr, /conflict with "one".*\.data\.a/s);
+  const forced = [...apply, "--field-manager=two", "--force-conflicts", "-f", configMap("2")];
+  await kubectl.demand(...forced);
+  const value = await kubectl.demand("get", "configmap", "shared", "-o", "jsonpath={.data.a}");
+  assert.equal(value, "2");
+});
+
+test("edit writes what the editor has made of the object", async () => {
+  const words = ["edit", "configmap", "shared"];
+  const { stdout } = await kubectl.runWith({ KUBE_EDITOR: `sed -i 's/a: "2"/a: "3"/'` }, ...words);
+  assert.match(stdout, /configmap\/shared edited/);
+  const value = await kubectl.demand("get", "configmap", "shared", "-o", "jsonpath={.data.a}");
+  assert.equal(value, "3");
+});
+
+test("a field that does not exist is refused with its path before anything changes", async () => {
+  const text = "apiVersion: graylane.io/v1alpha1\nkind: Lane\nmetadata: {name: typo}\n";
+  const file = graylane.file(
+    `${text}spec: {group: g, selectr: {}, selector: {matchLabels: {a: b}}}\n`,
+  );
+  const { exitCode, stderr } = await kubectl.run("apply", "-f", file);
+  assert.notEqual(exitCode, 0);
+  assert.match(stderr, /unknown field "spec\.selectr".*Did you mean selector\?/s);
+});
+
+test("delete deletes, and waits until it is gone", async () => {
+  await kubectl.demand("delete", "wasmplugin", "hash-tagging", "-n", "istio-system");
+  await kubectl.demand("delete", "asmswimlane", "s2");
+  const gone = await kubectl.run("get", "asmswimlane", "s2");
+  assert.match(gone.stderr, /NotFound/);
+  await kubectl.demand("delete", "configmaps", "--all");
+  const { stdout, stderr } = await kubectl.run("get", "configmaps");
+  assert.equal(stdout, "");
+  assert.match(stderr, /No resources found/);
+});
