@@ -18,6 +18,8 @@ import { explain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
 import { get } from "./get.ts";
 import type { GetOptions } from "./get.ts";
+import { planLanes } from "./lane-plan.ts";
+import type { LanePlanOptions } from "./lane-plan.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
 import { ADMIN_ADDRESS_DEFAULT, API_ADDRESS_DEFAULT, parseUpOptions } from "./up-options.ts";
@@ -187,6 +189,17 @@ function addOtherCommands(program: Command, run: Run): void {
     .option("-o, --output <format>", "json or yaml")
     .action((url: string, options: ExplainOptions, command: Command) =>
       run(command, (context) => explain(context, url, options)),
+    );
+  const lane = program.command("lane").description("look ahead at changes of lanes");
+  lane
+    .command("plan")
+    .description("say how many keys a change moves into, out of and between lanes")
+    .addOption(filenameOption("the changed objects"))
+    .requiredOption("--keys <file>", "the users to look at, one key on each line")
+    .option("--before <path>", "files in place of the server's objects (repeatable)", collect, [])
+    .option("-o, --output <format>", "json")
+    .action((options: LanePlanOptions, command: Command) =>
+      run(command, (context) => planLanes(context, options)),
     );
   program
     .command("completion")

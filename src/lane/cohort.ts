@@ -114,7 +114,7 @@ function tableOf(prepared: PreparedCohorts, routeId: string | null): readonly Co
 }
 
 /** Binary search: the intervals are in rising order and do not overlap. */
-function intervalAt(
+export function intervalAt(
   intervals: readonly CohortInterval[],
   bucketPpm: number,
 ): CohortInterval | null {
