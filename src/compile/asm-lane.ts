@@ -2,7 +2,7 @@
 //!
 //! Where the meaning differs: in ASM a lane group also makes the gateway's routes (from
 //! `ingressRules`); here a VirtualService does, and a rule only decides the lane. ASM's strict mode
-//! (the caller's pod decides; "isolated" here) is not supported: it becomes the header mode with
+//! (the caller's pod decides, and every lane holds every service) is called isolated here, and has
 //! the fallback policy `strict`, which keeps a lane's requests from leaving it.
 
 import type {
@@ -53,7 +53,6 @@ function modelGroup(
   scope: LaneScope,
 ): GroupModel {
   const { spec } = group;
-  reportMode(group, scope);
   return {
     name: keyOf(group),
     resource: group,
@@ -63,26 +62,13 @@ function modelGroup(
     baselinePath: `${CONFIGURATION}.fallbackTarget`,
     fallback: spec.isPermissive === true ? "permissive" : "strict",
     serviceFallback: serviceFallbackOf(spec),
-    isolated: false,
+    isolated: spec.isPermissive !== true,
     entryRoutes: null,
     operands: null,
     context: contextOf(spec),
     acceptFromClients: false,
     lanes: members.map((lane) => modelLane(lane, scope)),
   };
-}
-
-function reportMode(group: AsmSwimLaneGroup, { messages }: LaneScope): void {
-  if (group.spec.isPermissive === true) return;
-  messages.add(group, {
-    severity: "error",
-    code: "GL0313",
-    path: "spec.isPermissive",
-    message:
-      "ASM's strict mode is not supported yet: the lane is decided by the header " +
-      `${contextOf(group.spec).routeHeader}, and a service without a copy answers 503`,
-    remedy: "Set isPermissive: true and permissiveModeConfiguration.",
-  });
 }
 
 /** A Gateway resource by name, else the gateway whose selector is `istio: <name>` as in ASM. */

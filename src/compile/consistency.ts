@@ -1,7 +1,7 @@
 //! Finds what every object for itself is right about and all together are not: lanes without pods,
 //! pods without lanes, requests without a route, tags without a lane.
 
-import { isInBaseline, isInLane } from "../lane/fallback.ts";
+import { isInBaseline, isInLane } from "../lane/membership.ts";
 import type { Deployment } from "../resources/kinds/deployment.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";

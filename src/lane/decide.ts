@@ -8,6 +8,7 @@ import type { DecisionRule, Lane, LaneGroup, Route } from "../snapshot/snapshot.
 import { cohortLane, explainCohort, prepareCohorts } from "./cohort.ts";
 import type { CohortExplanation, CohortInput, PreparedCohorts } from "./cohort.ts";
 import { contextPlace, contextTag } from "./context.ts";
+import { isInLane } from "./membership.ts";
 import { explainRule, prepareCondition } from "./program.ts";
 import type {
   ConditionOutcome,
@@ -218,6 +219,20 @@ export function decideAmong(
 export function decisionByRoute(group: PreparedLaneGroup, laneName: string): LaneDecision {
   const lane = group.byName.get(laneName);
   return lane?.lane.enabled === true ? lane.byRoute : group.baseline;
+}
+
+/**
+ * The decision of an isolated group for what a pod calls: the open lane that the pod is in, whatever
+ * its request carries (ASM's strict mode). A pod of no lane calls the baseline.
+ */
+export function decisionByCaller(
+  group: PreparedLaneGroup,
+  labels: Readonly<Record<string, string>>,
+): LaneDecision {
+  for (const { lane, forced } of group.byName.values()) {
+    if (lane.enabled && isInLane({ labels }, lane)) return forced;
+  }
+  return group.baseline;
 }
 
 /** The same decision as `decideLane`, with every operand it looked at. */

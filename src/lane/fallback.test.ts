@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Endpoint, Lane, LaneGroup, Snapshot, Target } from "../snapshot/snapshot.ts";
+import { decisionByCaller } from "./decide.ts";
 import { chooseEndpoints, prepareLanes } from "./fallback.ts";
 import type { Wanted } from "./fallback.ts";
 
@@ -199,6 +200,48 @@ const cases: readonly {
     wanted: { ...want(toCluster("mockc"), null), group: null },
     want: ["mockc-v1", "s1", "baseline"],
   },
+  {
+    title: "a chain goes to the parent before the baseline",
+    group: {
+      fallback: "chain",
+      ...lanes(s1, lane("s2", "v7", { parents: ["s3"] }), lane("s3", "v2")),
+    },
+    wanted: want(toCluster("mockc"), "s2"),
+    want: ["mockc-v2", "s3", "fallback:no-copy"],
+  },
+  {
+    title: "a chain passes over a parent that is closed or has no copy",
+    group: {
+      fallback: "chain",
+      ...lanes(
+        s1,
+        lane("s2", "v7", { parents: ["s3", "s4", "s5"] }),
+        lane("s3", "v2", { enabled: false }),
+        lane("s4", "v2", { services: ["default/other"] }),
+        lane("s5", "v2"),
+      ),
+    },
+    wanted: want(toCluster("mockc"), "s2"),
+    want: ["mockc-v2", "s5", "fallback:no-copy"],
+  },
+  {
+    title: "without the policy chain a parent serves nothing",
+    group: lanes(s1, lane("s2", "v7", { parents: ["s3"] }), lane("s3", "v2")),
+    wanted: want(toCluster("mockc"), "s2"),
+    want: ["mockc-v1", "s1", "fallback:no-copy"],
+  },
+  {
+    title: "a service's own policy goes before the group's",
+    group: { servicePolicies: { "default/mocka": "strict" } },
+    wanted: want(toCluster("mocka"), "s2"),
+    want: ["", "baseline", "fallback:no-copy"],
+  },
+  {
+    title: "a service may be permissive in a strict group",
+    group: { fallback: "strict", servicePolicies: { "default/mocka": "permissive" } },
+    wanted: want(toCluster("mocka"), "s2"),
+    want: ["mocka-v1", "s1", "fallback:no-copy"],
+  },
 ];
 for (const { title, group, wanted, want: expected } of cases) {
   test(title, () => {
@@ -249,4 +292,15 @@ test("preparing again takes over the clusters that did not change", () => {
   const second = prepareLanes(after, first);
   assert.equal(second.clusters.get(clusterName("mocka")), first.clusters.get(clusterName("mocka")));
   assert.equal(chooseEndpoints(second, want(toCluster("mockc"), "s2")).endpoints.length, 0);
+});
+
+test("in an isolated group the lane of the calling pod decides", () => {
+  const group = prepareLanes(snapshotOf({ services, group: { isolated: true } })).groups;
+  const canary = group.get("/canary");
+  assert.ok(canary !== undefined);
+  const decide = (labels: Readonly<Record<string, string>>): string | null =>
+    decisionByCaller(canary, labels).lane;
+  assert.equal(decide({ [KEY]: "v2", app: "mocka" }), "s2");
+  assert.equal(decide({ [KEY]: "v1" }), "s1");
+  assert.equal(decide({ app: "mocka" }), null);
 });

@@ -2,11 +2,13 @@
 //!
 //! Everything is worked out at prepare time per cluster, lane group and lane, so a hop is a few map
 //! look-ups that return ready arrays. Order: the lane's endpoints; the route's own fallback (ASM's
-//! `fallback`); the group's fallback lane for the service; the baseline; else missing (a 503).
+//! `fallback`); the lane's parents in turn (policy `chain`); the group's fallback lane for the
+//! service; the baseline; else missing (a 503).
 
-import type { Baseline, Cluster, Endpoint, Lane, Snapshot, Target } from "../snapshot/snapshot.ts";
+import type { Cluster, Endpoint, Lane, Snapshot, Target } from "../snapshot/snapshot.ts";
 import { prepareLaneGroup } from "./decide.ts";
 import type { PreparedLaneGroup } from "./decide.ts";
+import { hasLabels, isInBaseline, isInLane } from "./membership.ts";
 
 export type ChoiceReason =
   /** The lane's own endpoints. */
@@ -289,13 +291,16 @@ interface StepContext {
 
 function laneStep(context: StepContext, lane: Lane): LaneStep {
   const { cluster, endpoints } = context;
-  const holds = lane.services.length === 0 || lane.services.includes(cluster.service);
   if (!lane.enabled) return makeStep(context, NONE, lane, "fallback:closed");
-  if (!holds) return makeStep(context, NONE, lane, "fallback:no-copy");
+  if (!holds(lane, cluster)) return makeStep(context, NONE, lane, "fallback:no-copy");
   const own = endpoints.filter((endpoint) => isInLane(endpoint, lane));
   // A lane that names no services holds whichever have its pods: none means no copy.
   const reason = lane.services.length === 0 ? "fallback:no-copy" : "fallback:no-endpoint";
   return makeStep(context, own, lane, reason);
+}
+
+function holds(lane: Lane, cluster: Cluster): boolean {
+  return lane.services.length === 0 || lane.services.includes(cluster.service);
 }
 
 function makeStep(
@@ -306,19 +311,42 @@ function makeStep(
 ): LaneStep {
   const { cluster, group } = context;
   const name = lane?.name ?? BASELINE_NAME;
+  const policy = group.group.servicePolicies?.[cluster.service] ?? group.group.fallback;
   // A closed lane is the baseline for its requests, so `strict` does not make them fail.
-  const mayFallBack = group.group.fallback === "permissive" || reason === "fallback:closed";
+  const mayFallBack = policy !== "strict" || reason === "fallback:closed";
+  const parents = policy === "chain" && reason !== "fallback:closed" ? (lane?.parents ?? []) : [];
   const message =
     `service ${cluster.service} has no ready endpoint in lane "${name}" ` +
     `of lane group "${group.name}"` +
-    (mayFallBack ? ", nor in the baseline" : ", and the group's fallback policy is strict");
+    (mayFallBack ? nowhereElse(parents) : ", and the group's fallback policy is strict");
   return {
     own: choice(own, name, "lane"),
     reason,
     mayFallBack,
-    others: mayFallBack ? standIns(context, name, reason) : [],
+    others: mayFallBack
+      ? [...parentChoices(context, parents, reason), ...standIns(context, name, reason)]
+      : [],
     missing: missing(message, reason),
   };
+}
+
+function nowhereElse(parents: readonly string[]): string {
+  if (parents.length === 0) return ", nor in the baseline";
+  return `, nor in its parents (${parents.join(", ")}), nor in the baseline`;
+}
+
+/** The open lanes of the chain that hold the service and have endpoints, the nearest first. */
+function parentChoices(
+  { cluster, endpoints, group }: StepContext,
+  parents: readonly string[],
+  reason: ChoiceReason,
+): EndpointChoice[] {
+  return parents.flatMap((name) => {
+    const lane = group.byName.get(name)?.lane;
+    if (lane?.enabled !== true || !holds(lane, cluster)) return [];
+    const own = endpoints.filter((endpoint) => isInLane(endpoint, lane));
+    return own.length === 0 ? [] : [choice(own, name, reason)];
+  });
 }
 
 /** The group's fallback lane for this service, then the baseline; only those with endpoints. */
@@ -356,23 +384,6 @@ const UNKNOWN_CLUSTER: LaneStep = wholeStep(
   "fallback:unknown",
 );
 
-export function isInLane(endpoint: Pick<Endpoint, "labels">, lane: Lane): boolean {
-  return hasLabels(endpoint, lane.selector);
-}
-
-/** Whether an endpoint is of the baseline: in the named lane, or with none of the lanes' keys. */
-export function isInBaseline(
-  endpoint: Pick<Endpoint, "labels">,
-  baseline: Baseline,
-  lanes: readonly Lane[],
-): boolean {
-  if (baseline.kind === "untagged") {
-    return baseline.labelKeys.every((key) => !Object.hasOwn(endpoint.labels, key));
-  }
-  const lane = lanes.find(({ name }) => name === baseline.lane);
-  return lane !== undefined && isInLane(endpoint, lane);
-}
-
 function baselineEndpoints(
   endpoints: readonly Endpoint[],
   { group }: PreparedLaneGroup,
@@ -382,16 +393,6 @@ function baselineEndpoints(
 
 function baselineName({ group }: PreparedLaneGroup): string {
   return group.baseline.kind === "lane" ? group.baseline.lane : BASELINE_NAME;
-}
-
-function hasLabels(
-  endpoint: Pick<Endpoint, "labels">,
-  labels: Readonly<Record<string, string>>,
-): boolean {
-  for (const [key, value] of Object.entries(labels)) {
-    if (endpoint.labels[key] !== value) return false;
-  }
-  return true;
 }
 
 function choice(

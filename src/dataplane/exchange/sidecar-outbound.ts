@@ -2,8 +2,10 @@
 
 import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
 import { outboundTag } from "../../lane/context.ts";
+import { decisionByCaller } from "../../lane/decide.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
+import type { Headers } from "../../http/headers.ts";
 import type { Workload } from "../../snapshot/snapshot.ts";
 import { contextLookup, removeContext, writeContext } from "../filter/lane-context.ts";
 import { isLoopback } from "../loopback.ts";
@@ -88,7 +90,10 @@ export class SidecarOutbound implements ExchangeHandler {
     const nowMs = exchange.context.clock.monotonicMs();
     let decision: LaneDecision | null = null;
     for (const group of this.#runtime.lanes.groups.values()) {
-      const tag = outboundTag(group, header, this.#pod.traceTable(group.name), nowMs);
+      const tag =
+        group.group.isolated === true
+          ? this.#callerTag(group, headers)
+          : outboundTag(group, header, this.#pod.traceTable(group.name), nowMs);
       if (tag !== undefined) {
         const droppedCount = writeContext(headers, group, tag);
         if (droppedCount > 0) exchange.context.observer.onBaggageDropped(droppedCount);
@@ -98,6 +103,13 @@ export class SidecarOutbound implements ExchangeHandler {
       if (decision === null || decision.lane === null) decision = own;
     }
     return decision;
+  }
+
+  /** In an isolated group the calling pod decides, and nothing that its request carries. */
+  #callerTag(group: PreparedLaneGroup, headers: Headers): string | undefined {
+    const { tag } = decisionByCaller(group, this.#workload.labels);
+    if (tag === null) removeContext(headers, [group]);
+    return tag ?? undefined;
   }
 
   /** Lane context stays inside the mesh: it is no business of other people's hosts. */
