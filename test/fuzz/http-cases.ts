@@ -79,6 +79,7 @@ const HOSTILE: readonly Row[] = [
   ["9110 4.2.1", "an empty Host", host(""), "empty_host"],
   ["9110 4.2.1", "a Host of blanks", host(" \t"), "empty_host"],
   ["9110 4.2.1", "a port without a host", host(" :80"), "empty_host"],
+  ["9110 4.2.1", "an empty Host beside *", "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", "empty_host"],
   [
     "9112 3.2.2",
     "a bad Host beside absolute-form",
@@ -247,6 +248,8 @@ const BAD_CHUNKS: readonly (readonly [string, HttpFaultCode])[] = [
   ["1 a\r\nx\r\n", "bad_chunk_extension"],
   ["1\r\nx0\r\n\r\n", "bad_chunk_end"],
   ["1\r\nxy\r\n0\r\n\r\n", "bad_chunk_end"],
+  ["1\r\nxy\n0\r\n\r\n", "bad_chunk_end"],
+  [`1;a=${"b".repeat(500)}\r\nx\r\n`.repeat(40), "chunk_extensions_too_large"],
   ["1\r\nx\n0\r\n\r\n", "bad_chunk_end"],
   ["1\r\nx\r0\r\n\r\n", "bad_chunk_end"],
   ["2\r\nx\r\n0\r\n\r\n", "bad_chunk_end"],

@@ -14,6 +14,12 @@ const ok = (lines: string, body = ""): string => `HTTP/1.1 200 OK\r\n${lines}\r\
 const chunked = (body: string): string => ok("Transfer-Encoding: chunked\r\n", body);
 
 const ROWS: readonly Row[] = [
+  [
+    "9110 7.6.1",
+    "a Connection that is no list",
+    ok("Connection: a b\r\nContent-Length: 0\r\n"),
+    "bad_connection",
+  ],
   ["9112 4", "a plain response", ok("Content-Length: 2\r\n", "ab"), [{ status: 200, body: "ab" }]],
   ["9112 4", "an empty reason", "HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n", [{ status: 404 }]],
   [

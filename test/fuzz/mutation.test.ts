@@ -1,0 +1,109 @@
+//! The case suite is only worth its mutation score: with any one check taken out of the codec, a
+//! case must fail. Survivors are listed with the reason why no case can tell.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, resolve } from "node:path";
+import { test } from "node:test";
+import { createContext, runInContext, runInThisContext } from "node:vm";
+import ts from "typescript";
+import { checkOutcome } from "./http-case-check.ts";
+import { REQUEST_CASES } from "./http-cases.ts";
+import type * as Reading from "./http-reading.ts";
+import { split } from "./http-reading.ts";
+import { RESPONSE_CASES } from "./http-response-cases.ts";
+import { makeMutants } from "./mutants.ts";
+import type { Mutant } from "./mutants.ts";
+
+/** A mutant that never ends is one that a case has found. */
+const RUN_MS_MAX = 20_000;
+
+/** Taken out, these change nothing that can be seen; the reason for each. */
+const EQUIVALENT: Readonly<Record<string, string>> = {
+  "framing.ts more === -1": "-1 has all bits, so the sum is -1, too",
+  "head-reader.ts outcome === FAULT": "the same outcome is returned a few lines later",
+  "request-line.ts start + VERSION_AND_END_BYTES > end": "the check after it sees the line's end",
+  "response-parser.ts (reader.seenBits & (CONTENT_LENGTH | TRANSFER_ENCODING)) ===":
+    "a shortcut: without those fields there is nothing to drop",
+  "status-line.ts start + FIXED_BYTES < end ? digits(bytes, start + 9) : -1":
+    "what stands in the place of a missing digit is none",
+  "syntax.ts close === -1": "then no `]` is found at the end, either",
+  'syntax.ts text[index] !== "%"': "a shortcut before the expression that says the same",
+};
+
+const READER = resolve("test/fuzz/http-reading.ts");
+const nodeRequire = createRequire(import.meta.url);
+const compiled = new Map<string, string>();
+
+function compile(path: string, source: string): string {
+  const module = ts.ModuleKind.CommonJS;
+  const options = { compilerOptions: { module, target: ts.ScriptTarget.ES2022 } };
+  return ts.transpileModule(source, { ...options, fileName: path }).outputText;
+}
+
+/** The reader of the case suite, loaded apart with the mutated codec beneath it. */
+function loadReader(mutant: Mutant): typeof Reading {
+  const modules = new Map<string, { exports: unknown }>();
+  const load = (path: string): unknown => {
+    const known = modules.get(path);
+    if (known !== undefined) return known.exports;
+    const module = { exports: {} };
+    modules.set(path, module);
+    let code = compiled.get(path) ?? compile(path, readFileSync(path, "utf8"));
+    compiled.set(path, code);
+    if (path === mutant.path) code = compile(path, mutant.source);
+    const run = runInThisContext(`(function (module, exports, require) {${code}\n})`) as (
+      ...parts: unknown[]
+    ) => void;
+    run(module, module.exports, (name: string) =>
+      name.startsWith(".") ? load(resolve(dirname(path), name)) : (nodeRequire(name) as unknown),
+    );
+    return module.exports;
+  };
+  return load(READER) as typeof Reading;
+}
+
+/** The first case that fails with this reader, or null. */
+function firstFailure(reader: typeof Reading): string | null {
+  const suites = [
+    { cases: REQUEST_CASES, read: reader.readRequests },
+    { cases: RESPONSE_CASES, read: reader.readResponse },
+  ];
+  for (const { cases, read } of suites) {
+    for (const one of cases) {
+      const bytes = Buffer.from(one.raw, "latin1");
+      try {
+        checkOutcome(read([bytes], one.method), one.want);
+        if (bytes.length > 2_000) continue;
+        const offsets = Array.from({ length: bytes.length }, (_unused, index) => index);
+        checkOutcome(read(split(bytes, offsets.slice(1)), one.method), one.want);
+      } catch {
+        return one.name;
+      }
+    }
+  }
+  return null;
+}
+
+test("every check of the codec is held by a case", (context) => {
+  const mutants = makeMutants();
+  assert.ok(mutants.length > 60, `${mutants.length} mutants`);
+  const survivors: string[] = [];
+  for (const mutant of mutants) {
+    const reader = loadReader(mutant);
+    const sandbox = createContext({ run: () => firstFailure(reader) });
+    let failed: unknown;
+    try {
+      failed = runInContext("run()", sandbox, { timeout: RUN_MS_MAX });
+    } catch {
+      failed = "it does not end";
+    }
+    if (failed === null && !(mutant.name.replace(/:\d+/, "") in EQUIVALENT))
+      survivors.push(mutant.name);
+  }
+  const equals = Object.keys(EQUIVALENT).length;
+  const count = mutants.length - equals;
+  context.diagnostic(`mutation score: ${count - survivors.length} of ${count}, ${equals} equal`);
+  assert.deepEqual(survivors, []);
+});
