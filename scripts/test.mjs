@@ -11,8 +11,6 @@ import { spec } from "node:test/reporters";
 import { ROOT, checkNodeVersion, fail, run } from "./tools.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
-/** Compilers and runtimes of other languages are fetched there, on a new machine. */
-const COMPONENT_TIMEOUT_MS = 900_000;
 /** Component tests may have to build what they test with. */
 const COMPONENT_FILE_TIMEOUT_MS = 1_500_000;
 const FILES_AT_ONCE_MAX = 4;

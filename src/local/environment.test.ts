@@ -78,11 +78,16 @@ test("a container's own PORT and proxy do not win, its NODE_OPTIONS are kept", a
       { name: "PORT", value: "8000" },
       { name: "http_proxy", value: "http://elsewhere" },
       { name: "NODE_OPTIONS", value: "--no-warnings" },
+      { name: "JAVA_TOOL_OPTIONS", value: "-Xmx64m" },
     ],
   });
   assert.equal(env["PORT"], "20001");
   assert.equal(env["http_proxy"], "http://127.0.0.1:20003");
   assert.equal(env["NODE_OPTIONS"], "--no-warnings --import=file:///agent.js");
+  assert.match(
+    env["JAVA_TOOL_OPTIONS"] ?? "",
+    /^-Xmx64m -Dhttp\.proxyHost=\S+ -Dhttp\.proxyPort=\d+ /,
+  );
 });
 
 test("values come from fields, ConfigMaps and Secrets, and may refer to each other", async () => {

@@ -81,7 +81,9 @@ export async function buildEnvironment(
   if (fault !== null) return fault;
 
   const nodeOptions = env["NODE_OPTIONS"];
+  const javaOptions = env["JAVA_TOOL_OPTIONS"];
   Object.assign(env, fixed);
+  env["JAVA_TOOL_OPTIONS"] = [javaOptions, javaProxyOptions(context)].filter(Boolean).join(" ");
   if (context.agentUrl !== null) {
     env["NODE_OPTIONS"] = [nodeOptions, `--import=${context.agentUrl}`].filter(Boolean).join(" ");
   }
@@ -124,6 +126,16 @@ function fixedVariables(container: Container, context: EnvironmentContext): Vari
     env["PORT"] = env["SERVER_PORT"] = port;
   }
   return env;
+}
+
+/** Java's HTTP clients ignore the proxy variables; its own ports an app calls directly. */
+function javaProxyOptions({ address: { outbound } }: EnvironmentContext): string {
+  const direct = "localhost|127.0.0.1|[::1]";
+  return [
+    `-Dhttp.proxyHost=${outbound.address}`,
+    `-Dhttp.proxyPort=${outbound.port}`,
+    `-Dhttp.nonProxyHosts=${direct}`,
+  ].join(" ");
 }
 
 async function addEnvFrom(
