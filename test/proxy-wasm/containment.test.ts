@@ -2,10 +2,12 @@
 //! the back-off. That a test ends at all is the proof for those that would run for ever.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { describe, test } from "node:test";
 import { BodyBuffer } from "../../src/wasm/body-buffer.ts";
 import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
+import { DEFAULT_BUDGETS } from "../../src/wasm/fuel/gauge.ts";
 import { loadModule, PluginModule } from "../../src/wasm/module.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
 import type { StreamContext } from "../../src/wasm/stream-context.ts";
@@ -445,4 +447,34 @@ describe("ticks", () => {
     assert.ok(services.lines.length * 2 <= tookMs / 5 + 100, `${services.lines.length} ticks`);
     assert.ok(services.lines.length > 500, `${services.lines.length} ticks`);
   });
+});
+
+test("a process that is stopped in the middle of a callback kills no innocent plug-in", async () => {
+  // Wakes this process again and again, until the test is over.
+  const waker = spawn("sh", ["-c", `while sleep 0.3; do kill -CONT ${process.pid} || exit; done`]);
+  const parts = {
+    imports: '(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))',
+    // Some thousand units of work, a stop in the middle of it, and as much again.
+    body: `(func $work (local $i i32)
+        (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $i) (i32.const 120000)))))
+      ${callback(
+        "request_headers",
+        PHASE,
+        `(call $work) (drop (call $log (i32.const 2) (i32.const 0) (i32.const 0))) (call $work)
+        (i32.const 0)`,
+      )}`,
+  };
+  let stoppedMs = 0;
+  const log = (): void => {
+    const startMs = performance.now();
+    while (performance.now() - startMs < 100) process.kill(process.pid, "SIGSTOP");
+    stoppedMs = performance.now() - startMs;
+  };
+  const { plugin } = await start(parts, { log, budgets: DEFAULT_BUDGETS });
+  const stream = open(plugin);
+  assert.equal(stream.onRequestHeaders(true), 0);
+  assert.equal(plugin.isReady, true);
+  waker.kill();
+  console.log(`stopped for ${stoppedMs.toFixed(0)} ms, and not killed`);
 });
