@@ -20,6 +20,8 @@ import { get } from "./get.ts";
 import type { GetOptions } from "./get.ts";
 import { planLanes } from "./lane-plan.ts";
 import type { LanePlanOptions } from "./lane-plan.ts";
+import { restoreLanes } from "./lane-restore.ts";
+import type { LaneRestoreOptions } from "./lane-restore.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
 import { ADMIN_ADDRESS_DEFAULT, API_ADDRESS_DEFAULT, parseUpOptions } from "./up-options.ts";
@@ -200,6 +202,13 @@ function addOtherCommands(program: Command, run: Run): void {
     .option("-o, --output <format>", "json")
     .action((options: LanePlanOptions, command: Command) =>
       run(command, (context) => planLanes(context, options)),
+    );
+  lane
+    .command("restore")
+    .description("put saved allocations back: who is in which share")
+    .addOption(filenameOption("lane groups as saved with get -o yaml"))
+    .action((options: LaneRestoreOptions, command: Command) =>
+      run(command, (context) => restoreLanes(context, options)),
     );
   program
     .command("completion")

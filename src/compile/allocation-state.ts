@@ -52,6 +52,11 @@ export function isSameAllocation(a: unknown, b: unknown): boolean {
   return canonicalJson(a) === canonicalJson(b);
 }
 
+/** Whether a status holds an allocation that can be read. */
+export function isAllocation(status: unknown): boolean {
+  return typeof readAllocation(status) !== "string";
+}
+
 /** What a status holds; a text says what is wrong with it. */
 export function readAllocation(status: unknown): Allocation | string {
   const stored = fieldOf(status, "allocation");
@@ -119,7 +124,6 @@ function isKey(value: unknown): value is CohortKey {
       return typeof name === "string" && Number.isInteger(fieldOf(value, "maxAgeSeconds"));
     case "header":
     case "cookie":
-    case "claim":
       return typeof name === "string";
     default:
       return false;

@@ -105,12 +105,6 @@ const keys: readonly {
     lane: "gray",
   },
   {
-    title: "a claim",
-    key: { kind: "claim", name: "sub" },
-    values: { "claim sub": "1" },
-    lane: "gray",
-  },
-  {
     title: "the client's address",
     key: { kind: "clientIp" },
     values: { "clientIp ": "192.0.2.1" },

@@ -1,4 +1,4 @@
-//! What a change of shares does to the keys of users, before it is made: who moves in, out, between.
+//! What a change of shares does to the keys of users, before it is made: who moves where.
 
 import type { CohortDeal, CohortInterval, Cohorts } from "../snapshot/cohort.ts";
 import { DEFAULT_TABLE, intervalAt } from "./cohort.ts";

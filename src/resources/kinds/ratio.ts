@@ -45,7 +45,6 @@ export interface GroupRatio {
 export interface RatioKey {
   readonly header?: string;
   readonly cookie?: string;
-  readonly claim?: string;
   readonly clientIp?: object;
   readonly issuedCookie?: { readonly name: string; readonly maxAgeSeconds: number };
 }
@@ -87,7 +86,6 @@ const groupRatio = Type.Object({
       {
         header: Type.Optional(text("header-name")),
         cookie: Type.Optional(text("header-name")),
-        claim: Type.Optional(text()),
         clientIp: Type.Optional(Type.Object({})),
         issuedCookie: Type.Optional(
           Type.Object({
@@ -106,7 +104,7 @@ const groupRatio = Type.Object({
           }),
         ),
       },
-      { exactlyOneOf: ["header", "cookie", "claim", "clientIp", "issuedCookie"] },
+      { exactlyOneOf: ["header", "cookie", "clientIp", "issuedCookie"] },
     ),
   ),
   hash: oneOf(["murmur3", "fnv1a", "sha256", "traffic-tag", "frontend-gray", "unleash"], {
