@@ -84,6 +84,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#special?.onResponse(response.headers);
     if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
     if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
+    if (this.#pass !== null) addIssuedCookies(this.#pass, exchange, response);
     const replacement = this.#pass?.runResponse(response, false) ?? null;
     if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
     if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
@@ -224,6 +225,13 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       `${lane}; reason=${decision.reason}; served=${servedLane}${why}`,
     );
   }
+}
+
+/** After the route's own header operations, so that these do not take the cookie away. */
+function addIssuedCookies(pass: GatewayPass, exchange: Exchange, response: ResponseDraft): void {
+  if (pass.issued === null) return;
+  const isSecure = exchange.head.headers.get("x-forwarded-proto") === "https";
+  for (const field of pass.issued.fields(isSecure)) response.headers.add("set-cookie", field);
 }
 
 /** What is missing: the target that the route names, the lane's endpoints, or any endpoint. */
