@@ -84,5 +84,6 @@ export async function compileManifests(
 ): Promise<readonly Fault[]> {
   const { resources, locate: place } = manifests;
   const modules = await context.resolveModules(resources, imageMap);
-  return compile({ resources, modules }).messages.map(place);
+  const nowMs = context.clock.nowMs();
+  return compile({ resources, modules, nowMs }).messages.map(place);
 }

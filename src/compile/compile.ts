@@ -35,7 +35,8 @@ import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts
 import type { Gateways } from "./gateway.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "./label-index.ts";
-import { modelLaneGroups } from "./lane-group.ts";
+import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
+import { reportEntryRoutes } from "./lane-messages.ts";
 import type { GroupModel, LaneScope } from "./lane-model.ts";
 import { compileLaneGroups } from "./lanes.ts";
 import { compareMessages, compareTexts, MessageList } from "./messages.ts";
@@ -78,6 +79,8 @@ export interface CompileResult {
   readonly messages: readonly Fault[];
   /** By `namespace/name` of LaneGroups: what `status.allocation` must hold from now on. */
   readonly allocations: ReadonlyMap<string, StoredAllocation>;
+  /** Wall time at which the next lane expires, so that the outcome is another; null: none does. */
+  readonly nextExpiryMs: number | null;
 }
 
 export function compile(input: CompileInput): CompileResult {
@@ -114,9 +117,14 @@ export function compile(input: CompileInput): CompileResult {
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
   };
-  checkLanes(world);
+  checkLanes(world, routing);
   const snapshot = sorted({ ...content, version: snapshotVersion(content) });
-  return { snapshot, messages: messages.sorted(), allocations: cohorts.allocations };
+  return {
+    snapshot,
+    messages: messages.sorted(),
+    allocations: cohorts.allocations,
+    nextExpiryMs: nextExpiryMs(index.lanes, input.nowMs ?? null),
+  };
 }
 
 /** Everything collected before routes are made. */
@@ -219,15 +227,25 @@ function compileServices(
   return { clusters, endpoints };
 }
 
-function checkLanes({ index, pods, scope, models, laneGroups, plugins }: World): void {
+function checkLanes(
+  { index, pods, scope, models, laneGroups, plugins }: World,
+  { routeTables }: Pick<Snapshot, "routeTables">,
+): void {
   const { services, messages } = scope;
   const runners = collectRunners(index.deployments, index.pods, pods);
   checkServices(services, runners, messages);
   for (const model of models) {
     const group = laneGroups[model.name];
     if (group !== undefined) checkLanePods({ model, group, services, runners }, messages);
+    if (model.entryRoutes !== null) reportEntryRoutes(model, allRoutes(routeTables), messages);
   }
   checkTaggings(plugins, laneGroups, messages);
+}
+
+function allRoutes(tables: Snapshot["routeTables"]): Route[] {
+  return Object.values(tables).flatMap(({ virtualHosts }) =>
+    virtualHosts.flatMap(({ routes }) => routes),
+  );
 }
 
 /** Sections in the order of their keys, so that a printed snapshot is settled too. */

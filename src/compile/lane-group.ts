@@ -3,7 +3,7 @@
 import { wallTimeOf } from "../base/clock.ts";
 import type { LaneGroup, ObjectName } from "../resources/kinds/lane-group.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
-import type { ClaimSource, Lane, LaneContext, OperandSources } from "../snapshot/snapshot.ts";
+import type { Lane, LaneContext, OperandSources } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import { compileAny, compileRule } from "./lane-rule.ts";
@@ -131,6 +131,13 @@ export function expiryMs({ spec }: LaneResource): number {
   return spec.expiresAt === undefined ? Infinity : wallTimeOf(spec.expiresAt);
 }
 
+/** The next time after `nowMs` at which a lane expires; null: none does, or there is no time. */
+export function nextExpiryMs(lanes: readonly LaneResource[], nowMs: number | null): number | null {
+  if (nowMs === null) return null;
+  const times = lanes.map(expiryMs).filter((time) => time > nowMs && time < Infinity);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
 function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
   const { routes } = group.spec.entry;
   if (routes === undefined) return null;
@@ -143,32 +150,8 @@ function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
   }));
 }
 
-function operandSources({
-  clientIp,
-  geo,
-  claim,
-}: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
-  return {
-    trustedHops: clientIp?.trustedHops ?? 0,
-    geoDatabase: geo?.database ?? null,
-    claims:
-      claim === undefined
-        ? null
-        : {
-            header: claim.header.toLowerCase(),
-            ...(claim.issuer === undefined ? {} : { issuer: claim.issuer }),
-            ...(claim.audiences === undefined ? {} : { audiences: claim.audiences }),
-            jwks: jwksOf(claim.jwks),
-          },
-  };
-}
-
-type Jwks = NonNullable<NonNullable<LaneGroup["spec"]["operands"]>["claim"]>["jwks"];
-
-function jwksOf({ url, file, inline }: Jwks): ClaimSource["jwks"] {
-  if (url !== undefined) return { kind: "url", url };
-  if (file !== undefined) return { kind: "file", path: file };
-  return { kind: "inline", json: inline ?? "" };
+function operandSources({ clientIp }: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
+  return { trustedHops: clientIp?.trustedHops ?? 0 };
 }
 
 function references(names: readonly ObjectName[], own: string, path: string): NamedReference[] {

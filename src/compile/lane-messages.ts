@@ -2,9 +2,8 @@
 
 import { contentHash } from "../base/canonical-json.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
-import type { OperandKind } from "../snapshot/snapshot.ts";
+import type { Route } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel } from "./lane-model.ts";
-import { testsOf } from "./lane-rule.ts";
 import type { MessageList } from "./messages.ts";
 
 /** The lanes that stand in for one, in turn. In a cycle, once each, itself last. */
@@ -58,12 +57,11 @@ function usesChain(model: GroupModel): boolean {
   return model.serviceFallback.some(({ policy }) => policy === "chain");
 }
 
-/** Lanes that are closed by time, that can take nobody, or whose operands cannot be had. */
+/** Lanes that are closed by time, or that can take nobody by their rule. */
 export function reportRules(model: GroupModel, messages: MessageList): void {
   const rules = new Map<string, LaneModel>();
   for (const current of model.lanes) {
     reportExpiry(current, messages);
-    reportOperands(model, current, messages);
     const { lane, resource } = current;
     if (lane.rule === null || !lane.enabled) continue;
     const identity = contentHash(lane.rule.condition);
@@ -84,6 +82,32 @@ export function reportRules(model: GroupModel, messages: MessageList): void {
   }
 }
 
+/** Entries that name what is not there. `routes`: all routes of the VirtualServices. */
+export function reportEntryRoutes(
+  model: GroupModel,
+  routes: readonly Route[],
+  messages: MessageList,
+): void {
+  for (const { virtualService, route } of model.entryRoutes ?? []) {
+    const own = routes.filter(
+      ({ source }) => `${source.namespace}/${source.name}` === virtualService.key,
+    );
+    if (route === null ? own.length > 0 : own.some(({ label }) => label === route)) continue;
+    const what = own.length === 0 ? "" : ` has no route named ${String(route)}`;
+    messages.add(model.resource, {
+      severity: "warning",
+      code: "GL0327",
+      path: virtualService.path,
+      message:
+        (what === ""
+          ? `no VirtualService ${virtualService.key} has routes at a gateway`
+          : `the VirtualService ${virtualService.key}${what}`) +
+        `, so no lane of the lane group ${model.name} is entered there`,
+      remedy: "Correct the name, or apply the VirtualService.",
+    });
+  }
+}
+
 function reportExpiry({ lane, resource, isExpired }: LaneModel, messages: MessageList): void {
   if (!isExpired) return;
   const { expiresAt = "", owner } = (resource as LaneResource).spec;
@@ -96,37 +120,4 @@ function reportExpiry({ lane, resource, isExpired }: LaneModel, messages: Messag
       (owner === undefined ? "" : `; its owner is ${owner}`),
     remedy: "Delete the lane with what runs in it, or set a later time.",
   });
-}
-
-const SOURCES: Readonly<Partial<Record<OperandKind, string>>> = {
-  geo: "operands.geo.database",
-  claim: "operands.claim.jwks",
-};
-
-function reportOperands(model: GroupModel, { lane, resource }: LaneModel, messages: MessageList) {
-  const { operands } = model;
-  const asked = new Set<OperandKind>();
-  for (const [path, rule] of [
-    ["spec.rule", lane.rule],
-    ["spec.forcedIn", lane.forcedIn],
-    ["spec.forcedOut", lane.forcedOut],
-  ] as const) {
-    if (rule === null || rule === undefined) continue;
-    for (const { operand } of testsOf(rule.condition)) {
-      const source = SOURCES[operand.kind];
-      if (source === undefined || asked.has(operand.kind)) continue;
-      asked.add(operand.kind);
-      const given = operand.kind === "geo" ? operands?.geoDatabase : operands?.claims;
-      if (given !== null && given !== undefined) continue;
-      messages.add(resource, {
-        severity: "error",
-        code: "GL0326",
-        path,
-        message:
-          `the lane ${lane.name} asks for ${operand.kind} ${operand.name}, and the lane group ` +
-          `${model.name} has no ${source}: the operand is missing in every request`,
-        remedy: `Set ${source} in the LaneGroup.`,
-      });
-    }
-  }
 }

@@ -59,10 +59,3 @@ function operandOf(condition: LaneCondition): Operand {
   const kind = PLAIN_OPERANDS.find((name) => condition[name] === true) ?? "path";
   return { kind, name: "" };
 }
-
-/** The conditions that a program asks, in order. */
-export function* testsOf(condition: Condition): Generator<Test> {
-  if (condition.kind === "test") yield condition;
-  else if (condition.kind === "not") yield* testsOf(condition.of);
-  else for (const member of condition.of) yield* testsOf(member);
-}

@@ -19,6 +19,8 @@ interface Situation {
   readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
   /** What runs now. */
   readonly snapshot: Snapshot;
+  /** Wall time: lanes may have expired. */
+  readonly nowMs: number;
 }
 
 /**
@@ -45,11 +47,11 @@ export async function analyzeChange(
 
 async function messagesOf(
   resources: readonly Resource[],
-  { resolveModules, snapshot }: Situation,
+  { resolveModules, snapshot, nowMs }: Situation,
 ): Promise<readonly Fault[]> {
   const modules = await resolveModules(resources);
   return compile({
-    ...{ resources, modules },
+    ...{ resources, modules, nowMs },
     lastGoodPlugins: snapshot.plugins,
     servingGateways: servingGateways(snapshot),
   }).messages;

@@ -61,7 +61,7 @@ export function assemble(
     resolveModules: (resources) => resolver.resolve(resources),
     compile: (resources, modules) =>
       compile({
-        ...{ resources, modules },
+        ...{ resources, modules, nowMs: clock.nowMs() },
         lastGoodPlugins: publisher.snapshot.plugins,
         servingGateways: servingGateways(publisher.snapshot),
       }),
@@ -81,6 +81,7 @@ export function assemble(
       resources: store.all().items,
       resolveModules: (resources) => resolver.resolve(resources, { peek: true }),
       snapshot: publisher.snapshot,
+      nowMs: clock.nowMs(),
     });
   return {
     store,

@@ -150,16 +150,6 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "GL0113",
     "Write a number and a unit, e.g. 5s, 100ms or 1m30s.",
   ),
-  "http-url": format(
-    (text) => /^https?:\/\//.test(text) && URL.canParse(text),
-    "a URL with the scheme http or https",
-  ),
-  "absolute-path": format(
-    (text) => text.startsWith("/") && !text.includes("\0"),
-    "the absolute path of a file",
-    "GL0113",
-    "Write it from the root: /etc/graylane/city.mmdb.",
-  ),
   "date-time": format(
     (text) => DATE_TIME.test(text) && !Number.isNaN(wallTimeOf(text)),
     "a time as in RFC 3339",

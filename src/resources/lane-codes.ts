@@ -7,8 +7,9 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A rule reads what this version cannot give it",
     severity: "error",
     help:
-      "Rules do not read the request's body and do not know the calling workload. Let a plug-in " +
-      "read it and set a header, and write the rule on that header.",
+      "Rules do not read the request's body, the claims of a token or the place of an address, " +
+      "and do not know the calling workload. Let a plug-in read it and set a header, and write " +
+      "the rule on that header.",
   },
   GL0321: {
     title: "A lane's parent does not exist",
@@ -42,14 +43,6 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
     help:
       "From `expiresAt` on the lane is closed: its requests are served by the baseline. Delete " +
       "the lane with what runs in it, or set a later time.",
-  },
-  GL0326: {
-    title: "A rule's operand has no source",
-    severity: "error",
-    help:
-      "`geo` needs a database and `claim` needs keys (a JWKS), which the LaneGroup names under " +
-      "`operands`. Until then the operand is missing in every request: `!=`, `notIn` and " +
-      "`absent` hold, every other operator does not.",
   },
   GL0327: {
     title: "An entry route does not exist",

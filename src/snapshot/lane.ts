@@ -25,7 +25,7 @@ export interface LaneGroup {
   readonly context: LaneContext;
   /** Client-sent lane context is removed at an untrusted listener (design: trust). */
   readonly stripFromClients: boolean;
-  /** Where rules take client address, claims and places from; absent: the defaults. */
+  /** Where rules take the client's address from; absent: the defaults. */
   readonly operands?: OperandSources;
   /** Absent: no lane has a share. */
   readonly cohorts?: Cohorts;
@@ -127,9 +127,7 @@ export type OperandKind =
   /** Lower-case, without port. */
   | "host"
   | "clientIp"
-  /** Path into the record of a MaxMind database: `country.iso_code`. */
-  | "geo"
-  /** Path into a verified JWT's claims: `sub`, `realm.role`. */
+  /** Path into a verified JWT's claims: `sub`, `realm.role`. Missing in every request so far. */
   | "claim";
 
 /**
@@ -162,22 +160,4 @@ export type Operator =
 export interface OperandSources {
   /** Proxies before the gateway whose `x-forwarded-for` is believed. */
   readonly trustedHops: number;
-  /** Path of a MaxMind database file; null: the operand `geo` is missing. */
-  readonly geoDatabase: string | null;
-  /** Null: the operand `claim` is missing. */
-  readonly claims: ClaimSource | null;
-}
-
-export interface ClaimSource {
-  /** Lower-case; a leading `Bearer ` is taken off. */
-  readonly header: string;
-  /** Absent: any. */
-  readonly issuer?: string;
-  /** One of these must be in `aud`; absent: any. */
-  readonly audiences?: readonly string[];
-  readonly jwks:
-    | { readonly kind: "url"; readonly url: string }
-    | { readonly kind: "file"; readonly path: string }
-    /** JSON text of a JWK Set. */
-    | { readonly kind: "inline"; readonly json: string };
 }

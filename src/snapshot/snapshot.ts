@@ -9,7 +9,6 @@ import type { LaneGroup } from "./lane.ts";
 
 export type {
   Baseline,
-  ClaimSource,
   Condition,
   DecisionRule,
   EntryRoute,

@@ -33,6 +33,8 @@ export const COALESCE_MS = 10;
 export const DRAIN_MAX_MS = 5_000;
 /** How many retired snapshots sidecars keep at one time; the oldest goes first. */
 const RETIRED_MAX = 16;
+/** The longest single wait for the expiry of a lane. */
+const EXPIRY_WAIT_MAX_MS = 86_400_000;
 /** How many callers may wait for a revision. */
 const WAITERS_MAX = 10_000;
 
@@ -41,6 +43,8 @@ export interface CompileOutcome {
   readonly messages: readonly Fault[];
   /** By `namespace/name` of LaneGroups: what `status.allocation` must say from now on. */
   readonly allocations?: ReadonlyMap<string, unknown>;
+  /** Wall time from which the same objects mean something else (a lane expires); null: never. */
+  readonly nextExpiryMs?: number | null;
 }
 
 export interface PublisherOptions {
@@ -93,6 +97,8 @@ export class Publisher {
   #waiters: Waiter[] = [];
   #watch: Watch | null = null;
   #timer: Timer | null = null;
+  #expiryTimer: Timer | null = null;
+  #expiryMs = Infinity;
   #isPassing = false;
   /** Counts reasons for a pass. */
   #wakes = 0;
@@ -135,6 +141,7 @@ export class Publisher {
     this.#isStopped = true;
     this.#watch?.cancel();
     this.#timer?.cancel();
+    this.#expiryTimer?.cancel();
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.reject(new Error("the publisher was stopped"));
@@ -221,16 +228,32 @@ export class Publisher {
     await this.#writeStatuses(items);
   }
 
+  /** Wakes when the next lane expires. Wall time may jump, so the wait is cut into days. */
+  #awaitExpiry(expiryMs: number): void {
+    this.#expiryMs = expiryMs;
+    this.#expiryTimer?.cancel();
+    this.#expiryTimer = null;
+    if (expiryMs === Infinity || this.#isStopped) return;
+    const { clock } = this.#options;
+    const delayMs = Math.min(Math.max(expiryMs - clock.nowMs(), 0), EXPIRY_WAIT_MAX_MS);
+    const wake = (): void => {
+      if (clock.nowMs() < expiryMs) this.#awaitExpiry(expiryMs);
+      else this.#wake();
+    };
+    this.#expiryTimer = clock.after(delayMs, wake, { unref: true });
+  }
+
   async #compile(resources: readonly Resource[]): Promise<void> {
     const { resolveModules, compile, logger } = this.#options;
     try {
       const modules = await resolveModules(resources);
       // A module file may have changed although no object has.
       const input = `${this.#fingerprint.of(resources)} ${JSON.stringify([...modules])}`;
-      if (input === this.#input) return;
+      if (input === this.#input && this.#options.clock.nowMs() < this.#expiryMs) return;
       this.#compiled = compile(resources, modules);
       this.#input = input;
       this.#compiledAtMs = this.#options.clock.nowMs();
+      this.#awaitExpiry(this.#compiled.nextExpiryMs ?? Infinity);
       this.#failure = "";
     } catch (cause) {
       this.#failure = cause instanceof Error ? cause.message : String(cause);

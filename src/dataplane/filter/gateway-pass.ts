@@ -26,8 +26,6 @@ import { removeBaggageMembers } from "./lane-context.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneFilterInput, LaneOutcome } from "./lane-filter.ts";
 import { PluginStream } from "./plugin-stream.ts";
-import { NO_SERVICES } from "./request-operands.ts";
-import type { OperandServices } from "./request-operands.ts";
 
 /** Who runs the pass and hears its one outcome, at once or later (a plug-in may pause). */
 export interface PassOwner {
@@ -105,10 +103,6 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
 
   get remoteAddress(): string {
     return this.owner.remoteAddress;
-  }
-
-  operandServices(group: string): OperandServices {
-    return this.runtime.operands?.get(group) ?? NO_SERVICES;
   }
 
   get method(): string {

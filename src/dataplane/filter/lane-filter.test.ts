@@ -10,7 +10,6 @@ import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/sna
 import { SOURCE } from "../testing/snapshot-maker.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
-import { NO_SERVICES } from "./request-operands.ts";
 
 const A = cluster("a");
 const B = cluster("b");
@@ -98,7 +97,6 @@ function run({ headers = [], groups = [ONE], match = () => to(null) }: Case) {
     groups: [...lanes.groups.values()],
     prng: new SeededPrng(1),
     remoteAddress: "127.0.0.1",
-    operandServices: () => NO_SERVICES,
     route: () => {
       if (route !== undefined) return route;
       matchCount += 1;
@@ -315,7 +313,6 @@ describe("the lane filter", () => {
         },
       },
       remoteAddress: "127.0.0.1",
-      operandServices: () => NO_SERVICES,
       route: () => weighted,
       clearRoute: () => undefined,
       explanations: null,

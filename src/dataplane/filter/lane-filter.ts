@@ -28,7 +28,6 @@ import type { Route, WeightedDestination } from "../../snapshot/snapshot.ts";
 import { contextLookup, writeContext } from "./lane-context.ts";
 import type { EditableRequest } from "./request-header-map.ts";
 import { readOperand } from "./request-operands.ts";
-import type { OperandServices } from "./request-operands.ts";
 
 /** What the filter needs of the pass it belongs to. */
 export interface LaneFilterInput {
@@ -39,8 +38,6 @@ export interface LaneFilterInput {
   readonly prng: Prng;
   /** Of the client's connection. */
   readonly remoteAddress: string;
-  /** Where the rules of a lane group take addresses, places and claims from. */
-  operandServices(group: string): OperandServices;
   /** The matching route, computed when first asked for. */
   route(): Route | null;
   clearRoute(): void;
@@ -133,8 +130,8 @@ export function decisionInput(
   context: HeaderLookup,
 ): DecisionInput {
   if (!asksOperands(group)) return { context, operand: NO_OPERANDS, isEntry: true };
-  const services = input.operandServices(group.name);
-  const operand: OperandLookup = (kind, name) => readOperand(input, services, kind, name);
+  const trustedHops = group.group.operands?.trustedHops ?? 0;
+  const operand: OperandLookup = (kind, name) => readOperand(input, trustedHops, kind, name);
   const route = input.route();
   const isEntry = isEntryRoute(group, route);
   if (group.cohorts === null) return { context, operand, isEntry };

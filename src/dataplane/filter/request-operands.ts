@@ -6,22 +6,6 @@ import { exhausted } from "../../base/assert.ts";
 import type { OperandKind } from "../../snapshot/snapshot.ts";
 import type { EditableRequest } from "./request-header-map.ts";
 
-/** What a lane group's operands are taken from beside the request itself. */
-export interface OperandServices {
-  /** Proxies before this one whose `x-forwarded-for` is believed. */
-  readonly trustedHops: number;
-  /** A value of the database's record for an address; undefined: there is none. */
-  geo(address: string, path: string): string | undefined;
-  /** A verified claim of the token that the request carries. */
-  claim(request: EditableRequest, path: string): string | undefined;
-}
-
-export const NO_SERVICES: OperandServices = {
-  trustedHops: 0,
-  geo: () => undefined,
-  claim: () => undefined,
-};
-
 export interface OperandRequest {
   readonly request: EditableRequest;
   /** Of the connection. */
@@ -31,7 +15,7 @@ export interface OperandRequest {
 /** The value of one operand, or undefined when the request does not have it. */
 export function readOperand(
   { request, remoteAddress }: OperandRequest,
-  services: OperandServices,
+  trustedHops: number,
   kind: OperandKind,
   name: string,
 ): string | undefined {
@@ -49,11 +33,10 @@ export function readOperand(
     case "host":
       return hostOf(request.authority);
     case "clientIp":
-      return clientAddress(request, remoteAddress, services.trustedHops);
-    case "geo":
-      return services.geo(clientAddress(request, remoteAddress, services.trustedHops), name);
+      return clientAddress(request, remoteAddress, trustedHops);
     case "claim":
-      return services.claim(request, name);
+      // Nothing verifies tokens yet, and an unverified claim would be worth nothing.
+      return undefined;
     default:
       return exhausted(kind);
   }

@@ -5,7 +5,6 @@ import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
 import type { Gateway, Listener, Snapshot } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
-import type { OperandServices } from "../filter/request-operands.ts";
 import type { HostIndex } from "./host-index.ts";
 
 export interface Runtime {
@@ -14,8 +13,6 @@ export interface Runtime {
   /** By the port that the Gateway resource names. */
   readonly listeners: ReadonlyMap<number, ListenerRuntime>;
   readonly hosts: HostIndex;
-  /** By lane group: what its rules read beside the request. Absent: no group needs it. */
-  readonly operands?: ReadonlyMap<string, OperandServices>;
   /** What agents in apps are told to carry on, for `CARRY_HEADER`. */
   readonly carriedHeaders: string;
   /** By name: kept by the next runtime when unchanged. */

@@ -57,20 +57,9 @@ export interface EntryRouteName {
   readonly route?: string;
 }
 
-/** Where rules take the client's address, its place and its claims from. */
+/** Where rules take the client's address from. */
 export interface OperandSettings {
   readonly clientIp?: { readonly trustedHops: number };
-  readonly geo?: { readonly database: string };
-  readonly claim?: {
-    readonly header: string;
-    readonly issuer?: string;
-    readonly audiences?: readonly string[];
-    readonly jwks: {
-      readonly url?: string;
-      readonly file?: string;
-      readonly inline?: string;
-    };
-  };
 }
 
 /** A named object; the namespace is filled with the referring object's. */
@@ -112,32 +101,10 @@ const entryRoute = Type.Object({
   route: Type.Optional(text()),
 });
 
-const jwks = Type.Object(
-  {
-    url: Type.Optional(text("http-url")),
-    file: Type.Optional(text("absolute-path")),
-    inline: Type.Optional(text()),
-  },
-  { exactlyOneOf: ["url", "file", "inline"] },
-);
-
 const operands = Type.Object({
   clientIp: Type.Optional(
     Type.Object({
       trustedHops: Type.Integer({ default: 0, minimum: 0, maximum: TRUSTED_HOPS_MAX }),
-    }),
-  ),
-  geo: Type.Optional(Type.Object({ database: text("absolute-path") })),
-  claim: Type.Optional(
-    Type.Object({
-      header: Type.Unsafe<string>({
-        type: "string",
-        format: "header-name",
-        default: "authorization",
-      }),
-      issuer: Type.Optional(text()),
-      audiences: Type.Optional(Type.Array(text(), { minItems: 1 })),
-      jwks,
     }),
   ),
 });

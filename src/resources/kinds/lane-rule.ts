@@ -25,8 +25,6 @@ export interface LaneCondition {
   readonly path?: true;
   readonly host?: true;
   readonly clientIp?: true;
-  readonly geo?: string;
-  readonly claim?: string;
   readonly operator: string;
   readonly value?: string | number;
   readonly values?: readonly string[];
@@ -44,11 +42,11 @@ export const RULE_VALUES_MAX = 1_000;
 export const RULE_TEXT_MAX = 4_096;
 
 /** Operands that need a name, and what the name is. */
-export const NAMED_OPERANDS = ["header", "cookie", "query", "geo", "claim"] as const;
+export const NAMED_OPERANDS = ["header", "cookie", "query"] as const;
 /** Operands of which a request has one; written `path: true`. */
 export const PLAIN_OPERANDS = ["method", "path", "host", "clientIp"] as const;
 /** Known from other products; refused, so that nobody waits for them. */
-const REFUSED_OPERANDS = ["body", "workload"] as const;
+const REFUSED_OPERANDS = ["geo", "claim", "body", "workload"] as const;
 const COMBINERS = ["all", "any", "not"] as const;
 const CONDITION_FIELDS = ["operator", "value", "values", "hash"] as const;
 
