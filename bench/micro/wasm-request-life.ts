@@ -1,5 +1,5 @@
 //! Nanoseconds of one request's life in the hash-tagging plug-in: context create, request headers
-//! (one get, one replace), log, done, delete.
+//! (one get, one replace), log, done, delete; with and without fuel in the code.
 //!
 //!   npx tsx bench/micro/wasm-request-life.ts
 //!
@@ -130,13 +130,19 @@ function measure(plugin: Plugin, explaining: boolean, lives: number): number[] {
   return rounds.sort((left, right) => left - right);
 }
 
-const plugin = await startPlugin("hash-tagging", configuration, testServices());
-if (!(plugin instanceof Plugin)) throw new Error(plugin.message);
-for (const [name, explaining, lives] of [
-  ["request life", false, LIVES_PER_ROUND],
-  ["request life, explained", true, LIVES_PER_ROUND / 20],
+async function start(fuel: boolean): Promise<Plugin> {
+  const started = await startPlugin("hash-tagging", configuration, testServices(), { fuel });
+  if (!(started instanceof Plugin)) throw new Error(started.message);
+  return started;
+}
+
+const plugin = await start(true);
+for (const [name, explaining, lives, run] of [
+  ["request life", false, LIVES_PER_ROUND, plugin],
+  ["request life, without fuel", false, LIVES_PER_ROUND, await start(false)],
+  ["request life, explained", true, LIVES_PER_ROUND / 20, plugin],
 ] as const) {
-  const rounds = measure(plugin, explaining, lives);
+  const rounds = measure(run, explaining, lives);
   const [best = 0, median = 0, worst = 0] = [0, ROUNDS >> 1, ROUNDS - 1].map((at) => rounds[at]);
   const spread = `best ${best.toFixed(0)}, worst ${worst.toFixed(0)}`;
   console.log(`${name}: median ${median.toFixed(0)} ns, ${spread}`);

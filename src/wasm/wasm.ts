@@ -10,7 +10,10 @@ export { LoadFault, PluginTrap } from "./fault.ts";
 export type { LoadFaultKind } from "./fault.ts";
 export { MetricStore } from "./metric-store.ts";
 export type { Metric } from "./metric-store.ts";
+export { DEFAULT_BUDGETS } from "./fuel/gauge.ts";
+export type { Budgets, GuestTime } from "./fuel/gauge.ts";
 export { loadModule, PluginModule } from "./module.ts";
+export type { LoadOptions } from "./module.ts";
 export { Plugin } from "./plugin.ts";
 export {
   encodeBoolean,
@@ -26,4 +29,6 @@ export { InProcessSharedData } from "./shared-data-store.ts";
 export type { SetOutcome, SharedDataStore, SharedValue } from "./shared-data-store.ts";
 export { StreamContext } from "./stream-context.ts";
 export type { HeaderMap, LocalResponse, StreamHost } from "./stream-host.ts";
+export { TickThrottle } from "./tick-throttle.ts";
 export type { PluginLog, PluginServices, VmSettings } from "./vm.ts";
+export { VmPool } from "./vm-pool.ts";

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FakeClock } from "../../src/base/fake-clock.ts";
 import { loadModule } from "../../src/wasm/module.ts";
+import type { LoadOptions } from "../../src/wasm/module.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
 import { LogLevel } from "../../src/wasm/enums.ts";
 import { MetricStore } from "../../src/wasm/metric-store.ts";
@@ -45,8 +46,9 @@ export async function startPlugin(
   name: string,
   configuration: string,
   services: PluginServices,
+  options: Omit<LoadOptions, "name"> = {},
 ): Promise<Plugin | LoadFault> {
-  const module = await loadModule(readFileSync(builtPlugin(name)), { name });
+  const module = await loadModule(readFileSync(builtPlugin(name)), { name, ...options });
   if (module instanceof LoadFault) return module;
   const encoder = new TextEncoder();
   const settings = {

@@ -355,3 +355,25 @@ test("stopping refuses those who wait", async () => {
   world.publisher.stop();
   await assert.rejects(waiting, /stopped/);
 });
+
+test("what a node says of one object is in that object's status, and goes with its cause", async () => {
+  const world = new World();
+  const nodes = [new FakeNode("gateway", "g1"), new FakeNode("gateway", "g2")];
+  const fault: Fault = {
+    severity: "error",
+    code: "GL0418",
+    message: "The plug-in refused its configuration",
+    remedy: "",
+    path: "",
+    object: { kind: "ConfigMap", namespace: "default", name: "lanes" },
+    position: null,
+  };
+  for (const node of nodes) node.faults = [fault];
+  await world.startWith(["gray"], nodes);
+  assert.deepEqual(world.publisher.status().messages, [fault]);
+  assert.match(JSON.stringify(world.statuses.at(-1)), /"status":"False".*GL0418/);
+  for (const node of nodes) node.faults = [];
+  world.store.putLanes(["gray", "blue"]);
+  await world.turn();
+  assert.deepEqual(world.publisher.status().messages, []);
+});

@@ -5,6 +5,7 @@ import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, Snapshot } from "../../snapshot/snapshot.ts";
+import type { Fault } from "../../resources/fault.ts";
 import type { Resource } from "../../resources/object.ts";
 import type { Listing, ResourceStore, WatchEvent } from "../store/store.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "./config-node.ts";
@@ -145,6 +146,8 @@ export class FakeNode implements ConfigNode {
   isPrompt = true;
   /** What the next answers refuse with; `""` accepts. */
   refusal = "";
+  /** What the next answers say of single objects. */
+  faults: readonly Fault[] = [];
   readonly pushes: SnapshotDelta[] = [];
   readonly #hosted: readonly string[] | null;
   #waiting: { delta: SnapshotDelta; resolve: (answer: PushAnswer) => void } | null = null;
@@ -190,7 +193,7 @@ export class FakeNode implements ConfigNode {
     const next = applyDelta(base, delta);
     if (next === null) throw new Error("the delta is for another version");
     this.held = next;
-    waiting.resolve({ ok: true });
+    waiting.resolve({ ok: true, faults: this.faults });
   }
 }
 

@@ -29,6 +29,8 @@ export class TrafficReport implements TrafficObserver {
   readonly #connections: Gauge;
   readonly #tunnels: Gauge;
   readonly #tunnelsTotal: Counter;
+  readonly #pluginTraps: Family<Counter>;
+  readonly #pluginFaults: Gauge;
   readonly #assertions: Counter;
   readonly #traceConflicts: Counter;
   readonly #traceOverflows: Counter;
@@ -90,9 +92,30 @@ export class TrafficReport implements TrafficObserver {
         help: "Members of other people's baggage left out to keep its limits beside the lane's.",
       })
       .with();
+    this.#pluginTraps = metrics.counter({
+      name: "graylane_plugin_traps_total",
+      help: "Plug-ins that trapped or ran for too long; their VM was thrown away.",
+      labelNames: ["plugin"],
+    });
+    this.#pluginFaults = metrics
+      .gauge({
+        name: "graylane_plugin_faults",
+        help: "Plug-ins that do not run as applied: an older version or none runs in their place.",
+      })
+      .with();
     this.#assertions = metrics
       .counter({ name: "graylane_assertions_total", help: "Beliefs of ours that were wrong." })
       .with();
+  }
+
+  /** A plug-in trapped, or was stopped because its time was up. */
+  onPluginTrap(plugin: string): void {
+    this.#pluginTraps.with(plugin).increment();
+  }
+
+  /** How many plug-ins do not run as they were applied. */
+  setPluginFaults(count: number): void {
+    this.#pluginFaults.set(count);
   }
 
   /** `accessLogPath` is `""` for none. */
