@@ -24,6 +24,9 @@ export type ProxyErrorCode =
   | "fault_injected"
   | "plugin_trap"
   | "plugin_unavailable"
+  | "plugin_body_length"
+  | "request_body_too_large"
+  | "response_body_too_large"
   | "internal"
   | "not_ready";
 
@@ -41,6 +44,9 @@ export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
   fault_injected: { status: 503, side: "internal" },
   plugin_trap: { status: 503, side: "internal" },
   plugin_unavailable: { status: 503, side: "internal" },
+  plugin_body_length: { status: 502, side: "internal" },
+  request_body_too_large: { status: 413, side: "downstream" },
+  response_body_too_large: { status: 500, side: "upstream" },
   internal: { status: 500, side: "internal" },
   not_ready: { status: 503, side: "internal" },
 };

@@ -6,6 +6,7 @@ import { DeadlineSweeper } from "../dataplane/deadlines.ts";
 import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
+import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
 import { pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
 import type { ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
@@ -13,6 +14,7 @@ import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
 import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
 import { WorkerProcess } from "../dataplane/worker/worker-process.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import type { PluginTrap } from "../wasm/fault.ts";
 
 const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
 const logger = createLogger({
@@ -30,7 +32,14 @@ const report = await TrafficReport.open({ clock, logger, accessLogPath: options.
 const sweeper = new DeadlineSweeper(clock);
 const pools = new UpstreamPools(sweeper);
 const context = { clock, prng: systemPrng, sweeper, pools, observer: report };
-const preparer = new Preparer({ logger, plugins: pluginServices(clock, logger) });
+const calls = new PluginCalls(context);
+const plugins = {
+  ...pluginServices(clock, logger, calls),
+  onTrap: ({ plugin }: PluginTrap) => {
+    report.onPluginTrap(plugin);
+  },
+};
+const preparer = new Preparer({ logger, plugins, calls });
 const role =
   options.role === "gateway"
     ? new GatewayRole(options, context, preparer)
@@ -48,7 +57,10 @@ const worker = new WorkerProcess(
   },
   role,
   {
-    metrics: () => report.metrics.snapshot(),
+    metrics: () => {
+      report.setPluginFaults(role instanceof GatewayRole ? role.pluginFaults().length : 0);
+      return report.metrics.snapshot();
+    },
     onAssertion: (error) => {
       report.onAssertion(error);
     },

@@ -2,6 +2,8 @@
 
 import type { Timer } from "../base/clock.ts";
 import { LoadFault } from "./fault.ts";
+import { CallAnswer, CallTable } from "./http-calls.ts";
+import type { HttpCallResponse } from "./http-calls.ts";
 import { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
 import { TICK_PERIOD_MS_MIN } from "./tick-throttle.ts";
@@ -30,6 +32,11 @@ export class RootContext {
   /** Called when the context has left its VM for good. */
   onDeleted: () => void = () => undefined;
 
+  /** HTTP calls that are under way. */
+  readonly calls: CallTable = new CallTable();
+  /** The answer whose callback is running. */
+  answer: CallAnswer | null = null;
+
   #streamCount = 0;
   readonly #vm: Vm;
   #tickPeriodMs = 0;
@@ -50,7 +57,7 @@ export class RootContext {
     vm.roots.set(root.id, root);
     const fault = root.#start();
     if (fault === null) return root;
-    root.cancelTick();
+    root.abandon();
     vm.roots.delete(root.id);
     return fault;
   }
@@ -108,10 +115,35 @@ export class RootContext {
     this.#armTick();
   }
 
+  /** Its VM is no longer entered: nothing is waited for. */
+  abandon(): void {
+    this.cancelTick();
+    this.calls.cancelAll();
+    this.#vm.services.sharedQueues?.forget(this);
+  }
+
   cancelTick(): void {
     this.#tick?.cancel();
     this.#tick = null;
     this.#tickPeriodMs = 0;
+  }
+
+  /** Null: the call was broken off, and there is nothing to read. */
+  onHttpCallResponse(token: number, response: HttpCallResponse | null): void {
+    const { guest } = this.#vm;
+    const { length: headers } = response?.headers ?? [];
+    const { length: trailers } = response?.trailers ?? [];
+    const size = response?.body.length ?? 0;
+    this.answer = response === null ? null : new CallAnswer(response);
+    this.#call("proxy_on_http_call_response", () =>
+      guest.httpCallResponse?.(this.id, token, headers, size, trailers),
+    );
+    this.answer = null;
+  }
+
+  /** Something is in a queue that this context has registered last. */
+  onQueueReady(token: number): void {
+    this.#call("proxy_on_queue_ready", () => this.#vm.guest.queueReady?.(this.id, token, 0));
   }
 
   /** Asks the guest to end. A guest that answers false lives on until it calls `proxy_done`. */
@@ -124,6 +156,8 @@ export class RootContext {
 
   delete(): void {
     this.isAwaitingDone = false;
+    this.calls.cancelAll();
+    this.#vm.services.sharedQueues?.forget(this);
     this.#call("proxy_on_delete", () => this.#vm.guest.delete?.(this.id, 0, 0));
     this.#vm.roots.delete(this.id);
     this.onDeleted();

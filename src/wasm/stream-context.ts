@@ -26,7 +26,12 @@ export class StreamContext {
 
   readonly #vm: Vm;
   #readableMaps = 0;
+  /** Trailers that the guest has made: they stay, and can be changed, to the end (as in Envoy). */
+  #createdMaps = 0;
   #hasResponded = false;
+  #isDeleted = false;
+  /** It has responded in the callback that runs: whatever that answers, the message stops. */
+  #isAnswering = false;
   /** The bodies that a guest can reach now: in their callbacks, and while one is held back. */
   #requestBody: BodyBuffer | null = null;
   #responseBody: BodyBuffer | null = null;
@@ -67,6 +72,7 @@ export class StreamContext {
     if (callback === null) return StreamAction.continue;
     const size = this.host.headerMap(MapKind.requestHeaders)?.size ?? 0;
     this.#readableMaps |= REQUEST_HEADERS;
+    this.#isAnswering = false;
     vm.enter(this.root, this);
     let result: number;
     try {
@@ -85,6 +91,7 @@ export class StreamContext {
     if (callback === null) return StreamAction.continue;
     const size = this.host.headerMap(MapKind.responseHeaders)?.size ?? 0;
     this.#readableMaps |= RESPONSE_HEADERS;
+    this.#isAnswering = false;
     vm.enter(this.root, this);
     let result: number;
     try {
@@ -172,25 +179,31 @@ export class StreamContext {
 
   delete(): void {
     const vm = this.#vm;
-    if (!vm.streams.delete(this)) return;
+    if (this.#isDeleted) return;
+    this.#isDeleted = true;
     if (this.host.explaining) this.#callVoid("graylane_on_explain", vm.guest.explain, 0);
     this.#callVoid("proxy_on_delete", vm.guest.delete, 0);
+    vm.streams.delete(this);
     this.root.streamEnded();
   }
 
   /** The map of that kind, or null when it does not exist or this phase hides it. */
   map(kind: number): HeaderMap | null {
-    if (kind > MapKind.responseTrailers || ((this.#readableMaps >> kind) & 1) === 0) return null;
+    const readable = this.#readableMaps | this.#createdMaps;
+    if (kind > MapKind.responseTrailers || ((readable >> kind) & 1) === 0) return null;
     return this.host.headerMap(kind as StreamMapKind);
   }
 
   /** As `map`, for a change: creates the trailers of a message that is just ending without any. */
   writableMap(kind: number): HeaderMap | null {
+    if (kind <= MapKind.responseTrailers && ((this.#createdMaps >> kind) & 1) !== 0) {
+      return this.host.headerMap(kind as StreamMapKind);
+    }
     if (this.isLogging) return null;
     const map = this.map(kind);
     if (map !== null || kind !== this.#endingMap) return map;
     if (kind !== MapKind.requestTrailers && kind !== MapKind.responseTrailers) return null;
-    this.#readableMaps |= 1 << kind;
+    this.#createdMaps |= 1 << kind;
     return this.host.createTrailers(kind);
   }
 
@@ -209,6 +222,7 @@ export class StreamContext {
   respond(response: LocalResponse): void {
     if (this.#hasResponded) return;
     this.#hasResponded = true;
+    this.#isAnswering = true;
     this.#vm.defer(() => {
       this.host.sendLocalResponse(response);
     });
@@ -216,9 +230,9 @@ export class StreamContext {
 
   /** False: too much is put off already. */
   continueStream(kind: StreamKind): boolean {
+    // Envoy forgets the request's map after any continue.
+    this.#readableMaps &= ~REQUEST_HEADERS;
     return this.#vm.defer(() => {
-      // Envoy forgets the request's map after any continue.
-      this.#readableMaps &= ~REQUEST_HEADERS;
       if (kind === StreamKind.request) this.#requestBody = null;
       else if (kind === StreamKind.response) this.#responseBody = null;
       if (!this.#hasResponded) this.host.continueStream(kind);
@@ -250,6 +264,7 @@ export class StreamContext {
     const vm = this.#vm;
     if (vm.trap !== null) return BodyAction.trapped;
     if (run === null) return BodyAction.continue;
+    this.#isAnswering = false;
     vm.enter(this.root, this);
     let result: number | undefined;
     try {
@@ -259,17 +274,25 @@ export class StreamContext {
       return BodyAction.trapped;
     }
     this.#endingMap = null;
+    const isAnswering = this.#takeAnswering();
     vm.leave();
-    if (this.#hasResponded) return BodyAction.drop;
+    if (isAnswering) return BodyAction.drop;
     if (result === 0 || result === 1 || result === 2) return result;
     return BodyAction.drop;
+  }
+
+  #takeAnswering(): boolean {
+    const isAnswering = this.#isAnswering;
+    this.#isAnswering = false;
+    return isAnswering;
   }
 
   #leaveHeaders(result: number, mapBit: number): StreamAction {
     let action: StreamAction = StreamAction.stopAll;
     if (result === 0 || result === 2) action = StreamAction.continue;
     else if (result === 1 && this.#vm.module.abiVersion === "0.2.100") action = StreamAction.stop;
-    if (this.#hasResponded) action = StreamAction.stopAll;
+    if (this.#isAnswering) action = StreamAction.stopAll;
+    this.#isAnswering = false;
     if (action === StreamAction.continue) this.#readableMaps &= ~mapBit;
     this.#vm.leave();
     return action;

@@ -17,7 +17,9 @@ import { GuestMemory } from "./guest-memory.ts";
 import type { MetricStore } from "./metric-store.ts";
 import type { PluginModule } from "./module.ts";
 import type { RootContext } from "./root-context.ts";
+import type { HttpCaller } from "./http-calls.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
+import type { SharedQueues } from "./shared-queues.ts";
 import type { StreamContext } from "./stream-context.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { TickThrottle } from "./tick-throttle.ts";
@@ -48,10 +50,16 @@ export interface PluginServices {
   readonly logLevel: () => LogLevel;
   readonly metrics: MetricStore;
   readonly sharedData: SharedDataStore;
+  /** Without it every queue is refused. */
+  readonly sharedQueues?: SharedQueues;
+  /** Without it every cluster is unknown. */
+  readonly httpCall?: HttpCaller;
   /** Where plug-ins find a VM that they may share; without it each has a VM of its own. */
   readonly vms?: VmPool;
   /** Bounds the ticks of all plug-ins together; without it only their period is bounded. */
   readonly ticks?: TickThrottle;
+  /** Told of each crash, once for each VM. */
+  readonly onTrap?: (trap: PluginTrap) => void;
   /** How long one entry may last; 50 ms, and 5 s to start and to configure, by default. */
   readonly budgets?: Budgets;
   /** The clocks of those budgets: real ones by default, whatever `clock` is. */
@@ -72,6 +80,9 @@ export interface GuestCallbacks {
   readonly responseHeaders: Callback<number>;
   readonly responseBody: Callback<number>;
   readonly responseTrailers: Callback<number>;
+  readonly httpCallResponse:
+    ((root: number, token: number, headers: number, body: number, trailers: number) => void) | null;
+  readonly queueReady: Callback<void>;
   readonly done: Callback<number>;
   readonly log: Callback<void>;
   readonly delete: Callback<void>;
@@ -195,7 +206,8 @@ export class Vm {
     this.trap = trap;
     const entered = this.enteredStream;
     this.leave();
-    for (const root of this.roots.values()) root.cancelTick();
+    for (const root of this.roots.values()) root.abandon();
+    this.services.onTrap?.(trap);
     for (const listener of this.trapListeners) listener(trap);
     // The one that was entered learns it by its callback's answer.
     for (const stream of this.streams.all()) {
@@ -261,6 +273,10 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     const value = exports[name];
     return typeof value === "function" ? (value as Callback<Result>) : null;
   };
+  const findFive = (name: string): GuestCallbacks["httpCallResponse"] => {
+    const value = exports[name];
+    return typeof value === "function" ? (value as GuestCallbacks["httpCallResponse"]) : null;
+  };
   return {
     contextCreate: find("proxy_on_context_create"),
     vmStart: find("proxy_on_vm_start"),
@@ -272,6 +288,8 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     responseHeaders: find("proxy_on_response_headers"),
     responseBody: find("proxy_on_response_body"),
     responseTrailers: find("proxy_on_response_trailers"),
+    httpCallResponse: findFive("proxy_on_http_call_response"),
+    queueReady: find("proxy_on_queue_ready"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),
     delete: find("proxy_on_delete"),

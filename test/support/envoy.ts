@@ -195,16 +195,21 @@ export function wasmFilter(name: string, path: string, configuration: string): o
   };
 }
 
-/** Envoy's JSON of a listener with HTTP filters and one route table that matches every host. */
+/**
+ * Envoy's JSON of a listener with HTTP filters and one route table that matches every host.
+ * `settings` are further fields of its connection manager.
+ */
 export function httpListener(
   port: number,
   filters: readonly object[],
   routes: readonly object[],
+  settings: object = {},
 ): object {
   const manager = "envoy.extensions.filters.network.http_connection_manager.v3";
   const router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
   const typedConfig = {
     "@type": `type.googleapis.com/${manager}.HttpConnectionManager`,
+    ...settings,
     stat_prefix: "test",
     http_filters: [...filters, { name: "router", typed_config: { "@type": router } }],
     route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },

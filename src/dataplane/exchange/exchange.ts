@@ -28,14 +28,20 @@ import type {
   UpstreamUser,
 } from "../upstream/upstream-connection.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
-import { frameEdited, framingOf, isBodiless, withLength } from "./response-framing.ts";
+import { framingFor, isBodiless, mayHaveBody, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
+import { recordOf } from "./exchange-record.ts";
+import { ResponseWriter } from "./response-writer.ts";
 import { Tunnel } from "./tunnel.ts";
 import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
-import type { ExchangeHandler, ForwardPlan, Replacement, ResponseDraft } from "./handler.ts";
-
-/** Body pieces up to this size are joined to the text before them: one write instead of two. */
-const JOINED_WRITE_BYTES_MAX = 16_384;
+import { HELD } from "./handler.ts";
+import type {
+  BodyTap,
+  ExchangeHandler,
+  ForwardPlan,
+  Replacement,
+  ResponseDraft,
+} from "./handler.ts";
 
 const STATUS_CONTINUE = 100;
 const STATUS_SWITCHING = 101;
@@ -60,20 +66,28 @@ export class Exchange implements UpstreamUser, Expirable {
   servedLane = "";
   fallback = "";
 
+  /** Set by the handler when filters read the body: it then hands on what passes them. */
+  requestTap: BodyTap | null = null;
+  responseTap: BodyTap | null = null;
+
   #attempt: UpstreamAttempt | null = null;
   #upstream: UpstreamConnection | null = null;
   #requestText = "";
   #requestEnded = false;
+  /** The end has passed the filters too: it may be sent on. */
+  #requestPassed = false;
+  #isChunked = false;
   #requestTrailers: Headers | null = null;
   readonly #unsent: Buffer[] = [];
 
+  /** The response that the handler has seen, and the upstream's own head unless it is ours. */
+  #draft: ResponseDraft | null = null;
+  #response: ResponseHead | null = null;
   #status = 0;
   #flag = "";
-  #framing: BodyFraming = "none";
-  #out = "";
+  readonly #writer: ResponseWriter;
   #keepAlive: boolean;
   #requestBytes = 0;
-  #responseBytes = 0;
   #upstreamMs = -1;
   #timed = false;
   /** The protocol that the client asks to switch to, and the upstream is asked for; else null. */
@@ -86,9 +100,10 @@ export class Exchange implements UpstreamUser, Expirable {
     this.head = head;
     this.#handler = handler;
     this.#keepAlive = head.keepAlive;
+    this.#writer = new ResponseWriter(connection, () => this.#upstream?.pause());
     this.#method = head.method;
     this.hasBody = head.body === "chunked" || head.contentLength > 0;
-    this.#requestEnded = !this.hasBody;
+    this.#requestEnded = this.#requestPassed = !this.hasBody;
     this.startedMs = this.context.clock.monotonicMs();
   }
 
@@ -117,12 +132,11 @@ export class Exchange implements UpstreamUser, Expirable {
   forward(plan: ForwardPlan): void {
     if (this.#over) return;
     const headers = this.head.headers;
-    if (this.head.body === "chunked") headers.set("transfer-encoding", "chunked");
-    if (this.head.expectContinue) {
-      // Answered here, so that the upstream need not be asked twice (RFC 9110 section 10.1.1).
-      headers.remove("expect");
-      this.connection.writeInterim("HTTP/1.1 100 Continue\r\n\r\n");
-    } else if (this.head.versionMinor === 0) headers.remove("expect");
+    // A plug-in may have removed the length: it means to change the body.
+    this.#isChunked = this.hasBody && !headers.has("content-length");
+    if (this.#isChunked) headers.set("transfer-encoding", "chunked");
+    if (this.head.expectContinue) this.inviteBody();
+    else if (this.head.versionMinor === 0) headers.remove("expect");
     this.#requestText = serializeRequestHead(this.head.method, this.head.target, headers);
     if (plan.timeoutMs > 0) {
       this.deadlineMs = this.startedMs + plan.timeoutMs;
@@ -131,6 +145,13 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     this.#attempt = new UpstreamAttempt(this, plan);
     this.#attempt.start();
+  }
+
+  /** Answers an expectation, so that the upstream need not (RFC 9110 section 10.1.1). */
+  inviteBody(): void {
+    if (!this.head.expectContinue || !this.head.headers.has("expect")) return;
+    this.head.headers.remove("expect");
+    this.connection.writeInterim("HTTP/1.1 100 Continue\r\n\r\n");
   }
 
   /** Answers with an error of ours. */
@@ -146,15 +167,23 @@ export class Exchange implements UpstreamUser, Expirable {
       this.#abort();
       return;
     }
-    const bytes = typeof body === "string" ? Buffer.from(body) : Buffer.from(body);
+    const bytes = Buffer.from(body as Uint8Array);
     const draft = withLength(status, headers ?? new HeaderList(), bytes.length);
     this.#attempt?.abandon();
     this.#upstream?.abort();
     this.#upstream = null;
-    const replacement = this.#handler.onResponse(this, draft);
+    const replacement = this.#filterOwn(draft);
     if (this.#isDone()) return;
     if (replacement === null) this.#writeLocal(draft, bytes);
-    else this.#replace(replacement);
+    else if (replacement !== HELD) this.#replace(replacement);
+    else if (bytes.length > 0) this.responseTap?.onData(bytes, true);
+  }
+
+  /** What takes the place of a response that has been through the filters does not go there. */
+  #filterOwn(draft: ResponseDraft): ReturnType<ExchangeHandler["onResponse"]> {
+    if (this.#draft !== null) return null;
+    this.#draft = draft;
+    return this.#handler.onResponse(this, draft);
   }
 
   /** The rest of the request is no HTTP. */
@@ -168,6 +197,12 @@ export class Exchange implements UpstreamUser, Expirable {
   onRequestBody(chunk: Buffer): void {
     if (this.#over) return;
     this.#requestBytes += chunk.length;
+    if (this.requestTap !== null) this.requestTap.onData(chunk);
+    else this.passRequestBody(chunk);
+  }
+
+  /** Sends a part of the body on, or keeps it until there is somebody to send it to. */
+  passRequestBody(chunk: Buffer): void {
     const upstream = this.#upstream;
     if (upstream === null) {
       this.#unsent.push(chunk);
@@ -179,6 +214,12 @@ export class Exchange implements UpstreamUser, Expirable {
 
   onRequestEnd(trailers: Headers | null): void {
     this.#requestEnded = true;
+    if (this.requestTap !== null) this.requestTap.onEnd(trailers);
+    else this.passRequestEnd(trailers);
+  }
+
+  passRequestEnd(trailers: Headers | null): void {
+    this.#requestPassed = true;
     this.#requestTrailers = trailers;
     if (this.#upstream !== null) this.#sendEnd(this.#upstream);
   }
@@ -211,7 +252,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (!this.hasBody) return;
     for (const chunk of this.#unsent) writable = this.#sendBody(connection, chunk) && writable;
     this.#unsent.length = 0;
-    if (this.#requestEnded) this.#sendEnd(connection);
+    if (this.#requestPassed) this.#sendEnd(connection);
     else if (writable) this.connection.resumeReading();
   }
 
@@ -231,6 +272,10 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     const attempt = this.#attempt;
     if (attempt === null) return;
+    if (this.#draft !== null) {
+      this.fail(attempt.failure(kind, detail));
+      return;
+    }
     const replayable = !hadUpstream || (reused && kind === "reset" && this.#mayReplay());
     if (replayable && attempt.retry(hadUpstream)) return;
     this.fail(attempt.failure(kind, detail));
@@ -253,21 +298,14 @@ export class Exchange implements UpstreamUser, Expirable {
     const headers = response.headers;
     this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
-    const draft: ResponseDraft = { status: response.status, headers, local: false };
+    const hasBody = mayHaveBody(response);
+    const draft: ResponseDraft = { status: response.status, headers, local: false, hasBody };
+    this.#draft = draft;
+    this.#response = response;
     const replacement = this.#handler.onResponse(this, draft);
-    if (this.#isDone()) return;
-    if (replacement === null && response.status < STATUS_FINAL_MIN) {
-      this.#enterTunnel(response);
-      return;
-    }
+    if (this.#isDone() || replacement === HELD) return;
     if (replacement === null) {
-      const { versionMinor } = this.head;
-      const isEdited = draft.status !== response.status || this.head.method !== this.#method;
-      const reason = isEdited ? reasonPhrase(draft.status) : response.reason;
-      const framing = isEdited
-        ? frameEdited(draft, response, { method: this.#method, versionMinor })
-        : framingOf(response, versionMinor);
-      this.#startResponse(draft, reason, framing);
+      this.startResponse();
       return;
     }
     this.#upstream?.abort();
@@ -275,22 +313,67 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#replace(replacement);
   }
 
+  /** Sends the head of the response that the handler has seen. */
+  startResponse(): void {
+    const draft = this.#draft;
+    const response = this.#response;
+    if (draft === null || this.#over || this.responseStarted) return;
+    if (response !== null && response.status < STATUS_FINAL_MIN) {
+      this.#enterTunnel(response);
+      return;
+    }
+    const isKept = response?.status === draft.status;
+    const reason = isKept ? response.reason : reasonPhrase(draft.status);
+    const framing = framingFor(draft, response, this.#method, this.head);
+    this.#startResponse(draft, reason, framing);
+  }
+
   onResponseBody(chunk: Buffer): void {
-    this.#writeBody(chunk);
+    if (this.responseTap !== null) this.responseTap.onData(chunk);
+    else this.#writer.body(chunk);
   }
 
   onResponseEnd(trailers: Headers | null): void {
-    if (this.#framing === "chunked") {
-      this.#out += trailers === null ? LAST_CHUNK : serializeTrailers(trailers);
+    if (this.responseTap === null && this.responseStarted) {
+      this.#endResponse(trailers);
+      return;
     }
+    // The filters may hold the response for long: others may have the connection meanwhile.
     const upstream = this.#upstream;
     this.#upstream = null;
-    upstream?.release(this.#requestEnded);
+    upstream?.release(this.#requestPassed);
+    this.responseTap?.onEnd(trailers);
+  }
+
+  passResponseBody(chunk: Buffer): void {
+    if (this.#over) return;
+    if (this.#method !== "HEAD") this.#writer.body(chunk);
+    this.#writer.flush();
+  }
+
+  passResponseEnd(trailers: Headers | null): void {
+    if (!this.#over) this.#endResponse(trailers);
+  }
+
+  /** The filters hold as much of the response as they may. */
+  pauseResponse(): void {
+    this.#upstream?.pause();
+  }
+
+  resumeResponse(): void {
+    this.#upstream?.resume();
+  }
+
+  #endResponse(trailers: Headers | null): void {
+    this.#writer.end(trailers);
+    const upstream = this.#upstream;
+    this.#upstream = null;
+    upstream?.release(this.#requestPassed);
     this.#finish();
   }
 
   onUpstreamBatchEnd(): void {
-    this.#flush();
+    this.#writer.flush();
   }
 
   onUpstreamAssertion(error: unknown): void {
@@ -315,7 +398,7 @@ export class Exchange implements UpstreamUser, Expirable {
     const tunnel = new Tunnel(this.connection, upstream, (counts) => {
       observer.onTunnel(-1);
       this.#requestBytes += counts.fromDownstreamBytes;
-      this.#responseBytes += counts.fromUpstreamBytes;
+      this.#writer.bodyBytes += counts.fromUpstreamBytes;
       this.#end();
     });
     this.#handler.onTunnel?.();
@@ -331,14 +414,14 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   #sendBody(upstream: UpstreamConnection, chunk: Buffer): boolean {
-    if (this.head.body === "length") return upstream.write(chunk);
+    if (!this.#isChunked) return upstream.write(chunk);
     upstream.writeText(chunkHeader(chunk.length));
     upstream.write(chunk);
     return upstream.writeText("\r\n");
   }
 
   #sendEnd(upstream: UpstreamConnection): void {
-    if (this.head.body !== "chunked") return;
+    if (!this.#isChunked) return;
     const trailers = this.#requestTrailers;
     upstream.writeText(trailers === null ? LAST_CHUNK : serializeTrailers(trailers));
   }
@@ -350,7 +433,6 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {
     this.#status = draft.status;
-    this.#framing = framing;
     const headers = draft.headers;
     if (framing === "chunked") headers.set("transfer-encoding", "chunked");
     this.#keepAlive &&= framing !== "close" && !this.connection.isDraining;
@@ -358,7 +440,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (!this.#requestEnded && draft.local) this.#keepAlive = false;
     if (!this.#keepAlive) headers.set("connection", "close");
     else if (this.head.versionMinor === 0) headers.set("connection", "keep-alive");
-    this.#out = serializeResponseHead(draft.status, reason, headers);
+    this.#writer.head(serializeResponseHead(draft.status, reason, headers), framing);
   }
 
   /** A plug-in answers in the place of the response. */
@@ -374,36 +456,12 @@ export class Exchange implements UpstreamUser, Expirable {
     if (framing === "none") headers.remove("content-length");
     else headers.set("content-length", String(body.length));
     this.#startResponse(draft, reasonPhrase(status), framing);
-    if (this.#method !== "HEAD") this.#writeBody(body);
+    if (this.#method !== "HEAD") this.#writer.body(body);
     this.#finish();
   }
 
-  #writeBody(chunk: Buffer): void {
-    if (chunk.length === 0 || this.#framing === "none") return;
-    this.#responseBytes += chunk.length;
-    if (this.#framing === "chunked") this.#out += chunkHeader(chunk.length);
-    if (chunk.length <= JOINED_WRITE_BYTES_MAX) {
-      this.#out += chunk.toString("latin1");
-    } else {
-      this.#flush();
-      this.#afterWrite(this.connection.write(chunk));
-    }
-    if (this.#framing === "chunked") this.#out += "\r\n";
-  }
-
-  #flush(): void {
-    if (this.#out === "") return;
-    const out = this.#out;
-    this.#out = "";
-    this.#afterWrite(this.connection.writeText(out));
-  }
-
-  #afterWrite(writable: boolean): void {
-    if (!writable) this.#upstream?.pause();
-  }
-
   #finish(): void {
-    this.#flush();
+    this.#writer.flush();
     const complete = this.#requestEnded;
     this.#end();
     this.connection.onExchangeEnd(this.#keepAlive && complete);
@@ -411,7 +469,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #abort(): void {
     if (this.#over) return;
-    this.#out = "";
+    this.#writer.drop();
     this.#end();
     this.connection.destroy();
   }
@@ -427,37 +485,16 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#record();
   }
 
-  // eslint-disable-next-line complexity -- a flat list of what may be absent
   #record(): void {
-    const { head, decision, context } = this;
-    const { headers } = head;
-    const durationMs = context.clock.monotonicMs() - this.startedMs;
-    context.observer.onExchangeEnd({
+    const record = recordOf(this, {
       role: this.#handler.role,
-      startMs: context.clock.nowMs() - durationMs,
-      method: head.method,
-      path: head.target,
-      protocol: head.versionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0",
       status: this.#status,
-      flags: this.#status === 0 && this.#flag === "" ? "downstream_gone" : this.#flag,
+      flag: this.#flag,
       bytesReceived: this.#requestBytes,
-      bytesSent: this.#responseBytes,
-      durationMs,
+      bytesSent: this.#writer.bodyBytes,
       upstreamMs: this.#upstreamMs,
-      forwardedFor: headers.get("x-forwarded-for") ?? this.connection.remoteAddress,
-      userAgent: headers.get("user-agent") ?? "",
-      requestId: this.requestId,
-      authority: head.authority,
-      upstream: this.upstreamAddress,
-      cluster: this.#attempt?.service ?? "",
-      route: this.routeId,
-      laneGroup: decision?.group ?? "",
-      lane: decision?.lane ?? "",
-      reason: decision?.reason ?? "",
-      fallback: this.fallback === "" ? "" : this.servedLane,
-      service: this.#attempt?.service ?? "",
-      servedLane: this.servedLane,
-      attempts: this.#attempt?.count ?? 0,
+      attempt: this.#attempt,
     });
+    this.context.observer.onExchangeEnd(record);
   }
 }

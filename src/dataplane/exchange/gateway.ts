@@ -7,6 +7,7 @@ import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { Endpoint, Route, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
+import type { BodyChain } from "../filter/body-chain.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
 import { isAllowedField } from "../filter/request-header-map.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
@@ -18,7 +19,10 @@ import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { RuntimeUse } from "../runtime/runtime-uses.ts";
 import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fields.ts";
+import { misdirection, secureLocation } from "./secure-hosts.ts";
 import type { Exchange } from "./exchange.ts";
+import { RequestFlow, ResponseFlow } from "./body-flow.ts";
+import { HELD } from "./handler.ts";
 import type { ExchangeHandler, Replacement, ResponseDraft } from "./handler.ts";
 import { SpecialRoute } from "./special-route.ts";
 
@@ -40,6 +44,8 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
+  #requestFlow: RequestFlow | null = null;
+  #responseFlow: ResponseFlow | null = null;
   #special: SpecialRoute | null = null;
 
   constructor(
@@ -68,27 +74,79 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       return;
     }
     const settings = this.#listener.gateway.edge ?? DEFAULT_EDGE;
-    const fault = settleTarget(head, settings);
+    const fault = settleTarget(head, settings) ?? misdirection(head, exchange.connection.tlsServer);
     if (fault !== null) {
       exchange.refuse(fault);
       return;
     }
     this.#addEdgeFields(exchange, settings);
+    const { httpsRedirectHosts } = this.#listener.listener;
+    if (httpsRedirectHosts !== undefined) {
+      const headers = secureLocation(head, httpsRedirectHosts);
+      if (headers !== null) {
+        exchange.reply(301, "", headers);
+        return;
+      }
+    }
     const deps = { prng: context.prng, owner: this };
     this.#pass = new GatewayPass(this.#runtime, this.#listener, head, deps);
+    if (exchange.hasBody && this.#listener.readsRequestBody) {
+      this.#requestFlow = new RequestFlow(exchange, this.#pass);
+    }
     this.#pass.run();
+    if (this.#requestFlow !== null && !this.#pass.isRequestOver) exchange.inviteBody();
   }
 
-  onResponse(exchange: Exchange, response: ResponseDraft): Replacement | null {
+  onResponse(exchange: Exchange, response: ResponseDraft): Replacement | typeof HELD | null {
     const { route, destination } = this.#outcome ?? { route: null, destination: null };
     this.#special?.onResponse(response.headers);
     if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
     if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
-    if (this.#pass !== null) addIssuedCookies(this.#pass, exchange, response);
-    const replacement = this.#pass?.runResponse(response, false) ?? null;
-    if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
-    if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
-    return replacement === null ? null : replacementOf(replacement);
+    const pass = this.#pass;
+    const replacement = pass === null ? null : this.#runFilters(pass, exchange, response);
+    if (replacement === HELD) return HELD;
+    this.#addOwnFields(exchange, response);
+    if (replacement !== null) return replacementOf(replacement);
+    if (this.#responseFlow === null) return null;
+    this.#responseFlow.onHeadPassed();
+    return HELD;
+  }
+
+  #runFilters(
+    pass: GatewayPass,
+    exchange: Exchange,
+    response: ResponseDraft,
+  ): ReturnType<GatewayPass["runResponse"]> {
+    addIssuedCookies(pass, exchange, response);
+    if (response.hasBody && this.#listener.readsResponseBody) {
+      this.#responseFlow = new ResponseFlow(exchange, pass, response.headers);
+    }
+    return pass.runResponse(response, response.hasBody);
+  }
+
+  makeResponseChain(): BodyChain {
+    const exchange = this.#exchange;
+    const pass = this.#pass;
+    assert(exchange !== null && pass?.response != null, "a filter holds a response");
+    this.#responseFlow = new ResponseFlow(exchange, pass, pass.response.headers);
+    return this.#responseFlow.chain;
+  }
+
+  onResponseReleased(replacement: LocalResponse | ProxyError | null): void {
+    const exchange = this.#exchange;
+    const response = this.#pass?.response ?? null;
+    if (exchange === null || response === null || exchange.isOver) return;
+    if (replacement !== null) {
+      if ("code" in replacement) exchange.fail(replacement);
+      else exchange.reply(replacement.status, replacement.body, headersOf(replacement));
+      return;
+    }
+    this.#addOwnFields(exchange, response);
+    if (this.#responseFlow !== null) this.#responseFlow.onHeadPassed();
+    else {
+      exchange.startResponse();
+      exchange.passResponseEnd(null);
+    }
   }
 
   /** A tunnel may stand for hours; nobody who waits for old routes to fall idle waits for it. */
@@ -136,12 +194,6 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#exchange?.connection.destroy();
   }
 
-  #endUse(): void {
-    if (this.#isUnused) return;
-    this.#isUnused = true;
-    this.#use.end();
-  }
-
   #takeSpecial(exchange: Exchange, route: Route, outcome: LaneOutcome): void {
     const pass = this.#pass;
     const prepared = this.#listener.routes.special.get(route);
@@ -174,6 +226,12 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#forward(exchange, destination, { endpoints: choice.endpoints, route });
   }
 
+  #endUse(): void {
+    if (this.#isUnused) return;
+    this.#isUnused = true;
+    this.#use.end();
+  }
+
   #endDeciding(): void {
     if (this.#isDecided) return;
     this.#isDecided = true;
@@ -186,6 +244,12 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.requestId = edge.requestId;
     this.#clientAddress = edge.clientAddress;
     if (this.#listener.needsTraceparent) ensureTraceparent(head.headers);
+  }
+
+  /** What plug-ins do not see. */
+  #addOwnFields(exchange: Exchange, response: ResponseDraft): void {
+    if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
+    if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
   }
 
   #addVia({ local, headers }: ResponseDraft): void {
@@ -207,12 +271,14 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   ): void {
     const name = target.kind === "cluster" ? target.cluster : "";
     const cluster = this.#runtime.lanes.clusters.get(name)?.cluster;
-    exchange.forward({
+    const plan = {
       service: cluster?.service ?? "",
       endpoints,
       connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       timeoutMs: route.timeoutMs,
-    });
+    };
+    if (this.#requestFlow === null) exchange.forward(plan);
+    else this.#requestFlow.forward(plan);
   }
 
   #addLaneField(exchange: Exchange, response: ResponseDraft): void {

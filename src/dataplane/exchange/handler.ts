@@ -20,6 +20,8 @@ export interface ResponseDraft {
   readonly headers: Headers;
   /** True for our own reply. */
   readonly local: boolean;
+  /** At least one byte of a body may follow. */
+  readonly hasBody: boolean;
 }
 
 export interface Replacement {
@@ -30,13 +32,23 @@ export interface Replacement {
   readonly flag: string;
 }
 
+/** The response waits for a filter: `exchange.startResponse` comes later, or something instead. */
+export const HELD = "held";
+
+/** Takes a body over on its way through an exchange, which gets back what passes. */
+export interface BodyTap {
+  /** `chunk` is valid during the call. `isLast`: nothing follows, `onEnd` is not called. */
+  onData(chunk: Buffer, isLast?: boolean): void;
+  onEnd(trailers: Headers | null): void;
+}
+
 /** Gateway, sidecar inbound or sidecar outbound: one object per exchange. */
 export interface ExchangeHandler {
   readonly role: "gateway" | "inbound" | "outbound";
   /** Decides: ends with `exchange.forward`, `exchange.reply` or `exchange.fail`, now or later. */
   onRequest(exchange: Exchange): void;
   /** Last word on the response's head: edits it, or puts a whole response in its place. */
-  onResponse(exchange: Exchange, response: ResponseDraft): Replacement | null;
+  onResponse(exchange: Exchange, response: ResponseDraft): Replacement | typeof HELD | null;
   /** The exchange has become a tunnel (101): what was needed to decide is no longer needed. */
   onTunnel?(): void;
   /** The exchange is over, whatever its outcome. Called exactly once. */

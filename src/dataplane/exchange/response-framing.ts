@@ -22,17 +22,22 @@ export function framingFor(
     return draft.headers.has("content-length") ? "raw" : openEnded(head);
   }
   const isEdited = draft.status !== response.status || head.method !== method;
-  if (isEdited && method === "HEAD") return "none";
-  if (isEdited && isBodiless(draft.status)) {
-    draft.headers.remove("content-length");
-    return "none";
-  }
-  // What the client takes for the body's end is no longer what the upstream meant.
-  if (isEdited && response.body === "none") draft.headers.set("content-length", "0");
+  if (isEdited && isMadeBodiless(draft, response, method)) return "none";
   if (response.body === "none") return "none";
   // A plug-in may have removed the length: it means to change the body.
   if (response.body === "length" && draft.headers.has("content-length")) return "raw";
   return openEnded(head);
+}
+
+/** What the client takes for the body's end is no longer what the upstream meant. */
+function isMadeBodiless(draft: ResponseDraft, response: ResponseHead, method: string): boolean {
+  if (method === "HEAD") return true;
+  if (isBodiless(draft.status)) {
+    draft.headers.remove("content-length");
+    return true;
+  }
+  if (response.body === "none") draft.headers.set("content-length", "0");
+  return false;
 }
 
 function openEnded(head: RequestHead): BodyFraming {

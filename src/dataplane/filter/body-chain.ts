@@ -87,11 +87,11 @@ export class BodyChain {
 
   /** Data from the sender. `isLast`: its end is known with it (our own replies). */
   onData(chunk: Buffer, isLast = false): void {
-    if (!this.#sink.isOver) this.#data(0, new BodyBuffer(chunk), isLast);
+    if (!this.#isOver()) this.#data(0, new BodyBuffer(chunk), isLast);
   }
 
   onEnd(trailers: Headers | null): void {
-    if (this.#sink.isOver) return;
+    if (this.#isOver()) return;
     this.trailers = trailers;
     if (trailers === null) this.#data(0, new BodyBuffer(), true);
     else this.#trailersFrom(0);
@@ -100,14 +100,14 @@ export class BodyChain {
   /** The stage at `index` lets go of what it holds, without another look at it. */
   continue(index: number): void {
     const state = this.#states[index];
-    if (state?.isStopped !== true || this.#sink.isOver) return;
+    if (state?.isStopped !== true || this.#isOver()) return;
     // What a stage has never been shown is shown to it now, as in Envoy.
     const next = state.head === "stopAll" ? index : index + 1;
     const { held, hasEnd, hasTrailers } = state;
     this.#reset(state);
     if (!this.#releaseHead(state, index)) return;
     if (held !== null || hasEnd) this.#data(next, held ?? new BodyBuffer(), hasEnd);
-    if (hasTrailers && !this.#sink.isOver) this.#trailersFrom(next);
+    if (hasTrailers && !this.#isOver()) this.#trailersFrom(next);
     this.#speedUp();
   }
 
@@ -118,8 +118,8 @@ export class BodyChain {
     let trailersFrom = -1;
     for (let index = from; index < this.#states.length; index++) {
       const passed = this.#show(index, body, isEnd);
-      if (this.#sink.isOver) return;
-      if (isEnd && this.trailers !== null) {
+      if (this.#isOver()) return;
+      if (isEnd && this.#hasTrailers()) {
         isEnd = false;
         trailersFrom = index + 1;
       }
@@ -132,7 +132,7 @@ export class BodyChain {
       body = passed;
     }
     this.#sink.onPassed(body, isEnd);
-    if (trailersFrom !== -1 && !this.#sink.isOver) this.#trailersFrom(trailersFrom);
+    if (trailersFrom !== -1 && !this.#isOver()) this.#trailersFrom(trailersFrom);
   }
 
   /** What passes on from the stage, or null when it holds it. */
@@ -146,24 +146,38 @@ export class BodyChain {
     }
     const shown = state.showsAll ? this.#hold(state, body) : body;
     const action = state.stage.onBody(shown, isEnd);
-    if (this.#sink.isOver) return null;
+    if (this.#isOver()) return null;
     if (action === BodyAction.continue) {
       const passed = shown === state.held ? shown : this.#hold(state, shown);
       this.#reset(state);
       return this.#releaseHead(state, index) ? passed : null;
     }
+    state.hasEnd = isEnd && !this.#hasTrailers();
+    this.#stop(state, shown, action);
+    return null;
+  }
+
+  #stop(state: StageState, shown: BodyBuffer, action: BodyAction): void {
     state.isStopped = true;
-    state.hasEnd = isEnd && this.trailers === null;
     if (action === BodyAction.drop) {
       if (shown === state.held) state.held = null;
       state.showsAll = false;
-      return null;
+      return;
     }
     if (shown !== state.held) this.#hold(state, shown);
     state.showsAll = action === BodyAction.buffer;
     if (!state.showsAll) this.#slowDown(state);
     else if ((state.held?.size ?? 0) > BODY_HELD_BYTES_MAX) this.#sink.onTooLarge();
-    return null;
+  }
+
+  /** A stage may have made them in the callback that has just run. */
+  #hasTrailers(): boolean {
+    return this.trailers !== null;
+  }
+
+  /** Asked anew each time: any callback may have ended the message. */
+  #isOver(): boolean {
+    return this.#sink.isOver;
   }
 
   #trailersFrom(from: number): void {
@@ -176,7 +190,7 @@ export class BodyChain {
         return;
       }
       const action = state.stage.onTrailers();
-      if (this.#sink.isOver) return;
+      if (this.#isOver()) return;
       if (action !== BodyAction.continue) {
         state.isStopped = true;
         state.hasTrailers = true;
@@ -186,7 +200,7 @@ export class BodyChain {
       this.#reset(state);
       if (!this.#releaseHead(state, index)) return;
       if (held !== null) this.#data(index + 1, held, false);
-      if (this.#sink.isOver) return;
+      if (this.#isOver()) return;
     }
     this.#sink.onTrailersPassed(trailers);
   }
@@ -211,7 +225,7 @@ export class BodyChain {
       state.head = "passed";
       this.#sink.onHeadReleased(index);
     }
-    return !this.#sink.isOver;
+    return !this.#isOver();
   }
 
   #slowDown(state: StageState): void {

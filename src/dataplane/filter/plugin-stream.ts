@@ -169,6 +169,11 @@ export class PluginStream implements StreamHost {
           : null;
       case "source":
         return path[1] === "address" ? encodeLatin1(this.#pass.owner.remoteAddress) : null;
+      case "route_name":
+        // Higress' name of it; in Envoy 1.40 it is not there any more.
+        return this.slot.instance?.module.abiVersion === "0.2.100"
+          ? encodeLatin1(this.#pass.route()?.label ?? "")
+          : null;
       case "xds":
         return path[1] === "route_name" ? encodeLatin1(this.#pass.route()?.label ?? "") : null;
       default:

@@ -44,7 +44,7 @@ export class RequestHeaderMap implements HeaderMap {
 
   remove(name: string): void {
     if (name.charCodeAt(0) === 0x3a) this.#setPseudo(name, "");
-    else if (!FRAMING.has(name)) this.#request.headers.remove(name);
+    else if (isRemovable(name)) this.#request.headers.remove(name);
   }
 
   forEach(visit: (name: string, value: string) => void): void {
@@ -60,8 +60,12 @@ export class RequestHeaderMap implements HeaderMap {
 
   replaceAll(pairs: readonly (readonly [name: string, value: string])[]): void {
     const { headers } = this.#request;
-    for (const name of new Set(headers.names)) if (!FRAMING.has(name)) headers.remove(name);
-    for (const [name, value] of pairs) this.add(name, value);
+    const length = headers.get("content-length");
+    for (const name of new Set(headers.names)) if (isRemovable(name)) headers.remove(name);
+    for (const [name, value] of pairs) {
+      if (name === "content-length" && value === length) headers.set(name, value);
+      else this.add(name, value);
+    }
   }
 
   #pseudo(name: string): string | undefined {
@@ -106,6 +110,11 @@ export class RequestHeaderMap implements HeaderMap {
 /** The forms that a request to an origin may have (RFC 9112 section 3.2). */
 function isPath(value: string): boolean {
   return value === "*" || (value.startsWith("/") && isTarget(value));
+}
+
+/** A plug-in that changes a body removes its length first: the body is then framed without one. */
+export function isRemovable(name: string): boolean {
+  return name === "content-length" || !FRAMING.has(name);
 }
 
 export function isAllowedField(name: string, value: string): boolean {

@@ -2,7 +2,7 @@
 
 import type { HeaderMap } from "../../wasm/stream-host.ts";
 import type { ResponseDraft } from "../exchange/handler.ts";
-import { isAllowedField } from "./request-header-map.ts";
+import { isAllowedField, isRemovable } from "./request-header-map.ts";
 
 const STATUS_MIN = 200;
 const STATUS_MAX = 599;
@@ -34,7 +34,7 @@ export class ResponseHeaderMap implements HeaderMap {
   }
 
   remove(name: string): void {
-    if (isAllowedField(name, "")) this.#response.headers.remove(name);
+    if (isRemovable(name)) this.#response.headers.remove(name);
   }
 
   forEach(visit: (name: string, value: string) => void): void {
@@ -47,8 +47,12 @@ export class ResponseHeaderMap implements HeaderMap {
 
   replaceAll(pairs: readonly (readonly [name: string, value: string])[]): void {
     const { headers } = this.#response;
+    const length = headers.get("content-length");
     for (const name of new Set(headers.names)) this.remove(name);
-    for (const [name, value] of pairs) this.add(name, value);
+    for (const [name, value] of pairs) {
+      if (name === "content-length" && value === length) headers.set(name, value);
+      else this.add(name, value);
+    }
   }
 
   #setStatus(value: string): void {

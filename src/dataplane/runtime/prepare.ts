@@ -35,6 +35,8 @@ export interface PrepareServices {
   readonly logger: Logger;
   /** Where other than the host's defaults. */
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
+  /** Where plug-ins' own calls go; without it nowhere. */
+  readonly calls?: { use(runtime: Runtime): void };
 }
 
 const START_FAULTS: ReadonlySet<LoadFaultKind> = new Set([
@@ -51,6 +53,11 @@ export class Preparer {
 
   constructor(services: PrepareServices) {
     this.#services = services;
+  }
+
+  /** The runtime serves from now on: plug-ins call out to its clusters. */
+  serves(runtime: Runtime): void {
+    this.#services.calls?.use(runtime);
   }
 
   /**

@@ -13,6 +13,7 @@ import { explain } from "../filter/explain.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import { TrafficListener } from "../listener/listener.ts";
+import { TlsContexts } from "../listener/tls-contexts.ts";
 import { openPortOf } from "../listener/open-port.ts";
 import type { ListenFailure } from "../listener/listener.ts";
 import { stopUnused } from "../runtime/prepare.ts";
@@ -49,6 +50,7 @@ export class GatewayRole implements WorkerRole {
     }
     const old = this.#runtime;
     this.#runtime = runtime;
+    this.#preparer.serves(runtime);
     this.#uses.swap();
     this.#deciding.swap();
     if (old !== null) {
@@ -57,6 +59,7 @@ export class GatewayRole implements WorkerRole {
         stopUnused(old.plugins, runtime.plugins);
       });
     }
+    this.#renewCertificates(runtime, old);
     this.#closeUnused(runtime);
     return null;
   }
@@ -108,13 +111,21 @@ export class GatewayRole implements WorkerRole {
   /** Opens what is new. Returns in words which address could not be had, and what to do. */
   async #openListeners(runtime: Runtime): Promise<string | null> {
     const opened = new Map<number, TrafficListener>();
-    for (const [port, { gateway }] of runtime.listeners) {
-      if (this.#listeners.has(port)) continue;
+    for (const [port, { gateway, listener: wanted }] of runtime.listeners) {
+      const tls = wanted.tls === undefined ? null : new TlsContexts(wanted.tls);
+      const open = this.#listeners.get(port);
+      if (open !== undefined && open.kind === TrafficListener.kindOf(tls)) continue;
+      if (open !== undefined) {
+        // Plain, TLS, or TLS that asks for certificates: another listener must take the port.
+        this.#listeners.delete(port);
+        void open.drain();
+      }
       const address = {
         host: this.#options.gatewayHost,
         port: openPortOf(port, this.#options.portMap),
       };
-      const listener = new TrafficListener(address, this.#context, () => this.#handler(port));
+      const handler = (): ExchangeHandler => this.#handler(port);
+      const listener = new TrafficListener(address, this.#context, handler, tls);
       const failure = await listener.open();
       if (failure !== null) {
         // All or nothing: a listener without a runtime would answer 503 to everybody.
@@ -125,6 +136,14 @@ export class GatewayRole implements WorkerRole {
     }
     for (const [port, listener] of opened) this.#listeners.set(port, listener);
     return null;
+  }
+
+  /** New certificates for new connections; those that are open keep what they have. */
+  #renewCertificates(runtime: Runtime, old: Runtime | null): void {
+    for (const [port, { listener }] of runtime.listeners) {
+      if (listener.tls === undefined || listener === old?.listeners.get(port)?.listener) continue;
+      this.#listeners.get(port)?.setTls(new TlsContexts(listener.tls));
+    }
   }
 
   #closeUnused(runtime: Runtime): void {

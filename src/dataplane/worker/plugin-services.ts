@@ -5,20 +5,28 @@ import type { Logger } from "../../telemetry/logger.ts";
 import { LogLevel } from "../../wasm/enums.ts";
 import { MetricStore } from "../../wasm/metric-store.ts";
 import { InProcessSharedData } from "../../wasm/shared-data-store.ts";
+import { SharedQueues } from "../../wasm/shared-queues.ts";
 import { TickThrottle } from "../../wasm/tick-throttle.ts";
 import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
 
+import type { PluginCalls } from "./plugin-calls.ts";
+
 /** Lines that one plug-in may log in a second; more are counted and dropped. */
 const LOG_LINES_PER_SECOND_MAX = 1_000;
 
-export function pluginServices(clock: Clock, logger: Logger): PluginServices {
+/** Without `calls` plug-ins know no cluster. */
+export function pluginServices(clock: Clock, logger: Logger, calls?: PluginCalls): PluginServices {
   const limiter = new LogLimiter(clock, logger);
   return {
     clock,
     logLevel: () => LogLevel.info,
     metrics: new MetricStore(),
     sharedData: new InProcessSharedData(),
+    sharedQueues: new SharedQueues((task) => {
+      clock.after(0, task, { unref: true });
+    }),
+    httpCall: (call, onDone) => calls?.start(call, onDone) ?? null,
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
     log(entry) {

@@ -68,7 +68,7 @@ function findBuffer(vm: Vm, kind: number): Uint8Array | Status {
     case BufferKind.pluginConfiguration:
       return vm.root?.isConfiguring === true ? vm.root.plugin.configuration : Status.notFound;
     case BufferKind.httpCallResponseBody:
-      return Status.notFound;
+      return vm.enteredRoot?.answer?.body ?? Status.notFound;
     default:
       return kind > BufferKind.callData ? Status.badArgument : EMPTY;
   }

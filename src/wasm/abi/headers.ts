@@ -28,7 +28,7 @@ function readFunctions(vm: Vm): HostFunctions {
     ): Status {
       if (kind >>> 0 > MapKind.httpCallResponseTrailers) return Status.badArgument;
       if (!memory.isInside(key, keyLength)) return Status.invalidMemoryAccess;
-      const map = vm.stream?.map(kind) ?? null;
+      const map = readableMap(vm, kind);
       if (map === null) return vm.stream?.isLogging === true ? Status.notFound : Status.badArgument;
       const name = names.get(memory.bytes, key >>> 0, keyLength >>> 0);
       const value = name === null ? undefined : map.get(name);
@@ -37,7 +37,7 @@ function readFunctions(vm: Vm): HostFunctions {
     },
     proxy_get_header_map_pairs(kind: number, outPairs: number, outLength: number): Status {
       if (kind >>> 0 > MapKind.httpCallResponseTrailers) return Status.badArgument;
-      const map = vm.stream?.map(kind) ?? null;
+      const map = readableMap(vm, kind);
       if (map === null || map.size === 0) return memory.giveLatin1("", outPairs, outLength);
       const pairs: HeaderPair[] = [];
       map.forEach((name, value) => {
@@ -107,6 +107,13 @@ function changeFunctions(vm: Vm): HostFunctions {
       return Status.ok;
     },
   };
+}
+
+function readableMap(vm: Vm, kind: number): HeaderMap | null {
+  const answer = vm.enteredRoot?.answer ?? null;
+  if (kind === MapKind.httpCallResponseHeaders) return answer?.headers ?? null;
+  if (kind === MapKind.httpCallResponseTrailers) return answer?.trailers ?? null;
+  return vm.stream?.map(kind) ?? null;
 }
 
 function writableMap(vm: Vm, kind: number): HeaderMap | null {

@@ -1,24 +1,118 @@
-//! Calls out of a plug-in: HTTP, gRPC, DNS. A later part: they answer UNIMPLEMENTED, and since no
-//! call has ever been made, proxy_get_status answers what Envoy answers then: 0 and no text.
+//! Calls out of a plug-in. HTTP calls go through the embedder. gRPC needs HTTP/2 to upstreams, which
+//! this host does not have: every service is then one that Envoy does not know. DNS is not offered.
 
 import { Status } from "../enums.ts";
+import { latin1 } from "../field-text.ts";
+import { decodePairs } from "../header-pairs.ts";
+import type { HeaderPair } from "../header-pairs.ts";
+import type { HttpCall } from "../http-calls.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 
+const CLUSTER_BYTES_MAX = 1024;
+const BODY_BYTES_MAX = 16 * 1024 * 1024;
+/** The low two bits of a token: what it is of. */
+const GRPC_CALL = 1;
+const GRPC_STREAM = 2;
+
 export function callFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
-  const unimplemented = (): Status => Status.unimplemented;
   return {
+    /** Of the last gRPC call; there was none. An HTTP call leaves it as it is, as in Envoy. */
     proxy_get_status(outCode: number, outText: number, outLength: number): Status {
       const status = memory.writeU32(outCode, 0);
       return status === Status.ok ? memory.giveLatin1("", outText, outLength) : status;
     },
-    proxy_http_call: unimplemented,
-    proxy_grpc_call: unimplemented,
-    proxy_grpc_stream: unimplemented,
-    proxy_grpc_send: unimplemented,
-    proxy_grpc_close: unimplemented,
-    proxy_grpc_cancel: unimplemented,
-    envoy_resolve_dns: unimplemented,
+    // eslint-disable-next-line max-params -- the ABI's own parameter list
+    proxy_http_call(
+      cluster: number,
+      clusterLength: number,
+      pairs: number,
+      pairsLength: number,
+      body: number,
+      bodyLength: number,
+      trailers: number,
+      trailersLength: number,
+      timeoutMs: number,
+      outToken: number,
+    ): Status {
+      const name = memory.copy(cluster, clusterLength);
+      const fields = memory.copy(pairs, pairsLength);
+      const bytes = memory.copy(body, bodyLength);
+      const last = memory.copy(trailers, trailersLength);
+      if (name === null || fields === null || bytes === null || last === null) {
+        return Status.invalidMemoryAccess;
+      }
+      if (!memory.isInside(outToken, 4)) return Status.invalidMemoryAccess;
+      const call = buildCall({ name, fields, bytes, last, timeoutMs });
+      const caller = vm.services.httpCall;
+      const token = call === null || caller === undefined ? null : startCall(vm, call);
+      memory.writeU32(outToken, token ?? 0);
+      return token === null ? Status.badArgument : Status.ok;
+    },
+    ...grpcFunctions(vm),
+    envoy_resolve_dns: () => Status.unimplemented,
+  };
+}
+
+interface RawCall {
+  readonly name: Uint8Array;
+  readonly fields: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly last: Uint8Array;
+  readonly timeoutMs: number;
+}
+
+/** Null when something that every call needs is missing. */
+function buildCall({ name, fields, bytes, last, timeoutMs }: RawCall): HttpCall | null {
+  if (timeoutMs < 0 || name.length > CLUSTER_BYTES_MAX || bytes.length > BODY_BYTES_MAX)
+    return null;
+  const pairs = decodePairs(fields);
+  const trailers = decodePairs(last);
+  if (pairs === null || trailers === null) return null;
+  const find = (wanted: string): string => pairs.find(([key]) => key === wanted)?.[1] ?? "";
+  const method = find(":method");
+  const path = find(":path");
+  const authority = find(":authority");
+  if (method === "" || path === "" || authority === "") return null;
+  const headers = pairs.filter(([key]: HeaderPair) => !key.startsWith(":"));
+  const cluster = latin1(name);
+  return { cluster, method, path, authority, headers, body: bytes, trailers, timeoutMs };
+}
+
+function startCall(vm: Vm, call: HttpCall): number | null {
+  const { root } = vm;
+  const { httpCall } = vm.services;
+  if (root === null || httpCall === undefined || root.calls.isFull) return null;
+  return root.calls.start(root, httpCall, call);
+}
+
+function grpcFunctions(vm: Vm): HostFunctions {
+  const isInside = (...places: number[]): boolean => {
+    for (let index = 0; index < places.length; index += 2) {
+      if (!vm.memory.isInside(places[index] ?? 0, places[index + 1] ?? 0)) return false;
+    }
+    return true;
+  };
+  const unknown = (isKnownKind: boolean): Status =>
+    isKnownKind ? Status.notFound : Status.badArgument;
+  const kindOf = (token: number): number => token & 3;
+  const isGrpc = (token: number): boolean =>
+    kindOf(token) === GRPC_CALL || kindOf(token) === GRPC_STREAM;
+  return {
+    // eslint-disable-next-line max-params -- the ABI's own parameter list
+    proxy_grpc_call(a: number, b: number, c: number, d: number, e: number, f: number): Status {
+      return isInside(a, b, c, d, e, f) ? Status.parseFailure : Status.invalidMemoryAccess;
+    },
+    // eslint-disable-next-line max-params -- the ABI's own parameter list
+    proxy_grpc_stream(a: number, b: number, c: number, d: number, e: number, f: number): Status {
+      return isInside(a, b, c, d, e, f) ? Status.parseFailure : Status.invalidMemoryAccess;
+    },
+    proxy_grpc_send(token: number, message: number, length: number): Status {
+      if (!isInside(message, length)) return Status.invalidMemoryAccess;
+      return unknown(kindOf(token) === GRPC_STREAM);
+    },
+    proxy_grpc_close: (token: number) => unknown(isGrpc(token)),
+    proxy_grpc_cancel: (token: number) => unknown(isGrpc(token)),
   };
 }

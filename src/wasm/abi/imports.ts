@@ -34,7 +34,7 @@ export function createImports(vm: Vm): Record<string, HostFunctions> {
     foreignFunctions(vm),
     metricFunctions(vm),
     sharedDataFunctions(vm),
-    sharedQueueFunctions(),
+    sharedQueueFunctions(vm),
     callFunctions(vm),
     higressFunctions(),
   ];

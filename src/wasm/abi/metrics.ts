@@ -6,28 +6,29 @@ import type { Metric } from "../metric-store.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 
-/** Ids that one VM may take; the same name defined again takes another id. */
+/** Ids of one type that one VM may take; the same name defined again takes another id. */
 const DEFINITIONS_MAX = 1_000;
 
 export function metricFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
   const { metrics } = vm.services;
-  const defined: Metric[] = [];
+  /** By type: each counts its own ids. */
+  const defined: readonly Metric[][] = [[], [], []];
   const find = (id: number): Metric | undefined => {
-    const metric = defined[(id >>> 2) - 1];
-    return metric?.type === (id & 3) ? metric : undefined;
+    return defined[id & 3]?.[(id >>> 2) - 1];
   };
   return {
     proxy_define_metric(type: number, name: number, length: number, outId: number): Status {
       if (type >>> 0 > MetricType.histogram) return Status.badArgument;
       if (!memory.isInside(name, length)) return Status.invalidMemoryAccess;
-      if (defined.length === DEFINITIONS_MAX) return Status.internalFailure;
+      const ofType = defined[type] ?? [];
+      if (ofType.length === DEFINITIONS_MAX) return Status.internalFailure;
       const start = name >>> 0;
       const text = utf8(memory.bytes.subarray(start, start + (length >>> 0)));
       const metric = metrics.define(type as MetricType, text);
       if (metric === null) return Status.internalFailure;
-      defined.push(metric);
-      return memory.writeU32(outId, (defined.length << 2) | type);
+      ofType.push(metric);
+      return memory.writeU32(outId, (ofType.length << 2) | type);
     },
     proxy_increment_metric(id: number, by: bigint): Status {
       if ((id & 3) > MetricType.gauge) return Status.badArgument;

@@ -1,0 +1,262 @@
+//! HTTP calls of plug-ins to clusters of the snapshot, over the worker's own upstream pools.
+//!
+//! A call that gets no answer is answered as Envoy does: 503 when nobody could be reached or the
+//! answer broke off, 504 when it took too long.
+
+import type { Clock, Timer } from "../../base/clock.ts";
+import type { Prng } from "../../base/prng.ts";
+import { Headers } from "../../http/headers.ts";
+import { removeHopByHop } from "../../http/hop-by-hop.ts";
+import type { ResponseHead } from "../../http/response-parser.ts";
+import { serializeRequestHead } from "../../http/serialize.ts";
+import { isAuthority, isMethod, isTarget } from "../../http/syntax.ts";
+import { chooseEndpoints } from "../../lane/fallback.ts";
+import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
+import type { HttpCall, HttpCallResponse, PendingCall } from "../../wasm/http-calls.ts";
+import { isAllowedField } from "../filter/request-header-map.ts";
+import { HostIndex } from "../runtime/host-index.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Waiting } from "../upstream/endpoint-pool.ts";
+import type {
+  UpstreamConnection,
+  UpstreamFailureKind,
+  UpstreamUser,
+} from "../upstream/upstream-connection.ts";
+import type { UpstreamPools } from "../upstream/upstream-pools.ts";
+
+/** A larger answer is dropped: the plug-in hears that the call broke off. Envoy's buffer limit. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+/** `outbound|8000||host`, as Istio names clusters; the third part, a subset, is not chosen by. */
+const OUTBOUND = /^outbound\|(\d{1,5})\|[^|]*\|([^|]+)$/;
+/** Where a plain name without a namespace is looked for. */
+const NAMESPACE = "default";
+
+export interface CallDeps {
+  readonly clock: Clock;
+  readonly prng: Prng;
+  readonly pools: UpstreamPools;
+}
+
+type OnDone = (response: HttpCallResponse | null) => void;
+
+export class PluginCalls {
+  readonly #deps: CallDeps;
+  #runtime: Runtime | null = null;
+  #hosts: HostIndex | null = null;
+
+  constructor(deps: CallDeps) {
+    this.#deps = deps;
+  }
+
+  /** From now on calls go where this runtime says. */
+  use(runtime: Runtime): void {
+    if (runtime === this.#runtime) return;
+    this.#runtime = runtime;
+    this.#hosts = null;
+  }
+
+  /** An `HttpCaller`. */
+  start(call: HttpCall, onDone: OnDone): PendingCall | null {
+    const cluster = this.#find(call.cluster);
+    if (cluster === null || !isValid(call)) return null;
+    const running = new RunningCall(this.#deps, call, onDone);
+    running.start(this.#pick(cluster), cluster.connectTimeoutMs);
+    return running;
+  }
+
+  #find(name: string): Cluster | null {
+    const { snapshot } = this.#runtime ?? {};
+    if (snapshot === undefined) return null;
+    const exact = Object.hasOwn(snapshot.clusters, name) ? snapshot.clusters[name] : undefined;
+    if (exact !== undefined) return exact;
+    this.#hosts ??= new HostIndex(snapshot);
+    const [, port, host] = OUTBOUND.exec(name) ?? [];
+    const authority = port === undefined || host === undefined ? name : `${host}:${port}`;
+    return this.#hosts.resolve(authority, NAMESPACE)?.cluster ?? null;
+  }
+
+  /** The baseline's: a plug-in's own call travels in no lane. */
+  #pick(cluster: Cluster): Endpoint | null {
+    const runtime = this.#runtime;
+    if (runtime === null) return null;
+    const target = { kind: "cluster", cluster: cluster.name, subset: null } as const;
+    const wanted = { target, fallback: null, group: null, lane: null };
+    const { endpoints } = chooseEndpoints(runtime.lanes, wanted);
+    return endpoints[this.#deps.prng.below(Math.max(1, endpoints.length))] ?? null;
+  }
+}
+
+function isValid({ method, path, authority, headers }: HttpCall): boolean {
+  if (!isMethod(method) || method === "CONNECT" || !isTarget(path)) return false;
+  return isAuthority(authority) && headers.every(([name, value]) => mayCarry(name, value));
+}
+
+function mayCarry(name: string, value: string): boolean {
+  return isAllowedField(name, value) || name === "content-length" || name === "host";
+}
+
+class RunningCall implements UpstreamUser, PendingCall {
+  readonly #deps: CallDeps;
+  readonly #call: HttpCall;
+  readonly #onDone: OnDone;
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+  #head: ResponseHead | null = null;
+  #connection: UpstreamConnection | null = null;
+  #abandon: () => void = () => undefined;
+  #timer: Timer | null = null;
+  #isOver = false;
+
+  constructor(deps: CallDeps, call: HttpCall, onDone: OnDone) {
+    this.#deps = deps;
+    this.#call = call;
+    this.#onDone = onDone;
+  }
+
+  /** The guest is running: whatever comes of it comes later. */
+  start(endpoint: Endpoint | null, connectTimeoutMs: number): void {
+    const { clock, pools } = this.#deps;
+    if (this.#call.timeoutMs > 0) {
+      this.#timer = clock.after(this.#call.timeoutMs, () => {
+        this.#answer(504, "upstream request timeout");
+      });
+    }
+    if (endpoint === null) {
+      this.#later(() => {
+        this.#answer(503, "no healthy upstream");
+      });
+      return;
+    }
+    const pool = pools.get(endpoint.address, endpoint.port);
+    const acquired = pool.acquire(this, connectTimeoutMs);
+    if (acquired.kind === "ready") {
+      this.onUpstreamReady(acquired.connection);
+    } else if (acquired.kind === "connecting") {
+      this.#abandon = () => {
+        acquired.connection.abandonConnect();
+      };
+    } else if (acquired.kind === "waiting") {
+      const { waiting }: { readonly waiting: Waiting } = acquired;
+      this.#abandon = () => {
+        pool.cancel(waiting);
+      };
+    } else {
+      this.#later(() => {
+        this.#answer(503, "upstream connect error or disconnect/reset before headers. overflow");
+      });
+    }
+  }
+
+  cancel(): void {
+    this.#end();
+  }
+
+  onUpstreamReady(connection: UpstreamConnection): void {
+    this.#abandon = () => undefined;
+    if (this.#isOver) {
+      connection.abort();
+      return;
+    }
+    this.#connection = connection;
+    const { method, path, authority, body } = this.#call;
+    const headers = new Headers();
+    headers.add("host", authority);
+    for (const [name, value] of this.#call.headers) {
+      if (isAllowedField(name, value)) headers.add(name, value);
+    }
+    const needsLength = body.length > 0 || method === "POST" || method === "PUT";
+    if (needsLength) headers.add("content-length", String(body.length));
+    connection.expect(method);
+    connection.writeText(serializeRequestHead(method, path, headers));
+    if (body.length > 0) connection.write(Buffer.from(body));
+  }
+
+  onUpstreamFailure(kind: UpstreamFailureKind): void {
+    this.#connection = null;
+    if (this.#head !== null) {
+      this.#settle(null);
+      return;
+    }
+    const reason = kind === "connect" ? "connection failure" : "connection termination";
+    const text = "upstream connect error or disconnect/reset before headers. reset reason: ";
+    this.#answer(503, text + reason);
+  }
+
+  onUpstreamDrain(): void {
+    // The body is at most what one guest may hand over; it is written at once.
+  }
+
+  onInformational(): void {
+    // Advice only.
+  }
+
+  onResponseHead(head: ResponseHead): void {
+    this.#head = head;
+    removeHopByHop(head.headers);
+  }
+
+  onResponseBody(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > ANSWER_BYTES_MAX) this.#settle(null);
+    else this.#chunks.push(Buffer.from(chunk));
+  }
+
+  onResponseEnd(trailers: Headers | null): void {
+    const head = this.#head;
+    const connection = this.#connection;
+    this.#connection = null;
+    connection?.release(true);
+    if (head === null) return;
+    this.#settle({
+      headers: [[":status", String(head.status)], ...pairsOf(head.headers)],
+      body: Buffer.concat(this.#chunks, this.#bytes),
+      trailers: trailers === null ? [] : pairsOf(trailers),
+    });
+  }
+
+  onUpstreamBatchEnd(): void {
+    // The whole answer is gathered.
+  }
+
+  onUpstreamAssertion(): void {
+    this.#connection = null;
+    this.#settle(null);
+  }
+
+  #later(task: () => void): void {
+    const timer = this.#deps.clock.after(0, task);
+    this.#abandon = () => {
+      timer.cancel();
+    };
+  }
+
+  /** A made-up answer, as Envoy makes up one. */
+  #answer(status: number, text: string): void {
+    const body = Buffer.from(text);
+    const length = String(body.length);
+    const fields = [
+      [":status", String(status)],
+      ["content-length", length],
+      ["content-type", "text/plain"],
+    ] as const;
+    this.#settle({ headers: fields, body, trailers: [] });
+  }
+
+  #settle(response: HttpCallResponse | null): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#onDone(response);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.#abandon();
+    this.#connection?.abort();
+    this.#connection = null;
+  }
+}
+
+function pairsOf(headers: Headers): [string, string][] {
+  return headers.names.map((name, index) => [name, headers.values[index] ?? ""]);
+}
