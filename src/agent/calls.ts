@@ -8,7 +8,7 @@ import type { ClientRequest } from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 import { syncBuiltinESMExports } from "node:module";
-import { current, mayCarryTo, quietly } from "./carry.ts";
+import { NOTHING, bindEmitter, current, mayCarryTo, quietly } from "./carry.ts";
 import type { CarrySettings } from "./carry.ts";
 
 type Call = (...words: unknown[]) => ClientRequest;
@@ -57,11 +57,18 @@ function setHeaders(sent: ClientRequest, settings: CarrySettings): void {
 type OutgoingHeaders = Readonly<Record<string | symbol, unknown>>;
 type SessionRequest = (this: unknown, headers?: unknown, options?: unknown) => unknown;
 
+/** Where a session goes: it does not say so itself until it is connected. */
+const hosts = new WeakMap<object, string>();
+
 function patchHttp2(settings: CarrySettings): void {
   const connect = Reflect.get(http2, "connect") as (...words: unknown[]) => object;
   let isPatched = false;
   const patched = (...words: unknown[]): object => {
     const session = connect(...words);
+    quietly(() => {
+      const url = new URL(String(words[0]));
+      hosts.set(session, url.hostname);
+    });
     if (!isPatched) {
       isPatched = true;
       quietly(() => {
@@ -81,34 +88,38 @@ function patchSession(prototype: object, settings: CarrySettings): void {
     value: function (this: unknown, headers?: unknown, options?: unknown): unknown {
       let sent = headers;
       quietly(() => {
-        sent = withCarried(this as http2.ClientHttp2Session, headers, settings);
+        sent = withCarried(this as object, headers, settings);
       });
-      return Reflect.apply(request, this, [sent, options]);
+      const stream = Reflect.apply(request, this, [sent, options]) as object;
+      quietly(() => {
+        // Node emits its events in the context of who has made the session.
+        bindEmitter(stream, isGrpc(headers) ? NOTHING : current());
+      });
+      return stream;
     },
   });
 }
 
-function withCarried(
-  session: http2.ClientHttp2Session,
-  headers: unknown,
-  settings: CarrySettings,
-): unknown {
+function withCarried(session: object, headers: unknown, settings: CarrySettings): unknown {
   const carried = current();
   // A list of fields, as newer versions take it, stays as the app has made it.
   if (carried.length === 0 || Array.isArray(headers)) return headers;
   const own = (headers ?? {}) as OutgoingHeaders;
   const names = Object.keys(own).map((name) => name.toLowerCase());
-  // A gRPC call waits for its connection, and may leave in the context of another one's request.
-  const type = own["content-type"];
-  if (typeof type === "string" && type.startsWith("application/grpc")) return headers;
+  if (isGrpc(own)) return headers;
   if (!mayCarryTo(hostOf(session, own), settings)) return headers;
   const missing = carried.filter(([name]) => !names.includes(name));
   return { ...own, ...Object.fromEntries(missing) };
 }
 
-function hostOf(session: http2.ClientHttp2Session, headers: OutgoingHeaders): string {
-  const authority = headers[":authority"] ?? session.originSet?.[0]?.replace(/^\w+:\/\//, "");
-  const remote = session.socket.remoteAddress;
-  const name = typeof authority === "string" ? authority.replace(/:\d+$/, "") : remote;
-  return name ?? "";
+/** Such a call waits for its connection, and may leave in the context of another's request. */
+function isGrpc(headers: unknown): boolean {
+  const type = (headers as OutgoingHeaders | undefined)?.["content-type"];
+  return typeof type === "string" && type.startsWith("application/grpc");
+}
+
+function hostOf(session: object, headers: OutgoingHeaders): string {
+  const authority = headers[":authority"];
+  if (typeof authority === "string") return authority.replace(/:\d+$/, "");
+  return hosts.get(session) ?? "";
 }

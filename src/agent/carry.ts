@@ -34,7 +34,7 @@ const PRIVATE_ADDRESS =
   /^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)[\d.]+$|^\[?(?:::1|f[cd][\da-f]*:)/i;
 
 const storage = new AsyncLocalStorage<Carried>();
-const NOTHING: Carried = [];
+export const NOTHING: Carried = [];
 
 export interface CarrySettings {
   /** Names that every request's context has; the sidecar adds those of its lane groups. */

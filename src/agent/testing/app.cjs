@@ -60,7 +60,12 @@ exports.main = async function main({ http, https, http2, undici, grpc }, tls) {
   const Echo = grpc.makeGenericClientConstructor(service, "Echo");
   const echo = new Echo(`127.0.0.1:${grpcSinkPort}`, grpc.credentials.createInsecure());
   const pool = new undici.Pool(`http://127.0.0.1:${sinkPort}`, { connections: 2 });
-  const session = http2.connect(`http://127.0.0.1:${h2SinkPort}`);
+  // Made within somebody's request, as apps do that connect when they first need it.
+  let made = null;
+  const session = {
+    request: (headers) =>
+      (made ??= http2.connect(`http://127.0.0.1:${h2SinkPort}`)).request(headers),
+  };
 
   const read = async (response) => {
     let text = "";
@@ -100,6 +105,14 @@ exports.main = async function main({ http, https, http2, undici, grpc }, tls) {
       stream.end();
       return read(stream);
     },
+    "the answer of an http2 session": () =>
+      new Promise((resolve) => {
+        const stream = session.request({ ":path": "/" });
+        stream
+          .on("response", () => resolve(get()))
+          .resume()
+          .end();
+      }),
     "gRPC unary": () => say({}),
     "gRPC with metadata and options": () => {
       const metadata = new grpc.Metadata();
