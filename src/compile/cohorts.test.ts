@@ -171,6 +171,17 @@ test("a base route has the share that names it, and begins with the users it had
   assert.deepEqual(Object.keys(cohortsOf(common)?.tables ?? {}), ["*"]);
 });
 
+test("shares that are dealt for the first time agree at all base routes as far as they go", () => {
+  const routes = [{ virtualService: "shop", route: "pay", percent: "50%" }];
+  const a = lane("a", { percent: "20%", routes });
+  const result = new Cluster().apply(group(USER), a, lane("b", { percent: "10%" }));
+  assert.deepEqual(intervals(result, "default/shop/pay"), [
+    ["a", 0, 200_000],
+    ["b", 200_000, 300_000],
+    ["a", 300_000, 600_000],
+  ]);
+});
+
 test("a share for a whole VirtualService holds for those of its routes that have none", () => {
   const routes = [
     { virtualService: "shop", percent: "5%" },

@@ -273,8 +273,13 @@ function nextAllocation(
   const { old, lanes, routes } = one;
   const deal = nextDeal(one, messages);
   const tables = new Map<string, AllocationTable>();
+  // Dealt for the first time, a base route agrees with the others as far as its shares go.
+  const startOf = (name: string, mayNotGrow: boolean): AllocationTable => {
+    const had = inherited(old.tables, name);
+    return had.length > 0 || mayNotGrow ? had : inherited(tables, name);
+  };
   const deals = (name: string): void => {
-    const before = old.tables.get(name) ?? inherited(old, name);
+    const before = old.tables.get(name) ?? startOf(name, overfull.has(name));
     const wanted = lanes.map(({ name: lane, ratio }) => ({
       lane,
       sharePpm: wantedAt(ratio, name),
@@ -295,7 +300,7 @@ function nextAllocation(
 }
 
 /** A base route's first own table begins as what it had until then. */
-function inherited({ tables }: Allocation, name: string): AllocationTable {
+function inherited(tables: ReadonlyMap<string, AllocationTable>, name: string): AllocationTable {
   const owner = name.split("/").slice(0, 2).join("/");
   return tables.get(owner) ?? tables.get(DEFAULT_TABLE) ?? [];
 }
@@ -319,7 +324,7 @@ function bounded(
   const named = new Set(lanes.flatMap(({ ratio }) => (ratio?.routes ?? []).map(tableNameOf)));
   const kept = new Map<string, AllocationTable>();
   for (const [name, table] of tables) {
-    const above = inherited({ deal: null, tables: kept }, name);
+    const above = inherited(kept, name);
     const isNeeded = name === DEFAULT_TABLE || named.has(name) || !isSameAllocation(table, above);
     if (isNeeded && kept.size < TABLES_MAX) kept.set(name, table);
   }
