@@ -4,6 +4,7 @@
 //! 503 that says why. The same resources in any order give the same snapshot and the same messages.
 
 import type { Fault } from "../resources/fault.ts";
+import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Resource } from "../resources/object.ts";
@@ -30,7 +31,7 @@ import {
 } from "./consistency.ts";
 import type { StoredAllocation } from "./allocation-state.ts";
 import { compileCohorts } from "./cohorts.ts";
-import { collectSubsets } from "./destination-rule.ts";
+import { collectSubsets, rulesByService, withPolicy } from "./destination-rule.ts";
 import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
 import type { Gateways } from "./gateway.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
@@ -112,7 +113,7 @@ export function compile(input: CompileInput): CompileResult {
   const content = {
     formatVersion: 1 as const,
     ...routing,
-    ...compileServices(services, pods),
+    ...compileServices(services, pods, rulesByService(index.destinationRules)),
     laneGroups: cohorts.laneGroups,
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
@@ -217,11 +218,14 @@ function blockedTables(
 function compileServices(
   services: ServiceMap,
   pods: LabelIndex<Pod>,
+  rules: ReadonlyMap<string, DestinationRule>,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
   const clusters: Record<string, Cluster> = {};
   const endpoints: Record<string, EndpointSet> = {};
   for (const entry of services.values()) {
-    for (const cluster of entry.clusters) clusters[cluster.name] = cluster;
+    for (const cluster of entry.clusters) {
+      clusters[cluster.name] = withPolicy(cluster, rules.get(entry.key));
+    }
     Object.assign(endpoints, compileEndpoints(entry, pods));
   }
   return { clusters, endpoints };

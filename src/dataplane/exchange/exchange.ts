@@ -6,14 +6,7 @@ import type { Headers } from "../../http/headers.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import { removeHopByHop } from "../../http/hop-by-hop.ts";
-import {
-  chunkHeader,
-  LAST_CHUNK,
-  reasonPhrase,
-  serializeRequestHead,
-  serializeResponseHead,
-  serializeTrailers,
-} from "../../http/serialize.ts";
+import { reasonPhrase, serializeRequestHead, serializeResponseHead } from "../../http/serialize.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
 import { Headers as HeaderList } from "../../http/headers.ts";
 import type { TrafficContext } from "../context.ts";
@@ -27,6 +20,8 @@ import type {
   UpstreamFailureKind,
   UpstreamUser,
 } from "../upstream/upstream-connection.ts";
+import type { MirrorCall } from "./mirror.ts";
+import { RequestSender } from "./request-sender.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
 import { framingFor, isBodiless, mayHaveBody, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
@@ -72,13 +67,8 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #attempt: UpstreamAttempt | null = null;
   #upstream: UpstreamConnection | null = null;
-  #requestText = "";
   #requestEnded = false;
-  /** The end has passed the filters too: it may be sent on. */
-  #requestPassed = false;
-  #isChunked = false;
-  #requestTrailers: Headers | null = null;
-  readonly #unsent: Buffer[] = [];
+  readonly #sender: RequestSender;
 
   /** The response that the handler has seen, and the upstream's own head unless it is ours. */
   #draft: ResponseDraft | null = null;
@@ -103,7 +93,8 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#writer = new ResponseWriter(connection, () => this.#upstream?.pause());
     this.#method = head.method;
     this.hasBody = head.body === "chunked" || head.contentLength > 0;
-    this.#requestEnded = this.#requestPassed = !this.hasBody;
+    this.#requestEnded = !this.hasBody;
+    this.#sender = new RequestSender(this.hasBody);
     this.startedMs = this.context.clock.monotonicMs();
   }
 
@@ -133,17 +124,18 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.#over) return;
     const headers = this.head.headers;
     // A plug-in may have removed the length: it means to change the body.
-    this.#isChunked = this.hasBody && !headers.has("content-length");
-    if (this.#isChunked) headers.set("transfer-encoding", "chunked");
+    const isChunked = this.hasBody && !headers.has("content-length");
+    if (isChunked) headers.set("transfer-encoding", "chunked");
     if (this.head.expectContinue) this.inviteBody();
     else if (this.head.versionMinor === 0) headers.remove("expect");
-    this.#requestText = serializeRequestHead(this.head.method, this.head.target, headers);
+    const text = serializeRequestHead(this.head.method, this.head.target, headers);
     if (plan.timeoutMs > 0) {
       this.deadlineMs = this.startedMs + plan.timeoutMs;
       this.#timed = true;
       this.context.sweeper.add(this);
     }
     this.#attempt = new UpstreamAttempt(this, plan);
+    this.#sender.begin(text, isChunked, this.#attempt);
     this.#attempt.start();
   }
 
@@ -152,6 +144,11 @@ export class Exchange implements UpstreamUser, Expirable {
     if (!this.head.expectContinue || !this.head.headers.has("expect")) return;
     this.head.headers.remove("expect");
     this.connection.writeInterim("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+
+  /** Sends copies of the request, whose body may have begun to come. */
+  mirrorTo(calls: readonly MirrorCall[]): void {
+    this.#sender.mirrorTo(calls);
   }
 
   /** Answers with an error of ours. */
@@ -203,13 +200,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   /** Sends a part of the body on, or keeps it until there is somebody to send it to. */
   passRequestBody(chunk: Buffer): void {
-    const upstream = this.#upstream;
-    if (upstream === null) {
-      this.#unsent.push(chunk);
-      this.connection.pauseReading();
-      return;
-    }
-    if (!this.#sendBody(upstream, chunk)) this.connection.pauseReading();
+    if (!this.#sender.body(this.#upstream, chunk)) this.connection.pauseReading();
   }
 
   onRequestEnd(trailers: Headers | null): void {
@@ -219,9 +210,7 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   passRequestEnd(trailers: Headers | null): void {
-    this.#requestPassed = true;
-    this.#requestTrailers = trailers;
-    if (this.#upstream !== null) this.#sendEnd(this.#upstream);
+    this.#sender.end(this.#upstream, trailers);
   }
 
   onDownstreamDrain(): void {
@@ -248,12 +237,7 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     this.#upstream = connection;
     connection.expect(this.head.method);
-    let writable = connection.writeText(this.#requestText);
-    if (!this.hasBody) return;
-    for (const chunk of this.#unsent) writable = this.#sendBody(connection, chunk) && writable;
-    this.#unsent.length = 0;
-    if (this.#requestPassed) this.#sendEnd(connection);
-    else if (writable) this.connection.resumeReading();
+    if (this.#sender.sendTo(connection)) this.connection.resumeReading();
   }
 
   onUpstreamDrain(): void {
@@ -262,7 +246,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void {
     const reused = this.#upstream?.reused ?? false;
-    const hadUpstream = this.#upstream !== null;
+    if (kind === "timeout") this.#upstream?.abort();
     this.#upstream = null;
     if (this.#over) return;
     if (this.responseStarted) {
@@ -272,13 +256,18 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     const attempt = this.#attempt;
     if (attempt === null) return;
-    if (this.#draft !== null) {
-      this.fail(attempt.failure(kind, detail));
-      return;
-    }
-    const replayable = !hadUpstream || (reused && kind === "reset" && this.#mayReplay());
-    if (replayable && attempt.retry(hadUpstream)) return;
+    // A response that filters have seen cannot be taken back.
+    const mayRetry = this.#draft === null;
+    if (mayRetry && this.#retry(attempt, kind, reused)) return;
     this.fail(attempt.failure(kind, detail));
+  }
+
+  #retry(attempt: UpstreamAttempt, kind: UpstreamFailureKind, reused: boolean): boolean {
+    const isSafe = kind === "connect" || (reused && kind === "reset" && this.#mayReplay());
+    if (isSafe && attempt.retry(kind === "reset")) return true;
+    if (!attempt.retryFailure(kind)) return false;
+    this.#sender.rewind();
+    return true;
   }
 
   onInformational(response: ResponseHead): void {
@@ -293,6 +282,12 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.#over) return;
     if (response.status < STATUS_FINAL_MIN && !isSwitchTo(this.#upgrade, response)) {
       this.fail(proxyError("upstream_protocol", "the upstream switched protocols unasked"));
+      return;
+    }
+    if (this.#attempt?.retryStatus(response.status) === true) {
+      this.#upstream?.abort();
+      this.#upstream = null;
+      this.#sender.rewind();
       return;
     }
     const headers = response.headers;
@@ -341,7 +336,7 @@ export class Exchange implements UpstreamUser, Expirable {
     // The filters may hold the response for long: others may have the connection meanwhile.
     const upstream = this.#upstream;
     this.#upstream = null;
-    upstream?.release(this.#requestPassed);
+    upstream?.release(this.#sender.isPassed);
     this.responseTap?.onEnd(trailers);
   }
 
@@ -368,7 +363,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#writer.end(trailers);
     const upstream = this.#upstream;
     this.#upstream = null;
-    upstream?.release(this.#requestPassed);
+    upstream?.release(this.#sender.isPassed);
     this.#finish();
   }
 
@@ -411,19 +406,6 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.hasBody) return false;
     const method = this.head.method;
     return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
-  }
-
-  #sendBody(upstream: UpstreamConnection, chunk: Buffer): boolean {
-    if (!this.#isChunked) return upstream.write(chunk);
-    upstream.writeText(chunkHeader(chunk.length));
-    upstream.write(chunk);
-    return upstream.writeText("\r\n");
-  }
-
-  #sendEnd(upstream: UpstreamConnection): void {
-    if (!this.#isChunked) return;
-    const trailers = this.#requestTrailers;
-    upstream.writeText(trailers === null ? LAST_CHUNK : serializeTrailers(trailers));
   }
 
   /** Whether a callback has ended the exchange. */
@@ -479,6 +461,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#over = true;
     if (this.#timed) this.context.sweeper.remove(this);
     this.#attempt?.abandon();
+    this.#sender.abandon();
     this.#upstream?.abort();
     this.#upstream = null;
     this.#handler.onEnd(this);

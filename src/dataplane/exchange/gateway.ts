@@ -4,7 +4,7 @@ import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
-import type { Endpoint, Route, WeightedDestination } from "../../snapshot/snapshot.ts";
+import type { Endpoint, Route, Target, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { BodyChain } from "../filter/body-chain.ts";
@@ -22,8 +22,11 @@ import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fie
 import { misdirection, secureLocation } from "./secure-hosts.ts";
 import type { Exchange } from "./exchange.ts";
 import { RequestFlow, ResponseFlow } from "./body-flow.ts";
-import { HELD } from "./handler.ts";
+import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Replacement, ResponseDraft } from "./handler.ts";
+import { manage } from "./managed-forward.ts";
+import type { Management } from "./managed-forward.ts";
+import { startMirrors } from "./mirror.ts";
 import { SpecialRoute } from "./special-route.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
@@ -47,6 +50,8 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   #requestFlow: RequestFlow | null = null;
   #responseFlow: ResponseFlow | null = null;
   #special: SpecialRoute | null = null;
+  /** Set-Cookie that brings the client back to its endpoint; null: none is due. */
+  #cookie: string | null = null;
 
   constructor(
     runtime: Runtime,
@@ -98,10 +103,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   }
 
   onResponse(exchange: Exchange, response: ResponseDraft): Replacement | typeof HELD | null {
-    const { route, destination } = this.#outcome ?? { route: null, destination: null };
-    this.#special?.onResponse(response.headers);
-    if (destination !== null) applyHeaderOperations(destination.responseHeaders, response.headers);
-    if (route !== null) applyHeaderOperations(route.responseHeaders, response.headers);
+    this.#addRoutedFields(response.headers);
     const pass = this.#pass;
     const replacement = pass === null ? null : this.#runFilters(pass, exchange, response);
     if (replacement === HELD) return HELD;
@@ -271,14 +273,46 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   ): void {
     const name = target.kind === "cluster" ? target.cluster : "";
     const cluster = this.#runtime.lanes.clusters.get(name)?.cluster;
+    const managed = this.#manage(exchange, route, target);
     const plan = {
       service: cluster?.service ?? "",
       endpoints,
-      connectTimeoutMs: cluster?.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+      connectTimeoutMs:
+        managed.cluster?.limits.connectTimeoutMs ??
+        cluster?.connectTimeoutMs ??
+        DEFAULT_CONNECT_TIMEOUT_MS,
       timeoutMs: route.timeoutMs,
+      cluster: managed.cluster,
+      retry: managed.retry,
+      hash: managed.hash,
     };
+    const mirrors = route.policy?.mirrors;
+    if (mirrors !== undefined) {
+      exchange.mirrorTo(startMirrors(exchange, mirrors, this.#runtime.lanes));
+    }
     if (this.#requestFlow === null) exchange.forward(plan);
     else this.#requestFlow.forward(plan);
+  }
+
+  #addRoutedFields(headers: Headers): void {
+    const { route, destination } = this.#outcome ?? { route: null, destination: null };
+    this.#special?.onResponse(headers);
+    if (this.#cookie !== null) headers.add("set-cookie", this.#cookie);
+    if (destination !== null) applyHeaderOperations(destination.responseHeaders, headers);
+    if (route !== null) applyHeaderOperations(route.responseHeaders, headers);
+  }
+
+  /** What the route's retries and the cluster's DestinationRule ask for; mostly nothing. */
+  #manage(exchange: Exchange, route: Route, target: Target): Management {
+    if (target.kind !== "cluster") return UNMANAGED;
+    const cluster = this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
+    const isManaged = cluster?.policy !== undefined || cluster?.subsetPolicies !== undefined;
+    if (!isManaged && route.policy?.retry === undefined) return UNMANAGED;
+    const { subset } = target;
+    const clientAddress = this.#clientAddress;
+    const managed = manage({ exchange, route, cluster, subset, clientAddress });
+    this.#cookie = managed.cookie;
+    return managed;
   }
 
   #addLaneField(exchange: Exchange, response: ResponseDraft): void {

@@ -2,6 +2,8 @@
 
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { Headers } from "../../http/headers.ts";
+import type { RetryPolicy } from "../../snapshot/routing.ts";
+import type { ClusterState } from "../upstream/cluster-state.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Where a request goes: any of these endpoints, all of which serve the same lane. */
@@ -12,7 +14,20 @@ export interface ForwardPlan {
   readonly connectTimeoutMs: number;
   /** From the request's head to the end of the response; 0 means no limit of its own. */
   readonly timeoutMs: number;
+  /** State of a cluster with a policy; null: endpoints are drawn at random, without limits. */
+  readonly cluster: ClusterState | null;
+  /** Null: only what carried nothing is tried again. */
+  readonly retry: RetryPolicy | null;
+  /** Of the request's key, for hashing balancers. */
+  readonly hash: number | null;
 }
+
+/** Of a plan for endpoints without a policy. */
+export const UNMANAGED: Pick<ForwardPlan, "cluster" | "retry" | "hash"> = {
+  cluster: null,
+  retry: null,
+  hash: null,
+};
 
 /** A response before it is written: of the upstream, or of ours. */
 export interface ResponseDraft {

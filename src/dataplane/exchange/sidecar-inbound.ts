@@ -7,6 +7,7 @@ import { CARRY_HEADER, contextLookup } from "../filter/lane-context.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Exchange } from "./exchange.ts";
+import { UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler } from "./handler.ts";
 
 const APP_CONNECT_TIMEOUT_MS = 1_000;
@@ -36,6 +37,7 @@ export class SidecarInbound implements ExchangeHandler {
       endpoints: [this.#app],
       connectTimeoutMs: APP_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
+      ...UNMANAGED,
     });
   }
 

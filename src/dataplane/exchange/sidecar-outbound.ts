@@ -15,6 +15,7 @@ import type { MeshHost } from "../runtime/host-index.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Exchange } from "./exchange.ts";
+import { UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler } from "./handler.ts";
 
 const OUTSIDE_CONNECT_TIMEOUT_MS = 5_000;
@@ -77,6 +78,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: choice.endpoints,
       connectTimeoutMs: host.cluster.connectTimeoutMs,
       timeoutMs: 0,
+      ...UNMANAGED,
     });
   }
 
@@ -127,6 +129,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: [{ address: host, port, pod: "", labels: {} }],
       connectTimeoutMs: OUTSIDE_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
+      ...UNMANAGED,
     });
   }
 }

@@ -1,9 +1,17 @@
-//! The tries of one exchange to reach an endpoint, all within the lane that was decided.
+//! The tries of one exchange to get an answer from an endpoint, all within the lane that was
+//! decided.
 
 import type { Timer } from "../../base/clock.ts";
+import type { Endpoint } from "../../snapshot/snapshot.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { EndpointPool, Waiting } from "../upstream/endpoint-pool.ts";
+import {
+  backOffMs,
+  mayRetryFailure,
+  mayRetryStatus,
+  REPLAY_BODY_BYTES_MAX,
+} from "../upstream/retry.ts";
 import type { UpstreamConnection, UpstreamFailureKind } from "../upstream/upstream-connection.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ForwardPlan } from "./handler.ts";
@@ -22,16 +30,26 @@ export class UpstreamAttempt {
   #index: number;
   #connectFailures = 0;
   #resets = 0;
+  /** Tries that the route's retry policy has asked for. */
+  #retries = 0;
+  /** The policy would have tried again, and may not any more. */
+  isExhausted = false;
+  #endpoint: Endpoint | null = null;
   #pool: EndpointPool | null = null;
   #connecting: UpstreamConnection | null = null;
   #waiting: Waiting | null = null;
   #timer: Timer | null = null;
+  #tryTimer: Timer | null = null;
+  /** The body so far, for another try; null when none may follow, or it is too long to keep. */
+  #kept: Buffer[] | null;
+  #keptBytes = 0;
+  #isCounted = false;
 
   constructor(exchange: Exchange, plan: ForwardPlan) {
     this.#exchange = exchange;
     this.#plan = plan;
-    this.#index =
-      plan.endpoints.length === 1 ? 0 : exchange.context.prng.below(plan.endpoints.length);
+    this.#kept = plan.retry === null ? null : [];
+    this.#index = plan.cluster === null ? this.#random() : this.#balanced();
   }
 
   get service(): string {
@@ -39,7 +57,7 @@ export class UpstreamAttempt {
   }
 
   get count(): number {
-    return 1 + this.#connectFailures + this.#resets;
+    return 1 + this.#connectFailures + this.#resets + this.#retries;
   }
 
   /** `address:port` of the endpoint in use. */
@@ -48,37 +66,44 @@ export class UpstreamAttempt {
   }
 
   start(): void {
-    const { endpoints, connectTimeoutMs } = this.#plan;
-    const endpoint = endpoints[this.#index % endpoints.length];
-    if (endpoint === undefined) {
-      this.#exchange.fail(proxyError("no_endpoint", `${this.service} has no endpoint`));
-      return;
+    const { cluster } = this.#plan;
+    if (cluster !== null && !this.#isCounted) {
+      if (!cluster.mayRequest) {
+        this.#fail("upstream_overflow", `too many requests at once for ${this.service}`);
+        return;
+      }
+      cluster.requests += 1;
+      cluster.budget.onRequest();
+      this.#isCounted = true;
     }
-    const pool = this.#exchange.context.pools.get(endpoint.address, endpoint.port);
-    this.#pool = pool;
-    const acquired = pool.acquire(this.#exchange, connectTimeoutMs);
-    switch (acquired.kind) {
-      case "ready":
-        this.#exchange.onUpstreamReady(acquired.connection);
-        return;
-      case "connecting":
-        this.#connecting = acquired.connection;
-        return;
-      case "waiting":
-        this.#waiting = acquired.waiting;
-        return;
-      case "overflow":
-        this.#exchange.fail(
-          proxyError("upstream_overflow", `too many requests wait for ${this.service}`),
-        );
-        return;
-    }
+    this.#acquire();
   }
 
-  /** Tries again, on the next endpoint if there is one. False when the tries are used up. */
+  /** Part of the request's body has been sent: another try would need it again. */
+  keep(chunk: Buffer): void {
+    if (this.#kept === null) return;
+    this.#keptBytes += chunk.length;
+    if (this.#keptBytes > REPLAY_BODY_BYTES_MAX) this.#kept = null;
+    else this.#kept.push(chunk);
+  }
+
+  /** What another try must send first; nothing is kept of it here any more. */
+  takeKept(): Buffer[] {
+    const kept = this.#kept ?? [];
+    if (this.#kept !== null) this.#kept = [];
+    this.#keptBytes = 0;
+    return kept;
+  }
+
+  /**
+   * A try that carried nothing, or an idle connection that was closed under a safe request: tries
+   * again, on the next endpoint if there is one. False when the tries are used up.
+   */
   retry(wasConnected: boolean): boolean {
+    this.#record(null);
     this.#index += 1;
     this.#connecting = null;
+    this.#tryTimer?.cancel();
     if (wasConnected) {
       if (this.#resets === RESET_RETRIES_MAX) return false;
       this.#resets += 1;
@@ -86,12 +111,26 @@ export class UpstreamAttempt {
       return true;
     }
     const delayMs = CONNECT_RETRY_DELAYS_MS[this.#connectFailures];
-    if (delayMs === undefined) return false;
+    if (delayMs === undefined || this.#plan.retry?.retries === 0) return false;
     this.#connectFailures += 1;
-    this.#timer = this.#exchange.context.clock.after(delayMs, () => {
-      this.start();
-    });
+    this.#startAfter(delayMs);
     return true;
+  }
+
+  /** A try that failed after it began: again, if the route's policy says so. */
+  retryFailure(kind: UpstreamFailureKind): boolean {
+    const { retry } = this.#plan;
+    if (kind !== "pending") this.#record(null);
+    return retry !== null && mayRetryFailure(retry, kind) && this.#retryByPolicy();
+  }
+
+  /** The head of an answer has come: true when it is dropped for the sake of another try. */
+  retryStatus(status: number): boolean {
+    const { retry, cluster } = this.#plan;
+    if (retry === null && cluster === null) return false;
+    this.#record(status);
+    this.#tryTimer?.cancel();
+    return retry !== null && mayRetryStatus(retry, status) && this.#retryByPolicy();
   }
 
   failure(kind: UpstreamFailureKind, detail: string): ProxyError {
@@ -108,6 +147,10 @@ export class UpstreamAttempt {
         return proxyError("upstream_reset", `${where} closed in the middle of its answer`);
       case "protocol":
         return proxyError("upstream_protocol", `${where} broke HTTP/1.1: ${detail}`);
+      case "pending":
+        return proxyError("upstream_overflow", `${where}: ${detail}`);
+      case "timeout":
+        return proxyError("upstream_timeout", `${where} ${detail}`);
     }
   }
 
@@ -115,9 +158,126 @@ export class UpstreamAttempt {
   abandon(): void {
     this.#timer?.cancel();
     this.#timer = null;
+    this.#tryTimer?.cancel();
+    this.#tryTimer = null;
     if (this.#waiting !== null) this.#pool?.cancel(this.#waiting);
     this.#waiting = null;
     this.#connecting?.abandonConnect();
     this.#connecting = null;
+    const { cluster } = this.#plan;
+    if (!this.#isCounted || cluster === null) return;
+    this.#isCounted = false;
+    cluster.requests -= 1;
+    if (this.#retries > 0) cluster.retries -= 1;
+  }
+
+  #random(): number {
+    const { length } = this.#plan.endpoints;
+    return length <= 1 ? 0 : this.#exchange.context.prng.below(length);
+  }
+
+  #balanced(): number {
+    const { cluster, endpoints, hash } = this.#plan;
+    if (cluster === null || endpoints.length === 0) return 0;
+    const { prng, pools, sweeper } = this.#exchange.context;
+    const activeCount = (endpoint: Endpoint): number => pools.activeCount(endpoint);
+    return cluster.pick(endpoints, { prng, hash, activeCount }, sweeper.nowMs);
+  }
+
+  /** The endpoint of this try; undefined when there is none, or all have been ejected. */
+  #current(): Endpoint | undefined {
+    const { cluster, endpoints } = this.#plan;
+    if (cluster !== null && this.count > 1 && this.#index >= 0) {
+      this.#index = cluster.next(endpoints, this.#index, this.#exchange.context.sweeper.nowMs);
+    }
+    return this.#index < 0 ? undefined : endpoints[this.#index % endpoints.length];
+  }
+
+  #acquire(): void {
+    const endpoint = this.#current();
+    if (endpoint === undefined) {
+      const isEjected = this.#plan.endpoints.length > 0;
+      const why = isEjected ? "has ejected all of its endpoints for a while" : "has no endpoint";
+      this.#fail("no_endpoint", `${this.service} ${why}`);
+      return;
+    }
+    this.#endpoint = endpoint;
+    const pool = this.#exchange.context.pools.get(endpoint.address, endpoint.port);
+    this.#pool = pool;
+    this.#limitTry();
+    const acquired = pool.acquire(this.#exchange, this.#plan);
+    switch (acquired.kind) {
+      case "ready":
+        this.#exchange.onUpstreamReady(acquired.connection);
+        return;
+      case "connecting":
+        this.#connecting = acquired.connection;
+        return;
+      case "waiting":
+        this.#waiting = acquired.waiting;
+        return;
+      case "overflow":
+        this.#fail("upstream_overflow", `too many requests wait for ${this.service}`);
+        return;
+    }
+  }
+
+  #limitTry(): void {
+    const limitMs = this.#plan.retry?.perTryTimeoutMs ?? 0;
+    if (limitMs === 0) return;
+    this.#tryTimer?.cancel();
+    this.#tryTimer = this.#exchange.context.clock.after(limitMs, () => {
+      this.#tryTimer = null;
+      if (this.#waiting !== null) this.#pool?.cancel(this.#waiting);
+      this.#waiting = null;
+      this.#connecting?.abandonConnect();
+      this.#connecting = null;
+      this.#exchange.onUpstreamFailure("timeout", `gave no answer in ${limitMs} ms`);
+    });
+  }
+
+  #retryByPolicy(): boolean {
+    const { retry, cluster } = this.#plan;
+    if (retry === null || !this.#mayReplay()) return false;
+    const { clock, prng } = this.#exchange.context;
+    const isFirst = this.#retries === 0;
+    const isAllowed =
+      this.#retries < retry.retries &&
+      (cluster === null ||
+        ((!isFirst || cluster.mayRetry) && cluster.budget.take(clock.monotonicMs())));
+    if (!isAllowed) {
+      this.isExhausted = true;
+      return false;
+    }
+    if (isFirst && cluster !== null) cluster.retries += 1;
+    this.#retries += 1;
+    this.#index += 1;
+    this.#connecting = null;
+    this.#tryTimer?.cancel();
+    this.#startAfter(backOffMs(retry, this.#retries, prng));
+    return true;
+  }
+
+  /** All of the body that has been sent has been kept. */
+  #mayReplay(): boolean {
+    return this.#kept !== null;
+  }
+
+  #startAfter(delayMs: number): void {
+    this.#timer = this.#exchange.context.clock.after(delayMs, () => {
+      this.#timer = null;
+      this.#acquire();
+    });
+  }
+
+  #record(status: number | null): void {
+    const { cluster, endpoints } = this.#plan;
+    const outliers = cluster?.outliers ?? null;
+    if (outliers === null || this.#endpoint === null) return;
+    outliers.record(this.#endpoint, status, endpoints, this.#exchange.context.clock.monotonicMs());
+  }
+
+  #fail(code: "no_endpoint" | "upstream_overflow", message: string): void {
+    this.#exchange.fail(proxyError(code, message));
   }
 }

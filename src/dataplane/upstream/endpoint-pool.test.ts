@@ -71,19 +71,27 @@ test("exchanges wait in order for a full pool, which forgets those that leave", 
     emptied += 1;
   });
   const users = Array.from({ length: CONNECTIONS_PER_ENDPOINT_MAX }, () => new User());
-  for (const user of users) assert.equal(pool.acquire(user, 30_000).kind, "connecting");
+  for (const user of users)
+    assert.equal(
+      pool.acquire(user, { connectTimeoutMs: 30_000, cluster: null }).kind,
+      "connecting",
+    );
 
   const [leaving, first, second] = [new User(), new User(), new User()] as const;
-  const left = pool.acquire(leaving, 1_000);
+  const left = pool.acquire(leaving, { connectTimeoutMs: 1_000, cluster: null });
   assert.ok(left.kind === "waiting");
-  for (const user of [first, second]) assert.equal(pool.acquire(user, 1_000).kind, "waiting");
+  for (const user of [first, second])
+    assert.equal(pool.acquire(user, { connectTimeoutMs: 1_000, cluster: null }).kind, "waiting");
   const fillers: Parameters<EndpointPool["cancel"]>[0][] = [];
   for (let count = 3; count < PENDING_PER_ENDPOINT_MAX; count++) {
-    const filler = pool.acquire(new User(), 1_000);
+    const filler = pool.acquire(new User(), { connectTimeoutMs: 1_000, cluster: null });
     assert.ok(filler.kind === "waiting");
     fillers.push(filler.waiting);
   }
-  assert.equal(pool.acquire(new User(), 1_000).kind, "overflow");
+  assert.equal(
+    pool.acquire(new User(), { connectTimeoutMs: 1_000, cluster: null }).kind,
+    "overflow",
+  );
   pool.cancel(left.waiting);
   for (const waiting of fillers) pool.cancel(waiting);
 

@@ -1,6 +1,7 @@
 //! The connections of one worker to one endpoint: idle ones are reused last in, first out.
 
-import type { DeadlineSweeper } from "../deadlines.ts";
+import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
+import type { ClusterState } from "./cluster-state.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 import type { ConnectionOwner, UpstreamUser } from "./upstream-connection.ts";
 
@@ -9,9 +10,33 @@ export const CONNECTIONS_PER_ENDPOINT_MAX = 1_024;
 /** Exchanges that wait for a connection of a full pool. */
 export const PENDING_PER_ENDPOINT_MAX = 1_024;
 
-export interface Waiting {
-  readonly user: UpstreamUser;
+/** An exchange waits for a connection of a full pool for at most this long. */
+export const PENDING_TIMEOUT_MS = 10_000;
+
+export interface AcquireOptions {
   readonly connectTimeoutMs: number;
+  /** Counts and limits of the cluster for which the connection is; null: the pool's own only. */
+  readonly cluster: ClusterState | null;
+}
+
+/** An exchange in the queue of a full pool. */
+export class Waiting implements Expirable {
+  readonly user: UpstreamUser;
+  readonly options: AcquireOptions;
+  readonly deadlineMs: number;
+  readonly #pool: EndpointPool;
+
+  constructor(pool: EndpointPool, user: UpstreamUser, options: AcquireOptions) {
+    this.#pool = pool;
+    this.user = user;
+    this.options = options;
+    this.deadlineMs = pool.sweeper.after(PENDING_TIMEOUT_MS);
+  }
+
+  onDeadline(): void {
+    this.#pool.cancel(this);
+    this.user.onUpstreamFailure("pending", `no connection became free in ${PENDING_TIMEOUT_MS} ms`);
+  }
 }
 
 export type AcquireResult =
@@ -41,24 +66,42 @@ export class EndpointPool implements ConnectionOwner {
     this.#onEmpty = onEmpty;
   }
 
-  acquire(user: UpstreamUser, connectTimeoutMs: number): AcquireResult {
+  /** Exchanges that it carries or keeps waiting. */
+  get activeCount(): number {
+    return this.#all.size - this.#idle.length + this.#waiting.size;
+  }
+
+  acquire(user: UpstreamUser, options: AcquireOptions): AcquireResult {
     const connection = this.#idle.pop();
     if (connection !== undefined) {
       connection.attach(user);
       return { kind: "ready", connection };
     }
-    if (this.#all.size < CONNECTIONS_PER_ENDPOINT_MAX) {
-      return { kind: "connecting", connection: this.#open(user, connectTimeoutMs) };
+    const { cluster } = options;
+    if (this.#mayOpen(cluster)) {
+      return { kind: "connecting", connection: this.#open(user, options) };
     }
     if (this.#waiting.size >= PENDING_PER_ENDPOINT_MAX) return { kind: "overflow" };
-    const waiting = { user, connectTimeoutMs };
+    if (cluster?.mayWait === false) return { kind: "overflow" };
+    const waiting = new Waiting(this, user, options);
     this.#waiting.add(waiting);
+    this.sweeper.add(waiting);
+    if (cluster !== null) cluster.pending += 1;
     return { kind: "waiting", waiting };
+  }
+
+  /** The first one is always made: who waits here waits for a connection of this pool. */
+  #mayOpen(cluster: ClusterState | null): boolean {
+    if (this.#all.size === 0) return true;
+    return this.#all.size < CONNECTIONS_PER_ENDPOINT_MAX && cluster?.mayConnect !== false;
   }
 
   /** The exchange that waited has gone. */
   cancel(waiting: Waiting): void {
-    this.#waiting.delete(waiting);
+    if (!this.#waiting.delete(waiting)) return;
+    this.sweeper.remove(waiting);
+    const { cluster } = waiting.options;
+    if (cluster !== null) cluster.pending -= 1;
   }
 
   onConnectionIdle(connection: UpstreamConnection): void {
@@ -72,11 +115,13 @@ export class EndpointPool implements ConnectionOwner {
   }
 
   onConnectionClosed(connection: UpstreamConnection): void {
-    this.#all.delete(connection);
+    if (this.#all.delete(connection) && connection.cluster !== null) {
+      connection.cluster.connections -= 1;
+    }
     const index = this.#idle.indexOf(connection);
     if (index !== -1) this.#idle.splice(index, 1);
     const next = this.#takeWaiting();
-    if (next !== null) this.#open(next.user, next.connectTimeoutMs);
+    if (next !== null) this.#open(next.user, next.options);
     else if (this.#all.size === 0) this.#onEmpty(this);
   }
 
@@ -84,15 +129,16 @@ export class EndpointPool implements ConnectionOwner {
     for (const connection of [...this.#idle]) connection.abort();
   }
 
-  #open(user: UpstreamUser, connectTimeoutMs: number): UpstreamConnection {
-    const connection = new UpstreamConnection(this, user, connectTimeoutMs);
+  #open(user: UpstreamUser, options: AcquireOptions): UpstreamConnection {
+    const connection = new UpstreamConnection(this, user, options);
     this.#all.add(connection);
+    if (options.cluster !== null) options.cluster.connections += 1;
     return connection;
   }
 
   #takeWaiting(): Waiting | null {
     for (const waiting of this.#waiting) {
-      this.#waiting.delete(waiting);
+      this.cancel(waiting);
       return waiting;
     }
     return null;

@@ -7,10 +7,17 @@ import type { ResponseHead, ResponseSink } from "../../http/response-parser.ts";
 import type { Headers } from "../../http/headers.ts";
 import { LINGER_TIMEOUT_MS, NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
+import type { ConnectionLimits } from "../../snapshot/routing.ts";
+import type { ClusterState } from "./cluster-state.ts";
+import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
 
-/** `reset`: closed before any byte of a response. `truncated`: closed in the middle of one. */
-export type UpstreamFailureKind = "connect" | "reset" | "truncated" | "protocol";
+/**
+ * `reset`: closed before any byte of a response. `truncated`: closed in the middle of one.
+ * `pending`: no connection became free. `timeout`: one try took longer than it may.
+ */
+export type UpstreamFailureKind =
+  "connect" | "reset" | "truncated" | "protocol" | "pending" | "timeout";
 
 /** The exchange's side of an upstream connection. */
 export interface UpstreamUser {
@@ -42,6 +49,8 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
   deadlineMs: number = NO_DEADLINE;
   /** True once it has carried a whole exchange: a reset may then be the idle-close race. */
   reused = false;
+  /** Whose connections this one counts among. */
+  readonly cluster: ClusterState | null;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #parser: ResponseParser;
@@ -55,14 +64,19 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
   #endDue = false;
   #trailers: Headers | null = null;
   #idleTimeoutMs = UPSTREAM_IDLE_TIMEOUT_MS;
+  #idleTimeoutMaxMs = UPSTREAM_IDLE_TIMEOUT_MS;
+  /** Exchanges that it may still carry. */
+  #requestsLeft = Number.POSITIVE_INFINITY;
   /** After a protocol switch: takes all bytes, unparsed. */
   #tunnel: TunnelSink | null = null;
 
-  constructor(owner: ConnectionOwner, user: UpstreamUser, connectTimeoutMs: number) {
+  constructor(owner: ConnectionOwner, user: UpstreamUser, options: AcquireOptions) {
+    this.cluster = options.cluster;
+    if (options.cluster !== null) this.#limit(options.cluster.limits);
     this.#owner = owner;
     this.#user = user;
     this.#parser = new ResponseParser(this);
-    this.deadlineMs = owner.sweeper.after(connectTimeoutMs);
+    this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
     this.#socket = connect({
       host: owner.address,
       port: owner.port,
@@ -101,6 +115,12 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
     });
   }
 
+  #limit({ idleTimeoutMs, requestsPerConnectionMax }: ConnectionLimits): void {
+    if (idleTimeoutMs !== undefined) this.#idleTimeoutMaxMs = idleTimeoutMs;
+    this.#idleTimeoutMs = this.#idleTimeoutMaxMs;
+    if (requestsPerConnectionMax !== undefined) this.#requestsLeft = requestsPerConnectionMax;
+  }
+
   /** Takes an idle connection into use. */
   attach(user: UpstreamUser): void {
     this.#user = user;
@@ -110,6 +130,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
 
   /** Tells the parser which method the next response answers. */
   expect(method: string): void {
+    this.#requestsLeft -= 1;
     this.#heard = false;
     this.#parser.expect(method);
   }
@@ -171,6 +192,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
   release(requestComplete: boolean): void {
     this.#user = null;
     if (this.#closed) return;
+    if (this.#requestsLeft <= 0) this.#keepAlive = false;
     if (!this.#keepAlive || !requestComplete || !this.#parser.isIdle) {
       this.#close();
       return;
@@ -192,7 +214,9 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
   onResponseHead(head: ResponseHead): void {
     this.#keepAlive = head.keepAlive && head.body !== "close";
     const keepAliveField = head.headers.get("keep-alive");
-    if (keepAliveField !== undefined) this.#idleTimeoutMs = idleTimeoutOf(keepAliveField);
+    if (keepAliveField !== undefined) {
+      this.#idleTimeoutMs = Math.min(this.#idleTimeoutMaxMs, idleTimeoutOf(keepAliveField));
+    }
     this.#user?.onResponseHead(head);
   }
 

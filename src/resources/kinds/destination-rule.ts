@@ -1,15 +1,18 @@
-//! networking.istio.io DestinationRule: the subsets of a host.
+//! networking.istio.io DestinationRule: the subsets of a host, and how they are used.
 
 import Type from "typebox";
 import type { Resource } from "../object.ts";
-import { labels, notHonoured, notHonouredFields, text } from "./fields.ts";
+import { labels, notHonouredFields, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { KindInfo } from "./kind.ts";
 import { anyStatus } from "./pod-template.ts";
+import { trafficPolicy } from "./traffic-policy.ts";
+import type { TrafficPolicy } from "./traffic-policy.ts";
 
 export interface DestinationRuleSpec {
   readonly host: string;
+  readonly trafficPolicy?: TrafficPolicy;
   readonly subsets?: readonly DestinationSubset[];
 }
 
@@ -17,6 +20,8 @@ export interface DestinationSubset {
   readonly name: string;
   /** Absent: every endpoint of the host. */
   readonly labels?: Labels;
+  /** What it does not say is the host's. */
+  readonly trafficPolicy?: TrafficPolicy;
 }
 
 export interface DestinationRule extends Resource {
@@ -26,13 +31,14 @@ export interface DestinationRule extends Resource {
 const subset = Type.Object({
   name: text(),
   labels: Type.Optional(labels()),
-  trafficPolicy: notHonoured(),
+  trafficPolicy: trafficPolicy(),
 });
 
 const spec = Type.Object({
   host: text("virtual-service-host"),
   subsets: Type.Optional(Type.Array(subset, { uniqueBy: ["name"] })),
-  ...notHonouredFields("exportTo", "trafficPolicy", "workloadSelector"),
+  trafficPolicy: trafficPolicy(),
+  ...notHonouredFields("exportTo", "workloadSelector"),
 });
 
 export const DESTINATION_RULE: KindInfo = defineKind({

@@ -1,0 +1,126 @@
+//! trafficPolicies of DestinationRules to the policies of clusters.
+
+import type {
+  ConnectionPoolSettings,
+  ConsistentHash,
+  LoadBalancerSettings,
+  OutlierDetectionSettings,
+  TrafficPolicy,
+} from "../resources/kinds/traffic-policy.ts";
+import type {
+  ClusterPolicy,
+  ConnectionLimits,
+  HashKey,
+  LoadBalancer,
+  OutlierDetection,
+} from "../snapshot/routing.ts";
+import { durationMs } from "./duration.ts";
+
+/** Istio's defaults, where they differ from "none". */
+const CONSECUTIVE_5XX = 5;
+const INTERVAL_MS = 10_000;
+const BASE_EJECTION_MS = 30_000;
+const EJECTED_PERCENT_MAX = 10;
+const RING_SIZE_MIN = 1_024;
+const RING_SIZE_MAX = 65_536;
+const MAGLEV_TABLE_SIZE = 65_537;
+const MAGLEV_TABLE_SIZE_MAX = 5_000_011;
+const MS_PER_SECOND = 1_000;
+
+/** At one port. Undefined when nothing is asked for. */
+export function compileTrafficPolicy(
+  policy: TrafficPolicy | undefined,
+  port: number,
+): ClusterPolicy | undefined {
+  const atPort = policy?.portLevelSettings?.find((entry) => entry.port.number === port);
+  const { loadBalancer, connectionPool, outlierDetection } = atPort ?? policy ?? {};
+  const balancer = loadBalancer === undefined ? undefined : compileBalancer(loadBalancer);
+  const compiled: ClusterPolicy = {
+    ...(balancer === undefined ? {} : { loadBalancer: balancer }),
+    ...(connectionPool === undefined ? {} : { connections: compileLimits(connectionPool) }),
+    ...(outlierDetection === undefined ? {} : { outliers: compileOutliers(outlierDetection) }),
+  };
+  return Object.keys(compiled).length === 0 ? undefined : compiled;
+}
+
+/** A subset's own policy, with what it does not say taken from the host's. */
+export function overlaid(
+  base: ClusterPolicy | undefined,
+  own: ClusterPolicy | undefined,
+): ClusterPolicy | undefined {
+  return base === undefined || own === undefined ? (own ?? base) : { ...base, ...own };
+}
+
+function compileBalancer({ simple, consistentHash }: LoadBalancerSettings): LoadBalancer {
+  if (consistentHash !== undefined) return compileHash(consistentHash);
+  if (simple === "ROUND_ROBIN") return { kind: "round-robin" };
+  if (simple === "RANDOM") return { kind: "random" };
+  return { kind: "least-request" };
+}
+
+function compileHash(hash: ConsistentHash): LoadBalancer {
+  const key = hashKey(hash);
+  if (hash.maglev !== undefined) {
+    const size = Math.min(MAGLEV_TABLE_SIZE_MAX, hash.maglev.tableSize ?? MAGLEV_TABLE_SIZE);
+    return { kind: "maglev", key, tableSize: primeFrom(size) };
+  }
+  const sizeMin = hash.ringHash?.minimumRingSize ?? RING_SIZE_MIN;
+  return { kind: "ring-hash", key, ringSizeMin: Math.min(RING_SIZE_MAX, Math.max(1, sizeMin)) };
+}
+
+function hashKey(hash: ConsistentHash): HashKey {
+  const { httpHeaderName, httpCookie, httpQueryParameterName } = hash;
+  if (httpHeaderName !== undefined) return { kind: "header", name: httpHeaderName.toLowerCase() };
+  if (httpQueryParameterName !== undefined) return { kind: "query", name: httpQueryParameterName };
+  if (httpCookie === undefined) return { kind: "source" };
+  const { name, path = "", ttl } = httpCookie;
+  const ttlSeconds = ttl === undefined ? null : Math.floor(durationMs(ttl) / MS_PER_SECOND);
+  return { kind: "cookie", name, path, ttlSeconds };
+}
+
+/** The least prime that is not below `size`. */
+function primeFrom(size: number): number {
+  let candidate = Math.max(3, size);
+  while (!isPrime(candidate)) candidate += 1;
+  return candidate;
+}
+
+function isPrime(value: number): boolean {
+  if (value % 2 === 0) return value === 2;
+  for (let divisor = 3; divisor * divisor <= value; divisor += 2) {
+    if (value % divisor === 0) return false;
+  }
+  return true;
+}
+
+/** 0 means no limit, as in Istio. */
+function compileLimits({ tcp, http }: ConnectionPoolSettings): ConnectionLimits {
+  return {
+    ...limit("connectionsMax", tcp?.maxConnections),
+    ...limit("pendingMax", http?.http1MaxPendingRequests),
+    ...limit("requestsMax", http?.http2MaxRequests),
+    ...limit("retriesMax", http?.maxRetries),
+    ...limit("requestsPerConnectionMax", http?.maxRequestsPerConnection),
+    ...limit("connectTimeoutMs", msOf(tcp?.connectTimeout)),
+    ...limit("idleTimeoutMs", msOf(http?.idleTimeout)),
+  };
+}
+
+function msOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : durationMs(text);
+}
+
+function limit(name: keyof ConnectionLimits, value: number | undefined): ConnectionLimits {
+  return value === undefined || value === 0 ? {} : { [name]: value };
+}
+
+function compileOutliers(settings: OutlierDetectionSettings): OutlierDetection {
+  return {
+    consecutive5xx: settings.consecutive5xxErrors ?? CONSECUTIVE_5XX,
+    consecutiveGatewayErrors: settings.consecutiveGatewayErrors ?? 0,
+    intervalMs: msOf(settings.interval) ?? INTERVAL_MS,
+    baseEjectionMs: msOf(settings.baseEjectionTime) ?? BASE_EJECTION_MS,
+    ejectedPercentMax: settings.maxEjectionPercent ?? EJECTED_PERCENT_MAX,
+    healthyPercentMin: settings.minHealthPercent ?? 0,
+  };
+}

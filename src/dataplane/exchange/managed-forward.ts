@@ -1,0 +1,99 @@
+//! What a route's retry policy and a cluster's DestinationRule add to a plan.
+
+import type { Headers } from "../../http/headers.ts";
+import { queryParam } from "../../route/route.ts";
+import type { Cluster, Route, Subset } from "../../snapshot/snapshot.ts";
+import type { ClusterPolicy, HashKey, LoadBalancer } from "../../snapshot/routing.ts";
+import { hashText } from "../upstream/balancer.ts";
+import type { Exchange } from "./exchange.ts";
+import { UNMANAGED } from "./handler.ts";
+import type { ForwardPlan } from "./handler.ts";
+
+/** A cluster whose route retries needs its counts, also without a DestinationRule. */
+const NO_POLICY: ClusterPolicy = {};
+const COOKIE_VALUE_LIMIT = 0xffff_ffff;
+
+export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash">;
+
+export interface ManagedInput {
+  readonly exchange: Exchange;
+  readonly route: Route;
+  readonly cluster: Cluster | undefined;
+  readonly subset: Subset | null;
+  /** Of the client, for balancing by it. */
+  readonly clientAddress: string;
+}
+
+/** Also says which cookie the response must set for the client to come back to its endpoint. */
+export function manage(input: ManagedInput): Management & { readonly cookie: string | null } {
+  const { exchange, route, cluster, subset } = input;
+  const retry = route.policy?.retry ?? null;
+  if (cluster === undefined) return { ...UNMANAGED, retry, cookie: null };
+  const name = nameOf(subset);
+  const policy = cluster.subsetPolicies?.[name] ?? cluster.policy;
+  if (policy === undefined && retry === null) return { ...UNMANAGED, cookie: null };
+  const { pools, clock } = exchange.context;
+  const key = `${cluster.name} ${policy === cluster.policy ? "" : name}`;
+  const state = pools.clusters.get(key, policy ?? NO_POLICY, clock.monotonicMs());
+  const { text, cookie } = keyFor(policy?.loadBalancer, input);
+  return { cluster: state, retry, hash: text === null ? null : hashText(text), cookie };
+}
+
+function nameOf(subset: Subset | null): string {
+  if (subset === null) return "";
+  return subset.kind === "lane" ? subset.lane : subset.name;
+}
+
+function keyFor(balancer: LoadBalancer | undefined, input: ManagedInput): Key {
+  const isHashing = balancer?.kind === "ring-hash" || balancer?.kind === "maglev";
+  return isHashing ? keyOf(balancer.key, input) : NO_KEY;
+}
+
+interface Key {
+  readonly text: string | null;
+  readonly cookie: string | null;
+}
+
+const NO_KEY: Key = { text: null, cookie: null };
+
+function keyOf(key: HashKey, { exchange, clientAddress }: ManagedInput): Key {
+  const { headers, target } = exchange.head;
+  switch (key.kind) {
+    case "header":
+      return { text: headers.get(key.name) ?? null, cookie: null };
+    case "query":
+      return { text: queryParam(target, key.name) ?? null, cookie: null };
+    case "source":
+      return { text: clientAddress, cookie: null };
+    case "cookie":
+      return byCookie(key, exchange, headers);
+  }
+}
+
+function byCookie(
+  { name, path, ttlSeconds }: Extract<HashKey, { kind: "cookie" }>,
+  exchange: Exchange,
+  headers: Headers,
+): Key {
+  const known = cookieOf(headers, name);
+  if (known !== null || ttlSeconds === null) return { text: known, cookie: null };
+  const { prng } = exchange.context;
+  const value = [0, 0].map(() => hex(prng.below(COOKIE_VALUE_LIMIT))).join("");
+  const age = ttlSeconds === 0 ? "" : `; Max-Age=${ttlSeconds}`;
+  const where = path === "" ? "" : `; Path=${path}`;
+  return { text: value, cookie: `${name}=${value}${age}${where}; HttpOnly` };
+}
+
+function hex(value: number): string {
+  return value.toString(16).padStart(8, "0");
+}
+
+function cookieOf(headers: Headers, name: string): string | null {
+  for (const field of headers.getAll("cookie")) {
+    for (const pair of field.split(";")) {
+      const text = pair.trim();
+      if (text.startsWith(`${name}=`)) return text.slice(name.length + 1);
+    }
+  }
+  return null;
+}

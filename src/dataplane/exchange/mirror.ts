@@ -1,0 +1,216 @@
+//! A copy of a request to a mirror: sent beside the exchange, and its answer is thrown away.
+//!
+//! A mirror must not cost the request anything: a body that is too long for the buffer, or a
+//! mirror that is too slow, ends the copy and nothing else.
+
+import type { Expirable } from "../deadlines.ts";
+import { chunkHeader, LAST_CHUNK, serializeRequestHead } from "../../http/serialize.ts";
+import { Headers } from "../../http/headers.ts";
+import type { Mirror } from "../../snapshot/routing.ts";
+import { chooseEndpoints } from "../../lane/fallback.ts";
+import type { PreparedLanes } from "../../lane/fallback.ts";
+import { applyHeaderOperations } from "../filter/header-operations.ts";
+import type { Waiting } from "../upstream/endpoint-pool.ts";
+import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** A copy has this long in all. */
+const MIRROR_TIMEOUT_MS = 15_000;
+/** Of a body at most this much waits for the mirror. */
+const MIRROR_BODY_BYTES_MAX = 262_144;
+/** Copies at once in one worker; further ones are not made. */
+const MIRRORS_AT_ONCE_MAX = 1_024;
+const PPM_TOTAL = 1_000_000;
+/** As Envoy does, so that a mirror can tell copies from requests. */
+const HOST_SUFFIX = "-shadow";
+
+let atOnce = 0;
+
+/** The copies of one exchange. They get the body as the upstream gets it. */
+export function startMirrors(
+  exchange: Exchange,
+  mirrors: readonly Mirror[],
+  lanes: PreparedLanes,
+): MirrorCall[] {
+  const calls: MirrorCall[] = [];
+  for (const mirror of mirrors) {
+    const { prng, pools } = exchange.context;
+    if (prng.below(PPM_TOTAL) >= mirror.sharePpm || atOnce >= MIRRORS_AT_ONCE_MAX) continue;
+    const wanted = { target: mirror.target, fallback: null, group: null, lane: null };
+    const { endpoints } = chooseEndpoints(lanes, wanted);
+    const endpoint = endpoints[endpoints.length <= 1 ? 0 : prng.below(endpoints.length)];
+    if (endpoint === undefined) continue;
+    const call = new MirrorCall(exchange, mirror);
+    call.start(pools.get(endpoint.address, endpoint.port));
+    calls.push(call);
+  }
+  return calls;
+}
+
+type Pool = ReturnType<Exchange["context"]["pools"]["get"]>;
+
+export class MirrorCall implements UpstreamUser, Expirable {
+  readonly deadlineMs: number;
+  readonly #exchange: Exchange;
+  readonly #method: string;
+  readonly #text: string;
+  readonly #isChunked: boolean;
+  #connection: UpstreamConnection | null = null;
+  #connecting: UpstreamConnection | null = null;
+  #waiting: { readonly pool: Pool; readonly waiting: Waiting } | null = null;
+  readonly #unsent: Buffer[] = [];
+  #unsentBytes = 0;
+  #isBodyEnded: boolean;
+  #isOver = false;
+  #canWrite = true;
+  #isEndSent = false;
+
+  constructor(exchange: Exchange, mirror: Mirror) {
+    const { head, context, hasBody } = exchange;
+    this.#exchange = exchange;
+    this.#method = head.method;
+    const headers = new Headers();
+    head.headers.names.forEach((name, index) => {
+      headers.add(name, head.headers.values[index] ?? "");
+    });
+    applyHeaderOperations(mirror.requestHeaders, headers);
+    const host = headers.get("host") ?? head.authority;
+    headers.set("host", suffixed(host));
+    this.#isChunked = hasBody && !headers.has("content-length");
+    if (this.#isChunked) headers.set("transfer-encoding", "chunked");
+    headers.remove("expect");
+    this.#text = serializeRequestHead(head.method, head.target, headers);
+    this.#isBodyEnded = !hasBody;
+    this.deadlineMs = context.sweeper.after(MIRROR_TIMEOUT_MS);
+    context.sweeper.add(this);
+    atOnce += 1;
+  }
+
+  start(pool: Pool): void {
+    const acquired = pool.acquire(this, { connectTimeoutMs: MIRROR_TIMEOUT_MS, cluster: null });
+    if (acquired.kind === "ready") this.onUpstreamReady(acquired.connection);
+    else if (acquired.kind === "connecting") this.#connecting = acquired.connection;
+    else if (acquired.kind === "waiting") this.#waiting = { pool, waiting: acquired.waiting };
+    else this.#end();
+  }
+
+  /** A part of the request's body, as it goes to the upstream. */
+  body(chunk: Buffer): void {
+    if (this.#isOver) return;
+    if (this.#connection !== null && this.#canWrite) {
+      this.#write(this.#connection, chunk);
+      return;
+    }
+    this.#unsentBytes += chunk.length;
+    if (this.#unsentBytes > MIRROR_BODY_BYTES_MAX) this.#end();
+    else this.#unsent.push(chunk);
+  }
+
+  bodyEnd(): void {
+    if (this.#isOver || this.#isBodyEnded) return;
+    this.#isBodyEnded = true;
+    if (this.#connection !== null && this.#unsent.length === 0) this.#writeEnd(this.#connection);
+  }
+
+  /** The request came to nothing before its end: neither does the copy. */
+  abandon(): void {
+    if (!this.#isBodyEnded) this.#end();
+  }
+
+  onDeadline(): void {
+    this.#end();
+  }
+
+  onUpstreamReady(connection: UpstreamConnection): void {
+    this.#connecting = null;
+    this.#waiting = null;
+    if (this.#isOver) {
+      connection.abort();
+      return;
+    }
+    this.#connection = connection;
+    connection.expect(this.#method);
+    connection.writeText(this.#text);
+    this.#writeUnsent(connection);
+  }
+
+  onUpstreamFailure(): void {
+    this.#connection = null;
+    this.#connecting = null;
+    this.#end();
+  }
+
+  onUpstreamDrain(): void {
+    this.#canWrite = true;
+    if (this.#connection !== null) this.#writeUnsent(this.#connection);
+  }
+
+  onInformational(): void {
+    // Nobody waits for it.
+  }
+
+  onResponseHead(): void {
+    // Nobody waits for it.
+  }
+
+  onResponseBody(): void {
+    // Nobody waits for it.
+  }
+
+  onUpstreamBatchEnd(): void {
+    // Nothing is written on.
+  }
+
+  onResponseEnd(): void {
+    const connection = this.#connection;
+    this.#connection = null;
+    connection?.release(this.#isEndSent);
+    this.#end();
+  }
+
+  onUpstreamAssertion(error: unknown): void {
+    this.#connection = null;
+    this.#exchange.context.observer.onAssertion(error);
+    this.#end();
+  }
+
+  #writeUnsent(connection: UpstreamConnection): void {
+    while (this.#unsent.length > 0 && this.#canWrite) {
+      const chunk = this.#unsent.shift();
+      if (chunk === undefined) break;
+      this.#unsentBytes -= chunk.length;
+      this.#write(connection, chunk);
+    }
+    if (this.#isBodyEnded && this.#unsent.length === 0) this.#writeEnd(connection);
+  }
+
+  #write(connection: UpstreamConnection, chunk: Buffer): void {
+    if (this.#isChunked) connection.writeText(chunkHeader(chunk.length));
+    this.#canWrite = connection.write(chunk);
+    if (this.#isChunked) this.#canWrite = connection.writeText("\r\n");
+  }
+
+  #writeEnd(connection: UpstreamConnection): void {
+    if (this.#isEndSent) return;
+    this.#isEndSent = true;
+    if (this.#isChunked) connection.writeText(LAST_CHUNK);
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    atOnce -= 1;
+    this.#unsent.length = 0;
+    this.#exchange.context.sweeper.remove(this);
+    if (this.#waiting !== null) this.#waiting.pool.cancel(this.#waiting.waiting);
+    this.#connecting?.abandonConnect();
+    this.#connection?.abort();
+    this.#connection = null;
+  }
+}
+
+/** `shop.example.com:8080` becomes `shop.example.com-shadow:8080`. */
+function suffixed(host: string): string {
+  const port = /:\d+$/.exec(host)?.[0] ?? "";
+  return host.slice(0, host.length - port.length) + HOST_SUFFIX + port;
+}

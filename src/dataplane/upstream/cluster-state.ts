@@ -1,0 +1,100 @@
+//! What a worker knows of one cluster with a policy: whose turn it is, what is in use, who is out.
+//!
+//! It outlives runtimes as long as the policy is the same object, which deltas see to.
+
+import type { Endpoint } from "../../snapshot/snapshot.ts";
+import type { ClusterPolicy, ConnectionLimits } from "../../snapshot/routing.ts";
+import { Balancer } from "./balancer.ts";
+import type { PickInput } from "./balancer.ts";
+import { Outliers } from "./outliers.ts";
+import { RetryBudget } from "./retry.ts";
+
+const RANDOM = { kind: "random" } as const;
+const NO_LIMITS: ConnectionLimits = {};
+const NONE = Number.POSITIVE_INFINITY;
+
+export class ClusterState {
+  readonly policy: ClusterPolicy;
+  readonly limits: ConnectionLimits;
+  readonly outliers: Outliers | null;
+  readonly budget: RetryBudget;
+  readonly #balancer: Balancer;
+  /** In this worker. */
+  connections = 0;
+  pending = 0;
+  requests = 0;
+  retries = 0;
+
+  constructor(policy: ClusterPolicy, nowMs: number) {
+    this.policy = policy;
+    this.limits = policy.connections ?? NO_LIMITS;
+    this.outliers = policy.outliers === undefined ? null : new Outliers(policy.outliers);
+    this.budget = new RetryBudget(nowMs);
+    this.#balancer = new Balancer(policy.loadBalancer ?? RANDOM);
+  }
+
+  get mayConnect(): boolean {
+    return this.connections < (this.limits.connectionsMax ?? NONE);
+  }
+
+  get mayWait(): boolean {
+    return this.pending < (this.limits.pendingMax ?? NONE);
+  }
+
+  get mayRequest(): boolean {
+    return this.requests < (this.limits.requestsMax ?? NONE);
+  }
+
+  get mayRetry(): boolean {
+    return this.retries < (this.limits.retriesMax ?? NONE);
+  }
+
+  /** The index of the endpoint to use; -1 when all of them have been ejected. */
+  pick(endpoints: readonly Endpoint[], input: PickInput, nowMs: number): number {
+    const picked = this.#balancer.pick(endpoints, input);
+    const { outliers } = this;
+    if (outliers === null || outliers.isCalm || outliers.isPanic(endpoints, nowMs)) return picked;
+    return this.next(endpoints, picked, nowMs);
+  }
+
+  /** `from` or the next after it that has not been ejected; -1 when there is none. */
+  next(endpoints: readonly Endpoint[], from: number, nowMs: number): number {
+    const { outliers } = this;
+    const count = endpoints.length;
+    if (outliers === null || outliers.isPanic(endpoints, nowMs)) return from % count;
+    for (let step = 0; step < count; step++) {
+      const index = (from + step) % count;
+      const endpoint = endpoints[index];
+      if (endpoint !== undefined && !outliers.isEjected(endpoint, nowMs)) return index;
+    }
+    return -1;
+  }
+}
+
+/** The states of a worker, by cluster and subset. */
+export class ClusterStates {
+  readonly #states = new Map<string, ClusterState>();
+
+  get(key: string, policy: ClusterPolicy, nowMs: number): ClusterState {
+    const known = this.#states.get(key);
+    if (known?.policy === policy) return known;
+    const state = new ClusterState(policy, nowMs);
+    this.#states.set(key, state);
+    return state;
+  }
+
+  /** Drops the states of clusters that are no more. */
+  retain(isCluster: (name: string) => boolean): void {
+    for (const key of this.#states.keys()) {
+      if (!isCluster(key.slice(0, key.lastIndexOf(" ")))) this.#states.delete(key);
+    }
+  }
+
+  /** Whether any cluster has ejected the endpoint. */
+  isHealthy(endpoint: Endpoint, nowMs: number): boolean {
+    for (const { outliers } of this.#states.values()) {
+      if (outliers?.isEjected(endpoint, nowMs) === true) return false;
+    }
+    return true;
+  }
+}

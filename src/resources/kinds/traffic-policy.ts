@@ -1,0 +1,157 @@
+//! The trafficPolicy of a DestinationRule: balancing, connection limits, outlier detection.
+
+import Type from "typebox";
+import type { TObject, TUnsafe } from "typebox";
+import { notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
+
+export interface TrafficPolicy {
+  readonly loadBalancer?: LoadBalancerSettings;
+  readonly connectionPool?: ConnectionPoolSettings;
+  readonly outlierDetection?: OutlierDetectionSettings;
+  /** In the place of the others at these ports, as in Istio: nothing is taken over from them. */
+  readonly portLevelSettings?: readonly PortTrafficPolicy[];
+}
+
+export interface PortTrafficPolicy extends Omit<TrafficPolicy, "portLevelSettings"> {
+  readonly port: { readonly number: number };
+}
+
+export interface LoadBalancerSettings {
+  readonly simple?: "UNSPECIFIED" | "LEAST_CONN" | "RANDOM" | "ROUND_ROBIN" | "LEAST_REQUEST";
+  readonly consistentHash?: ConsistentHash;
+}
+
+export interface ConsistentHash {
+  readonly httpHeaderName?: string;
+  readonly httpCookie?: {
+    readonly name: string;
+    readonly path?: string;
+    /** Absent: the client's own cookie is used, and none is given out. */
+    readonly ttl?: string;
+  };
+  readonly useSourceIp?: boolean;
+  readonly httpQueryParameterName?: string;
+  readonly ringHash?: { readonly minimumRingSize?: number };
+  readonly maglev?: { readonly tableSize?: number };
+}
+
+export interface ConnectionPoolSettings {
+  readonly tcp?: { readonly maxConnections?: number; readonly connectTimeout?: string };
+  readonly http?: {
+    readonly http1MaxPendingRequests?: number;
+    readonly http2MaxRequests?: number;
+    readonly maxRequestsPerConnection?: number;
+    readonly maxRetries?: number;
+    readonly idleTimeout?: string;
+  };
+}
+
+export interface OutlierDetectionSettings {
+  readonly consecutive5xxErrors?: number;
+  readonly consecutiveGatewayErrors?: number;
+  readonly interval?: string;
+  readonly baseEjectionTime?: string;
+  readonly maxEjectionPercent?: number;
+  readonly minHealthPercent?: number;
+}
+
+const count = (): TUnsafe<number> & { "~optional": true } =>
+  Type.Optional(Type.Unsafe<number>({ type: "integer", minimum: 0, maximum: 4_294_967_295 }));
+const percent = (): TUnsafe<number> & { "~optional": true } =>
+  Type.Optional(Type.Unsafe<number>({ type: "integer", minimum: 0, maximum: 100 }));
+const duration = (): TUnsafe<string> & { "~optional": true } => Type.Optional(text("duration"));
+
+const KEYS = ["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"];
+
+const consistentHash = Type.Object(
+  {
+    httpHeaderName: Type.Optional(text("header-name")),
+    httpCookie: Type.Optional(
+      Type.Object({
+        name: text("header-name"),
+        path: Type.Optional(text("ingress-path")),
+        ttl: duration(),
+        attributes: notHonoured(),
+      }),
+    ),
+    useSourceIp: Type.Optional(Type.Boolean()),
+    httpQueryParameterName: Type.Optional(text()),
+    ringHash: Type.Optional(Type.Object({ minimumRingSize: count() })),
+    maglev: Type.Optional(Type.Object({ tableSize: count() })),
+    ...notHonouredFields("minimumRingSize"),
+  },
+  { exactlyOneOf: KEYS },
+);
+
+const balancers = [
+  "UNSPECIFIED",
+  "LEAST_CONN",
+  "RANDOM",
+  "PASSTHROUGH",
+  "ROUND_ROBIN",
+  "LEAST_REQUEST",
+] as const;
+
+const settings = {
+  loadBalancer: Type.Optional(
+    Type.Object(
+      {
+        simple: Type.Optional(
+          oneOf(balancers, { honoured: balancers.filter((name) => name !== "PASSTHROUGH") }),
+        ),
+        consistentHash: Type.Optional(consistentHash),
+        ...notHonouredFields("localityLbSetting", "warmup", "warmupDurationSecs"),
+      },
+      { atMostOneOf: ["simple", "consistentHash"] },
+    ),
+  ),
+  connectionPool: Type.Optional(
+    Type.Object({
+      tcp: Type.Optional(
+        Type.Object({
+          maxConnections: count(),
+          connectTimeout: duration(),
+          ...notHonouredFields("tcpKeepalive", "maxConnectionDuration", "idleTimeout"),
+        }),
+      ),
+      http: Type.Optional(
+        Type.Object({
+          http1MaxPendingRequests: count(),
+          http2MaxRequests: count(),
+          maxRequestsPerConnection: count(),
+          maxRetries: count(),
+          idleTimeout: duration(),
+          ...notHonouredFields("h2UpgradePolicy", "useClientProtocol", "maxConcurrentStreams"),
+        }),
+      ),
+    }),
+  ),
+  outlierDetection: Type.Optional(
+    Type.Object({
+      consecutive5xxErrors: count(),
+      consecutiveGatewayErrors: count(),
+      interval: duration(),
+      baseEjectionTime: duration(),
+      maxEjectionPercent: percent(),
+      minHealthPercent: percent(),
+      ...notHonouredFields(
+        "consecutiveErrors",
+        "consecutiveLocalOriginFailures",
+        "splitExternalLocalOriginErrors",
+      ),
+    }),
+  ),
+  ...notHonouredFields("proxyProtocol", "retryBudget", "tls", "tunnel"),
+};
+
+const trafficPolicySchema: TObject = Type.Object({
+  ...settings,
+  portLevelSettings: Type.Optional(
+    Type.Array(Type.Object({ port: Type.Object({ number: port() }), ...settings })),
+  ),
+});
+
+/** An optional `trafficPolicy`. */
+export function trafficPolicy(): TUnsafe<TrafficPolicy> & { "~optional": true } {
+  return Type.Optional(trafficPolicySchema as unknown as TUnsafe<TrafficPolicy>);
+}
