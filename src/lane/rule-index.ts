@@ -46,6 +46,8 @@ interface OperandIndex {
   readonly byPrefix: Map<string, Part[]>;
   /** Lengths of the prefixes, each once. */
   readonly prefixLengths: number[];
+  /** The prefixes, cut to the length of the shortest: most values begin like none of them. */
+  readonly starts: Set<string>;
   readonly whenThere: Part[];
 }
 
@@ -69,6 +71,10 @@ export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
       else hang(operands, anchor, part);
     }
   });
+  for (const { prefixLengths, byPrefix, starts } of operands.values()) {
+    prefixLengths.sort((a, b) => a - b);
+    for (const prefix of byPrefix.keys()) starts.add(prefix.slice(0, prefixLengths[0]));
+  }
   return { operands: [...operands.values()], always, ruleCount: rules.length };
 }
 
@@ -79,14 +85,21 @@ export function firstRule(index: RuleIndex, read: OperandLookup): number {
     const value = read(operand.kind, operand.name);
     if (value === undefined) continue;
     best = firstOf(operand.byValue.get(value), best, read);
-    for (const length of operand.prefixLengths) {
-      if (length > value.length) continue;
-      best = firstOf(operand.byPrefix.get(value.slice(0, length)), best, read);
+    if (beginsLikeOne(operand, value)) {
+      for (const length of operand.prefixLengths) {
+        if (length > value.length) break;
+        best = firstOf(operand.byPrefix.get(value.slice(0, length)), best, read);
+      }
     }
     best = firstOf(operand.whenThere, best, read);
   }
   best = firstOf(index.always, best, read);
   return best === index.ruleCount ? -1 : best;
+}
+
+function beginsLikeOne({ prefixLengths, starts }: OperandIndex, value: string): boolean {
+  const shortest = prefixLengths[0];
+  return shortest !== undefined && starts.has(value.slice(0, shortest));
 }
 
 /** The parts are in the order of their positions, so the first that is met is the best of them. */
@@ -111,8 +124,8 @@ function hang(operands: Map<string, OperandIndex>, anchor: Anchor, part: Part): 
   const key = `${kind} ${name}`;
   let operand = operands.get(key);
   if (operand === undefined) {
-    const lists = { byValue: new Map(), byPrefix: new Map(), prefixLengths: [], whenThere: [] };
-    operand = { kind, name, ...lists };
+    const maps = { byValue: new Map(), byPrefix: new Map(), starts: new Set<string>() };
+    operand = { kind, name, ...maps, prefixLengths: [], whenThere: [] };
     operands.set(key, operand);
   }
   if (values === null) {
