@@ -12,6 +12,7 @@ import type {
 
 /** A longer list is cut, with the number of what is left out. */
 const ROUTES_NAMED_MAX = 32;
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
 const VALUE_CHARS_MAX = 80;
 
 /** One line for each route that did not match: its first condition that failed, with the value. */
@@ -79,8 +80,21 @@ function wanted(match: StringMatch): string {
   return `${words[match.kind]}${quote(match.value)}`;
 }
 
+/** Field values are Latin-1, a character for each byte; what clients mean by them is UTF-8. */
+function asText(value: string): string {
+  // Beyond Latin-1 only what the configuration holds can be.
+  if (!/[\x80-\xff]/.test(value) || /[^\0-\xff]/.test(value)) return value;
+  const bytes = Uint8Array.from(value, (character) => character.charCodeAt(0));
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return value;
+  }
+}
+
 /** Quoted, with control characters escaped, and cut: the value may come from the client. */
 function quote(value: string): string {
-  const cut = value.length > VALUE_CHARS_MAX ? `${value.slice(0, VALUE_CHARS_MAX)}…` : value;
+  const text = asText(value);
+  const cut = text.length > VALUE_CHARS_MAX ? `${text.slice(0, VALUE_CHARS_MAX)}…` : text;
   return JSON.stringify(cut);
 }

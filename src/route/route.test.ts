@@ -93,6 +93,14 @@ test("explaining names a host that no virtual host takes, and escapes what came 
   ]);
 });
 
+test("a field of UTF-8 bytes is told as the text that it is, and any other as it came", () => {
+  const prepared = prepareRouteTable(table({ "*": [route("a", header("x-a", "\u7070"))] }));
+  const told = (value: string): string =>
+    explainNoMatch(prepared, request("/", { "x-a": value })).join();
+  assert.match(told(Buffer.from("\u7eff").toString("latin1")), /is "\u7eff", must be "\u7070"/);
+  assert.match(told("\xe4"), /is "\xe4"/);
+});
+
 test("every kind of condition that fails is named", () => {
   const prepared = prepareRouteTable(
     table({

@@ -7,8 +7,14 @@ import { Agent } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
-import type { Route } from "../../snapshot/snapshot.ts";
-import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
+import type { LaneGroup, Route } from "../../snapshot/snapshot.ts";
+import {
+  SOURCE,
+  cluster,
+  endpoint,
+  forwardRoute,
+  gatewaySnapshot,
+} from "../testing/snapshot-maker.ts";
 import { freePort, sendRaw, startGateway, startRawUpstream, endAll } from "../testing/harness.ts";
 import type { Harness } from "../testing/harness.ts";
 
@@ -173,6 +179,97 @@ test("a client's Connection field cannot take away a field that the route sets",
   await sendRaw(port, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, x-tag\r\nX-Tag: s9\r\n\r\n");
   upstream.close();
   assert.match(seen.join(""), /\r\nx-tag: s2\r\n/);
+});
+
+const LANES: LaneGroup = {
+  name: "g",
+  source: SOURCE,
+  gateways: ["istio=ingressgateway"],
+  services: ["default/a"],
+  baseline: { kind: "untagged", labelKeys: ["lane"] },
+  fallback: "permissive",
+  serviceFallback: {},
+  context: {
+    mode: "baggage",
+    routeHeader: "x-tag",
+    baggageKey: "lane.g",
+    stripFromClients: true,
+  },
+  stripFromClients: true,
+  lanes: [
+    {
+      name: "gray",
+      tag: "gray",
+      selector: { lane: "gray" },
+      services: [],
+      enabled: true,
+      rule: null,
+    },
+  ],
+};
+const TRACED: LaneGroup = {
+  ...LANES,
+  context: { mode: "traceId", routeHeader: "x-tag", traceHeader: "traceparent" },
+};
+
+/** What an upstream in no lane, or one in the lane `gray`, gets of a request with these fields. */
+async function seenBehind(laneGroup: LaneGroup, fields: string): Promise<string> {
+  const seen: string[] = [];
+  const upstreams = await Promise.all(
+    ["base", "gray"].map((name) =>
+      startRawUpstream((socket: Socket) => {
+        socket.on("data", (chunk: Buffer) => {
+          seen.push(`${name}\r\n${chunk.toString("latin1")}`);
+          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        });
+      }),
+    ),
+  );
+  const [base, gray] = upstreams.map(({ port }) => port);
+  const endpoints = [endpoint(base ?? 0), endpoint(gray ?? 0, { lane: "gray" })];
+  const port = await freePort();
+  await startGateway(
+    port,
+    gatewaySnapshot(80, [forwardRoute(A.name)], {
+      clusters: { [A.name]: A },
+      endpoints: { [A.name]: { endpoints } },
+      laneGroups: { g: laneGroup },
+    }),
+  );
+  await sendRaw(port, `GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`);
+  for (const upstream of upstreams) upstream.close();
+  return seen.join("");
+}
+
+const forgeries = [
+  { name: "the route header", fields: "X-Tag: gray\r\n" },
+  { name: "a member of the baggage", fields: "Baggage: user=1, lane.g=gray\r\n" },
+  { name: "a member in a second field", fields: "Baggage: user=1\r\nbaggage: lane.g = gray;p\r\n" },
+];
+
+for (const { name, fields } of forgeries) {
+  test(`a client does not enter a lane by ${name}, and keeps its own baggage`, async () => {
+    const seen = await seenBehind(LANES, fields);
+    assert.match(seen, /^base\r\n/);
+    assert.doesNotMatch(seen, /gray|x-tag/i);
+    if (fields.includes("user")) assert.match(seen, /baggage: user=1\r\n/i);
+  });
+}
+
+test("a client that is believed enters a lane by the baggage", async () => {
+  const context = { ...LANES.context, stripFromClients: false } as LaneGroup["context"];
+  const group = { ...LANES, context, stripFromClients: false };
+  assert.match(await seenBehind(group, "Baggage: lane.g=gray\r\n"), /^gray\r\n/);
+});
+
+test("a request without a valid traceparent gets one where lanes travel by it", async () => {
+  const valid = /\r\ntraceparent: 00-(?!0{32})[\da-f]{32}-[\da-f]{16}-00\r\n/i;
+  assert.match(await seenBehind(TRACED, ""), valid);
+  assert.match(await seenBehind(TRACED, "traceparent: nonsense\r\n"), valid);
+  const own = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const kept = await seenBehind(TRACED, `traceparent: ${own}\r\n`);
+  assert.match(kept, new RegExp(`\r\ntraceparent: ${own}\r\n`));
+  assert.doesNotMatch(await seenBehind(LANES, ""), /traceparent/);
 });
 
 test("a dead upstream is a 503 that names the service", async () => {
