@@ -16,6 +16,8 @@ class World {
   readonly publisher: Publisher;
   compilations = 0;
   messages: Fault[] = [];
+  /** Wall time at which a lane expires. */
+  expiryMs = 0;
   /** Ends every drain under way; drains end at once while this is null. */
   drains: (() => void)[] | null = null;
 
@@ -25,7 +27,8 @@ class World {
       resolveModules: () => Promise.resolve(new Map()),
       compile: (resources) => {
         this.compilations += 1;
-        return { snapshot: laneCompile(resources), messages: this.messages };
+        const nextExpiryMs = this.clock.nowMs() < this.expiryMs ? this.expiryMs : null;
+        return { snapshot: laneCompile(resources), messages: this.messages, nextExpiryMs };
       },
       writeStatus: ({ resource, status }) => {
         this.statuses.push(status);
@@ -376,4 +379,21 @@ test("what a node says of one object is in that object's status, and goes with i
   world.store.putLanes(["gray", "blue"]);
   await world.turn();
   assert.deepEqual(world.publisher.status().messages, []);
+});
+
+test("when a lane expires the same objects are compiled anew, once", async () => {
+  const world = new World();
+  world.expiryMs = world.clock.nowMs() + 3 * 86_400_000;
+  await world.startWith(["gray"], [new FakeNode("gateway")]);
+  const before = world.compilations;
+  world.clock.advance(2 * 86_400_000);
+  await world.turn();
+  assert.equal(world.compilations, before, "nothing has changed yet");
+  world.clock.advance(86_400_000);
+  await world.turn();
+  assert.equal(world.compilations, before + 1);
+  world.clock.advance(86_400_000);
+  await world.turn();
+  assert.equal(world.compilations, before + 1);
+  world.publisher.stop();
 });
