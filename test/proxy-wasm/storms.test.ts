@@ -1,0 +1,156 @@
+//! Guests that ask for too much in one callback: each host function has a limit, and the rest is
+//! refused. Also a guest that never returns from the answer of an HTTP call.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
+import { FakeClock } from "../../src/base/fake-clock.ts";
+import { silentLogger } from "../../src/telemetry/logger.ts";
+import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
+import type { HttpCallResponse } from "../../src/wasm/http-calls.ts";
+import { loadModule, PluginModule } from "../../src/wasm/module.ts";
+import { Plugin } from "../../src/wasm/plugin.ts";
+import { InProcessSharedData } from "../../src/wasm/shared-data-store.ts";
+import type { PluginServices } from "../../src/wasm/vm.ts";
+import { guest } from "../support/guest.ts";
+import { testServices } from "../support/plugin.ts";
+
+const STORM = 20_000;
+/** Long enough for a storm on a busy machine. */
+const BUDGETS = { callbackMs: 60_000, startMs: 60_000 };
+
+/** Runs `call` so often in request headers; the number of the round is at address 16. */
+function storm(imports: string, call: string, more = ""): Uint8Array {
+  return guest({
+    imports,
+    body: `(data (i32.const 64) "cluster") ${more}
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (local $i i32)
+        (loop $l
+          (i32.store (i32.const 16) (local.get $i))
+          (drop ${call})
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $i) (i32.const ${STORM}))))
+        (i32.const 0))`,
+  });
+}
+
+async function run(bytes: Uint8Array, services: PluginServices): Promise<Plugin> {
+  const module = await loadModule(bytes, { name: "p" });
+  assert.ok(module instanceof PluginModule, "message" in module ? module.message : "");
+  const settings = {
+    ...{ name: "p", rootId: "", vmId: "v", env: {} },
+    ...{ configuration: Buffer.from(""), vmConfiguration: Buffer.from("") },
+  };
+  const plugin = Plugin.start(module, settings, services);
+  assert.ok(plugin instanceof Plugin, "message" in plugin ? plugin.message : "");
+  const stream = plugin.createStream(new FakeStreamHost([[":path", "/"]]));
+  assert.equal(stream?.onRequestHeaders(true), 0);
+  stream.finish();
+  return plugin;
+}
+
+const LOG = '(import "env" "proxy_log" (func $f (param i32 i32 i32) (result i32)))';
+test("a plug-in logs a thousand lines a second, and another one beside it as many", async () => {
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const warnings: string[] = [];
+  const logger = {
+    ...silentLogger,
+    info: (text: string) => void lines.push(text),
+    warn: (text: string) => void warnings.push(text),
+  };
+  const services = { ...pluginServices(clock, logger), budgets: BUDGETS };
+  clock.advance(1_000);
+  await run(storm(LOG, "(call $f (i32.const 2) (i32.const 64) (i32.const 4))"), services);
+  assert.equal(lines.length, 1_000);
+  const line = { level: 2, message: "x", rootId: "", vmId: "" } as const;
+  services.log({ ...line, plugin: "another" });
+  assert.equal(lines.length, 1_001);
+  clock.advance(1_000);
+  services.log({ ...line, plugin: "p" });
+  assert.deepEqual(warnings, ["a plug-in logged too much"]);
+});
+
+test("a VM defines a thousand metrics at most", async () => {
+  const define = `(import "env" "proxy_define_metric"
+    (func $f (param i32 i32 i32 i32) (result i32)))`;
+  const services = { ...testServices(), budgets: BUDGETS };
+  const call = "(call $f (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 32))";
+  await run(storm(define, call), services);
+  assert.ok([...services.metrics].length <= 1_000);
+});
+
+test("shared data of one vm_id ends at 16 MiB", async () => {
+  const set = `(import "env" "proxy_set_shared_data"
+    (func $f (param i32 i32 i32 i32 i32) (result i32)))`;
+  const sharedData = new InProcessSharedData();
+  const services = { ...testServices(), budgets: BUDGETS, sharedData };
+  const call = `(call $f (i32.const 16) (i32.const 4) (i32.const 1024) (i32.const 32000)
+    (i32.const 0))`;
+  await run(storm(set, call), services);
+  let bytes = 0;
+  for (let round = 0; round < STORM; round++) {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(round);
+    bytes += sharedData.get("v", key.toString("latin1"))?.value.length ?? 0;
+  }
+  assert.ok(bytes > 8 * 1024 * 1024 && bytes <= 16 * 1024 * 1024, `${bytes} bytes`);
+});
+
+const CALL = `(import "env" "proxy_http_call"
+  (func $f (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))`;
+/** Headers at 128: `:method GET`, `:path /`, `:authority a`. */
+function headersData(): string {
+  const pairs = [":method", "GET", ":path", "/", ":authority", "a"].map((text) =>
+    Buffer.from(text),
+  );
+  const sizes = Buffer.alloc(4 + 4 * pairs.length);
+  sizes.writeUInt32LE(pairs.length / 2);
+  pairs.forEach((text, index) => sizes.writeUInt32LE(text.length, 4 + 4 * index));
+  const bytes = Buffer.concat([sizes, ...pairs.flatMap((text) => [text, Buffer.from([0])])]);
+  const text = [...bytes].map((byte) => `\\${byte.toString(16).padStart(2, "0")}`).join("");
+  return `(data (i32.const 128) "${text}") (global $length i32 (i32.const ${bytes.length}))`;
+}
+const CALL_OUT = `(call $f (i32.const 64) (i32.const 7) (i32.const 128) (global.get $length)
+  (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1000) (i32.const 32))`;
+
+test("a thousand calls out may be pending; an answer after the stream's end is no harm", async () => {
+  const pending: ((response: HttpCallResponse | null) => void)[] = [];
+  const services = {
+    ...testServices(),
+    budgets: BUDGETS,
+    httpCall: (_call: unknown, onDone: (response: HttpCallResponse | null) => void) => {
+      pending.push(onDone);
+      return { cancel: () => undefined };
+    },
+  };
+  const plugin = await run(storm(CALL, CALL_OUT, headersData()), services);
+  assert.ok(pending.length > 0 && pending.length <= 1_024, `${pending.length} calls`);
+  for (const onDone of pending)
+    onDone({ headers: [[":status", "200"]], body: Buffer.from(""), trailers: [] });
+  assert.equal(plugin.isReady, true);
+});
+
+test("a guest that never returns from the answer of a call is stopped", async () => {
+  let answer: (response: HttpCallResponse | null) => void = () => undefined;
+  const services = {
+    ...testServices(),
+    budgets: { callbackMs: 20, startMs: 1_000 },
+    httpCall: (_call: unknown, onDone: typeof answer) => {
+      answer = onDone;
+      return { cancel: () => undefined };
+    },
+  };
+  const bytes = guest({
+    imports: CALL,
+    body: `(data (i32.const 64) "cluster") ${headersData()}
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) ${CALL_OUT})
+      (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
+        (loop $forever (br $forever)))`,
+  });
+  const plugin = await run(bytes, services);
+  answer({ headers: [[":status", "200"]], body: Buffer.from(""), trailers: [] });
+  assert.equal(plugin.isReady, false);
+  assert.match(plugin.lastTrap?.message ?? "", /budget of 20 ms/);
+  assert.equal(plugin.lastTrap?.callback, "proxy_on_http_call_response");
+});
