@@ -159,7 +159,7 @@ export function checkGroupRatio(object: JsonObject, report: Report): void {
       remedy: "Write the toggle's groupId.",
     });
   }
-  if (typeof hash === "string" && salt !== undefined && !SALTED.has(hash)) {
+  if (typeof hash === "string" && salt !== undefined && UNSALTED.has(hash)) {
     report({
       code: "GL0119",
       path: [...path, "salt"],
@@ -170,7 +170,7 @@ export function checkGroupRatio(object: JsonObject, report: Report): void {
   checkModulo(hash, modulo, report);
 }
 
-const SALTED: ReadonlySet<string> = new Set(["murmur3", "unleash"]);
+const UNSALTED: ReadonlySet<string> = new Set(["fnv1a", "sha256", "traffic-tag", "frontend-gray"]);
 
 function checkModulo(hash: unknown, modulo: unknown, report: Report): void {
   const path = ["spec", "ratio", "modulo"];
