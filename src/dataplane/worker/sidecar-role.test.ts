@@ -147,6 +147,26 @@ describe("a pod's sidecar", () => {
     assert.match(got, /\r\n\r\nbase\n/);
   });
 
+  test("in an isolated group the calling pod's labels decide, and its request's do not", async () => {
+    const isolate = (labels: Readonly<Record<string, string>>): Snapshot => ({
+      ...snapshot,
+      version: `isolated ${labels["lane"] ?? "none"}`,
+      laneGroups: { g: { ...GROUP, isolated: true } },
+      workloads: Object.fromEntries(
+        Object.entries(snapshot.workloads).map(([name, pod]) => [name, { ...pod, labels }]),
+      ),
+    });
+    try {
+      assert.equal(await role.configure(isolate({ lane: "gray" })), null);
+      assert.match(await call("b:8000"), /\r\n\r\ngray\n[^]*x-tag: gray\r\n/);
+      assert.match(await call("b:8000", "x-tag: blue\r\n"), /\r\n\r\ngray\n/);
+      assert.equal(await role.configure(isolate({})), null);
+      assert.match(await call("b:8000", "x-tag: gray\r\n"), /\r\n\r\nbase\n(?![^]*x-tag)/);
+    } finally {
+      assert.equal(await role.configure(snapshot), null);
+    }
+  });
+
   test("a call to the outside carries no lane context", async () => {
     const outside = await startRawUpstream(echo("outside"));
     const got = await call(`127.0.0.1:${outside.port}`, "x-tag: gray\r\nx-user: u\r\n");
