@@ -103,7 +103,7 @@ function grow(
   const grown = [...own];
   let leftPpm = morePpm;
   for (const pool of pools) {
-    for (const [from, to] of inTakingOrder(pool, grown.at(-1)?.[1])) {
+    for (const [from, to] of inTakingOrder(pool, grown[grown.length - 1]?.[1])) {
       if (leftPpm <= 0) return grown;
       const taken = grown.filter((mine) => mine[0] < to && from < mine[1]);
       for (const [start, end] of gapsOf(taken, from, to)) {
@@ -125,7 +125,7 @@ function inTakingOrder(pool: readonly Interval[], next: number | undefined): rea
 }
 
 function append(intervals: Interval[], interval: Interval): void {
-  const newest = intervals.at(-1);
+  const newest = intervals[intervals.length - 1];
   if (newest?.[1] === interval[0]) intervals[intervals.length - 1] = [newest[0], interval[1]];
   else intervals.push(interval);
 }
