@@ -238,15 +238,16 @@ function whole({ target }: PathRule): WeightedDestination {
 
 function makeRoute(
   rule: PathRule,
-  label: string,
+  part: string,
   conditions: readonly RouteMatch[],
   destinations: readonly WeightedDestination[],
 ): Route {
   const { ingress, place, domain } = rule;
   const id = `${keyOf(ingress)}/${domain}/${place.slice("spec.".length)}`;
   return {
-    id: label === "" ? id : `${id}/${label}`,
-    label,
+    id: part === "" ? id : `${id}/${part}`,
+    // Higress' name of the route: its plug-ins' rules by Ingress go by it.
+    label: keyOf(ingress),
     source: refOf(ingress),
     matches: conditions.flatMap((condition) =>
       uriMatches(rule).map((uri) => (uri === null ? condition : { uri, ...condition })),

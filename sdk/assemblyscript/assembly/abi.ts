@@ -55,3 +55,14 @@ export declare function proxy_set_property(
   value: usize,
   valueLength: usize,
 ): i32;
+@external("env", "proxy_send_local_response")
+export declare function proxy_send_local_response(
+  statusCode: u32,
+  details: usize,
+  detailsLength: usize,
+  body: usize,
+  bodyLength: usize,
+  headers: usize,
+  headersLength: usize,
+  grpcStatus: i32,
+): i32;

@@ -1,6 +1,7 @@
 //! extensions.istio.io WasmPlugin: a Proxy-Wasm module, where it runs, and its configuration.
 
 import Type from "typebox";
+import type { TSchema, TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { anyObject, labels, notHonoured, oneOf, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
@@ -76,8 +77,25 @@ const target = Type.Object({
   namespace: Type.Optional(Type.String()),
 });
 
+type PlaceField = "selector" | "targetRef" | "targetRefs" | "priority" | "match";
+
+/** The schemas of the fields of an interface. */
+type SchemasOf<Fields> = {
+  readonly [Name in keyof Fields]-?: undefined extends Fields[Name]
+    ? TUnsafe<Exclude<Fields[Name], undefined>> & { "~optional": true }
+    : TUnsafe<Fields[Name]>;
+};
+
+/** Fields that are checked and then of no further use. */
+interface Checked {
+  readonly type?: string;
+  readonly verificationKey?: unknown;
+}
+
+type ModuleFields = SchemasOf<Omit<WasmPluginSpec, PlaceField | "phase"> & Checked>;
+
 /** Of the three kinds: what names the module and how it is run. Internal to the kinds. */
-export const MODULE_FIELDS = {
+export const MODULE_FIELDS: ModuleFields = schemas<ModuleFields>({
   url: text("module-url"),
   sha256: Type.Optional(Type.Unsafe<string>({ type: "string", format: "sha256" })),
   pluginConfig: Type.Optional(anyObject()),
@@ -92,10 +110,12 @@ export const MODULE_FIELDS = {
   imagePullSecret: Type.Optional(text()),
   type: Type.Optional(oneOf(["UNSPECIFIED_PLUGIN_TYPE", "HTTP", "NETWORK"])),
   verificationKey: notHonoured(),
-};
+});
+
+type PlaceFields = SchemasOf<Pick<WasmPluginSpec, PlaceField>>;
 
 /** Of both kinds of Istio: where a plug-in runs. Internal to the kinds. */
-export const PLACE_FIELDS = {
+export const PLACE_FIELDS: PlaceFields = schemas<PlaceFields>({
   selector: Type.Optional(Type.Object({ matchLabels: Type.Optional(labels()) })),
   targetRef: Type.Optional(target),
   targetRefs: Type.Optional(Type.Array(target, { maxItems: TARGET_REFS_MAX })),
@@ -108,7 +128,12 @@ export const PLACE_FIELDS = {
       }),
     ),
   ),
-};
+});
+
+/** The types are those of the interface: TypeBox's own would have to be written out to export. */
+function schemas<Schemas>(written: Readonly<Record<keyof Schemas, TSchema>>): Schemas {
+  return written as unknown as Schemas;
+}
 
 const spec = Type.Object({
   ...MODULE_FIELDS,
