@@ -81,11 +81,16 @@ export class CallTable {
 
   /** Starts a call; its token, or null when the cluster is unknown. */
   start(root: RootContext, caller: HttpCaller, call: HttpCall): number | null {
+    const last = this.#lastToken;
     const token = this.#nextToken();
     const pending = caller(call, (response) => {
       if (this.#pending.delete(token)) root.onHttpCallResponse(token, response);
     });
-    if (pending === null) return null;
+    if (pending === null) {
+      // A refused call takes no token.
+      this.#lastToken = last;
+      return null;
+    }
     this.#pending.set(token, pending);
     return token;
   }

@@ -218,6 +218,10 @@ export class StreamContext {
     return (this.#readableMaps & REQUEST_HEADERS) !== 0;
   }
 
+  get hasResponseHeaders(): boolean {
+    return (this.#readableMaps & RESPONSE_HEADERS) !== 0;
+  }
+
   /** The first one wins; later ones are ignored. Delivered when the callback has returned. */
   respond(response: LocalResponse): void {
     if (this.#hasResponded) return;

@@ -116,6 +116,8 @@ export class Envoy {
     const parameters = ["-c", join(folder, "envoy.json"), "--disable-hot-restart"];
     parameters.push("--concurrency", String(options.concurrency ?? 1));
     parameters.push("-l", "warning", "--log-path", join(folder, "envoy.log"));
+    // Ten seconds by default: a test that waits for a line would wait so long.
+    parameters.push("--file-flush-interval-msec", "20");
     if (options.componentLogLevel !== undefined) {
       parameters.push("--component-log-level", options.componentLogLevel);
     }

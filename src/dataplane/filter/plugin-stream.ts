@@ -3,7 +3,8 @@
 import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
-import { encodeLatin1, encodeInteger } from "../../wasm/property-encoding.ts";
+import { encodeLatin1 } from "../../wasm/property-encoding.ts";
+import { CONNECTION_PROPERTIES, fieldProperty, responseProperty } from "./plugin-properties.ts";
 import type { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
@@ -164,21 +165,22 @@ export class PluginStream implements StreamHost {
       case "request":
         return this.#requestProperty(path);
       case "response":
-        return path[1] === "code" && this.#pass.response !== null
-          ? encodeInteger(this.#pass.response.status)
-          : null;
+        return responseProperty(this.#pass.response, path);
+      case "connection":
+        return CONNECTION_PROPERTIES[path[1] ?? ""]?.() ?? null;
       case "source":
         return path[1] === "address" ? encodeLatin1(this.#pass.owner.remoteAddress) : null;
-      case "route_name":
-        // Higress' name of it; in Envoy 1.40 it is not there any more.
-        return this.slot.instance?.module.abiVersion === "0.2.100"
-          ? encodeLatin1(this.#pass.route()?.label ?? "")
-          : null;
       case "xds":
-        return path[1] === "route_name" ? encodeLatin1(this.#pass.route()?.label ?? "") : null;
+        return this.#routeProperty(path[1] ?? "");
       default:
-        return null;
+        return this.#plainProperty(path);
     }
+  }
+
+  /** Plain names are Higress' own: in Envoy 1.40 they are not there any more. */
+  #plainProperty([name = ""]: readonly string[]): Uint8Array | null {
+    const isHigress = this.slot.instance?.module.abiVersion === "0.2.100";
+    return isHigress ? this.#routeProperty(name) : null;
   }
 
   setProperty(name: string, value: Uint8Array): void {
@@ -211,12 +213,22 @@ export class PluginStream implements StreamHost {
     else this.#pass.reset();
   }
 
+  #routeProperty(part: string): Uint8Array | null {
+    const route = this.#pass.route();
+    if (part === "route_name") return encodeLatin1(route?.label ?? "");
+    if (part !== "cluster_name" || route?.action.kind !== "forward") return null;
+    // Of several destinations one is drawn later.
+    const [first, ...others] = route.action.destinations;
+    if (first?.target.kind !== "cluster" || others.length > 0) return null;
+    return encodeLatin1(first.target.cluster);
+  }
+
   #requestProperty(path: readonly string[]): Uint8Array | null {
     const { request } = this.#pass;
     const read = REQUEST_PROPERTIES[path[1] ?? ""];
     if (read !== undefined) return encodeLatin1(read(request));
     const field = path[1] === "headers" ? path[2] : FIELD_PROPERTIES[path[1] ?? ""];
-    return encodeOrNull(field === undefined ? undefined : request.headers.get(field));
+    return field === undefined ? null : fieldProperty(request.headers, field);
   }
 }
 
@@ -272,10 +284,6 @@ const FIELD_PROPERTIES: Readonly<Record<string, string>> = {
   referer: "referer",
   useragent: "user-agent",
 };
-
-function encodeOrNull(value: string | undefined): Uint8Array | null {
-  return value === undefined ? null : encodeLatin1(value);
-}
 
 function storedName(path: readonly string[]): string {
   const name = path[0] === "filter_state" ? path[1] : path[0];

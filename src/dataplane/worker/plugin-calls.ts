@@ -128,7 +128,7 @@ class RunningCall implements UpstreamUser, PendingCall {
       return;
     }
     const pool = pools.get(endpoint.address, endpoint.port);
-    const acquired = pool.acquire(this, connectTimeoutMs);
+    const acquired = pool.acquire(this, { connectTimeoutMs, cluster: null });
     if (acquired.kind === "ready") {
       this.onUpstreamReady(acquired.connection);
     } else if (acquired.kind === "connecting") {

@@ -65,6 +65,7 @@ function readProperty(vm: Vm, path: readonly string[]): Uint8Array | null {
   if (own !== undefined) return own;
   const { stream } = vm;
   if (stream === null) return null;
+  if (path[0] === "response" && path[1] === "headers" && !stream.hasResponseHeaders) return null;
   if (path[0] === "request" && isHidden(stream, path))
     return path.length === 2 ? hidden(path) : null;
   return stream.host.property(path);
