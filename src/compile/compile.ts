@@ -142,7 +142,7 @@ interface World {
 function compileGateways(world: World): Pick<Snapshot, "gateways" | "routeTables"> {
   const { gateways, messages } = world.scope;
   const compiled = gateways.logical.map((logical) => ({
-    ...compileGateway(logical, messages),
+    ...compileGateway(logical, world.index.secrets, messages),
     plugins: world.plugins.chains.get(logical.name) ?? [],
   }));
   reportSharedPorts(gateways.logical, messages);

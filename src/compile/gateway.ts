@@ -1,8 +1,11 @@
 //! Gateway resources to logical gateways: one for each distinct selector.
 
 import type { Gateway as GatewayResource, GatewayServer } from "../resources/kinds/gateway.ts";
+import type { Secret } from "../resources/kinds/secret.ts";
 import type { Gateway, Listener } from "../snapshot/snapshot.ts";
+import type { TlsServer } from "../snapshot/tls.ts";
 import { compileEdge } from "./edge-settings.ts";
+import { compileTlsServer, isTlsServed } from "./gateway-tls.ts";
 import type { MessageList } from "./messages.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
@@ -57,7 +60,11 @@ export function routeTableName(gateway: string, port: number): string {
 }
 
 /** The listeners that the resources ask for, merged by port. Plug-ins come later. */
-export function compileGateway(gateway: LogicalGateway, messages: MessageList): Gateway {
+export function compileGateway(
+  gateway: LogicalGateway,
+  secrets: readonly Secret[],
+  messages: MessageList,
+): Gateway {
   const hostsByPort = new Map<number, Set<string>>();
   for (const resource of gateway.resources) {
     reportUnserved(resource, messages);
@@ -73,10 +80,44 @@ export function compileGateway(gateway: LogicalGateway, messages: MessageList): 
       protocol: "HTTP",
       hosts: [...hosts].sort(),
       routeTable: routeTableName(gateway.name, port),
+      ...securityOf(gateway, port, (resource, place) =>
+        compileTlsServer(resource, place, secrets, messages),
+      ),
     }));
   const edge = compileEdge(gateway.resources, messages);
   const { name, labels } = gateway;
   return { name, labels, listeners, plugins: [], ...(edge === null ? {} : { edge }) };
+}
+
+type TlsMaker = (
+  resource: GatewayResource,
+  place: { readonly server: GatewayServer; readonly index: number },
+) => Omit<TlsServer, "hosts"> | null;
+
+/** TLS and redirects of one port. */
+function securityOf(
+  gateway: LogicalGateway,
+  port: number,
+  makeTls: TlsMaker,
+): Pick<Listener, "tls" | "httpsRedirectHosts"> {
+  const tls: TlsServer[] = [];
+  const redirected: string[] = [];
+  let isSecure = false;
+  for (const resource of gateway.resources) {
+    for (const [index, server] of resource.spec.servers.entries()) {
+      if (server.port.number !== port || !isServed(server)) continue;
+      const hosts = server.hosts.map((host) => splitHost(host, namespaceOf(resource)).host);
+      if (isTlsServed(server)) {
+        isSecure = true;
+        const made = makeTls(resource, { server, index });
+        if (made !== null) tls.push({ hosts, ...made });
+      } else if (server.tls?.httpsRedirect === true) redirected.push(...hosts);
+    }
+  }
+  return {
+    ...(isSecure ? { tls } : {}),
+    ...(redirected.length > 0 ? { httpsRedirectHosts: redirected } : {}),
+  };
 }
 
 /** What the HTTP servers of one Gateway resource admit. */
@@ -89,7 +130,7 @@ export function admittedHosts(resource: GatewayResource): AdmittedHost[] {
 }
 
 function isServed(server: GatewayServer): boolean {
-  return server.port.protocol === "HTTP";
+  return server.port.protocol === "HTTP" || isTlsServed(server);
 }
 
 function splitHost(text: string, own: string): Pick<AdmittedHost, "host" | "namespace"> {
@@ -109,7 +150,7 @@ function reportUnserved(resource: GatewayResource, messages: MessageList): void 
       code: "GL0209",
       path: `spec.servers[${index}].port.protocol`,
       message: `port ${server.port.number} asks for ${server.port.protocol}, so it is not opened`,
-      remedy: "Only HTTP is served by the embedded gateway so far.",
+      remedy: "Served are HTTP, and HTTPS with the TLS modes SIMPLE and MUTUAL.",
     });
   });
 }

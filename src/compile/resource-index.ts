@@ -11,6 +11,7 @@ import type { Ingress } from "../resources/kinds/ingress.ts";
 import type { LaneGroup } from "../resources/kinds/lane-group.ts";
 import type { Lane } from "../resources/kinds/lane.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
+import type { Secret } from "../resources/kinds/secret.ts";
 import type { Service } from "../resources/kinds/service.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Resource } from "../resources/object.ts";
@@ -22,6 +23,7 @@ export interface ResourceIndex {
   readonly ingresses: readonly Ingress[];
   readonly destinationRules: readonly DestinationRule[];
   readonly services: readonly Service[];
+  readonly secrets: readonly Secret[];
   readonly pods: readonly Pod[];
   readonly deployments: readonly Deployment[];
   /** WasmPlugins of both groups and TrafficExtensions. */
@@ -54,6 +56,7 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     ingresses: all("networking.k8s.io", "Ingress"),
     destinationRules: all("networking.istio.io", "DestinationRule"),
     services: all("", "Service"),
+    secrets: all("", "Secret"),
     pods: all("", "Pod"),
     deployments: all("apps", "Deployment"),
     plugins: [

@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import type { Server, ServerResponse } from "node:http";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import { withoutKeys } from "../snapshot/tls.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import { encodePrometheus, PROMETHEUS_CONTENT_TYPE } from "../telemetry/prometheus.ts";
 
@@ -47,7 +48,7 @@ async function answer(source: AdminSource, url: string, response: ServerResponse
       return;
     }
     case "/config_dump":
-      send(response, 200, "application/json", JSON.stringify(source.snapshot(), null, 1));
+      send(response, 200, "application/json", JSON.stringify(source.snapshot(), withoutKeys, 1));
       return;
     default:
       send(response, 404, "text/plain", "GET /ready, /stats/prometheus or /config_dump\n");

@@ -170,6 +170,21 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "The annotations `graylane.io/…` of a Gateway set how requests are taken in; docs/http.md " +
       "has the names and values. Until it is right, the default is used.",
   },
+  GL0241: {
+    title: "The Secret of a TLS server is missing",
+    severity: "error",
+    help:
+      "`tls.credentialName` names a Secret in the Gateway's namespace or in `istio-system`. " +
+      "Until it exists, TLS handshakes for the server's hosts fail.",
+  },
+  GL0242: {
+    title: "The Secret of a TLS server is not usable",
+    severity: "error",
+    help:
+      "`tls.crt` and `tls.key` (or `cert` and `key`) are a certificate chain and its key in PEM; " +
+      "for `MUTUAL` there is also `ca.crt` (or `cacert`, or the Secret `NAME-cacert`). Until it " +
+      "is right, TLS handshakes for the server's hosts fail.",
+  },
   GL0301: {
     title: "A lane's group does not exist",
     severity: "error",

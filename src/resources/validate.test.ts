@@ -257,11 +257,11 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
     want: ["1:66 GL0103 data.a"],
   },
   {
-    name: "a Gateway's protocol other than HTTP has no effect yet",
+    name: "a Gateway's protocol other than HTTP and HTTPS has no effect yet",
     text: other(
       "networking.istio.io/v1alpha3",
       "Gateway",
-      "selector: {}, servers: [{port: {number: 443, protocol: HTTPS}, hosts: [ns/*.a.b]}]",
+      "selector: {}, servers: [{port: {number: 443, protocol: HTTP2}, hosts: [ns/*.a.b]}]",
     ),
     want: ["4:63 GL0107 spec.servers[0].port.protocol"],
   },

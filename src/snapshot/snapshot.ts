@@ -24,6 +24,7 @@ export type {
 } from "./lane.ts";
 
 import type { EdgeSettings } from "./edge.ts";
+import type { TlsServer } from "./tls.ts";
 
 /** Names one object of the store: where a part of the snapshot came from. */
 export interface ObjectRef {
@@ -71,6 +72,10 @@ export interface Listener {
   /** Lower-case host patterns: `*`, `*.example.com`, `example.com`. */
   readonly hosts: readonly string[];
   readonly routeTable: string;
+  /** Present: TLS is spoken, with these certificates. */
+  readonly tls?: readonly TlsServer[];
+  /** Hosts whose requests are sent to https (301). */
+  readonly httpsRedirectHosts?: readonly string[];
 }
 
 export interface RouteTable {

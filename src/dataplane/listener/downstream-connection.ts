@@ -7,6 +7,7 @@ import { Headers } from "../../http/headers.ts";
 import { RequestParser } from "../../http/request-parser.ts";
 import type { RequestHead, RequestSink } from "../../http/request-parser.ts";
 import { reasonPhrase, serializeResponseHead } from "../../http/serialize.ts";
+import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
@@ -35,6 +36,8 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
   readonly localPort: number;
   /** The client speaks TLS. */
   readonly isSecure: boolean;
+  /** Set when the listener has several: the hosts that this connection may ask for. */
+  tlsServer: TlsServer | null = null;
   deadlineMs: number;
   isDraining = false;
   /** The request's last byte has been parsed. */
@@ -186,6 +189,7 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
   onRequestHead(head: RequestHead): void {
     this.#awaitsHead = false;
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
+    if (head.authority === "") this.#nameHost(head);
     const exchange = new Exchange(this, head, this.#makeHandler(this));
     this.#exchange = exchange;
     if (exchange.hasBody) this.#openBodyWindow();
@@ -209,6 +213,14 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
     this.#bodyWindowBytes = -1;
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
     exchange.onRequestEnd(trailers);
+  }
+
+  /** HTTP/1.0 without Host means this address (RFC 9112 section 3.3); HTTP/1.1 must say so. */
+  #nameHost(head: RequestHead): void {
+    const { localAddress = "", localPort = 0 } = this.#socket;
+    const isIpv6 = localAddress.includes(":");
+    head.authority = `${isIpv6 ? `[${localAddress}]` : localAddress}:${localPort}`;
+    head.headers.set("host", head.authority);
   }
 
   #openBodyWindow(): void {

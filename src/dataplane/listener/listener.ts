@@ -1,14 +1,27 @@
 //! An address that we accept on, with the connections that came in there.
 
 import { createServer } from "node:net";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
+import { createServer as createTlsServer, Server as TlsListener } from "node:tls";
+import type { SecureContext, TLSSocket } from "node:tls";
 import type { TrafficContext } from "../context.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
 import type { HandlerFactory } from "./downstream-connection.ts";
+import type { TlsServer } from "../../snapshot/tls.ts";
+import type { TlsContexts } from "./tls-contexts.ts";
 
 /** Open client connections per listener and worker; more are closed at once and counted. */
 export const CONNECTIONS_PER_LISTENER_MAX = 20_000;
 const LISTEN_BACKLOG = 4_096;
+/** A client has this long to finish its TLS handshake. */
+const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
+/** ALPN: what is spoken here. A client that offers only other protocols is refused. */
+const TLS_PROTOCOLS: readonly string[] = ["http/1.1"];
+
+/** `tlsServer` is the one whose certificate was shown. */
+type Accept = (socket: Socket, tlsServer?: TlsServer) => void;
+
+const PLAIN_OPTIONS = { allowHalfOpen: true, noDelay: true } as const;
 
 export interface ListenAddress {
   readonly host: string;
@@ -27,13 +40,20 @@ export class TrafficListener {
   refusedCount = 0;
   /** Connections that the system could not hand over. */
   failedCount = 0;
-  readonly #server: Server;
+  readonly #server: Server | TlsListener;
   readonly #connections = new Set<DownstreamConnection>();
   #isDraining = false;
+  #tls: TlsContexts | null;
 
-  constructor(address: ListenAddress, context: TrafficContext, makeHandler: HandlerFactory) {
+  constructor(
+    address: ListenAddress,
+    context: TrafficContext,
+    makeHandler: HandlerFactory,
+    tls: TlsContexts | null = null,
+  ) {
     this.address = address;
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    this.#tls = tls;
+    const accept: Accept = (socket, tlsServer) => {
       if (this.#connections.size >= CONNECTIONS_PER_LISTENER_MAX) {
         this.refusedCount += 1;
         socket.destroy();
@@ -45,12 +65,64 @@ export class TrafficListener {
         this.#connections.delete(closed);
       });
       this.#connections.add(connection);
+      connection.tlsServer = tlsServer ?? null;
       if (this.#isDraining) connection.drain();
-    });
+    };
+    this.#server = tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept);
     // Out of file descriptors, for example: what cannot be accepted now is accepted later.
     this.#server.on("error", () => {
       this.failedCount += 1;
     });
+  }
+
+  /** `tls` from now on, for new connections. Those that are open keep theirs. */
+  setTls(tls: TlsContexts): void {
+    this.#tls = tls;
+    if (this.#server instanceof TlsListener) this.#server.setSecureContext(tls.withoutName());
+  }
+
+  /** What cannot be changed while it listens: plain, TLS, or TLS that asks for certificates. */
+  static kindOf(tls: TlsContexts | null): "plain" | "tls" | "mutual" {
+    if (tls === null) return "plain";
+    return tls.asksClients ? "mutual" : "tls";
+  }
+
+  get kind(): "plain" | "tls" | "mutual" {
+    return TrafficListener.kindOf(this.#tls);
+  }
+
+  #secure(tls: TlsContexts, accept: Accept): TlsListener {
+    const options = {
+      ...PLAIN_OPTIONS,
+      ...tls.withoutName(),
+      handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
+      ALPNProtocols: [...TLS_PROTOCOLS],
+      requestCert: tls.asksClients,
+      // Asked of each server name apart, below.
+      rejectUnauthorized: false,
+      SNICallback: (
+        name: string,
+        answer: (error: Error | null, context?: SecureContext) => void,
+      ) => {
+        const choice = this.#tls?.choose(name) ?? null;
+        if (choice === null) answer(new Error("no certificate for the server name"));
+        else answer(null, choice.context);
+      },
+    };
+    const server = createTlsServer(options, (socket: TLSSocket) => {
+      const choice = this.#tls?.choose(nameOf(socket)) ?? null;
+      if (choice !== null && isKnown(socket, choice.server)) {
+        accept(socket, choice.server);
+        return;
+      }
+      this.failedCount += 1;
+      socket.destroy();
+    });
+    server.on("tlsClientError", (_error, socket) => {
+      this.failedCount += 1;
+      socket.destroy();
+    });
+    return server;
   }
 
   get connectionCount(): number {
@@ -94,4 +166,16 @@ export class TrafficListener {
     this.#server.close();
     for (const connection of [...this.#connections]) connection.destroy();
   }
+}
+
+/** The server name that the client asked for; `""` without one. */
+function nameOf(socket: TLSSocket): string {
+  const name: unknown = socket.servername;
+  return typeof name === "string" ? name : "";
+}
+
+/** A resumed session without a certificate counts as authorized in Node: so look at both. */
+function isKnown(socket: TLSSocket, { clientCa }: TlsServer): boolean {
+  if (clientCa === "") return true;
+  return socket.authorized && socket.getPeerX509Certificate() !== undefined;
 }

@@ -2,7 +2,7 @@
 
 import Type from "typebox";
 import type { Resource } from "../object.ts";
-import { accepted, labels, notHonoured, oneOf, port, text } from "./fields.ts";
+import { accepted, labels, notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { KindInfo } from "./kind.ts";
@@ -22,6 +22,13 @@ export interface GatewayServer {
   /** `*`, `*.example.com`, `example.com`, each optionally `namespace/host`. */
   readonly hosts: readonly string[];
   readonly name?: string;
+  readonly tls?: {
+    readonly mode?: string;
+    readonly credentialName?: string;
+    readonly httpsRedirect?: boolean;
+    readonly minProtocolVersion?: string;
+    readonly maxProtocolVersion?: string;
+  };
 }
 
 export type GatewayProtocol =
@@ -31,19 +38,45 @@ export interface Gateway extends Resource {
   readonly spec: GatewaySpec;
 }
 
+const version = (): ReturnType<typeof oneOf> =>
+  oneOf(["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"], {
+    honoured: ["TLS_AUTO", "TLSV1_2", "TLSV1_3"],
+  });
+
+const tls = Type.Object({
+  mode: Type.Optional(
+    oneOf(
+      [
+        ...["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL"],
+        "OPTIONAL_MUTUAL",
+      ],
+      { honoured: ["SIMPLE", "MUTUAL"] },
+    ),
+  ),
+  credentialName: Type.Optional(text()),
+  httpsRedirect: Type.Optional(Type.Boolean()),
+  minProtocolVersion: Type.Optional(version()),
+  maxProtocolVersion: Type.Optional(version()),
+  ...notHonouredFields(
+    ...(["credentialNames", "serverCertificate", "privateKey", "caCertificates"] as const),
+    ...(["caCrl", "subjectAltNames", "verifyCertificateSpki"] as const),
+    ...(["verifyCertificateHash", "cipherSuites", "tlsCertificates"] as const),
+  ),
+});
+
 const server = Type.Object({
   port: Type.Object({
     number: port(),
     name: Type.Optional(text()),
     protocol: oneOf(["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"], {
-      honoured: ["HTTP"],
+      honoured: ["HTTP", "HTTPS"],
     }),
     targetPort: accepted(),
   }),
   hosts: Type.Array(text("gateway-host"), { minItems: 1 }),
   name: Type.Optional(Type.String()),
   bind: notHonoured(),
-  tls: notHonoured(),
+  tls: Type.Optional(tls),
   defaultEndpoint: accepted(),
 });
 
