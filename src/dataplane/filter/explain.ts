@@ -8,11 +8,12 @@ import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
 import { statusOf } from "../proxy-error.ts";
+import { DEFAULT_EDGE, addEdgeFields } from "../exchange/edge-fields.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { GatewayPass } from "./gateway-pass.ts";
 import type { PassOwner } from "./gateway-pass.ts";
-import { contextLookup } from "./lane-context.ts";
+import { contextLookup, ensureTraceparent } from "./lane-context.ts";
 import { explainedCohort } from "./explain-cohort.ts";
 import { explainedRule } from "./explain-rule.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
@@ -70,6 +71,9 @@ interface Collected {
   reply: { status: number; body: string } | null;
 }
 
+/** Who asks is on this machine, and stands for a client that is. */
+const EXPLAINED_PEER = { remoteAddress: "127.0.0.1", isSecure: false } as const;
+
 /** Runs the request through the gateway of `listener`. A plug-in that pauses is named so. */
 export function explain(
   runtime: Runtime,
@@ -78,6 +82,9 @@ export function explain(
   prng: Prng,
 ): ExplainAnswer {
   const collected: Collected = { outcome: null, reply: null };
+  const { edge = DEFAULT_EDGE } = listener.gateway;
+  addEdgeFields(request, edge, EXPLAINED_PEER, listener.listener.port);
+  if (listener.needsTraceparent) ensureTraceparent(request.headers);
   const pass = new GatewayPass(runtime, listener, request, { prng, owner: collector(collected) });
   pass.run();
   const plugins = pass.streams.map((stream) => explainPlugin(stream, collected));
