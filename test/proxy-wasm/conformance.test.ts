@@ -1,0 +1,115 @@
+//! Real Envoy is the referee: one probe plug-in calls every host function in every phase, with good
+//! and bad arguments, in Envoy and in our gateway; what it sees is compared line by line.
+//!
+//! A line may differ only where a row of docs/proxy-wasm-differences.md names it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { systemClock } from "../../src/base/clock.ts";
+import { endAll } from "../../src/dataplane/testing/harness.ts";
+import { send, startEcho, startEnvoyHost, startOurHost } from "../support/conformance.ts";
+import type { Host, ProbeCase } from "../support/conformance.ts";
+import { findEnvoy } from "../support/envoy.ts";
+import { builtProbe } from "../support/probe.ts";
+import { GROUPS } from "./probe/cases.ts";
+
+const DOCUMENT = "docs/proxy-wasm-differences.md";
+/** How a body is cut is a matter of timing: a case that differs is tried again. */
+const TRIES_MAX = 3;
+const LINES_MS_MAX = 10_000;
+/** Fewer would mean that cases have been lost. */
+const LINES_COMPARED_MIN = 900;
+
+const binary = await findEnvoy();
+const skip = binary.kind === "missing" ? binary.reason : false;
+
+/** Rows `| \`case pattern\` | ... |` of the table: which lines may differ, as expressions. */
+function knownDifferences(): readonly RegExp[] {
+  const rows = readFileSync(DOCUMENT, "utf8").matchAll(/^\| `([^`]+)` \|/gm);
+  return [...rows].map(([, pattern = ""]) => new RegExp(pattern.replaceAll("\\|", "|")));
+}
+
+const known = knownDifferences();
+const used = new Set<RegExp>();
+let comparedCount = 0;
+let hosts: { readonly envoy: Host; readonly ours: Host } | null = null;
+let stopEcho: () => void = () => undefined;
+
+before(async () => {
+  if (binary.kind === "missing") return;
+  const plugin = { path: await builtProbe(), configuration: "tick nothing" };
+  const echo = await startEcho();
+  stopEcho = () => {
+    echo.stop();
+  };
+  const ours = await startOurHost(plugin, echo.port);
+  hosts = { ours, envoy: await startEnvoyHost(plugin, echo.port, binary.path) };
+});
+
+after(async () => {
+  await hosts?.envoy.stop();
+  await hosts?.ours.stop();
+  stopEcho();
+  await endAll();
+});
+
+for (const { covers, cases } of GROUPS) {
+  test(`the probe sees the same in Envoy and here: ${covers}`, { skip }, async () => {
+    const faults: string[] = [];
+    for (const probe of cases) faults.push(...(await compare(probe)));
+    assert.deepEqual(faults, []);
+  });
+}
+
+test("every documented difference is one, and enough was compared", { skip }, (context) => {
+  context.diagnostic(`${comparedCount} lines compared`);
+  assert.ok(comparedCount >= LINES_COMPARED_MIN, `only ${comparedCount} lines were compared`);
+  const stale = known.filter((pattern) => !used.has(pattern)).map(({ source }) => source);
+  assert.deepEqual(stale, []);
+});
+
+async function compare(probe: ProbeCase): Promise<string[]> {
+  let faults: string[] = [];
+  for (let attempt = 1; attempt <= TRIES_MAX; attempt++) {
+    const name = `${probe.name}/${attempt}`;
+    assert.ok(hosts !== null);
+    const wanted = await observe(hosts.envoy, { ...probe, name });
+    const got = await observe(hosts.ours, { ...probe, name });
+    faults = differences(wanted, got);
+    if (faults.length > 0) continue;
+    comparedCount += wanted.length;
+    break;
+  }
+  return faults;
+}
+
+/** The lines of one case, from its first to its `delete`, without those of body chunks' sizes. */
+async function observe(host: Host, probe: ProbeCase): Promise<string[]> {
+  await send(host.port, probe);
+  const endMs = systemClock.monotonicMs() + LINES_MS_MAX;
+  const own = (): string[] => host.lines().filter((line) => line.startsWith(`${probe.name} `));
+  while (!own().includes(`${probe.name} delete`) && systemClock.monotonicMs() < endMs) {
+    await new Promise<void>((resolve) => {
+      systemClock.after(20, resolve);
+    });
+  }
+  const prefix = probe.name.length - 1;
+  return own()
+    .map((line) => probe.name.slice(0, prefix - 1) + line.slice(probe.name.length))
+    .filter((line) => !/ sb size=\d+ end=0$/.test(line));
+}
+
+function differences(wanted: readonly string[], got: readonly string[]): string[] {
+  const faults: string[] = [];
+  const length = Math.max(wanted.length, got.length);
+  for (let index = 0; index < length; index++) {
+    const left = wanted[index] ?? "nothing";
+    const right = got[index] ?? "nothing";
+    if (left === right) continue;
+    const pattern = known.find((candidate) => candidate.test(left) && candidate.test(right));
+    if (pattern === undefined) faults.push(`Envoy: ${left} | here: ${right}`);
+    else used.add(pattern);
+  }
+  return faults;
+}

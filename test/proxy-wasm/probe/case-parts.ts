@@ -1,0 +1,27 @@
+//! What the probe's cases are made of.
+
+import type { ProbeCase } from "../../support/conformance.ts";
+
+export interface ProbeGroup {
+  readonly covers: string;
+  readonly cases: readonly ProbeCase[];
+}
+
+export const GET = "get_header_map_value";
+const PHASES = ["rh", "sh", "sb1", "log", "done", "delete"] as const;
+
+/** The same lines in every phase of a plain request. */
+export function inEveryPhase(lines: readonly string[]): string[] {
+  return PHASES.flatMap((phase) => lines.map((line) => `${phase} ${line}`));
+}
+
+export function everywhere(name: string, lines: readonly string[]): ProbeCase {
+  const headers = [
+    ["x-a", "1"],
+    ["x-a", "2"],
+  ] as const;
+  return { name, script: inEveryPhase(lines), headers };
+}
+
+export const BODY = { method: "POST", path: "/post" } as const;
+export const CHUNKS: readonly string[] = ["abc", "defg", "hij"];

@@ -1,0 +1,275 @@
+//! Drives one plug-in with the same requests in real Envoy and in our gateway, and gathers what it
+//! logs in each.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { Server } from "node:http";
+import { connect } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { systemClock } from "../../src/base/clock.ts";
+import {
+  cluster,
+  endpoint,
+  forwardRoute,
+  gatewaySnapshot,
+} from "../../src/dataplane/testing/snapshot-maker.ts";
+import { trafficContext } from "../../src/dataplane/testing/harness.ts";
+import { Preparer } from "../../src/dataplane/runtime/prepare.ts";
+import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
+import { PluginCalls } from "../../src/dataplane/worker/plugin-calls.ts";
+import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
+import { silentLogger } from "../../src/telemetry/logger.ts";
+import { Envoy, freePort, httpListener, socketAddress } from "./envoy.ts";
+
+/** As both hosts call the cluster behind the gateway, and where plug-ins call out to. */
+export const CLUSTER = "outbound|8000||echo.default.svc.cluster.local";
+const REPLY_MS_MAX = 3_000;
+/** Between chunks, so that each is likely to be read alone. */
+const CHUNK_PAUSE_MS = 30;
+
+export interface ProbeCase {
+  /** Without blanks: it is the first word of the lines it gives. */
+  readonly name: string;
+  /** `phase function arguments`, see the probe's source. */
+  readonly script: readonly string[];
+  readonly method?: string;
+  readonly path?: string;
+  readonly headers?: readonly (readonly [string, string])[];
+  /** Sent as chunks, each when the one before has had time to arrive. */
+  readonly chunks?: readonly string[];
+  /** Sent with a length instead. */
+  readonly body?: string;
+  readonly trailers?: readonly (readonly [string, string])[];
+}
+
+export interface Observation {
+  /** What the client has received, without the fields that differ from run to run. */
+  readonly reply: string;
+  readonly lines: readonly string[];
+}
+
+export interface Host {
+  readonly port: number;
+  /** Every line that the plug-in has logged so far. */
+  lines(): string[];
+  stop(): Promise<void>;
+}
+
+export interface ProbePlugin {
+  readonly path: string;
+  readonly configuration: string;
+}
+
+/** Echoes what it got; `/trailers` ends with trailers, `/chunks` has three chunks. */
+export async function startEcho(): Promise<{ readonly port: number; stop(): void }> {
+  const server: Server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", () => {
+      const body = Buffer.concat(chunks).toString("latin1");
+      const trailers = Object.entries(request.trailers).map(([name, value]) => `${name}=${value}`);
+      const length = request.headers["content-length"] ?? "none";
+      response.setHeader("x-echo", "1");
+      response.setHeader("x-got-length", length);
+      if (request.url === "/status/204") {
+        response.writeHead(204).end();
+      } else if (request.url === "/chunks") {
+        response.write("one-");
+        setImmediate(() => {
+          response.write("two-");
+          setImmediate(() => response.end("three"));
+        });
+      } else if (request.url === "/trailers") {
+        response.setHeader("trailer", "x-end");
+        response.write("body");
+        response.addTrailers({ "x-end": "yes" });
+        response.end();
+      } else {
+        const text = `${request.method ?? ""} ${request.url ?? ""} [${body}] ${trailers.join(",")}`;
+        response.setHeader("content-length", Buffer.byteLength(text));
+        response.end(text);
+      }
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+export async function startOurHost(plugin: ProbePlugin, echoPort: number): Promise<Host> {
+  const port = await freePort();
+  const lines: string[] = [];
+  const context = trafficContext();
+  const calls = new PluginCalls(context);
+  const plugins = {
+    ...pluginServices(systemClock, silentLogger, calls),
+    log: ({ message }: { readonly message: string }) => lines.push(message),
+  };
+  const options = {
+    role: "gateway",
+    id: "test",
+    gatewayHost: "127.0.0.1",
+    portMap: { "80": port },
+    accessLogPath: "",
+    logLevel: "silent",
+    logPath: "",
+  } as const;
+  const sha256 = createHash("sha256").update(readFileSync(plugin.path)).digest("hex");
+  const echo = cluster("echo");
+  const snapshot = gatewaySnapshot(80, [forwardRoute(echo.name)], {
+    clusters: { [echo.name]: echo },
+    endpoints: { [echo.name]: { endpoints: [endpoint(echoPort)] } },
+    plugins: {
+      probe: {
+        name: "probe",
+        source: { kind: "WasmPlugin", namespace: "default", name: "probe" },
+        module: { sha256, path: plugin.path },
+        configuration: plugin.configuration,
+        rootId: "root",
+        vmId: "vm",
+        failMode: "closed",
+        env: {},
+      },
+    },
+  });
+  const preparer = new Preparer({ logger: silentLogger, plugins, calls });
+  const role = new GatewayRole(options, context, preparer);
+  const failure = await role.configure(snapshot);
+  if (failure !== null) throw new Error(failure);
+  return { port, lines: () => lines, stop: () => role.stop() };
+}
+
+export async function startEnvoyHost(
+  plugin: ProbePlugin,
+  echoPort: number,
+  binary: string,
+): Promise<Host> {
+  const port = await freePort();
+  const listener = httpListener(port, [probeFilter(plugin)], [route()], {
+    http_protocol_options: { enable_trailers: true },
+  });
+  const endpoints = [{ lb_endpoints: [{ endpoint: { address: socketAddress(echoPort) } }] }];
+  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  const upstream = {
+    name: CLUSTER,
+    type: "STATIC",
+    load_assignment: { cluster_name: CLUSTER, endpoints },
+    typed_extension_protocol_options: {
+      [options]: {
+        "@type": `type.googleapis.com/${options}`,
+        explicit_http_config: { http_protocol_options: { enable_trailers: true } },
+      },
+    },
+  };
+  const envoy = await Envoy.start({
+    binary,
+    staticResources: { listeners: [listener], clusters: [upstream] },
+    componentLogLevel: "wasm:info",
+  });
+  return { port, lines: () => linesOf(envoy.log), stop: () => envoy.stop() };
+}
+
+function route(): object {
+  return { match: { prefix: "/" }, name: "echo-route", route: { cluster: CLUSTER } };
+}
+
+function probeFilter({ path, configuration }: ProbePlugin): object {
+  const value = {
+    "@type": "type.googleapis.com/google.protobuf.StringValue",
+    value: configuration,
+  };
+  const code = { local: { filename: path } };
+  const vmConfig = { vm_id: "vm", runtime: "envoy.wasm.runtime.v8", code };
+  const config = { name: "probe", root_id: "root", vm_config: vmConfig, configuration: value };
+  const typed = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+  return { name: "probe", typed_config: { "@type": typed, config } };
+}
+
+/** The plug-in's own lines of Envoy's log. */
+function linesOf(log: string): string[] {
+  const lines: string[] = [];
+  for (const line of log.split("\n")) {
+    const message = /\bwasm log(?: [^:]*)?: (.*)$/.exec(line)?.[1];
+    if (message !== undefined) lines.push(message);
+  }
+  return lines;
+}
+
+/** Sends one case and returns the reply, cut down to what two gateways can have in common. */
+export async function send(port: number, probe: ProbeCase): Promise<string> {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const received = { text: "", isClosed: false };
+  socket.setEncoding("latin1");
+  socket.on("data", (part: string) => (received.text += part));
+  socket.on("error", () => (received.isClosed = true));
+  socket.on("close", () => (received.isClosed = true));
+  await once(socket, "connect");
+  await write(socket, probe);
+  const endMs = systemClock.monotonicMs() + REPLY_MS_MAX;
+  const method = probe.method ?? "GET";
+  while (!received.isClosed && !isWhole(received.text, method)) {
+    if (systemClock.monotonicMs() > endMs) break;
+    await pause(5);
+  }
+  socket.destroy();
+  return normalise(received.text);
+}
+
+async function write(socket: Socket, probe: ProbeCase): Promise<void> {
+  const { method = "GET", path = "/", headers = [], chunks, body, trailers = [] } = probe;
+  const lines = [`${method} ${path} HTTP/1.1`, "host: probe.test", `x-case: ${probe.name}`];
+  lines.push(`x-probe: ${probe.script.join(";")}`, "x-request-id: fixed", "user-agent: probe");
+  for (const [name, value] of headers) lines.push(`${name}: ${value}`);
+  if (chunks !== undefined) lines.push("transfer-encoding: chunked");
+  if (body !== undefined) lines.push(`content-length: ${body.length}`);
+  socket.write(`${lines.join("\r\n")}\r\n\r\n${body ?? ""}`, "latin1");
+  if (chunks === undefined) return;
+  for (const chunk of chunks) {
+    await pause(CHUNK_PAUSE_MS);
+    socket.write(`${chunk.length.toString(16)}\r\n${chunk}\r\n`, "latin1");
+  }
+  await pause(CHUNK_PAUSE_MS);
+  const fields = trailers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  socket.write(`0\r\n${fields}\r\n`, "latin1");
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.after(ms, resolve);
+  });
+}
+
+function isWhole(text: string, method: string): boolean {
+  const end = text.indexOf("\r\n\r\n");
+  if (end === -1) return false;
+  if (method === "HEAD" || /^HTTP\/1.1 (204|304)/.test(text)) return true;
+  const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, end + 2))?.[1];
+  if (length !== undefined) return text.length >= end + 4 + Number(length);
+  return /\r\n0\r\n(?:.*\r\n)*\r\n$/.test(text.slice(end));
+}
+
+/** What each gateway adds on its own, or what is different in every run. */
+const OWN_FIELDS =
+  /^(date|server|x-envoy-.*|x-graylane-lane|connection|keep-alive|transfer-encoding|x-request-id):/i;
+
+function normalise(text: string): string {
+  const end = text.indexOf("\r\n\r\n");
+  if (end === -1) return text === "" ? "closed" : `partial ${JSON.stringify(text)}`;
+  const [start = "", ...fields] = text.slice(0, end).split("\r\n");
+  const kept = fields
+    .filter((field) => !OWN_FIELDS.test(field))
+    .map((field) => field.toLowerCase());
+  return [
+    start.replace(/ [^ ]*$/, (r) => (/\d/.test(r) ? r : "")),
+    ...kept.sort(),
+    text.slice(end + 4),
+  ].join("\n");
+}

@@ -1,0 +1,31 @@
+//! The probe plug-in of test/proxy-wasm, compiled on first use.
+
+import asc from "assemblyscript/asc";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+
+const FOLDER = "test/proxy-wasm/probe/assembly";
+
+/** The path of the compiled module; it is kept for the next run by the digest of its sources. */
+export async function builtProbe(): Promise<string> {
+  const digest = createHash("sha256");
+  for (const name of readdirSync(FOLDER).sort()) digest.update(readFileSync(join(FOLDER, name)));
+  const kept = join(tmpdir(), `graylane-probe-${digest.digest("hex").slice(0, 16)}.wasm`);
+  if (existsSync(kept)) return kept;
+  const folder = mkdtempSync(join(tmpdir(), "graylane-probe-"));
+  const out = join(folder, "probe.wasm");
+  try {
+    const { error } = await asc.main([
+      join(FOLDER, "index.ts"),
+      ...["--outFile", relative(".", out), "--runtime", "minimal"],
+      ...["--use", `abort=${FOLDER}/index/abort`],
+    ]);
+    if (error !== null) throw new Error(`the probe does not compile: ${error.message}`);
+    renameSync(out, kept);
+    return kept;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
