@@ -13,10 +13,19 @@ import type {
 import { SWIM_LANE_GROUP_LABEL } from "../resources/kinds/asm-swim-lane.ts";
 import type { AsmIngressRule, AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
 import { BAGGAGE_HEADER } from "../lane/baggage.ts";
-import type { Baseline, DecisionRule, LaneContext } from "../snapshot/snapshot.ts";
+import type { StringMatch } from "../resources/kinds/virtual-service.ts";
+import type {
+  Baseline,
+  Condition,
+  DecisionRule,
+  LaneContext,
+  Operand,
+  OperandKind,
+  Operator,
+} from "../snapshot/snapshot.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
-import { equalsRule } from "./lane-rule.ts";
+import { anyOf } from "./lane-rule.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf } from "./resource-index.ts";
 
@@ -160,30 +169,65 @@ function serviceReferences(services: readonly ClusterServiceRef[]): NamedReferen
   }));
 }
 
-/** The first rule that is online and asks for one header exactly; the others are reported. */
+/** Who meets one of the rules that are online: a rule wants all of its matches. */
 function ruleOf(resource: AsmSwimLane, { messages }: LaneScope): DecisionRule | null {
-  let taken: DecisionRule | null = null;
+  const conditions: Condition[] = [];
   (resource.spec.ingressRules ?? []).forEach((rule, index) => {
     if (rule.online === false) return;
-    const candidate = taken === null ? exactHeaderRule(rule) : null;
-    taken ??= candidate;
+    const of = testsOf(rule);
+    if (of.length > 0) conditions.push(of.length === 1 && of[0] ? of[0] : { kind: "all", of });
     messages.add(resource, {
       severity: "warning",
       code: "GL0315",
       path: `spec.ingressRules[${index}]`,
       message:
-        candidate === null
-          ? "the rule is left out: one rule with exactly one exact header match is supported"
-          : "the rule decides the lane but makes no route: hosts, uri and route have no effect",
+        of.length === 0
+          ? "the rule is left out: it has no match, and would take every request"
+          : "the rule decides the lane but makes no route: the destination has no effect",
       remedy: "Write the route as a VirtualService.",
     });
   });
-  return taken;
+  const [first] = conditions;
+  if (first === undefined) return null;
+  return { programVersion: 2, condition: conditions.length === 1 ? first : anyOf(conditions) };
 }
 
-function exactHeaderRule({ match }: AsmIngressRule): DecisionRule | null {
-  const headers = Object.entries(match?.headers ?? {});
-  const [name, value] = headers[0] ?? [];
-  if (headers.length !== 1 || name === undefined || value?.exact === undefined) return null;
-  return equalsRule(name, value.exact);
+function testsOf({ hosts, match }: AsmIngressRule): Condition[] {
+  const headers = Object.entries(match?.headers ?? {}).map(([name, value]) =>
+    matchTest(operandOf(name), value),
+  );
+  if (match?.uri !== undefined) headers.push(matchTest({ kind: "path", name: "" }, match.uri));
+  const named = (hosts ?? []).filter((host) => host !== "*");
+  if (headers.length === 0 || named.length === 0 || hosts?.includes("*") === true) return headers;
+  return [...headers, anyOf(named.map(hostTest))];
+}
+
+/** Pseudo headers are operands of their own here. */
+function operandOf(name: string): Operand {
+  const kind = PSEUDO_HEADERS[name];
+  return kind === undefined ? { kind: "header", name: name.toLowerCase() } : { kind, name: "" };
+}
+
+const PSEUDO_HEADERS: Readonly<Record<string, OperandKind>> = {
+  ":method": "method",
+  ":path": "path",
+  ":authority": "host",
+};
+
+function matchTest(operand: Operand, { exact, prefix, regex }: StringMatch): Condition {
+  const [operator, value]: readonly [Operator, string] =
+    exact !== undefined
+      ? ["==", exact]
+      : prefix !== undefined
+        ? ["prefix", prefix]
+        : ["regex", regex ?? ""];
+  return { kind: "test", operand, operator, values: [value] };
+}
+
+/** `*.example.com` is every host below. */
+function hostTest(host: string): Condition {
+  const isWild = host.startsWith("*.");
+  const operand = { kind: "host", name: "" } as const;
+  const value = (isWild ? host.slice(1) : host).toLowerCase();
+  return { kind: "test", operand, operator: isWild ? "suffix" : "==", values: [value] };
 }

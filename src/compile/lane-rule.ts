@@ -17,17 +17,7 @@ export function compileAny(rules: readonly LaneRule[] | undefined): DecisionRule
   return { programVersion: 2, condition: anyOf([first, ...more].map(compileCondition)) };
 }
 
-/** `header == value`. */
-export function equalsRule(header: string, value: string): DecisionRule {
-  return { programVersion: 2, condition: headerTest(header, "==", value) };
-}
-
-/** A test of one header against one value. */
-export function headerTest(header: string, operator: Operator, value: string): Test {
-  const operand: Operand = { kind: "header", name: header.toLowerCase() };
-  return { kind: "test", operand, operator, values: [value] };
-}
-
+/** Met when one of them is. */
 export function anyOf(of: readonly Condition[]): Condition {
   return { kind: "any", of };
 }

@@ -212,3 +212,51 @@ test("a rule may nest eight levels deep, and no deeper", () => {
   assert.deepEqual(codes(8), []);
   assert.deepEqual(codes(9), ["GL0111"]);
 });
+
+const ASM = (rules: string): string => `
+apiVersion: istio.alibabacloud.com/v1
+kind: ASMSwimLaneGroup
+metadata: {name: asm}
+spec: {services: [{name: a}]}
+---
+apiVersion: istio.alibabacloud.com/v1
+kind: ASMSwimLane
+metadata: {name: s2, labels: {swimlane-group: asm}}
+spec:
+  labelSelector: {version: v2}
+  ingressRules: ${rules}`;
+
+test("ASM's ingress rules decide the lane: one of them, with all that it matches", () => {
+  const { snapshot } = run(
+    ASM(`[
+    {match: {headers: {X-User: {exact: bob}}}},
+    {online: false, match: {headers: {x-user: {exact: eve}}}},
+    {hosts: ["*.shop.com"], match: {uri: {prefix: /a}, headers: {":method": {regex: P.*}}}}]`),
+  );
+  const group = snapshot.laneGroups["/asm"];
+  const test = (kind: string, name: string, operator: string, value: string): unknown => ({
+    kind: "test",
+    operand: { kind, name },
+    operator,
+    values: [value],
+  });
+  assert.deepEqual(group?.lanes[0]?.rule?.condition, {
+    kind: "any",
+    of: [
+      test("header", "x-user", "==", "bob"),
+      {
+        kind: "all",
+        of: [
+          test("method", "", "regex", "P.*"),
+          test("path", "", "prefix", "/a"),
+          { kind: "any", of: [test("host", "", "suffix", ".shop.com")] },
+        ],
+      },
+    ],
+  });
+});
+
+test("ASM's strict mode is an isolated group with the fallback strict", () => {
+  const group = run(ASM("[]")).snapshot.laneGroups["/asm"];
+  assert.deepEqual([group?.isolated, group?.fallback], [true, "strict"]);
+});

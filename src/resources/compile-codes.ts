@@ -167,8 +167,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "An annotation of a Gateway is not understood",
     severity: "error",
     help:
-      "The annotations `graylane.io/…` of a Gateway set how requests are taken in; docs/http.md " +
-      "has the names and values. Until it is right, the default is used.",
+      "The annotations `graylane.io/…` of a Gateway set how requests are taken in; " +
+      "docs/http.md has the names and values. Until it is right, the default is used.",
   },
   GL0241: {
     title: "The Secret of a TLS server is missing",
@@ -268,8 +268,9 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "An ASM ingress rule has no full effect",
     severity: "warning",
     help:
-      "A rule with exactly one exact header match decides the lane. It makes no route: write " +
-      "that as a VirtualService.",
+      "The rule's hosts, path and headers decide the lane, all of them, and one rule of several " +
+      "is enough. It makes no route: write that as a VirtualService. A rule without a match is " +
+      "left out.",
   },
   GL0316: {
     title: "The baseline lane is closed",
