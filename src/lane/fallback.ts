@@ -77,6 +77,8 @@ export interface PreparedLanes {
     readonly bySubset: Map<Target, LaneStep>;
     readonly byFallback: Map<LaneStep, Map<Target, EndpointChoice>>;
   };
+  /** Set by who knows of health; absent: every endpoint passes. */
+  isHealthy?: HealthPredicate | undefined;
 }
 
 /** Where a request wants to go: from the route at a gateway, from the called host at a sidecar. */
@@ -145,7 +147,7 @@ function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown])
 export function chooseEndpoints(
   prepared: PreparedLanes,
   wanted: Wanted,
-  isHealthy?: HealthPredicate,
+  isHealthy: HealthPredicate | undefined = prepared.isHealthy,
 ): EndpointChoice {
   const { target, fallback } = wanted;
   if (target.kind === "missing") return chooseForMissing(prepared, wanted, target, isHealthy);

@@ -26,7 +26,7 @@ export function recordOf(exchange: Exchange, outcome: ExchangeOutcome): Exchange
     role: outcome.role,
     startMs: context.clock.nowMs() - durationMs,
     method: head.method,
-    path: head.target,
+    path: exchange.clientTarget ?? head.target,
     protocol: head.versionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0",
     status,
     flags: status === 0 && flag === "" ? "downstream_gone" : flag,

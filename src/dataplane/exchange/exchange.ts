@@ -58,6 +58,8 @@ export class Exchange implements UpstreamUser, Expirable {
   requestId = "";
   routeId = "";
   decision: LaneDecision | null = null;
+  /** As the client sent it, when the route has rewritten it since. */
+  clientTarget: string | null = null;
   servedLane = "";
   fallback = "";
 

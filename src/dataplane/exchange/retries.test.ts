@@ -213,6 +213,23 @@ test("a connection carries no more requests than the cluster allows", async () =
   assert.equal(sockets.size, 2);
 });
 
+test("an endpoint that keeps failing is left out, and with no other the answer is 503", async () => {
+  const outliers = {
+    consecutive5xx: 1,
+    consecutiveGatewayErrors: 0,
+    intervalMs: 10_000,
+    baseEjectionMs: 60_000,
+    ejectedPercentMax: 100,
+    healthyPercentMin: 0,
+  };
+  const { client, seen } = await start([answer(ERROR)], { cluster: { policy: { outliers } } });
+  client.send(GET);
+  await client.until(/bad$/);
+  client.send(GET);
+  assert.match(await client.until(/no_endpoint/), /bad.*HTTP\/1.1 503 /s);
+  assert.equal(seen.length, 1);
+});
+
 test("a client without the cookie of a hashing balancer is given one", async () => {
   const key = { kind: "cookie", name: "pod", path: "/", ttlSeconds: 60 } as const;
   const policy = { loadBalancer: { kind: "ring-hash", key, ringSizeMin: 8 } as const };

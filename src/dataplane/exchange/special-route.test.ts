@@ -40,12 +40,14 @@ const get = (path: string, fields = ""): string =>
 test("a rewritten request reaches the upstream under its new path and host", async () => {
   const policy: RoutePolicy = { rewrite: { uri: "/v2/", authority: "inner.example" } };
   const matches = [{ uri: { kind: "prefix" as const, value: "/api/" } }];
-  const { client, seen } = await start({ policy, matches });
+  const { client, seen, records } = await start({ policy, matches });
   client.send(get("/api/cart?a=1"));
   await client.until(/ok$/);
   assert.match(seen[0] ?? "", /^GET \/v2\/cart\?a=1 HTTP\/1.1\r\n/);
   assert.match(seen[0] ?? "", /\r\nhost: inner\.example\r\n/);
   assert.match(seen[0] ?? "", /\r\nx-envoy-original-path: \/api\/cart\?a=1\r\n/);
+  await eventually(() => records.length === 1);
+  assert.equal(records[0]?.path, "/api/cart?a=1");
 });
 
 test("a redirect is answered without an upstream", async () => {

@@ -95,6 +95,7 @@ export class SpecialRoute {
     const target = rewrittenTarget(this.#prepared, request);
     if (target !== head.target) {
       head.headers.set(ORIGINAL_PATH, head.target);
+      this.#exchange.clientTarget = head.target;
       head.target = target;
     }
     if (rewrite.authority !== undefined) head.headers.set("host", rewrite.authority);

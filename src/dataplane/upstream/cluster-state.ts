@@ -25,10 +25,10 @@ export class ClusterState {
   requests = 0;
   retries = 0;
 
-  constructor(policy: ClusterPolicy, nowMs: number) {
+  constructor(policy: ClusterPolicy, nowMs: number, ejected: Map<string, number>) {
     this.policy = policy;
     this.limits = policy.connections ?? NO_LIMITS;
-    this.outliers = policy.outliers === undefined ? null : new Outliers(policy.outliers);
+    this.outliers = policy.outliers === undefined ? null : new Outliers(policy.outliers, ejected);
     this.budget = new RetryBudget(nowMs);
     this.#balancer = new Balancer(policy.loadBalancer ?? RANDOM);
   }
@@ -74,11 +74,13 @@ export class ClusterState {
 /** The states of a worker, by cluster and subset. */
 export class ClusterStates {
   readonly #states = new Map<string, ClusterState>();
+  /** By `address:port`: until when. As many as endpoints; what is over goes when it is seen. */
+  readonly #ejected = new Map<string, number>();
 
   get(key: string, policy: ClusterPolicy, nowMs: number): ClusterState {
     const known = this.#states.get(key);
     if (known?.policy === policy) return known;
-    const state = new ClusterState(policy, nowMs);
+    const state = new ClusterState(policy, nowMs, this.#ejected);
     this.#states.set(key, state);
     return state;
   }
@@ -90,11 +92,14 @@ export class ClusterStates {
     }
   }
 
-  /** Whether any cluster has ejected the endpoint. */
-  isHealthy(endpoint: Endpoint, nowMs: number): boolean {
-    for (const { outliers } of this.#states.values()) {
-      if (outliers?.isEjected(endpoint, nowMs) === true) return false;
-    }
+  /** Whether no cluster has ejected the endpoint. */
+  isHealthy({ address, port }: Endpoint, nowMs: number): boolean {
+    if (this.#ejected.size === 0) return true;
+    const key = `${address}:${port}`;
+    const untilMs = this.#ejected.get(key);
+    if (untilMs === undefined) return true;
+    if (untilMs > nowMs) return false;
+    this.#ejected.delete(key);
     return true;
   }
 }

@@ -24,8 +24,12 @@ export class Outliers {
   /** Only endpoints that have failed since they last did well, or are out. */
   readonly #hosts = new Map<string, Host>();
 
-  constructor(settings: OutlierDetection) {
+  readonly #ejected: Map<string, number>;
+
+  /** `ejected` is told who is out, and until when: lanes then fall back. */
+  constructor(settings: OutlierDetection, ejected: Map<string, number> = new Map()) {
     this.#settings = settings;
+    this.#ejected = ejected;
   }
 
   /** No endpoint has failed lately: nobody can be out. */
@@ -65,7 +69,7 @@ export class Outliers {
     const { consecutive5xx, consecutiveGatewayErrors } = this.#settings;
     const isOutlier =
       reaches(host.errors, consecutive5xx) || reaches(host.gatewayErrors, consecutiveGatewayErrors);
-    if (isOutlier && this.#mayEject(endpoints, nowMs)) this.#eject(host, nowMs);
+    if (isOutlier && this.#mayEject(endpoints, nowMs)) this.#eject(key, host, nowMs);
   }
 
   #onSuccess(key: string, host: Host, nowMs: number): void {
@@ -83,7 +87,7 @@ export class Outliers {
     return out === 0 || (out + 1) * PERCENT <= endpoints.length * ejectedPercentMax;
   }
 
-  #eject(host: Host, nowMs: number): void {
+  #eject(key: string, host: Host, nowMs: number): void {
     if (host.ejectedUntilMs > nowMs) return;
     const { baseEjectionMs, intervalMs } = this.#settings;
     const calm = Math.floor(Math.max(0, nowMs - host.ejectedUntilMs) / Math.max(1, intervalMs));
@@ -92,6 +96,8 @@ export class Outliers {
     host.ejectedUntilMs = nowMs + Math.min(limitMs, baseEjectionMs * host.ejections);
     host.errors = 0;
     host.gatewayErrors = 0;
+    // In a panic it would serve all the same, so nobody need fall back for it.
+    if (this.#settings.healthyPercentMin === 0) this.#ejected.set(key, host.ejectedUntilMs);
   }
 }
 

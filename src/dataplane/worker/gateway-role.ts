@@ -49,6 +49,7 @@ export class GatewayRole implements WorkerRole {
       return failure;
     }
     const old = this.#runtime;
+    this.#watchHealth(runtime, snapshot);
     this.#runtime = runtime;
     this.#preparer.serves(runtime);
     this.#uses.swap();
@@ -67,6 +68,18 @@ export class GatewayRole implements WorkerRole {
   pluginFaults(): readonly PluginFault[] {
     const slots = [...(this.#runtime?.plugins.values() ?? [])];
     return slots.flatMap(({ fault }) => fault ?? []);
+  }
+
+  /** A lane whose endpoints have all been ejected falls back, as if it had none. */
+  #watchHealth(runtime: Runtime, { clusters }: Snapshot): void {
+    const { pools, sweeper } = this.#context;
+    pools.clusters.retain((name) => Object.hasOwn(clusters, name));
+    const policies = Object.values(clusters).flatMap(({ policy, subsetPolicies = {} }) => [
+      policy,
+      ...Object.values(subsetPolicies),
+    ]);
+    if (!policies.some((policy) => policy?.outliers !== undefined)) return;
+    runtime.lanes.isHealthy = (endpoint) => pools.clusters.isHealthy(endpoint, sweeper.nowMs);
   }
 
   explain(question: ExplainQuestion): ExplainAnswer | null {
