@@ -4,7 +4,15 @@ const CLOCK = "Use the injected Clock.";
 
 export default tseslint.config(
   {
-    ignores: ["dist", "**/*.mjs", "**/*.js", "**/*.cjs", "**/assembly/**", "examples/**/*.js", ".graylane"],
+    ignores: [
+      "dist",
+      "**/*.mjs",
+      "**/*.js",
+      "**/*.cjs",
+      "**/assembly/**",
+      "examples/**/*.js",
+      ".graylane",
+    ],
   },
   ...tseslint.configs.strictTypeChecked,
   {

@@ -69,7 +69,7 @@ function selectorOf({ spec }: Ingress): Readonly<Record<string, string>> {
   return spec.ingressClassName === "istio" ? ISTIO_SELECTOR : OTHER_SELECTOR;
 }
 
-/** Adds the Ingresses' virtual hosts to the tables; hosts of VirtualServices keep the first word. */
+/** Adds the Ingresses' virtual hosts to the tables; VirtualServices' hosts keep the first word. */
 export function addIngressRoutes(
   tables: Readonly<Record<string, RouteTable>>,
   ingresses: readonly Ingress[],
@@ -122,33 +122,57 @@ function targetOf(
   place: string,
   { services, messages }: IngressScope,
 ): Target {
-  const key = `${namespaceOf(ingress)}/${service?.name ?? ""}`;
-  const path = place.startsWith("spec.default") ? place : `${place}.backend`;
+  const { name = "", port = {} } = service ?? {};
+  const key = `${namespaceOf(ingress)}/${name}`;
   const found = services.get(key);
-  const cluster = found === undefined ? undefined : clusterAt(found, service?.port ?? {});
+  const cluster = found === undefined ? undefined : clusterAt(found, port);
   if (cluster !== undefined) return { kind: "cluster", cluster: cluster.name, subset: null };
-  const { number, name } = service?.port ?? {};
-  const message =
-    found === undefined
-      ? `no Service is ${service === undefined ? "named" : key}`
-      : `the Service ${key} has no TCP port ${String(number ?? name ?? "")}`.trimEnd();
+  const fault = found === undefined ? missingService(name, key) : missingPort(key, port);
+  const path = place.startsWith("spec.default") ? place : `${place}.backend`;
   messages.add(ingress, {
     severity: "error",
-    code: found === undefined ? "GL0201" : "GL0202",
-    path: `${path}.service.${found === undefined ? "name" : "port"}`,
-    message: `${message}: requests that take the path answer 503`,
-    remedy:
-      found === undefined
-        ? "Correct the name, or apply the Service."
-        : "Write the number or name of one of the Service's ports.",
+    code: fault.code,
+    path: `${path}.service.${fault.field}`,
+    message: `${fault.message}: requests that take the path answer 503`,
+    remedy: fault.remedy,
   });
-  return { kind: "missing", message };
+  return { kind: "missing", message: fault.message };
+}
+
+interface BackendFault {
+  readonly code: string;
+  readonly field: "name" | "port";
+  readonly message: string;
+  readonly remedy: string;
+}
+
+function missingService(name: string, key: string): BackendFault {
+  return {
+    code: "GL0201",
+    field: "name",
+    message: name === "" ? "no Service is named" : `no Service is ${key}`,
+    remedy: "Correct the name, or apply the Service.",
+  };
+}
+
+function missingPort(key: string, { number, name }: BackendPort): BackendFault {
+  return {
+    code: "GL0202",
+    field: "port",
+    message: `the Service ${key} has no TCP port ${String(number ?? name ?? "")}`.trimEnd(),
+    remedy: "Write the number or name of one of the Service's ports.",
+  };
+}
+
+interface BackendPort {
+  readonly number?: number;
+  readonly name?: string;
 }
 
 /** A backend that names no port means the only one. */
 function clusterAt(
   { service, clusters }: ServiceClusters,
-  { number, name }: { readonly number?: number; readonly name?: string },
+  { number, name }: BackendPort,
 ): Cluster | undefined {
   if (number === undefined && name === undefined) {
     return clusters.length === 1 ? clusters[0] : undefined;

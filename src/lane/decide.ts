@@ -222,8 +222,8 @@ export function decisionByRoute(group: PreparedLaneGroup, laneName: string): Lan
 }
 
 /**
- * The decision of an isolated group for what a pod calls: the open lane that the pod is in, whatever
- * its request carries (ASM's strict mode). A pod of no lane calls the baseline.
+ * The decision of an isolated group for what a pod calls: the open lane that the pod is in,
+ * whatever its request carries (ASM's strict mode). A pod of no lane calls the baseline.
  */
 export function decisionByCaller(
   group: PreparedLaneGroup,

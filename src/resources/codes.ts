@@ -260,8 +260,8 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A registry or web server refuses access",
     severity: "error",
     help:
-      "It wants a user and a password, or does not take the ones given. `imagePullSecret` names a " +
-      "Secret of the type `kubernetes.io/dockerconfigjson` in the plug-in's namespace, with an " +
+      "It wants a user and a password, or does not take the ones given. `imagePullSecret` names " +
+      "a Secret of the type `kubernetes.io/dockerconfigjson` in the plug-in's namespace, with an " +
       "entry for this registry.",
   },
   GL0410: {
@@ -275,8 +275,8 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A plug-in is being fetched",
     severity: "info",
     help:
-      "The module is not here yet. A gateway that serves already goes on as before until it is; a " +
-      "gateway that is new answers 503 until then (`FAIL_CLOSE`). Commands that work on files " +
+      "The module is not here yet. A gateway that serves already goes on as before until it is; " +
+      "a gateway that is new answers 503 until then (`FAIL_CLOSE`). Commands that work on files " +
       "alone fetch nothing.",
   },
   GL0412: {
@@ -321,8 +321,8 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     help:
       "The message says in which callback. What the plug-in itself says is in the log of the " +
       "gateway's workers. The version that ran before goes on serving; where there is none, " +
-      "FAIL_OPEN serves without the plug-in, FAIL_CLOSE answers 503, and the start is tried again " +
-      "after 1 s, doubling to 60 s.",
+      "FAIL_OPEN serves without the plug-in, FAIL_CLOSE answers 503, and the start is tried " +
+      "again after 1 s, doubling to 60 s.",
   },
   GL0501: {
     title: "A container image has no local command",

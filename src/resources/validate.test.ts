@@ -167,7 +167,8 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
   {
     name: "what is known but not honoured yet is a warning at its key",
     text: virtualService(
-      "  - route: [{destination: {host: a}}]\n    mirror_percent: 1\n    fault: {delay: {percent: 1}}",
+      "  - route: [{destination: {host: a}}]\n    mirror_percent: 1\n" +
+        "    fault: {delay: {percent: 1}}",
     ),
     want: [
       "8:5 GL0107 spec.http[0].mirror_percent",

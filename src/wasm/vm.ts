@@ -66,8 +66,12 @@ export interface PluginServices {
   readonly guestTime?: GuestTime;
 }
 
+type Three = [first: number, second: number, third: number];
+type HttpCallEnd = [root: number, token: number, headers: number, body: number, trailers: number];
+
 /** An exported function. A missing one is null: the host then does without the call. */
-export type Callback<Result> = ((first: number, second: number, third: number) => Result) | null;
+export type Callback<Result, Parameters extends number[] = Three> =
+  ((...parameters: Parameters) => Result) | null;
 
 export interface GuestCallbacks {
   readonly contextCreate: Callback<void>;
@@ -80,8 +84,7 @@ export interface GuestCallbacks {
   readonly responseHeaders: Callback<number>;
   readonly responseBody: Callback<number>;
   readonly responseTrailers: Callback<number>;
-  readonly httpCallResponse:
-    ((root: number, token: number, headers: number, body: number, trailers: number) => void) | null;
+  readonly httpCallResponse: Callback<void, HttpCallEnd>;
   readonly queueReady: Callback<void>;
   readonly done: Callback<number>;
   readonly log: Callback<void>;
@@ -269,13 +272,11 @@ function requestIdOf(stream: StreamContext | null): string {
 }
 
 function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
-  const find = <Result>(name: string): Callback<Result> => {
+  const find = <Result, Parameters extends number[] = Three>(
+    name: string,
+  ): Callback<Result, Parameters> => {
     const value = exports[name];
-    return typeof value === "function" ? (value as Callback<Result>) : null;
-  };
-  const findFive = (name: string): GuestCallbacks["httpCallResponse"] => {
-    const value = exports[name];
-    return typeof value === "function" ? (value as GuestCallbacks["httpCallResponse"]) : null;
+    return typeof value === "function" ? (value as Callback<Result, Parameters>) : null;
   };
   return {
     contextCreate: find("proxy_on_context_create"),
@@ -288,7 +289,7 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     responseHeaders: find("proxy_on_response_headers"),
     responseBody: find("proxy_on_response_body"),
     responseTrailers: find("proxy_on_response_trailers"),
-    httpCallResponse: findFive("proxy_on_http_call_response"),
+    httpCallResponse: find("proxy_on_http_call_response"),
     queueReady: find("proxy_on_queue_ready"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),

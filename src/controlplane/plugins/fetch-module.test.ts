@@ -156,7 +156,7 @@ for (const access of ["basic", "bearer"] as const) {
   });
 }
 
-test("a file of a web server is taken as it is, packed, or as the first of an archive", async () => {
+test("a web server's file is taken as it is, packed, or as the first of an archive", async () => {
   assert.deepEqual(await bytesOf(registry.file("a.wasm", WASM)), WASM);
   assert.deepEqual(await bytesOf(registry.file("a.wasm.gz", gzipSync(WASM))), WASM);
   assert.deepEqual(await bytesOf(registry.file("a.tgz", tarGzipOf({ "x.wasm": WASM }))), WASM);

@@ -78,7 +78,7 @@ test("a module that was pulled is not pulled again, also by a new process", asyn
   assert.equal(later.fetchCount(), 0);
 });
 
-test("with the policy Always each new revision of the object pulls, and no other pass", async () => {
+test("with the policy Always each new revision of the object pulls, no other pass", async () => {
   const { puller, outcomes, fetchCount } = setUp();
   outcomes.push(module(1), module(2));
   const always = { mayUseCached: false };

@@ -137,7 +137,7 @@ for (const { name, spec, code, says } of faults) {
   });
 }
 
-test("without a network an image that is not in the cache is pending, and not a fault", async () => {
+test("without a network an image that is not in the cache is pending, not a fault", async () => {
   const module = await resolveOne({ url: "registry.example/other:v1" });
   assert.ok("error" in module);
   assert.equal(module.code, "GL0411");

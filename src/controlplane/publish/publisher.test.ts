@@ -359,7 +359,7 @@ test("stopping refuses those who wait", async () => {
   await assert.rejects(waiting, /stopped/);
 });
 
-test("what a node says of one object is in that object's status, and goes with its cause", async () => {
+test("what a node says of an object is in its status, and goes with its cause", async () => {
   const world = new World();
   const nodes = [new FakeNode("gateway", "g1"), new FakeNode("gateway", "g2")];
   const fault: Fault = {

@@ -67,7 +67,7 @@ export class RequestFlow implements BodySink {
   }
 
   onTooLarge(): void {
-    const message = `a plug-in wants the whole body, and at most ${BODY_HELD_BYTES_MAX} bytes are held`;
+    const message = `a plug-in wants the whole body; at most ${BODY_HELD_BYTES_MAX} bytes are held`;
     this.#pass.fail(proxyError("request_body_too_large", message));
   }
 
@@ -165,7 +165,7 @@ export class ResponseFlow implements BodySink {
   }
 
   onTooLarge(): void {
-    const message = `a plug-in wants the whole body, and at most ${BODY_HELD_BYTES_MAX} bytes are held`;
+    const message = `a plug-in wants the whole body; at most ${BODY_HELD_BYTES_MAX} bytes are held`;
     this.#pass.fail(proxyError("response_body_too_large", message));
   }
 

@@ -8,8 +8,8 @@ import type { ResponseDraft } from "./handler.ts";
 export type BodyFraming = "none" | "raw" | "chunked" | "close";
 
 /**
- * The framing for the client, of the upstream's `response` or (null) of a reply of ours that filters
- * have seen. `method` is the client's own: a plug-in may have changed it since.
+ * The framing for the client, of the upstream's `response` or (null) of a reply of ours that
+ * filters have seen. `method` is the client's own: a plug-in may have changed it since.
  */
 export function framingFor(
   draft: ResponseDraft,

@@ -74,7 +74,7 @@ const retrying = (changes: Partial<RetryPolicy> = {}): Partial<Route> => ({
 const GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const POST = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello";
 
-test("an answer that the policy names is tried again, and the client sees the good one", async () => {
+test("an answer that the policy names is tried again, the client sees the good one", async () => {
   const { client, records } = await start([answer(ERROR), answer(OK)], { route: retrying() });
   client.send(GET);
   assert.match(await client.until(/ok$/), /^HTTP\/1.1 200 /);
@@ -174,7 +174,7 @@ test("more requests at once than the cluster allows are answered 503", async () 
   assert.match(await second.until(/upstream_overflow/), /^HTTP\/1.1 503 /);
 });
 
-test("a request waits for the one connection of its cluster, and no more than may wait", async () => {
+test("a request waits for its cluster's one connection, and no more than may wait", async () => {
   const policy = { connections: { connectionsMax: 1, pendingMax: 1 } };
   const sockets: Socket[] = [];
   const keep = (socket: Socket): void => {
@@ -213,7 +213,7 @@ test("a connection carries no more requests than the cluster allows", async () =
   assert.equal(sockets.size, 2);
 });
 
-test("an endpoint that keeps failing is left out, and with no other the answer is 503", async () => {
+test("an endpoint that keeps failing is left out; with no other the answer is 503", async () => {
   const outliers = {
     consecutive5xx: 1,
     consecutiveGatewayErrors: 0,

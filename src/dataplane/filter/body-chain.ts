@@ -67,7 +67,7 @@ export class BodyChain {
     return this.#states.length;
   }
 
-  /** Adds the next stage; `head` says whether it lets the message's head pass. Returns its index. */
+  /** Adds the next stage; `head`: does it let the message's head pass? Returns its index. */
   add(stage: BodyStage, head: HeadState): number {
     this.#states.push({
       stage,

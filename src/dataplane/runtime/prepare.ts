@@ -226,7 +226,6 @@ function makeListener(
   const hooks = plugins.flatMap(({ instance }) =>
     instance === null ? [] : hooksOf(instance.module),
   );
-  const bodyPrefixBytes = 0;
   const stripped = groups.filter(({ group }) => group.stripFromClients);
   return {
     ...parts,
@@ -236,9 +235,9 @@ function makeListener(
       context.mode === "baggage" && context.stripFromClients ? [context.baggageKey] : [],
     ),
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
-    readsRequestBody: bodyPrefixBytes > 0 || hooks.some(({ requestBody }) => requestBody),
+    readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
-    bodyPrefixBytes,
+    bodyPrefixBytes: 0,
     plugins,
   };
 }

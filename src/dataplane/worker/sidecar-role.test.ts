@@ -147,7 +147,7 @@ describe("a pod's sidecar", () => {
     assert.match(got, /\r\n\r\nbase\n/);
   });
 
-  test("in an isolated group the calling pod's labels decide, and its request's do not", async () => {
+  test("in an isolated group the calling pod's labels decide, its request's do not", async () => {
     const isolate = (labels: Readonly<Record<string, string>>): Snapshot => ({
       ...snapshot,
       version: `isolated ${labels["lane"] ?? "none"}`,

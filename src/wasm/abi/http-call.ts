@@ -1,5 +1,6 @@
-//! Calls out of a plug-in. HTTP calls go through the embedder. gRPC needs HTTP/2 to upstreams, which
-//! this host does not have: every service is then one that Envoy does not know. DNS is not offered.
+//! Calls out of a plug-in. HTTP calls go through the embedder. gRPC needs HTTP/2 to upstreams,
+//! which this host does not have: every service is then one that Envoy does not know. DNS is not
+//! offered.
 
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";

@@ -36,7 +36,7 @@ const MEMORY_PAGES_MAX = 65_536;
 const PAGE_BYTES = 65_536;
 const LOOP_COPY_MAX = 200;
 /** The event loop gets its turn after so many bytes of code. */
-const BYTES_PER_TURN = 256 * 1024;
+const BYTES_PER_TURN = 64 * 1024;
 
 export interface FuelOptions {
   /** How far the memory may grow beyond its initial size. */
