@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   compile: ["base", "resources", "snapshot", "lane"],
   dataplane: ["base", "http", "wasm", "telemetry", "snapshot", "route", "lane"],
   controlplane: ["base", "telemetry", "resources", "snapshot", "compile", "lane"],
+  "plugin-tools": ["base", "wasm"],
   local: ["base", "telemetry", "resources", "snapshot"],
   agent: ["base", "lane", "snapshot"],
   api: ["base", "resources"],

@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ModuleResult } from "../compile/wasm-plugin.ts";
 import type { Resource } from "../resources/object.ts";
 import { CliError, messageOf } from "./cli-error.ts";
+import type { PluginTools } from "./plugin.ts";
 import { STATE_DIRECTORY_DEFAULT } from "./up-options.ts";
 import type { UpOptions } from "./up-options.ts";
 
@@ -34,6 +35,7 @@ export interface CliDependencies {
   ): Promise<ReadonlyMap<string, ModuleResult>>;
   /** Runs the server until it is told to stop. Resolves to the exit code. */
   up(options: UpOptions): Promise<number>;
+  readonly plugin: PluginTools;
 }
 
 /** Options that every command takes. */

@@ -56,6 +56,7 @@ async function plan(change: string, ...words: readonly string[]) {
     interrupted: new AbortController().signal,
     resolveModules: () => Promise.resolve(new Map()),
     up: () => Promise.resolve(0),
+    plugin: { inspect: () => Promise.resolve(0) },
   });
   return { exitCode, stdout, stderr };
 }

@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import type { Resource } from "../resources/object.ts";
 import { FAKE_TOKEN, FakeApi } from "./fake-api.ts";
+import type { InspectOptions } from "./plugin.ts";
 import { runCli } from "./program.ts";
 import type { UpOptions } from "./up-options.ts";
 
@@ -41,6 +42,7 @@ interface Run {
   readonly stdout: string;
   readonly stderr: string;
   readonly up: readonly UpOptions[];
+  readonly inspected: readonly InspectOptions[];
 }
 
 let api: FakeApi;
@@ -63,6 +65,7 @@ async function run(
   let stdout = "";
   let stderr = "";
   const up: UpOptions[] = [];
+  const inspected: InspectOptions[] = [];
   const server = options.offline === true ? [] : ["--server", api.address, "--token", FAKE_TOKEN];
   const exitCode = await runCli([...words, ...server], {
     stdout: { write: (text) => void (stdout += text) },
@@ -81,8 +84,14 @@ async function run(
       up.push(parsed);
       return Promise.resolve(0);
     },
+    plugin: {
+      inspect: (options) => {
+        inspected.push(options);
+        return Promise.resolve(0);
+      },
+    },
   });
-  return { exitCode, stdout, stderr, up };
+  return { exitCode, stdout, stderr, up, inspected };
 }
 
 async function file(name: string, text: string): Promise<string> {
@@ -306,6 +315,14 @@ test("up gets its options parsed, with absolute paths", async () => {
     imageMap: null,
     accessLog: null,
   });
+});
+
+test("plugin inspect gets an absolute path, and knows JSON as its only other format", async () => {
+  const { inspected } = await run(["plugin", "inspect", "a.wasm", "-o", "json"], { offline: true });
+  assert.deepEqual(inspected, [{ file: join(folder, "a.wasm"), json: true }]);
+  const refused = await run(["plugin", "inspect", "a.wasm", "-o", "yaml"], { offline: true });
+  assert.equal(refused.exitCode, 2);
+  assert.match(refused.stderr, /not a format of plugin inspect/);
 });
 
 test("down asks the server to stop and ends when it is gone", async () => {

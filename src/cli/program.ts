@@ -24,6 +24,7 @@ import { restoreLanes } from "./lane-restore.ts";
 import type { LaneRestoreOptions } from "./lane-restore.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
+import { addPluginCommands } from "./plugin.ts";
 import { ADMIN_ADDRESS_DEFAULT, API_ADDRESS_DEFAULT, parseUpOptions } from "./up-options.ts";
 import type { RawUpOptions } from "./up-options.ts";
 import { version } from "./version.ts";
@@ -90,11 +91,12 @@ export function buildProgram(
   addServerCommands(program, run);
   addObjectCommands(program, run);
   addReadingCommands(program, run);
+  addPluginCommands(program, run);
   addOtherCommands(program, run);
   return program;
 }
 
-type Run = (command: Command, body: (context: Context) => Promise<number>) => Promise<void>;
+export type Run = (command: Command, body: (context: Context) => Promise<number>) => Promise<void>;
 
 function addServerCommands(program: Command, run: Run): void {
   program

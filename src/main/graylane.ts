@@ -11,6 +11,7 @@ import { CATALOGUE_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts"
 
 const interruption = new AbortController();
 const words = process.argv.slice(2);
+const terminal = { stdout: process.stdout, stderr: process.stderr };
 
 /** `up` ends by its own order; every other command ends what follows and watches. */
 function onInterrupt(): void {
@@ -47,6 +48,12 @@ process.exitCode = await runCli(words, {
   },
   async up(options) {
     const { up } = await import("./up.ts");
-    return up(options, { stdout: process.stdout, stderr: process.stderr }, interruption.signal);
+    return up(options, terminal, interruption.signal);
+  },
+  plugin: {
+    async inspect(options) {
+      const { inspectFile } = await import("./plugin-commands.ts");
+      return inspectFile(options, terminal);
+    },
   },
 });
