@@ -100,11 +100,19 @@ export function checkLanePods(
     code: "GL0308",
     path: "spec.services",
     message:
-      `${listNames(stray.map(({ name }) => name))}: in no lane and not in the baseline, ` +
-      "so no request of the group reaches it",
+      `${listNames(stray.map((runner) => laneLabelled(runner, group)))}: in no lane and not in ` +
+      "the baseline, so no request of the group reaches it",
     remedy:
-      "Correct the pod labels, apply the lane that selects them, or delete what is left over.",
+      "Take a baseline pod's lane labels away, apply the lane that selects the pods, or delete " +
+      "what is left over.",
   });
+}
+
+/** With the labels that keep it out of the baseline. */
+function laneLabelled({ name, labels }: Runner, { baseline }: LaneGroup): string {
+  if (baseline.kind === "lane") return name;
+  const own = baseline.labelKeys.filter((key) => Object.hasOwn(labels, key));
+  return `${name} (${own.map((key) => `${key}=${labels[key] ?? ""}`).join(", ")})`;
 }
 
 function checkLane(

@@ -1,6 +1,7 @@
 //! What there is to say about the lanes of a group: parents, expiry, rules that cannot work.
 
 import { contentHash } from "../base/canonical-json.ts";
+import { findContradiction, isImplied } from "../lane/contradiction.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
 import type { Route } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel } from "./lane-model.ts";
@@ -57,29 +58,80 @@ function usesChain(model: GroupModel): boolean {
   return model.serviceFallback.some(({ policy }) => policy === "chain");
 }
 
+/** Pairs of lanes whose rules are compared: beyond, only equal rules are found. */
+const COMPARED_PAIRS_MAX = 5_000;
+
 /** Lanes that are closed by time, or that can take nobody by their rule. */
 export function reportRules(model: GroupModel, messages: MessageList): void {
   const rules = new Map<string, LaneModel>();
+  const earlier: LaneModel[] = [];
+  let pairsLeft = COMPARED_PAIRS_MAX;
   for (const current of model.lanes) {
     reportExpiry(current, messages);
-    const { lane, resource } = current;
-    if (lane.rule === null || !lane.enabled) continue;
+    const { lane } = current;
+    if (lane.rule === null || !lane.enabled || reportImpossible(current, messages)) continue;
     const identity = contentHash(lane.rule.condition);
     const owner = rules.get(identity);
-    if (owner === undefined) rules.set(identity, current);
-    // Who is forced out of the first may still meet the rule of the second.
-    else if (owner.lane.forcedOut === undefined) {
-      messages.add(resource, {
-        severity: "warning",
-        code: "GL0324",
-        path: "spec.rule",
-        message:
-          `the lane ${owner.lane.name} has the same rule and decides first (priority, then ` +
-          `name), so the rule takes nobody into the lane ${lane.name}`,
-        remedy: "Give them different rules, or remove one.",
-      });
+    if (owner !== undefined) {
+      reportSameRule(current, owner, messages);
+      continue;
     }
+    rules.set(identity, current);
+    pairsLeft -= earlier.length;
+    if (pairsLeft >= 0) reportShadowed(current, earlier, messages);
+    // Who is forced out of the first may still meet the rule of the second.
+    if (lane.forcedOut === undefined) earlier.push(current);
   }
+}
+
+function reportSameRule(current: LaneModel, owner: LaneModel, messages: MessageList): void {
+  if (owner.lane.forcedOut !== undefined) return;
+  messages.add(current.resource, {
+    severity: "warning",
+    code: "GL0324",
+    path: "spec.rule",
+    message:
+      `the lane ${owner.lane.name} has the same rule and decides first (priority, then ` +
+      `name), so the rule takes nobody into the lane ${current.lane.name}`,
+    remedy: "Give them different rules, or remove one.",
+  });
+}
+
+function reportShadowed(
+  { lane, resource }: LaneModel,
+  earlier: readonly LaneModel[],
+  messages: MessageList,
+): void {
+  const { rule } = lane;
+  if (rule === null) return;
+  const owner = earlier.find(
+    (one) => one.lane.rule !== null && isImplied(rule.condition, one.lane.rule.condition),
+  );
+  if (owner === undefined) return;
+  messages.add(resource, {
+    severity: "warning",
+    code: "GL0338",
+    path: "spec.rule",
+    message:
+      `whoever meets the rule of the lane ${lane.name} meets that of the lane ` +
+      `${owner.lane.name}, which decides first (priority, then name): it takes nobody`,
+    remedy: `Give it a smaller priority, or make the rule of ${owner.lane.name} narrower.`,
+  });
+}
+
+function reportImpossible({ lane, resource }: LaneModel, messages: MessageList): boolean {
+  const found = lane.rule === null ? null : findContradiction(lane.rule.condition);
+  if (found === null) return false;
+  messages.add(resource, {
+    severity: "error",
+    code: "GL0337",
+    path: "spec.rule",
+    message:
+      `no request meets the rule of the lane ${lane.name}: ${found.first} contradicts ` +
+      found.second,
+    remedy: "Write `any` where one of them is enough, or remove one.",
+  });
+  return true;
 }
 
 /** Entries that name what is not there. `routes`: all routes of the VirtualServices. */

@@ -51,4 +51,20 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
       "The LaneGroup's `entry.routes` names a VirtualService, or a route in it, that is not " +
       "there. Lanes are entered at the other routes only.",
   },
+  GL0337: {
+    title: "No request can meet a lane's rule",
+    severity: "error",
+    help:
+      "Two conditions of the rule exclude each other (the message names them), in every " +
+      "alternative of it, so that it takes nobody. Conditions in `all` must hold together: write " +
+      "`any` where one of them is enough. Only what can be proven is reported.",
+  },
+  GL0338: {
+    title: "An earlier lane takes all whom a rule is meant for",
+    severity: "warning",
+    help:
+      "Every request that meets the rule also meets the rule of a lane that decides before " +
+      "(priority, then name). Give the narrower rule the smaller priority. Only what can be " +
+      "proven is reported; `graylane lane diff` finds the rest in real traffic.",
+  },
 };

@@ -2,10 +2,7 @@
 
 import type { DecisionExplanation } from "../../lane/decide.ts";
 import type { ConditionOutcome, TestOutcome } from "../../lane/program.ts";
-import type { Test } from "../../snapshot/snapshot.ts";
-
-/** Longer values are cut: a message is to be read. */
-const SHOWN_CHARS_MAX = 100;
+import { cut, testText } from "../../lane/test-text.ts";
 
 /** A line for each of the lane's rule, `forcedIn` and `forcedOut`. */
 export function explainedRule(each: DecisionExplanation["rules"][number]): string[] {
@@ -40,20 +37,7 @@ function describeTest({ test, isMet, operandValue, bucket }: TestOutcome): strin
   return `${testText(test)} (${given}${detail}: ${state})`;
 }
 
-/** As one would write it: `header name in ["a", "b"]`. */
-export function testText({ operand, operator, values }: Test): string {
-  const subject = operand.name === "" ? operand.kind : `${operand.kind} ${operand.name}`;
-  if (values.length === 0) return `${subject} ${operator}`;
-  const isList = operator === "in" || operator === "notIn" || operator === "cidr";
-  const texts = values.map((value) => cut(JSON.stringify(value)));
-  return `${subject} ${operator} ${isList ? `[${texts.join(", ")}]` : texts.join("")}`;
-}
-
 /** Bytes as text again. */
 function shown(wireText: string): string {
   return cut(JSON.stringify(Buffer.from(wireText, "latin1").toString("utf8")));
-}
-
-function cut(text: string): string {
-  return text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}…`;
 }
