@@ -7,7 +7,6 @@ import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
-import type { ConfigNode } from "../controlplane/publish/config-node.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
@@ -20,6 +19,7 @@ import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
 import { inspectModule } from "./inspect-module.ts";
 import { linesOf } from "./lines-of.ts";
+import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { explainRequest } from "./explain-request.ts";
 import { PACKAGE_ROOT, packageVersion } from "./package-root.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
@@ -48,14 +48,9 @@ export function assemble(
   const { store, images, logger } = given;
   const clock = systemClock;
   const resolver = makeResolver(options, images, () => publisher);
-  const fleet = makeFleet(options, logger, {
-    up: (node) => {
-      publisher.join(node);
-    },
-    down: (node) => {
-      publisher.leave(node);
-    },
-  });
+  const memory = makeSharedMemoryFolder(options.stateDirectory, logger);
+  const workers = { logger, sharedMemory: memory.path };
+  const fleet = makeFleet(options, workers, () => publisher);
   const publisher: Publisher = new Publisher({
     store,
     resolveModules: (resources) => resolver.resolve(resources),
@@ -106,6 +101,7 @@ export function assemble(
       resolver.stop();
       publisher.stop();
       await fleet.stop();
+      memory.remove();
       await store.close();
     },
   };
@@ -148,12 +144,13 @@ function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {
 
 function makeFleet(
   options: UpOptions,
-  logger: Logger,
-  on: { readonly up: (node: ConfigNode) => void; readonly down: (node: ConfigNode) => void },
+  { logger, sharedMemory }: { readonly logger: Logger; readonly sharedMemory: string },
+  publisher: () => Publisher,
 ): WorkerFleet {
   return new WorkerFleet({
     gatewayCount: options.workerCount ?? GATEWAY_WORKERS_DEFAULT,
     worker: {
+      sharedMemory,
       gatewayHost: GATEWAY_HOST,
       portMap: Object.fromEntries(options.portMap),
       accessLogPath: options.accessLog ?? "",
@@ -162,8 +159,12 @@ function makeFleet(
     },
     clock: systemClock,
     logger,
-    onUp: on.up,
-    onDown: on.down,
+    onUp: (node) => {
+      publisher().join(node);
+    },
+    onDown: (node) => {
+      publisher().leave(node);
+    },
   });
 }
 

@@ -145,6 +145,9 @@ export class WorkerFleet {
     const id = `${role}-${this.#launchCount}`;
     const child = this.#spawn(role, id);
     const link = new WorkerLink(id, role, child);
+    link.onQueuesReady = (owner, queues) => {
+      this.links.find((one) => one.id === owner)?.queuesReady(queues);
+    };
     child.once("exit", (code, signal) => {
       this.#onExit(link, signal ?? `code ${code ?? 0}`);
     });

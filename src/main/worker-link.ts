@@ -3,7 +3,7 @@
 import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
-import type { FromWorker, ToWorker } from "../dataplane/worker/protocol.ts";
+import type { FromWorker, ReadyQueue, ToWorker } from "../dataplane/worker/protocol.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
 import type { PluginFault } from "../dataplane/filter/plugin-slot.ts";
 import type { Fault } from "../resources/fault.ts";
@@ -14,7 +14,7 @@ import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 /** Questions that may wait for an answer of one worker. */
 const PENDING_MAX = 10_000;
 
-type Question = Exclude<ToWorker, { type: "stop" }>;
+type Question = Exclude<ToWorker, { type: "stop" | "queuesReady" }>;
 /** A question without its id, which the link gives. */
 type Ask = Question extends infer One ? (One extends Question ? Omit<One, "id"> : never) : never;
 
@@ -27,6 +27,8 @@ export class WorkerLink implements ConfigNode {
   readonly id: string;
   readonly role: NodeRole;
   readonly ready: Promise<void>;
+  /** Told of items that this worker has put into queues of another. */
+  onQueuesReady: (worker: string, queues: readonly ReadyQueue[]) => void = () => undefined;
   heldVersion: string = EMPTY_SNAPSHOT.version;
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, Pending>();
@@ -98,6 +100,11 @@ export class WorkerLink implements ConfigNode {
     return answer.type === "podState" ? answer.error : null;
   }
 
+  /** Items of other workers are in shared queues whose owner is there. */
+  queuesReady(queues: readonly ReadyQueue[]): void {
+    if (!this.#isGone) this.#send({ type: "queuesReady", queues });
+  }
+
   /** Lets exchanges end, then ends the process. Resolves when it has gone. */
   async stop(graceMs: number): Promise<void> {
     if (this.#isGone) return;
@@ -131,6 +138,10 @@ export class WorkerLink implements ConfigNode {
   }
 
   #onMessage(message: FromWorker): void {
+    if (message.type === "queuesReady") {
+      this.onQueuesReady(message.worker, message.queues);
+      return;
+    }
     const id = message.type === "ready" ? 0 : message.id;
     const pending = this.#pending.get(id);
     this.#pending.delete(id);

@@ -4,12 +4,14 @@ import { systemClock } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { DeadlineSweeper } from "../dataplane/deadlines.ts";
 import { Preparer } from "../dataplane/runtime/prepare.ts";
+import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
+import { SharedMemory } from "../dataplane/shared-memory/shared-memory.ts";
 import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
 import { pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
-import type { ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
+import type { FromWorker, ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
 import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
 import { WorkerProcess } from "../dataplane/worker/worker-process.ts";
@@ -33,13 +35,31 @@ const sweeper = new DeadlineSweeper(clock);
 const pools = new UpstreamPools(sweeper);
 const context = { clock, prng: systemPrng, sweeper, pools, observer: report };
 const calls = new PluginCalls(context);
+const queueNews = new QueueNews(clock, (owner, queues) => {
+  process.send?.({ type: "queuesReady", worker: owner, queues } satisfies FromWorker);
+});
+const shared = new SharedMemory({
+  directory: options.sharedMemory ?? "",
+  reach: {
+    workerId: options.id,
+    later: (task) => {
+      clock.after(0, task, { unref: true });
+    },
+    tell: (owner, token) => {
+      queueNews.add(owner, token);
+    },
+  },
+  logger,
+});
 const plugins = {
   ...pluginServices(clock, logger, calls),
+  sharedData: shared.data,
+  sharedQueues: shared.queues,
   onTrap: ({ plugin }: PluginTrap) => {
     report.onPluginTrap(plugin);
   },
 };
-const preparer = new Preparer({ logger, plugins, calls });
+const preparer = new Preparer({ logger, plugins, calls, shared });
 const role =
   options.role === "gateway"
     ? new GatewayRole(options, context, preparer)
@@ -60,6 +80,9 @@ const worker = new WorkerProcess(
     metrics: () => {
       report.setPluginFaults(role instanceof GatewayRole ? role.pluginFaults().length : 0);
       return report.metrics.snapshot();
+    },
+    queueReady: (token, count) => {
+      shared.queueReady(token, count);
     },
     onAssertion: (error) => {
       report.onAssertion(error);

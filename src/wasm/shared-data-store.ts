@@ -1,9 +1,9 @@
-//! Key-value data that plug-ins of one vm_id share (`proxy_get_shared_data`). This store lives in
-//! one process; sharing among worker processes is a later store behind the same interface.
+//! Key-value data that plug-ins of one vm_id share (`proxy_get_shared_data`). The store here lives
+//! in one process; an embedder with several may put another behind the interface.
 
 /** Bounds of one vm_id. Setting more fails. */
-const KEYS_MAX = 100_000;
-const BYTES_MAX = 16 * 1024 * 1024;
+export const SHARED_KEYS_MAX = 100_000;
+export const SHARED_BYTES_MAX: number = 16 * 1024 * 1024;
 
 export interface SharedValue {
   readonly value: Uint8Array;
@@ -39,8 +39,8 @@ export class InProcessSharedData implements SharedDataStore {
     const bytes =
       space.bytes + value.length - (before === undefined ? -key.length : before.value.length);
     const isNew = before === undefined;
-    if (bytes > BYTES_MAX || (isNew && space.entries.size >= KEYS_MAX)) return "full";
-    this.#lastCas = this.#lastCas === 0xffff_ffff ? 1 : this.#lastCas + 1;
+    if (bytes > SHARED_BYTES_MAX || (isNew && space.entries.size >= SHARED_KEYS_MAX)) return "full";
+    this.#lastCas = nextCas(this.#lastCas);
     space.entries.set(key, { value, cas: this.#lastCas });
     space.bytes = bytes;
     return "ok";
@@ -51,4 +51,9 @@ export class InProcessSharedData implements SharedDataStore {
     this.#spaces.set(vmId, space);
     return space;
   }
+}
+
+/** u32, never 0: that one means "whatever it is". */
+export function nextCas(cas: number): number {
+  return cas === 0xffff_ffff ? 1 : cas + 1;
 }

@@ -1,10 +1,11 @@
-//! Queues that plug-ins of one vm_id share (`proxy_register_shared_queue`). This store lives in one
-//! process; queues among worker processes are not shared yet.
+//! Queues that plug-ins of one vm_id share (`proxy_register_shared_queue`). The store here lives in
+//! one process; an embedder with several may put another behind the interface.
 
-/** Bounds over all plug-ins of a worker. More is refused. */
-const QUEUES_MAX = 10_000;
-const ITEMS_PER_QUEUE_MAX = 10_000;
-const BYTES_PER_QUEUE_MAX = 16 * 1024 * 1024;
+/** Bounds over all plug-ins of a store. More is refused. */
+export const QUEUES_MAX = 10_000;
+export const ITEMS_PER_QUEUE_MAX = 10_000;
+export const BYTES_PER_QUEUE_MAX: number = 16 * 1024 * 1024;
+export const QUEUES_BYTES_MAX: number = 64 * 1024 * 1024;
 
 export type EnqueueOutcome = "ok" | "unknown" | "full";
 
@@ -13,29 +14,42 @@ export interface QueueOwner {
   onQueueReady(token: number): void;
 }
 
+export interface SharedQueueStore {
+  /** The token of the queue, the same for everybody; null when there are too many. */
+  register(vmId: string, name: string, owner: QueueOwner): number | null;
+  resolve(vmId: string, name: string): number | null;
+  enqueue(token: number, value: Uint8Array): EnqueueOutcome;
+  dequeue(token: number): Uint8Array | "unknown" | "empty";
+  /** The owner has gone; what is in its queues stays, and the next owner is told of it. */
+  forget(owner: QueueOwner): void;
+}
+
 interface Queue {
   readonly items: Uint8Array[];
   bytes: number;
   owner: QueueOwner | null;
 }
 
-export class SharedQueues {
+export class InProcessSharedQueues implements SharedQueueStore {
   /** By vm_id, NUL and name. */
   readonly #tokens = new Map<string, number>();
   readonly #queues = new Map<number, Queue>();
   readonly #later: (task: () => void) => void;
+  #bytes = 0;
 
   /** `later` runs a task when no guest is running. */
   constructor(later: (task: () => void) => void) {
     this.#later = later;
   }
 
-  /** The token of the queue; null when there are too many. */
   register(vmId: string, name: string, owner: QueueOwner): number | null {
     const key = `${vmId}\0${name}`;
     const known = this.#tokens.get(key);
     const queue = known === undefined ? undefined : this.#queues.get(known);
     if (known !== undefined && queue !== undefined) {
+      if (queue.owner === null) {
+        for (let left = queue.items.length; left > 0; left--) this.#tell(known, queue);
+      }
       queue.owner = owner;
       return known;
     }
@@ -55,13 +69,11 @@ export class SharedQueues {
     if (queue === undefined) return "unknown";
     const bytes = queue.bytes + value.length;
     if (queue.items.length >= ITEMS_PER_QUEUE_MAX || bytes > BYTES_PER_QUEUE_MAX) return "full";
+    if (this.#bytes + value.length > QUEUES_BYTES_MAX) return "full";
     queue.items.push(value);
     queue.bytes = bytes;
-    // Once for each item, as in Envoy: many plug-ins take out one each time. Whether anybody is
-    // there to be told is asked then.
-    this.#later(() => {
-      queue.owner?.onQueueReady(token);
-    });
+    this.#bytes += value.length;
+    this.#tell(token, queue);
     return "ok";
   }
 
@@ -71,11 +83,21 @@ export class SharedQueues {
     const item = queue.items.shift();
     if (item === undefined) return "empty";
     queue.bytes -= item.length;
+    this.#bytes -= item.length;
     return item;
   }
 
-  /** The owner has gone; what is in its queues stays. */
   forget(owner: QueueOwner): void {
     for (const queue of this.#queues.values()) if (queue.owner === owner) queue.owner = null;
+  }
+
+  /**
+   * Once for each item, as in Envoy: many plug-ins take out one each time. Whether anybody is there
+   * to be told is asked then.
+   */
+  #tell(token: number, queue: Queue): void {
+    this.#later(() => {
+      queue.owner?.onQueueReady(token);
+    });
   }
 }

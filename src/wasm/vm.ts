@@ -19,7 +19,7 @@ import type { PluginModule } from "./module.ts";
 import type { RootContext } from "./root-context.ts";
 import type { HttpCaller } from "./http-calls.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
-import type { SharedQueues } from "./shared-queues.ts";
+import type { SharedQueueStore } from "./shared-queues.ts";
 import type { StreamContext } from "./stream-context.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { TickThrottle } from "./tick-throttle.ts";
@@ -51,7 +51,7 @@ export interface PluginServices {
   readonly metrics: MetricStore;
   readonly sharedData: SharedDataStore;
   /** Without it every queue is refused. */
-  readonly sharedQueues?: SharedQueues;
+  readonly sharedQueues?: SharedQueueStore;
   /** Without it every cluster is unknown. */
   readonly httpCall?: HttpCaller;
   /** Where plug-ins find a VM that they may share; without it each has a VM of its own. */

@@ -27,6 +27,8 @@ export {
 export type { PluginSettings } from "./root-context.ts";
 export { InProcessSharedData } from "./shared-data-store.ts";
 export type { SetOutcome, SharedDataStore, SharedValue } from "./shared-data-store.ts";
+export { InProcessSharedQueues } from "./shared-queues.ts";
+export type { EnqueueOutcome, QueueOwner, SharedQueueStore } from "./shared-queues.ts";
 export { StreamContext } from "./stream-context.ts";
 export type { HeaderMap, LocalResponse, StreamHost } from "./stream-host.ts";
 export { TickThrottle } from "./tick-throttle.ts";

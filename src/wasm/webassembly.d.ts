@@ -5,6 +5,7 @@ declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);
     static exports(module: Module): { readonly name: string }[];
+    static imports(module: Module): { readonly module: string; readonly name: string }[];
     readonly #brand: undefined;
   }
   class Instance {

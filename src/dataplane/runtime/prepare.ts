@@ -37,6 +37,11 @@ export interface PrepareServices {
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
   /** Where plug-ins' own calls go; without it nowhere. */
   readonly calls?: { use(runtime: Runtime): void };
+  /** What plug-ins share among workers; without it nothing. */
+  readonly shared?: {
+    prepareFor(module: PluginModule): Promise<void>;
+    retain(vmIds: ReadonlySet<string>): void;
+  };
 }
 
 const START_FAULTS: ReadonlySet<LoadFaultKind> = new Set([
@@ -58,6 +63,8 @@ export class Preparer {
   /** The runtime serves from now on: plug-ins call out to its clusters. */
   serves(runtime: Runtime): void {
     this.#services.calls?.use(runtime);
+    const { plugins } = runtime.snapshot;
+    this.#services.shared?.retain(new Set(Object.values(plugins).map(({ vmId }) => vmId)));
   }
 
   /**
@@ -108,6 +115,7 @@ export class Preparer {
   async #startPlugin(plugin: PluginResource, old: PluginSlot | undefined): Promise<PluginSlot> {
     const module = await this.#module(plugin);
     if (module instanceof LoadFault) return this.#withFault(plugin, module, old?.instance ?? null);
+    await this.#services.shared?.prepareFor(module);
     const settings = settingsOf(plugin);
     const started = Plugin.start(module, settings, this.#services.plugins);
     if (!(started instanceof LoadFault)) return { plugin, instance: started };

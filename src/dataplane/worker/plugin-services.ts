@@ -5,7 +5,7 @@ import type { Logger } from "../../telemetry/logger.ts";
 import { LogLevel } from "../../wasm/enums.ts";
 import { MetricStore } from "../../wasm/metric-store.ts";
 import { InProcessSharedData } from "../../wasm/shared-data-store.ts";
-import { SharedQueues } from "../../wasm/shared-queues.ts";
+import { InProcessSharedQueues } from "../../wasm/shared-queues.ts";
 import { TickThrottle } from "../../wasm/tick-throttle.ts";
 import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
@@ -23,7 +23,7 @@ export function pluginServices(clock: Clock, logger: Logger, calls?: PluginCalls
     logLevel: () => LogLevel.info,
     metrics: new MetricStore(),
     sharedData: new InProcessSharedData(),
-    sharedQueues: new SharedQueues((task) => {
+    sharedQueues: new InProcessSharedQueues((task) => {
       clock.after(0, task, { unref: true });
     }),
     httpCall: (call, onDone) => calls?.start(call, onDone) ?? null,

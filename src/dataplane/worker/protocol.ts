@@ -19,6 +19,8 @@ export interface WorkerOptions {
   readonly logLevel: LogLevel;
   /** The worker's own log, or "" for standard error. */
   readonly logPath: string;
+  /** Folder in memory that gateway workers map for what plug-ins share; absent or "": none. */
+  readonly sharedMemory?: string;
 }
 
 /** Name of the environment variable that carries `WorkerOptions` as JSON. */
@@ -37,7 +39,12 @@ export type ToWorker =
       readonly pod: string;
       readonly timeoutMs: number;
     }
+  /** Other workers have put items into shared queues that were registered last here. */
+  | { readonly type: "queuesReady"; readonly queues: readonly ReadyQueue[] }
   | { readonly type: "stop" };
+
+/** Token of a shared queue, and how many items have come. */
+export type ReadyQueue = readonly [token: number, count: number];
 
 /** Every question with an `id` gets one answer with the same `id`. */
 export type FromWorker =
@@ -51,6 +58,12 @@ export type FromWorker =
     }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
   | { readonly type: "metrics"; readonly id: number; readonly metrics: MetricsSnapshot }
+  /** No answer: to be handed on to that worker, if it is still there. */
+  | {
+      readonly type: "queuesReady";
+      readonly worker: string;
+      readonly queues: readonly ReadyQueue[];
+    }
   | { readonly type: "drained"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly error: string | null }
   | { readonly type: "podDrained"; readonly id: number };

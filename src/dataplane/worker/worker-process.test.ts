@@ -22,6 +22,7 @@ function startWorker() {
   const sent: FromWorker[] = [];
   const calls: Call[] = [];
   let exitCount = 0;
+  const ready: [token: number, count: number][] = [];
   let tell: (message: ToWorker) => void = () => undefined;
   let disconnect: () => void = () => undefined;
   const role: WorkerRole = {
@@ -42,11 +43,13 @@ function startWorker() {
   };
   new WorkerProcess(channel, role, {
     metrics: () => ({ families: [] }),
+    queueReady: (token, count) => void ready.push([token, count]),
     onAssertion: () => undefined,
     exit: () => void (exitCount += 1),
   }).start();
   return {
     sent,
+    ready,
     calls,
     tell: (message: ToWorker) => {
       tell(message);
@@ -121,6 +124,23 @@ test("other questions are answered while a configuration is prepared", async () 
   worker.tell({ type: "metrics", id: 2 });
   await turn();
   assert.deepEqual(worker.sent.at(-1), { type: "metrics", id: 2, metrics: { families: [] } });
+});
+
+test("news of shared queues are handed on, and not answered", async () => {
+  const worker = startWorker();
+  worker.tell({
+    type: "queuesReady",
+    queues: [
+      [7, 2],
+      [9, 1],
+    ],
+  });
+  await turn();
+  assert.deepEqual(worker.ready, [
+    [7, 2],
+    [9, 1],
+  ]);
+  assert.deepEqual(worker.sent, [{ type: "ready" }]);
 });
 
 test("a worker whose main process has gone ends", () => {

@@ -19,6 +19,8 @@ export interface Channel {
 
 export interface WorkerHooks {
   metrics(): MetricsSnapshot;
+  /** `count` items of other workers are in a shared queue whose owner is here. */
+  queueReady(token: number, count: number): void;
   /** A belief of ours was wrong. */
   onAssertion(error: unknown): void;
   /** Ends the process. */
@@ -82,6 +84,9 @@ export class WorkerProcess {
       case "drainPod":
         await this.#role.drainPod(message.pod, message.timeoutMs);
         this.#channel.send({ type: "podDrained", id: message.id });
+        return;
+      case "queuesReady":
+        for (const [token, count] of message.queues) this.#hooks.queueReady(token, count);
         return;
       case "stop":
         await this.#role.stop();

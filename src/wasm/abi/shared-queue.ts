@@ -2,7 +2,7 @@
 
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
-import type { EnqueueOutcome, SharedQueues } from "../shared-queues.ts";
+import type { EnqueueOutcome, SharedQueueStore } from "../shared-queues.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 
@@ -17,7 +17,7 @@ const STATUS_OF: Readonly<Record<EnqueueOutcome, Status>> = {
 export function sharedQueueFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
   const ownVmId = vm.settings.vmId;
-  const queues = (): SharedQueues | null => vm.services.sharedQueues ?? null;
+  const queues = (): SharedQueueStore | null => vm.services.sharedQueues ?? null;
   return {
     proxy_register_shared_queue(name: number, length: number, outToken: number): Status {
       const bytes = memory.copy(name, length);
