@@ -75,6 +75,7 @@ function modelGroup(
     entryRoutes: null,
     operands: null,
     context: contextOf(spec),
+    signature: null,
     acceptFromClients: false,
     lanes: members.map((lane) => modelLane(lane, scope)),
   };

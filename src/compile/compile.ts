@@ -90,7 +90,13 @@ export function compile(input: CompileInput): CompileResult {
   const gateways = collectGateways([...index.gateways, ...impliedGateways(index.ingresses)]);
   const services = collectServices(index.services);
   const bindings = bindVirtualServices(index.virtualServices, gateways, messages);
-  const scope: LaneScope = { gateways, services, messages, nowMs: input.nowMs ?? null };
+  const scope: LaneScope = {
+    gateways,
+    services,
+    secrets: index.secrets,
+    messages,
+    nowMs: input.nowMs ?? null,
+  };
   const models = [
     ...modelAsmLaneGroups(index.asmLaneGroups, index.asmLanes, scope),
     ...modelLaneGroups(index.laneGroups, index.lanes, scope),

@@ -7,6 +7,7 @@ import type { Lane, LaneContext, OperandSources } from "../snapshot/snapshot.ts"
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import { compileAny, compileRule } from "./lane-rule.ts";
+import { modelSignature } from "./lane-signature.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 
@@ -35,10 +36,10 @@ export function modelLaneGroups(
 function modelGroup(
   group: LaneGroup,
   members: readonly LaneResource[],
-  { nowMs }: LaneScope,
+  scope: LaneScope,
 ): GroupModel {
   const { spec } = group;
-  const lanes = [...members].sort(compareLanes).map((lane) => modelLane(lane, nowMs));
+  const lanes = [...members].sort(compareLanes).map((lane) => modelLane(lane, scope.nowMs));
   const own = namespaceOf(group);
   return {
     name: keyOf(group),
@@ -63,6 +64,7 @@ function modelGroup(
     entryRoutes: entryRoutes(group),
     operands: spec.operands === undefined ? null : operandSources(spec.operands),
     context: modelContext(group),
+    signature: modelSignature(group, scope),
     acceptFromClients: spec.acceptFromClients,
     lanes,
   };

@@ -1,11 +1,13 @@
 //! What LaneGroup and ASMSwimLaneGroup are both turned into while references are resolved.
 
+import type { Secret } from "../resources/kinds/secret.ts";
 import type { Resource } from "../resources/object.ts";
 import type {
   Baseline,
   FallbackPolicy,
   Lane,
   LaneContext,
+  LaneSignature,
   OperandSources,
 } from "../snapshot/snapshot.ts";
 import type { Gateways } from "./gateway.ts";
@@ -42,6 +44,8 @@ export interface GroupModel {
     readonly { readonly virtualService: NamedReference; readonly route: string | null }[] | null;
   readonly operands: OperandSources | null;
   readonly context: LaneContext;
+  /** Null: tags travel as they are. "unusable": a message says why nothing can be signed. */
+  readonly signature: LaneSignature | "unusable" | null;
   readonly acceptFromClients: boolean;
   /** In decision order. */
   readonly lanes: readonly LaneModel[];
@@ -62,6 +66,7 @@ export interface LaneModel {
 export interface LaneScope {
   readonly gateways: Gateways;
   readonly services: ServiceMap;
+  readonly secrets: readonly Secret[];
   readonly messages: MessageList;
   /** Wall time, for the expiry of lanes; null: nothing expires. */
   readonly nowMs: number | null;

@@ -2,7 +2,7 @@
 
 import type { Resource } from "../resources/object.ts";
 import { refOf } from "../resources/object.ts";
-import type { Baseline, Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import type { Baseline, Lane, LaneGroup, LaneSignature } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel, LaneScope } from "./lane-model.ts";
 import { parentsOf, reportParents, reportRules } from "./lane-messages.ts";
 import type { MessageList } from "./messages.ts";
@@ -27,6 +27,7 @@ export function compileLaneGroups(
       ...compileEntry(model),
       ...(model.isolated ? { isolated: true as const } : {}),
       context: model.context,
+      ...compileSignature(model),
       stripFromClients: !model.acceptFromClients && !matchesHeader(gateways, routeHeader),
       ...(model.operands === null ? {} : { operands: model.operands }),
       lanes: compileLanes(model),
@@ -65,8 +66,27 @@ function compileEntry({ entryRoutes }: GroupModel): Pick<LaneGroup, "entryRoutes
   return { entryRoutes: routes };
 }
 
-/** Each lane with its chain of parents, which ends where it would come back to itself. */
+/** A group that should sign and cannot has no key: nothing is written, and nothing believed. */
+function compileSignature({ signature }: GroupModel): Pick<LaneGroup, "signature"> {
+  if (signature === null) return {};
+  return { signature: signature === "unusable" ? UNUSABLE_SIGNATURE : signature };
+}
+
+const UNUSABLE_SIGNATURE: LaneSignature = { keys: [], epoch: 0, lifetimeMs: 0 };
+
+/**
+ * Each lane with its chain of parents, which ends where it would come back to itself. Where tags
+ * cannot be signed, lanes are closed: else a request would be in its lane at the first hop only.
+ */
 function compileLanes(model: GroupModel): Lane[] {
+  const lanes = compileParents(model);
+  if (model.signature !== "unusable") return lanes;
+  const { baseline } = model;
+  const baseName = baseline.kind === "lane" ? baseline.lane : null;
+  return lanes.map((lane) => (lane.name === baseName ? lane : { ...lane, enabled: false }));
+}
+
+function compileParents(model: GroupModel): Lane[] {
   return model.lanes.map(({ lane, parent }) => {
     if (parent === null) return lane;
     const parents = parentsOf(model, lane.name).filter((name) => name !== lane.name);

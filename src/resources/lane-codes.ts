@@ -1,4 +1,4 @@
-//! Codes of lanes' rules, parents and expiry.
+//! Codes of lanes' rules, parents, expiry and signed contexts.
 
 import type { CodeInfo } from "./codes.ts";
 
@@ -66,5 +66,22 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
       "Every request that meets the rule also meets the rule of a lane that decides before " +
       "(priority, then name). Give the narrower rule the smaller priority. Only what can be " +
       "proven is reported; `graylane lane diff` finds the rest in real traffic.",
+  },
+  GL0350: {
+    title: "A lane group has no key to sign with",
+    severity: "error",
+    help:
+      "`context.signed` names a Secret of the group's namespace. Each entry of its data is a key " +
+      "of at least 32 random bytes; `signWith` names the one that signs. Until there is such a " +
+      "key, every lane of the group is closed, so that the baseline serves everybody at every " +
+      "hop, and no lane header is believed.",
+  },
+  GL0351: {
+    title: "A key for lane contexts is not used",
+    severity: "error",
+    help:
+      "An entry of the Secret has less than 32 bytes, or there are more than 16: what was signed " +
+      "with that key is not believed. Make keys with `head -c 32 /dev/urandom | base64`, and " +
+      "remove from the Secret what is not a key.",
   },
 };

@@ -23,6 +23,8 @@ export interface LaneGroup {
   /** ASM's strict mode: at a sidecar the caller's pod decides the lane, whatever the context. */
   readonly isolated?: true;
   readonly context: LaneContext;
+  /** The tag travels signed, and no other is believed. Absent: it travels as it is. */
+  readonly signature?: LaneSignature;
   /** Client-sent lane context is removed at an untrusted listener (design: trust). */
   readonly stripFromClients: boolean;
   /** Where rules take the client's address from; absent: the defaults. */
@@ -61,6 +63,22 @@ export type LaneContext =
     }
   /** The app forwards only `traceHeader`; the sidecar restores the lane from its table. */
   | { readonly mode: "traceId"; readonly routeHeader: string; readonly traceHeader: string };
+
+export interface LaneSignature {
+  /** All of them check; the first signs. None: no context is written, and none is believed. */
+  readonly keys: readonly SignatureKey[];
+  /** A tag that was signed in another epoch is not believed. */
+  readonly epoch: number;
+  /** For how long a signed tag is good, at least. */
+  readonly lifetimeMs: number;
+}
+
+export interface SignatureKey {
+  /** Letters, digits, `-`, `_` and `.`: it stands in what is signed. */
+  readonly id: string;
+  /** Base64. Travels to the workers in here, and is printed nowhere. */
+  readonly signingSecret: string;
+}
 
 export interface Lane {
   readonly name: string;

@@ -16,10 +16,12 @@ export type {
   Lane,
   LaneContext,
   LaneGroup,
+  LaneSignature,
   Operand,
   OperandKind,
   OperandSources,
   Operator,
+  SignatureKey,
   Test,
 } from "./lane.ts";
 

@@ -16,9 +16,10 @@ export interface TlsServer {
   readonly maxVersion: TlsVersion;
 }
 
-const SECRET_FIELD = "privateKey";
+/** Of `TlsServer` and of `SignatureKey`. */
+const SECRET_FIELDS: readonly string[] = ["privateKey", "signingSecret"];
 
 /** A replacer for `JSON.stringify`: what is printed of a snapshot has no key in it. */
 export function withoutKeys(name: string, value: unknown): unknown {
-  return name === SECRET_FIELD ? "(not shown)" : value;
+  return SECRET_FIELDS.includes(name) ? "(not shown)" : value;
 }

@@ -34,11 +34,24 @@ export interface LaneGroupSpec {
     readonly traceHeader?: string;
     /** Absent in mode `baggage`: `graylane-lane.<namespace>.<name>`. */
     readonly baggageKey?: string;
+    readonly signed?: SignedContext;
   };
   readonly acceptFromClients: boolean;
   readonly operands?: OperandSettings;
   /** Who is in the share that a lane's `ratio` names. */
   readonly ratio?: GroupRatio;
+}
+
+/** The tag travels signed with keys of a Secret; no other is believed. */
+export interface SignedContext {
+  /** A Secret of the group's namespace; each entry of its data is a key. */
+  readonly secretName: string;
+  /** The entry whose key signs; absent: the last by name. */
+  readonly signWith?: string;
+  /** What was signed under another number is not believed. */
+  readonly epoch: number;
+  /** How long a signed tag is good. */
+  readonly lifetimeSeconds: number;
 }
 
 export type FallbackPolicy = "permissive" | "strict" | "chain";
@@ -93,6 +106,11 @@ export function fillNamespaces(references: readonly unknown[], object: JsonObjec
 
 const TRUSTED_HOPS_MAX = 20;
 const ENTRY_ROUTES_MAX = 1_000;
+const EPOCH_MAX = 999_999_999;
+/** Longer than a chain of calls takes, its queues included; short for one who has stolen a tag. */
+const LIFETIME_DEFAULT_SECONDS = 300;
+const LIFETIME_MIN_SECONDS = 10;
+const LIFETIME_MAX_SECONDS = 86_400;
 const FALLBACKS = ["permissive", "strict", "chain"] as const;
 
 const entryRoute = Type.Object({
@@ -107,6 +125,17 @@ const operands = Type.Object({
       trustedHops: Type.Integer({ default: 0, minimum: 0, maximum: TRUSTED_HOPS_MAX }),
     }),
   ),
+});
+
+const signedContext = Type.Object({
+  secretName: text("dns-subdomain"),
+  signWith: Type.Optional(text("data-key")),
+  epoch: Type.Integer({ default: 0, minimum: 0, maximum: EPOCH_MAX }),
+  lifetimeSeconds: Type.Integer({
+    default: LIFETIME_DEFAULT_SECONDS,
+    minimum: LIFETIME_MIN_SECONDS,
+    maximum: LIFETIME_MAX_SECONDS,
+  }),
 });
 
 const spec = Type.Object({
@@ -145,6 +174,7 @@ const spec = Type.Object({
     traceHeader: Type.Optional(text("header-name")),
     // The same characters: a token of HTTP.
     baggageKey: Type.Optional(text("header-name")),
+    signed: Type.Optional(signedContext),
   }),
   acceptFromClients: Type.Boolean({ default: false }),
   operands: Type.Optional(operands),
