@@ -1,5 +1,6 @@
 //! What the traffic path reports: one record per finished exchange, for metrics and access log.
 
+import type { Refusal } from "../lane/signed-tag.ts";
 import type { AccessLogEntry } from "../telemetry/access-log.ts";
 
 /** A finished exchange. Read at once, not kept. `flags` is a `ProxyErrorCode` or "". */
@@ -24,6 +25,8 @@ export interface TrafficObserver {
   onTraceOverflow(): void;
   /** Members of other people's baggage that did not fit beside the lane's. */
   onBaggageDropped(count: number): void;
+  /** A signed lane group did not believe a context: it was taken away. */
+  onContextRefused(role: ExchangeRecord["role"], group: string, refusal: Refusal): void;
   /** A belief of ours was wrong; the exchange was failed. */
   onAssertion(error: unknown): void;
 }
@@ -36,5 +39,6 @@ export const SILENT_OBSERVER: TrafficObserver = {
   onTraceConflict: () => undefined,
   onTraceOverflow: () => undefined,
   onBaggageDropped: () => undefined,
+  onContextRefused: () => undefined,
   onAssertion: () => undefined,
 };

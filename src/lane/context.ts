@@ -101,8 +101,16 @@ export function outboundTag(
   traces: TraceTable,
   nowMs: number,
 ): string | undefined {
-  const tag = contextTag(group, header);
-  if (tag !== undefined) return tag;
+  return contextTag(group, header) ?? rememberedTag(group, header, traces, nowMs);
+}
+
+/** In mode `traceId`: the lane tag that the pod's table knows of the trace id. */
+export function rememberedTag(
+  group: PreparedLaneGroup,
+  header: HeaderLookup,
+  traces: TraceTable,
+  nowMs: number,
+): string | undefined {
   const key = traceKeyOf(group, header);
   return key === undefined ? undefined : (traces.lookup(key, nowMs) ?? undefined);
 }

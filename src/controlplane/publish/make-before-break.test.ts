@@ -123,3 +123,23 @@ test("an endpoint that is gone while its pod is still there is not ready, and go
   const next = { ...old, endpoints: { [CLUSTER]: { endpoints: [] } } };
   assert.deepEqual(podNames(mergeForMakeBeforeBreak(old, next)), []);
 });
+
+test("keys with which gateways still sign tags are believed until they do not", () => {
+  const signedBy = (...ids: readonly string[]): Snapshot => {
+    const snapshot = snapshotOf(["gray"]);
+    const group = snapshot.laneGroups["default/group"];
+    assert.ok(group !== undefined);
+    const keys = ids.map((id) => ({ id, signingSecret: "" }));
+    const signature = { keys, epoch: 0, lifetimeMs: 1 };
+    return { ...snapshot, laneGroups: { [group.name]: { ...group, signature } } };
+  };
+  const idsOf = (old: Snapshot, next: Snapshot): readonly string[] | undefined =>
+    mergeForMakeBeforeBreak(old, next).laneGroups["default/group"]?.signature?.keys.map(
+      ({ id }) => id,
+    );
+  assert.deepEqual(idsOf(signedBy("b", "a"), signedBy("c", "b")), ["c", "b", "a"]);
+  assert.deepEqual(idsOf(signedBy("a"), signedBy()), [], "the Secret is gone: at once");
+  assert.equal(idsOf(signedBy("a"), snapshotOf(["gray"])), undefined);
+  const next = signedBy("b", "a");
+  assert.equal(mergeForMakeBeforeBreak(signedBy("a"), next), next);
+});

@@ -10,6 +10,7 @@ import type {
   EndpointSet,
   Lane,
   LaneGroup,
+  SignatureKey,
   Snapshot,
 } from "../../snapshot/snapshot.ts";
 
@@ -74,13 +75,26 @@ function mergeGroups(before: LaneGroup, after: LaneGroup): LaneGroup {
   const lanes = mergeLanes(before.lanes, after.lanes);
   const services = missing(before.services, after.services);
   const baseline = mergeBaselines(before.baseline, after.baseline);
-  if (lanes === after.lanes && services.length === 0 && baseline === after.baseline) return after;
+  const keys = mergeKeys(before, after);
+  const isAfter = lanes === after.lanes && services.length === 0 && keys.length === 0;
+  if (isAfter && baseline === after.baseline) return after;
+  const { signature } = after;
   return {
     ...after,
+    ...(signature === undefined
+      ? {}
+      : { signature: { ...signature, keys: [...signature.keys, ...keys] } }),
     lanes,
     services: [...after.services, ...services],
     baseline,
   };
+}
+
+/** Keys with which gateways still sign. A key that signs nothing any more takes none with it. */
+function mergeKeys(before: LaneGroup, after: LaneGroup): readonly SignatureKey[] {
+  const known = new Set(after.signature?.keys.map(({ id }) => id));
+  if (known.size === 0) return [];
+  return (before.signature?.keys ?? []).filter(({ id }) => !known.has(id));
 }
 
 /**

@@ -3,6 +3,7 @@
 import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
+import type { Refusal } from "../../lane/signed-tag.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { Endpoint, Route, Target, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
@@ -13,6 +14,7 @@ import { isAllowedField } from "../filter/request-header-map.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import { ensureTraceparent } from "../filter/lane-context.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
+import { sealContext } from "../filter/signed-context.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
@@ -192,6 +194,14 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#exchange?.context.observer.onBaggageDropped(count);
   }
 
+  nowMs(): number {
+    return this.#exchange?.context.clock.nowMs() ?? 0;
+  }
+
+  onContextRefused(group: string, refusal: Refusal): void {
+    this.#exchange?.context.observer.onContextRefused(this.role, group, refusal);
+  }
+
   onReset(): void {
     this.#exchange?.connection.destroy();
   }
@@ -286,12 +296,25 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       retry: managed.retry,
       hash: managed.hash,
     };
+    if (this.#runtime.signed.size > 0) this.#sealContexts(exchange);
     const mirrors = route.policy?.mirrors;
     if (mirrors !== undefined) {
       exchange.mirrorTo(startMirrors(exchange, mirrors, this.#runtime.lanes));
     }
     if (this.#requestFlow === null) exchange.forward(plan);
     else this.#requestFlow.forward(plan);
+  }
+
+  /** After everything that reads or edits the request: what goes out is signed. */
+  #sealContexts(exchange: Exchange): void {
+    const { decision, head, context } = exchange;
+    const own = this.#listener.signed;
+    const decided = this.#runtime.signed.get(decision?.group ?? "");
+    const isOwn = decided === undefined || own.includes(decided);
+    for (const signed of isOwn ? own : [...own, decided]) {
+      const droppedCount = sealContext(head.headers, signed, context.clock.nowMs());
+      if (droppedCount > 0) context.observer.onBaggageDropped(droppedCount);
+    }
   }
 
   #addRoutedFields(headers: Headers): void {

@@ -4,6 +4,8 @@ import { contextTag, traceKeyOf } from "../../lane/context.ts";
 import type { TraceTable } from "../../lane/context.ts";
 import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
 import { CARRY_HEADER, contextLookup } from "../filter/lane-context.ts";
+import { believedTag } from "../filter/signed-context.ts";
+import type { OnRefused } from "../filter/signed-context.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Exchange } from "./exchange.ts";
@@ -55,7 +57,8 @@ export class SidecarInbound implements ExchangeHandler {
   #record(exchange: Exchange): void {
     const header = contextLookup(exchange.head.headers);
     for (const group of this.#runtime.lanes.groups.values()) {
-      const tag = contextTag(group, header) ?? null;
+      const carried = contextTag(group, header);
+      const tag = carried === undefined ? null : this.#believed(exchange, group.name, carried);
       if (tag !== null && exchange.decision === null) {
         exchange.decision = group.byTag.get(tag)?.forced ?? null;
       }
@@ -64,6 +67,17 @@ export class SidecarInbound implements ExchangeHandler {
       const kept = { key: ownText(key), tag: tag === null ? null : ownText(tag) };
       this.#remember(exchange, group.name, kept);
     }
+  }
+
+  /** The tag that the context carries; null when the group signs, and does not believe it. */
+  #believed({ head, context }: Exchange, group: string, carried: string): string | null {
+    const signed = this.#runtime.signed.get(group);
+    if (signed === undefined) return carried;
+    const nowMs = context.clock.nowMs();
+    const onRefused: OnRefused = (name, refusal) => {
+      context.observer.onContextRefused(this.role, name, refusal);
+    };
+    return believedTag(head.headers, signed, carried, { nowMs, onRefused }) ?? null;
   }
 
   /** Only what stands here is believed: a caller must not choose what an app sends on. */

@@ -1,13 +1,16 @@
 //! A call that a pod makes: restore its lane, pick the lane's endpoint of the called service.
 
 import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
-import { outboundTag } from "../../lane/context.ts";
+import { contextTag, outboundTag, rememberedTag } from "../../lane/context.ts";
 import { decisionByCaller } from "../../lane/decide.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
+import type { HeaderLookup } from "../../lane/program.ts";
 import type { Headers } from "../../http/headers.ts";
 import type { Workload } from "../../snapshot/snapshot.ts";
 import { contextLookup, removeContext, writeContext } from "../filter/lane-context.ts";
+import { believedTag, writeSigned } from "../filter/signed-context.ts";
+import type { OnRefused, SignedGroup } from "../filter/signed-context.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
@@ -87,24 +90,58 @@ export class SidecarOutbound implements ExchangeHandler {
    * be one. The hop itself follows the first group, by name, that knows a lane for it.
    */
   #decide(exchange: Exchange, cluster: PreparedCluster | undefined): LaneDecision | null {
-    const { headers } = exchange.head;
-    const header = contextLookup(headers);
-    const nowMs = exchange.context.clock.monotonicMs();
+    const header = contextLookup(exchange.head.headers);
     let decision: LaneDecision | null = null;
     for (const group of this.#runtime.lanes.groups.values()) {
+      const signed = this.#runtime.signed.get(group.name);
       const tag =
-        group.group.isolated === true
-          ? this.#callerTag(group, headers)
-          : outboundTag(group, header, this.#pod.traceTable(group.name), nowMs);
-      if (tag !== undefined) {
-        const droppedCount = writeContext(headers, group, tag);
-        if (droppedCount > 0) exchange.context.observer.onBaggageDropped(droppedCount);
-      }
+        signed === undefined
+          ? this.#carry(exchange, group, header)
+          : this.#carrySigned(exchange, signed, header);
       if (cluster?.groups.includes(group) !== true) continue;
       const own = decideByTag(group, tag);
       if (decision === null || decision.lane === null) decision = own;
     }
     return decision;
+  }
+
+  /** Writes the lane's tag that the call carries into its headers. Undefined: it carries none. */
+  #carry(exchange: Exchange, group: PreparedLaneGroup, header: HeaderLookup): string | undefined {
+    const { head, context } = exchange;
+    const nowMs = context.clock.monotonicMs();
+    const tag =
+      group.group.isolated === true
+        ? this.#callerTag(group, head.headers)
+        : outboundTag(group, header, this.#pod.traceTable(group.name), nowMs);
+    if (tag !== undefined) reportDropped(exchange, writeContext(head.headers, group, tag));
+    return tag;
+  }
+
+  /**
+   * The same in a group that signs. What the app carries is checked and goes on as it is, so that
+   * it ends when the gateway's signature does; what the sidecar knows by itself it signs.
+   */
+  #carrySigned(exchange: Exchange, signed: SignedGroup, header: HeaderLookup): string | undefined {
+    const { group } = signed;
+    const { head, context } = exchange;
+    const { clock, observer } = context;
+    const nowMs = clock.nowMs();
+    const isIsolated = group.group.isolated === true;
+    const carried = isIsolated ? undefined : contextTag(group, header);
+    if (carried !== undefined) {
+      const onRefused: OnRefused = (name, refusal) => {
+        observer.onContextRefused(this.role, name, refusal);
+      };
+      const tag = believedTag(head.headers, signed, carried, { nowMs, onRefused });
+      if (tag !== undefined) reportDropped(exchange, writeContext(head.headers, group, carried));
+      return tag;
+    }
+    const traces = this.#pod.traceTable(group.name);
+    const tag = isIsolated
+      ? this.#callerTag(group, head.headers)
+      : rememberedTag(group, header, traces, clock.monotonicMs());
+    if (tag !== undefined) reportDropped(exchange, writeSigned(head.headers, signed, tag, nowMs));
+    return tag;
   }
 
   /** In an isolated group the calling pod decides, and nothing that its request carries. */
@@ -132,6 +169,10 @@ export class SidecarOutbound implements ExchangeHandler {
       ...UNMANAGED,
     });
   }
+}
+
+function reportDropped({ context }: Exchange, droppedCount: number): void {
+  if (droppedCount > 0) context.observer.onBaggageDropped(droppedCount);
 }
 
 function decideByTag(group: PreparedLaneGroup, tag: string | undefined): LaneDecision {

@@ -1,11 +1,13 @@
 //! Explains where a request would go: the gateway's own filters and lane code, without an upstream.
 
+import type { Clock } from "../../base/clock.ts";
 import type { Prng } from "../../base/prng.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { DecisionReason, LaneDecision } from "../../lane/decide.ts";
 import { isCarriedOn } from "../../lane/context.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
+import type { Refusal } from "../../lane/signed-tag.ts";
 import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
 import { statusOf } from "../proxy-error.ts";
 import { DEFAULT_EDGE, addEdgeFields } from "../exchange/edge-fields.ts";
@@ -68,6 +70,8 @@ export interface ExplainAnswer {
 
 interface Collected {
   outcome: LaneOutcome | null;
+  /** By lane group: why the request's context is not believed. */
+  readonly refusals: Map<string, Refusal>;
   reply: { status: number; body: string } | null;
 }
 
@@ -79,13 +83,14 @@ export function explain(
   runtime: Runtime,
   listener: ListenerRuntime,
   request: RequestHead,
-  prng: Prng,
+  { prng, clock }: { readonly prng: Prng; readonly clock: Clock },
 ): ExplainAnswer {
-  const collected: Collected = { outcome: null, reply: null };
+  const collected: Collected = { outcome: null, refusals: new Map(), reply: null };
   const { edge = DEFAULT_EDGE } = listener.gateway;
   addEdgeFields(request, edge, EXPLAINED_PEER, listener.listener.port);
   if (listener.needsTraceparent) ensureTraceparent(request.headers);
-  const pass = new GatewayPass(runtime, listener, request, { prng, owner: collector(collected) });
+  const owner = collector(collected, clock);
+  const pass = new GatewayPass(runtime, listener, request, { prng, owner });
   pass.run();
   const plugins = pass.streams.map((stream) => explainPlugin(stream, collected));
   const { outcome } = collected;
@@ -100,12 +105,12 @@ export function explain(
     route: outcome === null ? null : routeOf(outcome),
     noMatch,
     localReply: collected.reply ?? directReply(outcome),
-    decision: outcome === null ? null : decisionOf(runtime, pass, outcome),
+    decision: decisionOf(runtime, pass, collected),
     hops: outcome === null || collected.reply !== null ? [] : hopsOf(runtime, pass, outcome),
   };
 }
 
-function collector(collected: Collected): PassOwner {
+function collector(collected: Collected, clock: Clock): PassOwner {
   return {
     explaining: true,
     remoteAddress: "127.0.0.1",
@@ -122,6 +127,10 @@ function collector(collected: Collected): PassOwner {
       collected.reply = replyOf(error);
     },
     onBaggageDropped: () => undefined,
+    nowMs: () => clock.nowMs(),
+    onContextRefused(group, refusal) {
+      collected.refusals.set(group, refusal);
+    },
     onResponseReleased: () => undefined,
     makeResponseChain: () => {
       throw new Error("explain has no response");
@@ -190,16 +199,19 @@ function directReply(outcome: LaneOutcome | null): ExplainAnswer["localReply"] {
 function decisionOf(
   runtime: Runtime,
   pass: GatewayPass,
-  outcome: LaneOutcome,
+  { outcome, refusals }: Collected,
 ): ExplainAnswer["decision"] {
-  const { decision, route } = outcome;
+  const { decision = null, route = null } = outcome ?? {};
   if (decision === null) return null;
   const { reason, group, lane } = decision;
   const detail =
     reason === "route" && route !== null
       ? `route ${describeRoute(route)} names the lane's subset`
       : detailOf(runtime, pass, group);
-  return { reason, group, lane, detail };
+  const refusal = refusals.get(group);
+  if (refusal === undefined) return { reason, group, lane, detail };
+  const refused = `the request's lane context is not believed (${refusal})`;
+  return { reason, group, lane, detail: `${refused}; ${detail}` };
 }
 
 function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): string {

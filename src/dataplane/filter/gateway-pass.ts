@@ -8,6 +8,7 @@ import type { RequestHead } from "../../http/request-parser.ts";
 import type { IssuedCookie } from "../../lane/cohort.ts";
 import type { DecisionExplanation, PreparedLaneGroup } from "../../lane/decide.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
+import type { Refusal } from "../../lane/signed-tag.ts";
 import { explainNoMatch } from "../../route/explain.ts";
 import { matchRoute } from "../../route/route.ts";
 import type { RouteRequest } from "../../route/route.ts";
@@ -26,6 +27,7 @@ import { removeBaggageMembers } from "./lane-context.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneFilterInput, LaneOutcome } from "./lane-filter.ts";
 import { PluginStream } from "./plugin-stream.ts";
+import { openContexts } from "./signed-context.ts";
 
 /** Who runs the pass and hears its one outcome, at once or later (a plug-in may pause). */
 export interface PassOwner {
@@ -36,6 +38,10 @@ export interface PassOwner {
   onPluginResponse(response: LocalResponse): void;
   onPassFailed(error: ProxyError): void;
   onBaggageDropped(count: number): void;
+  /** Wall time. */
+  nowMs(): number;
+  /** A signed lane group did not believe the client's context. */
+  onContextRefused(group: string, refusal: Refusal): void;
   /** A plug-in asked for the exchange to be cut. */
   onReset(): void;
   /** A response that `runResponse` held has passed its filters, or something takes its place. */
@@ -163,6 +169,12 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   run(): void {
     for (const name of this.listener.strippedHeaders) this.request.headers.remove(name);
     removeBaggageMembers(this.request.headers, this.listener.strippedBaggageKeys);
+    const { signed } = this.listener;
+    if (signed.length > 0) {
+      openContexts(this.request.headers, signed, this.owner.nowMs(), (group, refusal) => {
+        this.owner.onContextRefused(group, refusal);
+      });
+    }
     this.resume();
   }
 

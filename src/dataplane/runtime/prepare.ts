@@ -23,6 +23,8 @@ import { Plugin } from "../../wasm/plugin.ts";
 import type { PluginServices } from "../../wasm/vm.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
+import { prepareSigned } from "../filter/signed-context.ts";
+import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { HostIndex } from "./host-index.ts";
 import type { ListenerRuntime, Runtime } from "./runtime.ts";
@@ -74,7 +76,8 @@ export class Preparer {
   async prepareGateway(snapshot: Snapshot, previous: Runtime | null): Promise<Runtime> {
     const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map());
     const lanes = prepareLanes(snapshot, previous?.lanes);
-    const base = { snapshot, lanes, plugins, hosts: NO_HOSTS, carriedHeaders: "" };
+    const signed = prepareSigned(lanes.groups.values(), previous?.signed);
+    const base = { snapshot, lanes, signed, plugins, hosts: NO_HOSTS, carriedHeaders: "" };
     const tables = prepareTables(snapshot, previous);
     const listeners = new Map<number, ListenerRuntime>();
     for (const gateway of Object.values(snapshot.gateways)) {
@@ -105,6 +108,7 @@ export class Preparer {
     return {
       snapshot,
       lanes,
+      signed: prepareSigned(lanes.groups.values(), previous?.signed),
       carriedHeaders: carriedHeaders(lanes.groups.values()),
       plugins: new Map(),
       listeners: new Map(),
@@ -226,7 +230,7 @@ function prepareTables(
 }
 
 function makeListener(
-  base: Pick<Runtime, "lanes" | "plugins">,
+  base: Pick<Runtime, "lanes" | "signed" | "plugins">,
   parts: { gateway: Gateway; listener: Listener; routes: PreparedRouteTable },
 ): ListenerRuntime {
   const groups = base.lanes.byGateway.get(parts.gateway.name) ?? [];
@@ -234,14 +238,12 @@ function makeListener(
   const hooks = plugins.flatMap(({ instance }) =>
     instance === null ? [] : hooksOf(instance.module),
   );
-  const stripped = groups.filter(({ group }) => group.stripFromClients);
   return {
     ...parts,
     groups,
-    strippedHeaders: [...new Set(stripped.map(({ routeHeader }) => routeHeader))],
-    strippedBaggageKeys: groups.flatMap(({ group: { context } }) =>
-      context.mode === "baggage" && context.stripFromClients ? [context.baggageKey] : [],
-    ),
+    signed: groups.flatMap(({ name }) => base.signed.get(name) ?? []),
+    strippedHeaders: strippedHeaders(groups, base.lanes, parts.routes.table),
+    strippedBaggageKeys: strippedBaggageKeys(groups, base.lanes),
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),

@@ -5,6 +5,7 @@ import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
 import type { Gateway, Listener, Snapshot } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
+import type { SignedGroup, SignedGroups } from "../filter/signed-context.ts";
 import type { HostIndex } from "./host-index.ts";
 
 export interface Runtime {
@@ -13,6 +14,8 @@ export interface Runtime {
   /** By the port that the Gateway resource names. */
   readonly listeners: ReadonlyMap<number, ListenerRuntime>;
   readonly hosts: HostIndex;
+  /** The lane groups whose context is signed; empty for most configurations. */
+  readonly signed: SignedGroups;
   /** What agents in apps are told to carry on, for `CARRY_HEADER`. */
   readonly carriedHeaders: string;
   /** By name: kept by the next runtime when unchanged. */
@@ -24,7 +27,9 @@ export interface ListenerRuntime {
   readonly listener: Listener;
   readonly routes: PreparedRouteTable;
   readonly groups: readonly PreparedLaneGroup[];
-  /** Route headers of groups whose context a client may not send. */
+  /** Those of `groups` whose context is signed. */
+  readonly signed: readonly SignedGroup[];
+  /** Route headers of groups, entered here or not, whose context a client may not send. */
   readonly strippedHeaders: readonly string[];
   /** Members of the baggage that a client may not send. */
   readonly strippedBaggageKeys: readonly string[];

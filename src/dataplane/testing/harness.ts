@@ -39,6 +39,7 @@ export function trafficContext(
       onTraceConflict: () => undefined,
       onTraceOverflow: () => undefined,
       onBaggageDropped: () => undefined,
+      onContextRefused: () => undefined,
       onAssertion: (error) => assertions.push(error),
     },
   };

@@ -102,7 +102,8 @@ export class GatewayRole implements WorkerRole {
       expectContinue: false,
       upgrade: null,
     } as const;
-    return explain(runtime, listener, { ...request }, this.#prng);
+    const { clock } = this.#context;
+    return explain(runtime, listener, { ...request }, { prng: this.#prng, clock });
   }
 
   oldRuntimesDrained(): Promise<void> {

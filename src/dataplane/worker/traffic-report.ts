@@ -3,6 +3,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { formatterOf } from "../../telemetry/access-log.ts";
 import { LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
+import type { Refusal } from "../../lane/signed-tag.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { DURATION_BOUNDS_SECONDS, Metrics } from "../../telemetry/metrics.ts";
 import type { Counter, Family, Gauge, Histogram } from "../../telemetry/metrics.ts";
@@ -35,6 +36,7 @@ export class TrafficReport implements TrafficObserver {
   readonly #traceConflicts: Counter;
   readonly #traceOverflows: Counter;
   readonly #baggageDropped: Counter;
+  readonly #contextsRefused: Family<Counter>;
   readonly #refused: Family<Counter>;
   readonly #byLane = new Map<string, LaneHandles>();
 
@@ -92,6 +94,11 @@ export class TrafficReport implements TrafficObserver {
         help: "Members of other people's baggage left out to keep its limits beside the lane's.",
       })
       .with();
+    this.#contextsRefused = metrics.counter({
+      name: "graylane_lane_contexts_refused_total",
+      help: "Lane contexts that a signed lane group did not believe, by reason.",
+      labelNames: ["role", "lane_group", "reason"],
+    });
     this.#pluginTraps = metrics.counter({
       name: "graylane_plugin_traps_total",
       help: "Plug-ins that trapped or ran for too long; their VM was thrown away.",
@@ -157,6 +164,10 @@ export class TrafficReport implements TrafficObserver {
 
   onBaggageDropped(count: number): void {
     this.#baggageDropped.add(count);
+  }
+
+  onContextRefused(role: ExchangeRecord["role"], group: string, refusal: Refusal): void {
+    this.#contextsRefused.with(role, group, refusal).increment();
   }
 
   onTraceOverflow(): void {
