@@ -9,7 +9,7 @@ const OTHER = "o".repeat(40);
 
 function object(kind: string, name: string, content: object, namespace = "default"): Resource {
   const apiVersion = kind === "Secret" ? "v1" : "graylane.io/v1alpha1";
-  return { apiVersion, kind, metadata: { name, namespace }, ...content } as Resource;
+  return { apiVersion, kind, metadata: { name, namespace }, ...content };
 }
 
 const lane = (name: string): Resource =>
