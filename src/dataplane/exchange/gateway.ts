@@ -296,7 +296,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       retry: managed.retry,
       hash: managed.hash,
     };
-    if (this.#runtime.signed.size > 0) this.#sealContexts(exchange);
+    this.#sealContexts(exchange);
     const mirrors = route.policy?.mirrors;
     if (mirrors !== undefined) {
       exchange.mirrorTo(startMirrors(exchange, mirrors, this.#runtime.lanes));
@@ -307,6 +307,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   /** After everything that reads or edits the request: what goes out is signed. */
   #sealContexts(exchange: Exchange): void {
+    if (this.#runtime.signed.size === 0) return;
     const { decision, head, context } = exchange;
     const own = this.#listener.signed;
     const decided = this.#runtime.signed.get(decision?.group ?? "");

@@ -94,11 +94,7 @@ export class TrafficReport implements TrafficObserver {
         help: "Members of other people's baggage left out to keep its limits beside the lane's.",
       })
       .with();
-    this.#contextsRefused = metrics.counter({
-      name: "graylane_lane_contexts_refused_total",
-      help: "Lane contexts that a signed lane group did not believe, by reason.",
-      labelNames: ["role", "lane_group", "reason"],
-    });
+    this.#contextsRefused = contextsRefused(metrics);
     this.#pluginTraps = metrics.counter({
       name: "graylane_plugin_traps_total",
       help: "Plug-ins that trapped or ran for too long; their VM was thrown away.",
@@ -198,4 +194,12 @@ export class TrafficReport implements TrafficObserver {
     this.#byLane.set(key, handles);
     return handles;
   }
+}
+
+function contextsRefused(metrics: Metrics): Family<Counter> {
+  return metrics.counter({
+    name: "graylane_lane_contexts_refused_total",
+    help: "Lane contexts that a signed lane group did not believe, by reason.",
+    labelNames: ["role", "lane_group", "reason"],
+  });
 }
