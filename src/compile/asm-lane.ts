@@ -76,6 +76,7 @@ function modelGroup(
     operands: null,
     context: contextOf(spec),
     signature: null,
+    outsideHosts: [],
     acceptFromClients: false,
     lanes: members.map((lane) => modelLane(lane, scope)),
   };

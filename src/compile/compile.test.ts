@@ -134,6 +134,20 @@ test("a group in baggage mode has a member of its own, stripped unless it says o
   );
 });
 
+test("a group's context goes to no host outside but those that it names", () => {
+  const hostsOf = (context: object): unknown =>
+    compile(withModule([gateway, service, laneGroup({ context })])).snapshot.laneGroups[
+      "default/shop"
+    ]?.outsideHosts;
+  const context = { mode: "header", routeHeader: "x-lane" };
+  assert.equal(hostsOf(context), undefined);
+  const outsideHosts = ["Partner.example.com", "*.corp.example"];
+  assert.deepEqual(hostsOf({ ...context, outsideHosts }), [
+    "partner.example.com",
+    "*.corp.example",
+  ]);
+});
+
 test("lane groups that one request meets need a route header and a member of their own", () => {
   const second = (context: object): string[] => {
     const first = laneGroup({ context: { mode: "baggage", routeHeader: "x-a", baggageKey: "k" } });

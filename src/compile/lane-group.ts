@@ -65,6 +65,7 @@ function modelGroup(
     operands: spec.operands === undefined ? null : operandSources(spec.operands),
     context: modelContext(group),
     signature: modelSignature(group, scope),
+    outsideHosts: (spec.context.outsideHosts ?? []).map((host) => host.toLowerCase()),
     acceptFromClients: spec.acceptFromClients,
     lanes,
   };

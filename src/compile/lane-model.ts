@@ -46,6 +46,8 @@ export interface GroupModel {
   readonly context: LaneContext;
   /** Null: tags travel as they are. "unusable": a message says why nothing can be signed. */
   readonly signature: LaneSignature | "unusable" | null;
+  /** Lower-case. */
+  readonly outsideHosts: readonly string[];
   readonly acceptFromClients: boolean;
   /** In decision order. */
   readonly lanes: readonly LaneModel[];

@@ -28,6 +28,7 @@ export function compileLaneGroups(
       ...(model.isolated ? { isolated: true as const } : {}),
       context: model.context,
       ...compileSignature(model),
+      ...(model.outsideHosts.length === 0 ? {} : { outsideHosts: model.outsideHosts }),
       stripFromClients: !model.acceptFromClients && !matchesHeader(gateways, routeHeader),
       ...(model.operands === null ? {} : { operands: model.operands }),
       lanes: compileLanes(model),

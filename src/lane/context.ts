@@ -22,6 +22,18 @@ export function baggageKeyOf(group: PreparedLaneGroup): string | null {
   return context.mode === "baggage" ? context.baggageKey : null;
 }
 
+/** Whether a host that is no Service is sent the group's context. */
+export function isSentOutside({ group }: PreparedLaneGroup, host: string): boolean {
+  if (group.outsideHosts === undefined) return false;
+  const name = host.toLowerCase().replace(/\.$/, "");
+  return group.outsideHosts.some(
+    (pattern) =>
+      pattern === "*" ||
+      pattern === name ||
+      (pattern.startsWith("*.") && name.endsWith(pattern.slice(1))),
+  );
+}
+
 /** The header that an app has to forward, by itself or by an agent, so that the lane goes on. */
 export function carriedHeaderOf(group: PreparedLaneGroup): string {
   const { context } = group.group;

@@ -1,7 +1,7 @@
 //! A call that a pod makes: restore its lane, pick the lane's endpoint of the called service.
 
 import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
-import { contextTag, outboundTag, rememberedTag } from "../../lane/context.ts";
+import { contextTag, isSentOutside, outboundTag, rememberedTag } from "../../lane/context.ts";
 import { decisionByCaller } from "../../lane/decide.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
@@ -93,11 +93,7 @@ export class SidecarOutbound implements ExchangeHandler {
     const header = contextLookup(exchange.head.headers);
     let decision: LaneDecision | null = null;
     for (const group of this.#runtime.lanes.groups.values()) {
-      const signed = this.#runtime.signed.get(group.name);
-      const tag =
-        signed === undefined
-          ? this.#carry(exchange, group, header)
-          : this.#carrySigned(exchange, signed, header);
+      const tag = this.#carry(exchange, group, header);
       if (cluster?.groups.includes(group) !== true) continue;
       const own = decideByTag(group, tag);
       if (decision === null || decision.lane === null) decision = own;
@@ -108,6 +104,8 @@ export class SidecarOutbound implements ExchangeHandler {
   /** Writes the lane's tag that the call carries into its headers. Undefined: it carries none. */
   #carry(exchange: Exchange, group: PreparedLaneGroup, header: HeaderLookup): string | undefined {
     const { head, context } = exchange;
+    const signed = this.#runtime.signed.get(group.name);
+    if (signed !== undefined) return this.#carrySigned(exchange, signed, header);
     const nowMs = context.clock.monotonicMs();
     const tag =
       group.group.isolated === true
@@ -153,8 +151,15 @@ export class SidecarOutbound implements ExchangeHandler {
 
   /** Lane context stays inside the mesh: it is no business of other people's hosts. */
   #leaveMesh(exchange: Exchange): void {
-    removeContext(exchange.head.headers, this.#runtime.lanes.groups.values());
-    const { host, port } = splitAuthority(exchange.head.authority);
+    const { headers, authority } = exchange.head;
+    const { host, port } = splitAuthority(authority);
+    const header = contextLookup(headers);
+    const staying: PreparedLaneGroup[] = [];
+    for (const group of this.#runtime.lanes.groups.values()) {
+      if (isSentOutside(group, host)) this.#carry(exchange, group, header);
+      else staying.push(group);
+    }
+    removeContext(headers, staying);
     const unfit = unfitness(exchange, host, port);
     if (unfit !== null) {
       exchange.fail(unfit);

@@ -184,6 +184,32 @@ describe("a pod's sidecar", () => {
     assert.match(written, /\r\n\r\ngray\n[^]*baggage: lane\.bag=gray,user=1\r\n/);
   });
 
+  test("a call to a host that the group names carries its context, and no other's", async () => {
+    const outside = await startRawUpstream(echo("outside"));
+    const host = `127.0.0.1:${outside.port}`;
+    const fields = "x-user: u\r\nx-tag: gray\r\nbaggage: a=b,lane.bag=gray\r\n";
+    const hosts = [
+      { outsideHosts: ["127.0.0.1"], want: /outside\n[^]*x-tag: gray\r\n/ },
+      { outsideHosts: ["*.0.0.1"], want: /outside\n[^]*x-tag: gray\r\n/ },
+      { outsideHosts: ["*"], want: /outside\n[^]*x-tag: gray\r\n/ },
+      { outsideHosts: ["example.com", "*.27.0.0.1"], want: /outside\n(?![^]*x-tag)/ },
+    ];
+    try {
+      for (const { outsideHosts, want } of hosts) {
+        const laneGroups = { g: { ...GROUP, outsideHosts }, z: BAGGAGE_GROUP };
+        const version = `outside ${outsideHosts.join()}`;
+        assert.equal(await role.configure({ ...snapshot, version, laneGroups }), null);
+        const got = await call(host, fields);
+        assert.match(got, want);
+        assert.match(got, /baggage: a=b\r\n/);
+        assert.doesNotMatch(got, /x-bag/);
+      }
+    } finally {
+      outside.close();
+      assert.equal(await role.configure(snapshot), null);
+    }
+  });
+
   test("a call to the outside keeps the baggage of others and loses the lane's", async () => {
     const outside = await startRawUpstream(echo("outside"));
     const fields = "x-bag: gray\r\nbaggage: a=b,lane.bag=gray\r\ntraceparent: 00-1-2-00\r\n";

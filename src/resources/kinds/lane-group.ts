@@ -35,6 +35,8 @@ export interface LaneGroupSpec {
     /** Absent in mode `baggage`: `graylane-lane.<namespace>.<name>`. */
     readonly baggageKey?: string;
     readonly signed?: SignedContext;
+    /** Hosts outside the mesh that are sent the context; absent: none. */
+    readonly outsideHosts?: readonly string[];
   };
   readonly acceptFromClients: boolean;
   readonly operands?: OperandSettings;
@@ -106,6 +108,7 @@ export function fillNamespaces(references: readonly unknown[], object: JsonObjec
 
 const TRUSTED_HOPS_MAX = 20;
 const ENTRY_ROUTES_MAX = 1_000;
+const OUTSIDE_HOSTS_MAX = 100;
 const EPOCH_MAX = 999_999_999;
 /** Longer than a chain of calls takes, its queues included; short for one who has stolen a tag. */
 const LIFETIME_DEFAULT_SECONDS = 300;
@@ -175,6 +178,7 @@ const spec = Type.Object({
     // The same characters: a token of HTTP.
     baggageKey: Type.Optional(text("header-name")),
     signed: Type.Optional(signedContext),
+    outsideHosts: Type.Optional(Type.Array(text("host"), { maxItems: OUTSIDE_HOSTS_MAX })),
   }),
   acceptFromClients: Type.Boolean({ default: false }),
   operands: Type.Optional(operands),
