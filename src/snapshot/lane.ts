@@ -25,7 +25,7 @@ export interface LaneGroup {
   readonly context: LaneContext;
   /** The tag travels signed, and no other is believed. Absent: it travels as it is. */
   readonly signature?: LaneSignature;
-  /** Hosts outside the mesh that are sent the context: names, `*.` and a name, `*`. Absent: none. */
+  /** Hosts outside the mesh that are sent the context: names, `*.name`, `*`. Absent: none. */
   readonly outsideHosts?: readonly string[];
   /** Client-sent lane context is removed at an untrusted listener (design: trust). */
   readonly stripFromClients: boolean;

@@ -65,7 +65,7 @@ export function sealContext(headers: Headers, signed: SignedGroup, nowMs: number
   return tag === undefined ? 0 : writeSigned(headers, signed, tag, nowMs);
 }
 
-/** As `writeContext`, signed. Without a key there is nothing to write, and what stands there goes. */
+/** As `writeContext`, signed. Without a key nothing is written, and what stands there goes. */
 export function writeSigned(
   headers: Headers,
   { group, signer }: SignedGroup,

@@ -311,7 +311,7 @@ describe("at a sidecar of a group that signs", () => {
     assert.deepEqual(refused, []);
   });
 
-  test("in mode traceId the table remembers what was believed, and the call is signed", async () => {
+  test("in mode traceId what was believed is remembered, and signed anew", async () => {
     const traceId = { mode: "traceId", routeHeader: "x-tag", traceHeader: "x-id" } as const;
     await use({ ...GROUP, context: traceId });
     const believed = await arrive(`x-id: 1\r\nx-tag: ${OLD_KEY}\r\n`);
