@@ -326,7 +326,7 @@ describe("at a sidecar of a group that signs", () => {
     forged.client.socket.destroy();
   });
 
-  test("in an isolated group the calling pod's lane is signed, whatever the call says", async () => {
+  test("in an isolated group the calling pod's lane is signed, not the call's", async () => {
     await use({ ...GROUP, isolated: true });
     for (const fields of ["", "x-tag: blue\r\n"]) {
       assert.match(await call(fields), /\r\n\r\ngray\n[^]*x-tag: gray~new~3~\d+~[-_\w]{43}\r\n/);
