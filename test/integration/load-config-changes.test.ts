@@ -27,6 +27,7 @@ const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 200);
 /** Code is compiled, pools are filled and buffers are grown before memory is first measured. */
 const WARM_UP_CHANGES = 150;
 const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
+const MORE_REPORTS_MAX = 3;
 /** Every so many requests a connection is given up after the answer. */
 const FRESH_CONNECTION_EVERY = 10;
 /** Every so many changes the plug-in of the chain is configured anew, too. */
@@ -122,6 +123,29 @@ function memoryOf(of: readonly Member[]): Promise<readonly MemoryReport[]> {
   return Promise.all(of.map(({ pid }) => running.memory(pid)));
 }
 
+/**
+ * The least of several reports: what a process really keeps is in all of them, and pages that V8
+ * pools for a while (up to 180 MiB seen on a busy machine, of a heap that had not grown) are not.
+ */
+async function leastMemoryOf(
+  of: readonly Member[],
+  start: readonly MemoryReport[],
+): Promise<readonly MemoryReport[]> {
+  let least = await memoryOf(of);
+  for (let more = 0; more < MORE_REPORTS_MAX; more++) {
+    const isKept = least.some(
+      (report, index) => growth(start[index], report).residentBytes > GROWTH_BYTES_MAX,
+    );
+    if (!isKept) break;
+    const next = await memoryOf(of);
+    least = least.map((report, index) => {
+      const other = next[index] ?? report;
+      return other.residentBytes < report.residentBytes ? other : report;
+    });
+  }
+  return least;
+}
+
 const NOTHING: MemoryReport = { residentBytes: 0, heapUsedBytes: 0, externalBytes: 0 };
 
 function growth(start: MemoryReport = NOTHING, end: MemoryReport = NOTHING): MemoryReport {
@@ -160,7 +184,7 @@ test(`${CHANGES} changes under load lose no request and keep no memory`, async (
   const start = await memoryOf(who);
 
   const [result, times] = await underLoad(known, () => change(known, CHANGES));
-  const end = await memoryOf(who);
+  const end = await leastMemoryOf(who, start);
 
   t.diagnostic(figuresOf(result));
   t.diagnostic(
