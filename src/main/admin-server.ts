@@ -1,17 +1,99 @@
-//! The admin endpoints, with Envoy's paths: readiness, metrics, the running configuration.
+//! The admin endpoints, with Envoy's paths: readiness, metrics, what runs, the level of the logs.
 
 import { createServer } from "node:http";
-import type { Server, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { withoutKeys } from "../snapshot/tls.ts";
+import { envoyMetrics } from "../telemetry/envoy-metrics.ts";
+import { LOG_LEVELS } from "../telemetry/logger.ts";
+import type { LogLevel } from "../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import { encodePrometheus, PROMETHEUS_CONTENT_TYPE } from "../telemetry/prometheus.ts";
+import {
+  clustersJson,
+  clustersText,
+  listenersJson,
+  listenersText,
+  statFilter,
+  statsOf,
+} from "./admin-pages.ts";
+import type { OpenListener } from "./admin-pages.ts";
 
 export interface AdminSource {
+  readonly version: string;
   readonly isReady: () => boolean;
+  /** Since the start. */
+  readonly uptimeSeconds: () => number;
+  readonly gatewayWorkers: () => number;
   readonly metrics: () => Promise<MetricsSnapshot>;
   readonly snapshot: () => Snapshot;
+  readonly listeners: () => readonly OpenListener[];
+  /** `address:port` of the endpoints that a gateway worker has ejected. */
+  readonly ejected: () => Promise<ReadonlySet<string>>;
+  readonly logLevel: () => LogLevel;
+  readonly setLogLevel: (level: LogLevel) => Promise<void>;
 }
+
+interface Page {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+interface Endpoint {
+  readonly method: "GET" | "POST";
+  readonly help: string;
+  readonly page: (source: AdminSource, query: URLSearchParams) => Page | Promise<Page>;
+}
+
+const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  "/clusters": {
+    ...{ method: "GET", help: "services and their endpoints (?format=json)" },
+    async page(source, query) {
+      const ejected = await source.ejected();
+      if (query.get("format") === "json") return json(clustersJson(source.snapshot(), ejected));
+      return text(200, clustersText(source.snapshot(), ejected));
+    },
+  },
+  "/config_dump": {
+    ...{ method: "GET", help: "the snapshot that runs, as JSON" },
+    page: (source) => ({
+      ...{ status: 200, type: "application/json" },
+      body: JSON.stringify(source.snapshot(), withoutKeys, 1),
+    }),
+  },
+  "/help": { method: "GET", help: "this list", page: () => text(200, helpText()) },
+  "/listeners": {
+    ...{ method: "GET", help: "open ports of the gateways (?format=json)" },
+    page: (source, query) =>
+      query.get("format") === "json"
+        ? json(listenersJson(source.listeners()))
+        : text(200, listenersText(source.listeners())),
+  },
+  "/logging": {
+    ...{ method: "POST", help: `the level of the logs (?level=${LOG_LEVELS.join("|")})` },
+    page: setLogging,
+  },
+  "/ready": {
+    ...{ method: "GET", help: "200 LIVE when every worker runs the current snapshot, else 503" },
+    page: (source) => text(source.isReady() ? 200 : 503, `${stateOf(source)}\n`),
+  },
+  "/server_info": {
+    ...{ method: "GET", help: "version, state and time since the start" },
+    page: serverInfo,
+  },
+  "/stats": {
+    ...{
+      method: "GET",
+      help: "metrics as text (?format=json|prometheus, ?filter=REGEX, ?usedonly)",
+    },
+    page: stats,
+  },
+  "/stats/prometheus": {
+    ...{ method: "GET", help: "metrics for Prometheus" },
+    page: prometheus,
+  },
+};
 
 /** Resolves to the server, or to the system's code (`EADDRINUSE`) when it cannot listen. */
 export function startAdminServer(
@@ -19,11 +101,7 @@ export function startAdminServer(
   address: { readonly host: string; readonly port: number },
 ): Promise<Server | string> {
   const server = createServer((request, response) => {
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      send(response, 405, "text/plain", "only GET is offered here\n");
-      return;
-    }
-    void answer(source, request.url ?? "/", response);
+    void answer(source, request, response);
   });
   return new Promise((resolve) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
@@ -35,27 +113,103 @@ export function startAdminServer(
   });
 }
 
-async function answer(source: AdminSource, url: string, response: ServerResponse): Promise<void> {
-  const path = url.split("?")[0] ?? "/";
-  switch (path) {
-    case "/ready":
-      if (source.isReady()) send(response, 200, "text/plain", "LIVE\n");
-      else send(response, 503, "text/plain", "PRE_INITIALIZING\n");
-      return;
-    case "/stats/prometheus": {
-      const metrics = await source.metrics();
-      send(response, 200, PROMETHEUS_CONTENT_TYPE, encodePrometheus(metrics));
-      return;
-    }
-    case "/config_dump":
-      send(response, 200, "application/json", JSON.stringify(source.snapshot(), withoutKeys, 1));
-      return;
-    default:
-      send(response, 404, "text/plain", "GET /ready, /stats/prometheus or /config_dump\n");
-  }
-}
-
-function send(response: ServerResponse, status: number, type: string, body: string): void {
+async function answer(
+  source: AdminSource,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { status, type, body } = await pageOf(source, request);
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
   response.end(body);
+}
+
+async function pageOf(source: AdminSource, request: IncomingMessage): Promise<Page> {
+  const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+  const endpoint = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
+  if (path === "/") return text(200, helpText());
+  if (endpoint === undefined) return text(404, `nothing is at ${path}; there is:\n${helpText()}`);
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  if (method !== endpoint.method) return text(405, `${path} takes ${endpoint.method}\n`);
+  // What changes something is not for a web page that happens to run on this machine.
+  if (method === "POST" && request.headers.origin !== undefined) {
+    return text(403, "a web page may not ask for this\n");
+  }
+  return endpoint.page(source, new URLSearchParams(query));
+}
+
+function helpText(): string {
+  return Object.entries(ENDPOINTS)
+    .map(([path, { method, help }]) => `${method.padEnd(4)} ${path.padEnd(18)} ${help}\n`)
+    .join("");
+}
+
+/** `envoy.admin.v3.ServerInfo`. */
+function serverInfo(source: AdminSource): Page {
+  const uptime = `${Math.floor(source.uptimeSeconds())}s`;
+  return json({
+    version: `graylane/${source.version}/node-${process.versions.node}`,
+    state: stateOf(source),
+    uptime_current_epoch: uptime,
+    uptime_all_epochs: uptime,
+    command_line_options: { concurrency: source.gatewayWorkers() },
+  });
+}
+
+async function setLogging(source: AdminSource, query: URLSearchParams): Promise<Page> {
+  const wanted = query.get("level");
+  if (wanted !== null) {
+    const level = LOG_LEVELS.find((known) => known === wanted);
+    if (level === undefined) {
+      return text(
+        400,
+        `no level ${JSON.stringify(wanted)}; take one of ${LOG_LEVELS.join(", ")}\n`,
+      );
+    }
+    await source.setLogLevel(level);
+  }
+  return text(200, `active loggers:\n  graylane: ${source.logLevel()}\n`);
+}
+
+async function stats(source: AdminSource, query: URLSearchParams): Promise<Page> {
+  const format = query.get("format") ?? "text";
+  if (format === "prometheus") return prometheus(source);
+  if (format !== "text" && format !== "json") {
+    return text(400, `no format ${JSON.stringify(format)}; take text, json or prometheus\n`);
+  }
+  const filter = statFilter(query.get("filter") ?? "");
+  if (typeof filter === "string")
+    return text(400, `the filter is no regular expression: ${filter}\n`);
+  const found = statsOf(await allMetrics(source)).filter(
+    ({ name, value }) => filter(name) && (value !== 0 || !query.has("usedonly")),
+  );
+  if (format === "json") return json({ stats: found });
+  return text(200, found.map(({ name, value }) => `${name}: ${value}\n`).join(""));
+}
+
+async function prometheus(source: AdminSource): Promise<Page> {
+  const body = encodePrometheus(await allMetrics(source));
+  return { status: 200, type: PROMETHEUS_CONTENT_TYPE, body };
+}
+
+/** Ours, and again under Envoy's names. */
+async function allMetrics(source: AdminSource): Promise<MetricsSnapshot> {
+  const own = await source.metrics();
+  const facts = {
+    isLive: source.isReady(),
+    uptime: Math.floor(source.uptimeSeconds()),
+    concurrency: source.gatewayWorkers(),
+  };
+  return { families: [...own.families, ...envoyMetrics(own, facts).families] };
+}
+
+function stateOf(source: AdminSource): "LIVE" | "PRE_INITIALIZING" {
+  return source.isReady() ? "LIVE" : "PRE_INITIALIZING";
+}
+
+function json(value: unknown): Page {
+  return { status: 200, type: "application/json", body: `${JSON.stringify(value, null, 1)}\n` };
+}
+
+function text(status: number, body: string): Page {
+  return { status, type: "text/plain; charset=utf-8", body };
 }

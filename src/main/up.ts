@@ -24,9 +24,11 @@ import {
   writeKubeconfig,
 } from "../server/credentials.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import type { LeveledLogger } from "../telemetry/logger.ts";
 import { startAdminServer } from "./admin-server.ts";
+import type { AdminSource } from "./admin-server.ts";
 import { consoleLogger } from "./console-logger.ts";
-import { CATALOGUE_FILE } from "./package-root.ts";
+import { CATALOGUE_FILE, packageVersion } from "./package-root.ts";
 import { assemble } from "./server-parts.ts";
 import type { Parts } from "./server-parts.ts";
 
@@ -61,18 +63,21 @@ export async function up(
   const logger = consoleLogger(log, terminal.stderr);
   const parts = assemble(options, { store, images: images.map, logger });
   const resources = loaded.resources.map(({ resource }) => resource);
-  return run({ options, parts, resources, terminal, interrupted });
+  return run({ options, parts, log, resources, terminal, interrupted });
 }
 
 interface Run {
   readonly options: UpOptions;
   readonly parts: Parts;
+  /** The main process's own: its level can be set. */
+  readonly log: LeveledLogger;
   readonly resources: readonly Resource[];
   readonly terminal: Terminal;
   readonly interrupted: AbortSignal;
 }
 
-async function run({ options, parts, resources, terminal, interrupted }: Run): Promise<number> {
+async function run(given: Run): Promise<number> {
+  const { options, parts, terminal, interrupted } = given;
   const ordered = new AbortController();
   const told = Promise.race([once(interrupted, "abort"), once(ordered.signal, "abort")]);
   const token = ensureToken(options.stateDirectory);
@@ -86,7 +91,7 @@ async function run({ options, parts, resources, terminal, interrupted }: Run): P
     await parts.store.close();
     return 1;
   }
-  const started = await start(parts, options, resources);
+  const started = await start(given);
   if (typeof started === "string") {
     terminal.stderr.write(`error: ${started}\n`);
     await api.close();
@@ -127,23 +132,9 @@ async function openApi(
 }
 
 /** The admin's URL when everything runs; else, as a text, what could not be had and what to do. */
-async function start(
-  parts: Parts,
-  options: UpOptions,
-  resources: readonly Resource[],
-): Promise<URL | string> {
+async function start({ parts, options, resources, log }: Run): Promise<URL | string> {
   const { store, fleet, publisher, local } = parts;
-  const admin = await startAdminServer(
-    {
-      isReady: () => {
-        const { nodes } = publisher.status();
-        return nodes.length > 0 && nodes.every(({ state }) => state === "SYNCED");
-      },
-      metrics: () => fleet.metrics(),
-      snapshot: () => publisher.snapshot,
-    },
-    options.admin,
-  );
+  const admin = await startAdminServer(adminSource(parts, log), options.admin);
   if (typeof admin === "string") {
     const { host, port } = options.admin;
     const why = admin === "EADDRINUSE" ? "another process listens there" : admin;
@@ -170,6 +161,28 @@ async function start(
   const bound = admin.address();
   const port = bound === null || typeof bound === "string" ? options.admin.port : bound.port;
   return new URL(`http://${options.admin.host}:${port}`);
+}
+
+function adminSource({ fleet, publisher, status }: Parts, log: LeveledLogger): AdminSource {
+  const startedMs = systemClock.monotonicMs();
+  return {
+    version: packageVersion(),
+    isReady: () => {
+      const { nodes } = publisher.status();
+      return nodes.length > 0 && nodes.every(({ state }) => state === "SYNCED");
+    },
+    uptimeSeconds: () => (systemClock.monotonicMs() - startedMs) / 1_000,
+    gatewayWorkers: () => fleet.gateways.length,
+    metrics: () => fleet.metrics(),
+    snapshot: () => publisher.snapshot,
+    listeners: () => status().listeners,
+    ejected: () => fleet.ejected(),
+    logLevel: () => log.level,
+    setLogLevel: (level) => {
+      log.level = level;
+      return fleet.setLogLevel(level);
+    },
+  };
 }
 
 async function put(store: ResourceStore, resource: Resource): Promise<string | null> {

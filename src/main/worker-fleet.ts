@@ -10,7 +10,7 @@ import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
 import type { WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { mergeMetrics } from "../telemetry/metrics.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { Logger, LogLevel } from "../telemetry/logger.ts";
 import { WorkerLink } from "./worker-link.ts";
 
 /** A worker that died at once is started again after this, doubling up to the maximum. */
@@ -58,11 +58,17 @@ export class WorkerFleet {
    * killed is to be back at once, however busy the machine is.
    */
   readonly #spares = new Map<NodeRole, WorkerLink>();
+  /** What each worker last told. */
+  readonly #lastMetrics = new WeakMap<WorkerLink, MetricsSnapshot>();
+  /** The counters of workers that have gone, summed. */
+  #gone: MetricsSnapshot = { families: [] };
+  #logLevel: LogLevel;
   #launchCount = 0;
   #isStopping = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#logLevel = options.worker.logLevel;
     const slot = (role: NodeRole): Slot => ({
       role,
       link: null,
@@ -99,12 +105,39 @@ export class WorkerFleet {
     return this.#slots.find(({ link }) => link?.id === id)?.restartCount ?? 0;
   }
 
-  /** Of all workers that answer, summed. */
+  /**
+   * Of all workers, summed; with those that have gone, as they last told, so that no counter falls.
+   * What a worker counted between its last answer and its death is lost.
+   */
   async metrics(): Promise<MetricsSnapshot> {
-    const answers = await Promise.allSettled(this.links.map((link) => link.metrics()));
-    return mergeMetrics(
-      answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : [])),
+    const asked = await Promise.all(
+      this.links.map(async (link) => {
+        try {
+          this.#lastMetrics.set(link, await link.metrics());
+        } catch {
+          // It has died just now: its last answer is among those of the gone.
+        }
+        return link;
+      }),
     );
+    const running = new Set(this.links);
+    const last = asked.flatMap((link) => (running.has(link) ? link : []));
+    return mergeMetrics([...last.flatMap((link) => this.#lastMetrics.get(link) ?? []), this.#gone]);
+  }
+
+  /** `address:port` of the endpoints that some gateway worker has ejected. */
+  async ejected(): Promise<ReadonlySet<string>> {
+    const answers = await Promise.allSettled(this.gateways.map((link) => link.ejected()));
+    return new Set(
+      answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : [])),
+    );
+  }
+
+  /** Of all workers that run, and of those that are started from now on. */
+  async setLogLevel(logLevel: LogLevel): Promise<void> {
+    this.#logLevel = logLevel;
+    const running = [...this.links, ...this.#spares.values()];
+    await Promise.allSettled(running.map((link) => link.setLogLevel(logLevel)));
   }
 
   async stop(): Promise<void> {
@@ -155,7 +188,10 @@ export class WorkerFleet {
   }
 
   #spawn(role: NodeRole, id: string): ChildProcess {
-    const options: WorkerOptions = { ...this.#options.worker, role, id };
+    const options: WorkerOptions = {
+      ...{ ...this.#options.worker, logLevel: this.#logLevel },
+      ...{ role, id },
+    };
     const env = { [WORKER_OPTIONS_VARIABLE]: JSON.stringify(options) };
     if (role === "gateway") return cluster.fork(env).process;
     return fork(workerFile(), { env: { ...process.env, ...env }, execArgv: workerFlags() });
@@ -169,6 +205,7 @@ export class WorkerFleet {
       return;
     }
     slot.link = null;
+    this.#gone = mergeMetrics([this.#gone, withoutGauges(this.#lastMetrics.get(link))]);
     this.#options.onDown(link);
     if (!this.#isStopping) this.#restart(slot, `worker ${link.id} ended (${how})`);
   }
@@ -185,6 +222,11 @@ export class WorkerFleet {
       this.#start(slot).catch(() => undefined);
     });
   }
+}
+
+/** What a worker that has gone leaves behind: nothing of it is open any more. */
+function withoutGauges(metrics: MetricsSnapshot | undefined): MetricsSnapshot {
+  return { families: (metrics?.families ?? []).filter(({ type }) => type !== "gauge") };
 }
 
 function workerFlags(): string[] {

@@ -9,6 +9,7 @@ import type { PluginFault } from "../dataplane/filter/plugin-slot.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { SnapshotDelta } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
+import type { LogLevel } from "../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 
 /** Questions that may wait for an answer of one worker. */
@@ -84,6 +85,16 @@ export class WorkerLink implements ConfigNode {
   async metrics(): Promise<MetricsSnapshot> {
     const answer = await this.#ask({ type: "metrics" });
     return answer.type === "metrics" ? answer.metrics : { families: [] };
+  }
+
+  /** `address:port` of the endpoints that this worker has ejected. */
+  async ejected(): Promise<readonly string[]> {
+    const answer = await this.#ask({ type: "ejected" });
+    return answer.type === "ejected" ? answer.endpoints : [];
+  }
+
+  async setLogLevel(level: LogLevel): Promise<void> {
+    await this.#ask({ type: "logLevel", level });
   }
 
   async awaitDrain(): Promise<void> {

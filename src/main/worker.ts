@@ -84,6 +84,10 @@ const worker = new WorkerProcess(
     queueReady: (token, count) => {
       shared.queueReady(token, count);
     },
+    ejected: () => pools.clusters.ejected(sweeper.nowMs),
+    setLogLevel: (level) => {
+      logger.level = level;
+    },
     onAssertion: (error) => {
       report.onAssertion(error);
     },

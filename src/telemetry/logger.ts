@@ -13,6 +13,13 @@ export interface Logger {
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
+/** A logger whose level can be set while it runs. */
+export interface LeveledLogger extends Logger {
+  level: LogLevel;
+}
+
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error", "silent"];
+
 export interface LoggerOptions {
   readonly level: LogLevel;
   /** In every line, e.g. `{ worker: 2 }`. */
@@ -23,11 +30,17 @@ export interface LoggerOptions {
 
 const STDERR = 2;
 
-export function createLogger(options: LoggerOptions): Logger {
+export function createLogger(options: LoggerOptions): LeveledLogger {
   const path = options.path ?? "";
   const target = destination({ dest: path === "" ? STDERR : path, mkdir: path !== "", sync: true });
   const log = pino({ level: options.level, base: { ...options.base } }, target);
   return {
+    get level() {
+      return log.level as LogLevel;
+    },
+    set level(level) {
+      log.level = level;
+    },
     debug(message, fields = {}) {
       log.debug(fields, message);
     },

@@ -159,3 +159,20 @@ test(`the sidecars' worker killed ${KILLS} times fails only what was in flight o
   assert.equal(result.received, result.sent);
   assertSoonBack(kills);
 });
+
+async function gatewayRequests(): Promise<number> {
+  const admin = /admin: (http:\S+?)\/stats/.exec(running.graylane.output)?.[1] ?? "";
+  const response = await fetch(`${admin}/stats?filter=^http.gateway.downstream_rq_total$`);
+  return Number(/: (\d+)$/m.exec(await response.text())?.[1]);
+}
+
+test("no counter falls when a worker is killed after it was asked", async () => {
+  const before = await gatewayRequests();
+  assert.ok(before > 0, `${before} requests`);
+  const status = await running.status();
+  const [victim = 0] = pidsOf(status, "gateway");
+  process.kill(victim, "SIGKILL");
+  await hasGone(victim);
+  await running.until("another is there", (now) => !pidsOf(now, "gateway").includes(victim));
+  assert.ok((await gatewayRequests()) >= before);
+});

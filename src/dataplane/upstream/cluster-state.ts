@@ -92,6 +92,11 @@ export class ClusterStates {
     }
   }
 
+  /** `address:port` of the endpoints that are ejected now. */
+  ejected(nowMs: number): string[] {
+    return [...this.#ejected].flatMap(([key, untilMs]) => (untilMs > nowMs ? [key] : []));
+  }
+
   /** Whether no cluster has ejected the endpoint. */
   isHealthy({ address, port }: Endpoint, nowMs: number): boolean {
     if (this.#ejected.size === 0) return true;

@@ -30,6 +30,9 @@ export type ToWorker =
   | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly type: "metrics"; readonly id: number }
+  /** Which endpoints are ejected here: `address:port`. */
+  | { readonly type: "ejected"; readonly id: number }
+  | { readonly type: "logLevel"; readonly id: number; readonly level: LogLevel }
   | { readonly type: "awaitDrain"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly pod: string }
   /** Answered when nothing is in flight to the pod, or when the time is over. */
@@ -64,6 +67,8 @@ export type FromWorker =
       readonly worker: string;
       readonly queues: readonly ReadyQueue[];
     }
+  | { readonly type: "ejected"; readonly id: number; readonly endpoints: readonly string[] }
+  | { readonly type: "logLevel"; readonly id: number }
   | { readonly type: "drained"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly error: string | null }
   | { readonly type: "podDrained"; readonly id: number };

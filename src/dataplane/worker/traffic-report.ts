@@ -8,6 +8,7 @@ import type { Logger } from "../../telemetry/logger.ts";
 import { DURATION_BOUNDS_SECONDS, Metrics } from "../../telemetry/metrics.ts";
 import type { Counter, Family, Gauge, Histogram } from "../../telemetry/metrics.ts";
 import type { ExchangeRecord, TrafficObserver } from "../observer.ts";
+import { ServiceTraffic } from "./service-traffic.ts";
 
 const MS_PER_SECOND = 1_000;
 
@@ -27,6 +28,7 @@ export class TrafficReport implements TrafficObserver {
   readonly #requests: Family<Counter>;
   readonly #durations: Family<Histogram>;
   readonly #fallbacks: Family<Counter>;
+  readonly #services: ServiceTraffic;
   readonly #connections: Gauge;
   readonly #tunnels: Gauge;
   readonly #tunnelsTotal: Counter;
@@ -62,6 +64,7 @@ export class TrafficReport implements TrafficObserver {
       help: "Hops served by another lane than the request's own.",
       labelNames: ["role", "lane_group", "lane"],
     });
+    this.#services = new ServiceTraffic(metrics);
     this.#connections = metrics
       .gauge({ name: "graylane_downstream_connections", help: "Open client connections." })
       .with();
@@ -138,6 +141,8 @@ export class TrafficReport implements TrafficObserver {
     handles.byClass[Math.floor(record.status / 100)]?.increment();
     handles.duration.observe(record.durationMs / MS_PER_SECOND);
     if (record.fallback !== "") handles.fallbacks.increment();
+    // A pod's inbound side calls its own app, which the caller's side has counted.
+    if (record.upstreamMs >= 0 && record.role !== "inbound") this.#services.count(record);
     this.#accessLog?.write(this.#format(record));
   }
 

@@ -42,6 +42,8 @@ function startWorker() {
     onDisconnect: (listener: () => void) => void (disconnect = listener),
   };
   new WorkerProcess(channel, role, {
+    ejected: () => [],
+    setLogLevel: () => undefined,
     metrics: () => ({ families: [] }),
     queueReady: (token, count) => void ready.push([token, count]),
     onAssertion: () => undefined,

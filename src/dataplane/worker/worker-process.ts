@@ -5,6 +5,7 @@ import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
@@ -21,6 +22,9 @@ export interface WorkerHooks {
   metrics(): MetricsSnapshot;
   /** `count` items of other workers are in a shared queue whose owner is here. */
   queueReady(token: number, count: number): void;
+  /** `address:port` of the endpoints that are ejected. */
+  ejected(): readonly string[];
+  setLogLevel(level: LogLevel): void;
   /** A belief of ours was wrong. */
   onAssertion(error: unknown): void;
   /** Ends the process. */
@@ -71,6 +75,13 @@ export class WorkerProcess {
       }
       case "metrics":
         this.#channel.send({ type: "metrics", id: message.id, metrics: this.#hooks.metrics() });
+        return;
+      case "ejected":
+        this.#channel.send({ type: "ejected", id: message.id, endpoints: this.#hooks.ejected() });
+        return;
+      case "logLevel":
+        this.#hooks.setLogLevel(message.level);
+        this.#channel.send({ type: "logLevel", id: message.id });
         return;
       case "awaitDrain":
         await this.#role.oldRuntimesDrained();
