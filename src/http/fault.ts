@@ -41,6 +41,11 @@ const TABLE = {
   repeated_host: [400, "the Host field is repeated"],
   bad_host: [400, "the Host field is not a host with an optional port"],
   empty_host: [400, "the Host field is empty"],
+  conflicting_host: [400, "the Host field and :authority differ"],
+  // HTTP/2.
+  bad_pseudo_field: [400, "a pseudo-header field is unknown, missing, repeated or out of place"],
+  connection_field: [400, "a field of HTTP/1.1 connections came by HTTP/2"],
+  wrong_content_length: [400, "the Content-Length field is not the length of the body"],
   // Framing.
   bad_content_length: [400, "the Content-Length field is not one decimal number below 2^53"],
   repeated_content_length: [400, "the Content-Length field is repeated"],

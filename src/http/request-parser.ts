@@ -33,6 +33,8 @@ export interface RequestHead {
   /** `http` or `https` of an absolute-form target, else null. */
   readonly scheme: string | null;
   readonly versionMinor: 0 | 1;
+  /** It came by HTTP/2; `versionMinor` is 1 then. */
+  readonly isHttp2?: boolean;
   /** All fields, also `host` and the hop-by-hop ones. */
   readonly headers: Headers;
   readonly body: "none" | "length" | "chunked";
@@ -44,6 +46,11 @@ export interface RequestHead {
   readonly expectContinue: boolean;
   /** The Upgrade field if Connection names it, else null. */
   readonly upgrade: string | null;
+}
+
+/** As access logs and plug-ins read it. */
+export function versionText({ isHttp2, versionMinor }: RequestHead): string {
+  return isHttp2 === true ? "HTTP/2" : `HTTP/1.${versionMinor}`;
 }
 
 /** Receives one request after the other. A chunk is only valid during the call. */
@@ -240,6 +247,7 @@ export class RequestParser {
       authority: resolved.authority ?? "",
       scheme: resolved.scheme,
       versionMinor,
+      isHttp2: false,
       headers: reader.headers,
       body: framing.body,
       contentLength: framing.contentLength,

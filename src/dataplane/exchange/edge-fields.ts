@@ -80,14 +80,18 @@ export function addEdgeFields(
   setProto(headers, isBehindProxy, peer.isSecure);
   if (!isInternalAddress(clientAddress)) headers.set("x-envoy-external-address", clientAddress);
   if (settings.addForwardedHostPort) addHostPort(head, port);
-  if (settings.via !== "") appendVia(headers, head.versionMinor, settings.via);
+  if (settings.via !== "") appendVia(headers, viaVersion(head), settings.via);
   return { requestId: settleRequestId(headers, isBehindProxy || isInternal), clientAddress };
 }
 
 /** `1.1 name`, after what other hops have said (RFC 9110 section 7.6.3). */
-export function appendVia(headers: Headers, versionMinor: 0 | 1, name: string): void {
+export function appendVia(headers: Headers, version: string, name: string): void {
   const before = headers.getAll("via");
-  headers.set("via", [...before, `1.${versionMinor} ${name}`].join(", "));
+  headers.set("via", [...before, `${version} ${name}`].join(", "));
+}
+
+function viaVersion(head: RequestHead): string {
+  return head.isHttp2 === true ? "2" : `1.${head.versionMinor}`;
 }
 
 /** The address `count` from the right, as each trusted proxy appended one; else the peer's. */

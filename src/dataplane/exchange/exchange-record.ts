@@ -1,5 +1,6 @@
 //! What an exchange leaves behind when it has ended: one record for access log and metrics.
 
+import { versionText } from "../../http/request-parser.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UpstreamAttempt } from "./upstream-attempt.ts";
@@ -27,7 +28,7 @@ export function recordOf(exchange: Exchange, outcome: ExchangeOutcome): Exchange
     startMs: context.clock.nowMs() - durationMs,
     method: head.method,
     path: exchange.clientTarget ?? head.target,
-    protocol: head.versionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0",
+    protocol: versionText(head),
     status,
     flags: status === 0 && flag === "" ? "downstream_gone" : flag,
     bytesReceived: outcome.bytesReceived,

@@ -12,7 +12,6 @@ import { Headers as HeaderList } from "../../http/headers.ts";
 import type { TrafficContext } from "../context.ts";
 import { NO_DEADLINE } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
-import type { DownstreamConnection } from "../listener/downstream-connection.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type {
@@ -26,7 +25,7 @@ import { UpstreamAttempt } from "./upstream-attempt.ts";
 import { framingFor, isBodiless, mayHaveBody, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
 import { recordOf } from "./exchange-record.ts";
-import { ResponseWriter } from "./response-writer.ts";
+import type { Downstream, ResponseWriter } from "./downstream.ts";
 import { Tunnel } from "./tunnel.ts";
 import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
 import { HELD } from "./handler.ts";
@@ -44,7 +43,7 @@ const STATUS_FINAL_MIN = 200;
 
 export class Exchange implements UpstreamUser, Expirable {
   readonly context: TrafficContext;
-  readonly connection: DownstreamConnection;
+  readonly connection: Downstream;
   readonly head: RequestHead;
   readonly startedMs: number;
   /** A body of at least one byte may come. */
@@ -86,13 +85,13 @@ export class Exchange implements UpstreamUser, Expirable {
   #upgrade: string | null = null;
   #over = false;
 
-  constructor(connection: DownstreamConnection, head: RequestHead, handler: ExchangeHandler) {
+  constructor(connection: Downstream, head: RequestHead, handler: ExchangeHandler) {
     this.connection = connection;
     this.context = connection.context;
     this.head = head;
     this.#handler = handler;
     this.#keepAlive = head.keepAlive;
-    this.#writer = new ResponseWriter(connection, () => this.#upstream?.pause());
+    this.#writer = connection.makeWriter(() => this.#upstream?.pause());
     this.#method = head.method;
     this.hasBody = head.body === "chunked" || head.contentLength > 0;
     this.#requestEnded = !this.hasBody;
@@ -145,7 +144,7 @@ export class Exchange implements UpstreamUser, Expirable {
   inviteBody(): void {
     if (!this.head.expectContinue || !this.head.headers.has("expect")) return;
     this.head.headers.remove("expect");
-    this.connection.writeInterim("HTTP/1.1 100 Continue\r\n\r\n");
+    this.#writer.interim(STATUS_CONTINUE, "Continue", new HeaderList());
   }
 
   /** Sends copies of the request, whose body may have begun to come. */
@@ -277,7 +276,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.#over || response.status === STATUS_CONTINUE || this.head.versionMinor === 0) return;
     removeHopByHop(response.headers);
     const { status, reason, headers } = response;
-    this.connection.writeInterim(serializeResponseHead(status, reason, headers));
+    this.#writer.interim(status, reason, headers);
   }
 
   onResponseHead(response: ResponseHead): void {
@@ -384,15 +383,16 @@ export class Exchange implements UpstreamUser, Expirable {
   /** The upstream has switched as asked: from here on both sides' bytes pass as they are. */
   #enterTunnel({ reason, headers }: ResponseHead): void {
     const upstream = this.#upstream;
-    if (upstream === null) return;
+    const downstream = this.connection.switchable;
+    if (upstream === null || downstream === null) return;
     this.#upstream = null;
     this.#status = STATUS_SWITCHING;
     if (this.#timed) this.context.sweeper.remove(this);
     addUpgrade(headers, this.#upgrade ?? "");
-    this.connection.writeText(serializeResponseHead(STATUS_SWITCHING, reason, headers));
+    downstream.writeText(serializeResponseHead(STATUS_SWITCHING, reason, headers));
     const { observer } = this.context;
     observer.onTunnel(1);
-    const tunnel = new Tunnel(this.connection, upstream, (counts) => {
+    const tunnel = new Tunnel(downstream, upstream, (counts) => {
       observer.onTunnel(-1);
       this.#requestBytes += counts.fromDownstreamBytes;
       this.#writer.bodyBytes += counts.fromUpstreamBytes;
@@ -400,7 +400,7 @@ export class Exchange implements UpstreamUser, Expirable {
     });
     this.#handler.onTunnel?.();
     upstream.enterTunnel(tunnel.upstreamSink);
-    this.connection.enterTunnel(tunnel.downstreamSink);
+    downstream.enterTunnel(tunnel.downstreamSink);
   }
 
   /** A request without body whose repetition has no further effect (RFC 9110 section 9.2.2). */
@@ -424,7 +424,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (!this.#requestEnded && draft.local) this.#keepAlive = false;
     if (!this.#keepAlive) headers.set("connection", "close");
     else if (this.head.versionMinor === 0) headers.set("connection", "keep-alive");
-    this.#writer.head(serializeResponseHead(draft.status, reason, headers), framing);
+    this.#writer.head({ status: draft.status, reason, headers, framing });
   }
 
   /** A plug-in answers in the place of the response. */
@@ -441,6 +441,7 @@ export class Exchange implements UpstreamUser, Expirable {
     else headers.set("content-length", String(body.length));
     this.#startResponse(draft, reasonPhrase(status), framing);
     if (this.#method !== "HEAD") this.#writer.body(body);
+    this.#writer.end(null);
     this.#finish();
   }
 

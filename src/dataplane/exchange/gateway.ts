@@ -266,7 +266,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   #addVia({ local, headers }: ResponseDraft): void {
     const via = this.#listener.gateway.edge?.via ?? "";
-    if (via !== "" && !local) appendVia(headers, 1, via);
+    if (via !== "" && !local) appendVia(headers, "1.1", via);
   }
 
   #answerNoRoute(exchange: Exchange): void {

@@ -1,31 +1,39 @@
-//! Writes one response to the client: head, framed body, end. What one read of the upstream brought
-//! is gathered into one write.
+//! Writes one response of HTTP/1.1 to the client: head, framed body, end. What one read of the
+//! upstream brought is gathered into one write.
 
 import type { Headers } from "../../http/headers.ts";
-import { chunkHeader, LAST_CHUNK, serializeTrailers } from "../../http/serialize.ts";
+import {
+  chunkHeader,
+  LAST_CHUNK,
+  serializeResponseHead,
+  serializeTrailers,
+} from "../../http/serialize.ts";
 import type { DownstreamConnection } from "../listener/downstream-connection.ts";
+import type { FinalHead, ResponseWriter } from "./downstream.ts";
 import type { BodyFraming } from "./response-framing.ts";
 
 /** Body pieces up to this size are joined to the text before them: one write instead of two. */
 const JOINED_WRITE_BYTES_MAX = 16_384;
 
-export class ResponseWriter {
-  /** Of bodies, without their framing. */
+export class Http1Writer implements ResponseWriter {
   bodyBytes = 0;
   readonly #connection: DownstreamConnection;
   readonly #onFull: () => void;
   #framing: BodyFraming = "none";
   #out = "";
 
-  /** `onFull`: the client's socket takes no more until it has drained. */
   constructor(connection: DownstreamConnection, onFull: () => void) {
     this.#connection = connection;
     this.#onFull = onFull;
   }
 
-  head(text: string, framing: BodyFraming): void {
+  interim(status: number, reason: string, headers: Headers): void {
+    this.#connection.writeInterim(serializeResponseHead(status, reason, headers));
+  }
+
+  head({ status, reason, headers, framing }: FinalHead): void {
     this.#framing = framing;
-    this.#out = text;
+    this.#out = serializeResponseHead(status, reason, headers);
   }
 
   body(chunk: Buffer): void {
@@ -53,7 +61,6 @@ export class ResponseWriter {
     if (!this.#connection.writeText(out)) this.#onFull();
   }
 
-  /** What is not written yet is not written any more. */
   drop(): void {
     this.#out = "";
   }

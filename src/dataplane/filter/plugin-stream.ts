@@ -2,6 +2,7 @@
 
 import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
+import { versionText } from "../../http/request-parser.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import { encodeLatin1 } from "../../wasm/property-encoding.ts";
 import { CONNECTION_PROPERTIES, fieldProperty, responseProperty } from "./plugin-properties.ts";
@@ -275,7 +276,7 @@ const REQUEST_PROPERTIES: Readonly<Record<string, (request: RequestHead) => stri
   host: ({ authority }) => authority,
   scheme: () => "http",
   method: ({ method }) => method,
-  protocol: ({ versionMinor }) => (versionMinor === 1 ? "HTTP/1.1" : "HTTP/1.0"),
+  protocol: versionText,
 };
 
 /** Properties that are a field of the request under another name. */

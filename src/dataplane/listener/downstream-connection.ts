@@ -1,4 +1,5 @@
-//! One client connection: feeds the parser, runs one exchange at a time, keeps every deadline.
+//! One client connection of HTTP/1.1: feeds the parser, runs one exchange at a time, keeps every
+//! deadline.
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
@@ -19,33 +20,36 @@ import {
   TUNNEL_IDLE_TIMEOUT_MS,
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
+import type { Downstream, ResponseWriter, SwitchableEnd } from "../exchange/downstream.ts";
 import { Exchange } from "../exchange/exchange.ts";
-import type { ExchangeHandler } from "../exchange/handler.ts";
-import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
+import { Http1Writer } from "../exchange/response-writer.ts";
+import type { TunnelSink } from "../exchange/tunnel.ts";
+import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
+import { prefaceMatch } from "./http2-preface.ts";
 
 /** What is read and dropped after an early answer, before the connection is cut. */
 const LINGER_BYTES_MAX = 1_048_576;
 const NOTHING = Buffer.alloc(0);
 
-/** Makes the role object for one request. It holds the runtime that the exchange began with. */
-export type HandlerFactory = (connection: DownstreamConnection) => ExchangeHandler;
-
-export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
+export class DownstreamConnection
+  implements RequestSink, Expirable, ClientConnection, Downstream, SwitchableEnd
+{
   readonly context: TrafficContext;
   readonly remoteAddress: string;
   readonly localPort: number;
   /** The client speaks TLS. */
   readonly isSecure: boolean;
-  /** Set when the listener has several: the hosts that this connection may ask for. */
-  tlsServer: TlsServer | null = null;
+  readonly tlsServer: TlsServer | null;
+  readonly switchable: SwitchableEnd = this;
   deadlineMs: number;
   isDraining = false;
   /** The request's last byte has been parsed. */
   requestComplete = false;
   readonly #socket: Socket;
   readonly #parser: RequestParser;
-  readonly #makeHandler: HandlerFactory;
-  readonly #onClosed: (connection: DownstreamConnection) => void;
+  readonly #parts: ConnectionParts;
+  /** Takes our listeners off the socket. */
+  #unlisten: () => void = () => undefined;
   #exchange: Exchange | null = null;
   #unparsed: Buffer | null = null;
   #parsing = false;
@@ -61,19 +65,15 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
   /** Bytes of the request's body in this window; -1 when no body is awaited. */
   #bodyWindowBytes = -1;
 
-  constructor(
-    socket: Socket,
-    context: TrafficContext,
-    makeHandler: HandlerFactory,
-    onClosed: (connection: DownstreamConnection) => void,
-  ) {
+  constructor(socket: Socket, parts: ConnectionParts) {
+    const { context } = parts;
     this.context = context;
     this.remoteAddress = socket.remoteAddress ?? "";
     this.localPort = socket.localPort ?? 0;
     this.isSecure = socket instanceof TLSSocket;
     this.#socket = socket;
-    this.#makeHandler = makeHandler;
-    this.#onClosed = onClosed;
+    this.#parts = parts;
+    this.tlsServer = parts.tlsServer;
     this.#parser = new RequestParser(this);
     this.deadlineMs = context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
     context.sweeper.add(this);
@@ -82,26 +82,83 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
 
   #listen(): void {
     const socket = this.#socket;
-    socket.on("data", (chunk: Buffer) => {
-      this.#onData(chunk);
-    });
-    socket.on("drain", () => {
-      if (this.#exchange !== null) this.#exchange.onDownstreamDrain();
-      else if (this.#tunnel !== null) this.#tunnel.onDrain();
-      else if (this.#nextDue) this.#parseRest();
-    });
-    socket.on("end", () => {
-      this.#onPeerEnd();
-    });
-    socket.on("error", () => {
-      this.destroy();
-    });
-    socket.on("close", () => {
-      this.destroy();
-    });
+    const sniff = (chunk: Buffer): void => {
+      if (this.#isHttp2(chunk)) return;
+      const first = this.#unparsed ?? chunk;
+      this.#unparsed = null;
+      socket.removeListener("data", sniff);
+      socket.on("data", (next: Buffer) => {
+        this.#onData(next);
+      });
+      this.#onData(first);
+    };
+    const listeners: [string, (chunk: Buffer) => void][] = [
+      ["data", sniff],
+      [
+        "drain",
+        () => {
+          this.#onDrain();
+        },
+      ],
+      [
+        "end",
+        () => {
+          this.#onPeerEnd();
+        },
+      ],
+      [
+        "error",
+        () => {
+          this.destroy();
+        },
+      ],
+      [
+        "close",
+        () => {
+          this.destroy();
+        },
+      ],
+    ];
+    for (const [event, listener] of listeners) socket.on(event, listener);
+    this.#unlisten = (): void => {
+      for (const [event, listener] of listeners) socket.removeListener(event, listener);
+    };
+  }
+
+  #onDrain(): void {
+    if (this.#exchange !== null) this.#exchange.onDownstreamDrain();
+    else if (this.#tunnel !== null) this.#tunnel.onDrain();
+    else if (this.#nextDue) this.#parseRest();
+  }
+
+  /**
+   * Looks at the first bytes, for the preface of a client that knows that we speak HTTP/2 (RFC 9113
+   * section 3.3). True when they are taken: it is one, or may become one.
+   */
+  #isHttp2(chunk: Buffer): boolean {
+    const bytes = this.#unparsed === null ? chunk : Buffer.concat([this.#unparsed, chunk]);
+    const match = prefaceMatch(bytes);
+    this.#unparsed = bytes;
+    if (match === "no") return false;
+    if (match === "part") {
+      if (this.#awaitsHead) return true;
+      this.#awaitsHead = true;
+      this.deadlineMs = this.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
+      return true;
+    }
+    this.#closed = true;
+    this.context.sweeper.remove(this);
+    this.#unlisten();
+    this.#socket.pause();
+    this.#parts.onHttp2(this, this.#socket, bytes);
+    return true;
   }
 
   // --- for the exchange ---
+
+  makeWriter(onFull: () => void): ResponseWriter {
+    return new Http1Writer(this, onFull);
+  }
 
   writeText(text: string): boolean {
     this.deadlineMs = this.context.sweeper.nowMs + this.#idleTimeoutMs;
@@ -118,7 +175,6 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
     this.#socket.write(text, "latin1");
   }
 
-  /** The exchange has written a 101: from here on the bytes are `sink`'s. */
   enterTunnel(sink: TunnelSink): void {
     this.#tunnel = sink;
     this.#exchange = null;
@@ -173,10 +229,9 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
     this.#exchange = null;
     exchange?.onDownstreamClosed();
     this.#tunnel?.onClosed();
-    this.#onClosed(this);
+    this.#parts.onClosed(this);
   }
 
-  /** Finishes what runs, then closes: for a worker that is going away. */
   drain(): void {
     this.isDraining = true;
     // A tunnel ends when its ends do: nothing in it says where it could be cut.
@@ -190,7 +245,7 @@ export class DownstreamConnection implements RequestSink, Expirable, TunnelEnd {
     this.#awaitsHead = false;
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
     if (head.authority === "") this.#nameHost(head);
-    const exchange = new Exchange(this, head, this.#makeHandler(this));
+    const exchange = new Exchange(this, head, this.#parts.makeHandler());
     this.#exchange = exchange;
     if (exchange.hasBody) this.#openBodyWindow();
     // Without a body the exchange begins when the parser has let go of the message.

@@ -5,8 +5,9 @@ import type { Server, Socket } from "node:net";
 import { createServer as createTlsServer, Server as TlsListener } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { TrafficContext } from "../context.ts";
+import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client-connection.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
-import type { HandlerFactory } from "./downstream-connection.ts";
+import { Http2Connection } from "./http2-connection.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
@@ -16,7 +17,7 @@ const LISTEN_BACKLOG = 4_096;
 /** A client has this long to finish its TLS handshake. */
 const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 /** ALPN: what is spoken here. A client that offers only other protocols is refused. */
-const TLS_PROTOCOLS: readonly string[] = ["http/1.1"];
+const TLS_PROTOCOLS: readonly string[] = ["h2", "http/1.1"];
 
 /** `tlsServer` is the one whose certificate was shown. */
 type Accept = (socket: Socket, tlsServer?: TlsServer) => void;
@@ -41,7 +42,7 @@ export class TrafficListener {
   /** Connections that the system could not hand over. */
   failedCount = 0;
   readonly #server: Server | TlsListener;
-  readonly #connections = new Set<DownstreamConnection>();
+  readonly #connections = new Set<ClientConnection>();
   #isDraining = false;
   #tls: TlsContexts | null;
 
@@ -53,6 +54,14 @@ export class TrafficListener {
   ) {
     this.address = address;
     this.#tls = tls;
+    const common = {
+      context,
+      makeHandler,
+      onClosed: (closed: ClientConnection): void => {
+        context.observer.onConnection(-1);
+        this.#connections.delete(closed);
+      },
+    };
     const accept: Accept = (socket, tlsServer) => {
       if (this.#connections.size >= CONNECTIONS_PER_LISTENER_MAX) {
         this.refusedCount += 1;
@@ -60,19 +69,30 @@ export class TrafficListener {
         return;
       }
       context.observer.onConnection(1);
-      const connection = new DownstreamConnection(socket, context, makeHandler, (closed) => {
-        context.observer.onConnection(-1);
-        this.#connections.delete(closed);
-      });
-      this.#connections.add(connection);
-      connection.tlsServer = tlsServer ?? null;
-      if (this.#isDraining) connection.drain();
+      const parts: ConnectionParts = {
+        ...common,
+        tlsServer: tlsServer ?? null,
+        onHttp2: (before, taken, bytes) => {
+          this.#connections.delete(before);
+          taken.unshift(bytes);
+          this.#add(new Http2Connection(taken, parts));
+        },
+      };
+      const isHttp2 = "alpnProtocol" in socket && socket.alpnProtocol === "h2";
+      this.#add(
+        isHttp2 ? new Http2Connection(socket, parts) : new DownstreamConnection(socket, parts),
+      );
     };
     this.#server = tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept);
     // Out of file descriptors, for example: what cannot be accepted now is accepted later.
     this.#server.on("error", () => {
       this.failedCount += 1;
     });
+  }
+
+  #add(connection: ClientConnection): void {
+    this.#connections.add(connection);
+    if (this.#isDraining) connection.drain();
   }
 
   /** `tls` from now on, for new connections. Those that are open keep theirs. */

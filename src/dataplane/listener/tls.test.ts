@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect as connectHttp2 } from "node:http2";
 import { after, describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
@@ -116,8 +117,8 @@ describe("a listener with TLS", () => {
       options: { servername: "a.test", maxVersion: "TLSv1.1", minVersion: "TLSv1.1" },
     },
     {
-      name: "a client that speaks only h2",
-      options: { servername: "a.test", ALPNProtocols: ["h2"] },
+      name: "a client that speaks none of our protocols",
+      options: { servername: "a.test", ALPNProtocols: ["spdy/3"] },
     },
   ];
   for (const { name, options } of refused) {
@@ -126,6 +127,26 @@ describe("a listener with TLS", () => {
       assert.equal(await shake(port, options), null);
     });
   }
+
+  test("speaks HTTP/2 with a client that offers it", async () => {
+    const { port, records } = await startTls({ tls: A_AND_B });
+    const session = connectHttp2("https://127.0.0.1", {
+      port,
+      ca: CA.certificate,
+      servername: "a.test",
+    });
+    atEnd(() => {
+      session.destroy();
+    });
+    const stream = session.request({ ":path": "/", ":authority": "a.test" });
+    let body = "";
+    stream.on("data", (chunk: Buffer) => {
+      body += chunk.toString("latin1");
+    });
+    await eventually(() => stream.closed);
+    assert.match(body, /^GET \/ HTTP\/1\.1\r\n[^]*x-forwarded-proto: https\r\n/);
+    assert.equal(records[0]?.protocol, "HTTP/2");
+  });
 
   test("keeps to its least version", async () => {
     const { port } = await startTls({ tls: [tlsServer("*", A_TEST, { minVersion: "TLSv1.3" })] });

@@ -1,0 +1,26 @@
+//! What a listener knows of its connections, whatever protocol they speak.
+
+import type { Socket } from "node:net";
+import type { TlsServer } from "../../snapshot/tls.ts";
+import type { TrafficContext } from "../context.ts";
+import type { ExchangeHandler } from "../exchange/handler.ts";
+
+/** Makes the role object for one request. It holds the runtime that the exchange began with. */
+export type HandlerFactory = () => ExchangeHandler;
+
+export interface ClientConnection {
+  /** Finishes what runs, then closes: for a worker that is going away. */
+  drain(): void;
+  /** Cuts it now. */
+  destroy(): void;
+}
+
+/** What a connection gets from its listener. */
+export interface ConnectionParts {
+  readonly context: TrafficContext;
+  readonly makeHandler: HandlerFactory;
+  readonly tlsServer: TlsServer | null;
+  readonly onClosed: (connection: ClientConnection) => void;
+  /** The client speaks HTTP/2: `bytes` have been read, and nobody listens to the socket. */
+  readonly onHttp2: (connection: ClientConnection, socket: Socket, bytes: Buffer) => void;
+}

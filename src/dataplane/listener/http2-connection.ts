@@ -1,0 +1,193 @@
+//! One client connection of HTTP/2: its session, its streams, and the limits on both.
+
+import { constants, performServerHandshake } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream, ServerOptions } from "node:http2";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
+import { readHttp2Request } from "../../http/http2-request.ts";
+import type { TlsServer } from "../../snapshot/tls.ts";
+import type { TrafficContext } from "../context.ts";
+import {
+  DOWNSTREAM_IDLE_TIMEOUT_MS,
+  LINGER_TIMEOUT_MS,
+  NO_DEADLINE,
+  REQUEST_HEAD_TIMEOUT_MS,
+} from "../deadlines.ts";
+import type { Expirable } from "../deadlines.ts";
+import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
+import { DownstreamStream } from "./http2-stream.ts";
+import type { StreamOwner } from "./http2-stream.ts";
+
+/** Requests at once on one connection; Envoy's advice for an edge. */
+export const STREAMS_PER_CONNECTION_MAX = 100;
+/** Of a request's body this much may come before it is read. */
+const STREAM_WINDOW_BYTES = 262_144;
+const CONNECTION_WINDOW_BYTES = 1_048_576;
+/** Frames that break the protocol, on one connection. */
+const INVALID_FRAMES_MAX = 100;
+/** Megabytes that the library may hold for one connection. */
+const SESSION_MEMORY_MB_MAX = 10;
+/** In one window: streams that the client breaks off (rapid reset); PING and SETTINGS frames. */
+const ABUSE_WINDOW_MS = 10_000;
+const RESETS_PER_WINDOW_MAX = 500;
+const CONTROLS_PER_WINDOW_MAX = 1_000;
+const STREAM_ID_MAX = 0x7fff_ffff;
+
+const OPTIONS: ServerOptions = {
+  settings: {
+    maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
+    initialWindowSize: STREAM_WINDOW_BYTES,
+    maxHeaderListSize: HEAD_BYTES_MAX,
+    enableConnectProtocol: false,
+  },
+  // A few more than we take, so that it is our answer that says what was wrong.
+  maxHeaderListPairs: FIELD_COUNT_MAX + 16,
+  maxSessionInvalidFrames: INVALID_FRAMES_MAX,
+  maxSessionMemory: SESSION_MEMORY_MB_MAX,
+};
+
+export class Http2Connection implements ClientConnection, Expirable, StreamOwner {
+  readonly context: TrafficContext;
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly isSecure: boolean;
+  readonly tlsServer: TlsServer | null;
+  isDraining = false;
+  deadlineMs: number;
+  readonly #parts: ConnectionParts;
+  readonly #session: ServerHttp2Session;
+  #streamCount = 0;
+  #hasSettings = false;
+  #windowEndMs = 0;
+  #resets = 0;
+  #controls = 0;
+  #closed = false;
+
+  /** What has been read of the socket has been given back to it. */
+  constructor(socket: Socket, parts: ConnectionParts) {
+    this.context = parts.context;
+    this.remoteAddress = socket.remoteAddress ?? "";
+    this.localPort = socket.localPort ?? 0;
+    this.isSecure = socket instanceof TLSSocket;
+    this.tlsServer = parts.tlsServer;
+    this.#parts = parts;
+    // Until its SETTINGS have come, with the preface.
+    this.deadlineMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
+    parts.context.sweeper.add(this);
+    // The session ends when the client closes its side: it can ask for nothing more.
+    socket.allowHalfOpen = false;
+    this.#session = performServerHandshake(socket, OPTIONS);
+    this.#listen();
+  }
+
+  drain(): void {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    const session = this.#session;
+    if (session.destroyed) return;
+    // First a notice, so that requests on their way are served; the end when it has been read.
+    session.goaway(constants.NGHTTP2_NO_ERROR, STREAM_ID_MAX);
+    session.ping(() => {
+      if (!session.destroyed) session.close();
+    });
+    if (this.#streamCount === 0) this.#awaitEnd();
+  }
+
+  destroy(): void {
+    if (this.#closed) return;
+    this.#session.destroy();
+    this.#onClosed();
+  }
+
+  onDeadline(): void {
+    if (this.isDraining || !this.#hasSettings) {
+      this.destroy();
+      return;
+    }
+    this.drain();
+  }
+
+  #listen(): void {
+    const session = this.#session;
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    session.on("error", () => undefined);
+    session.on("close", () => {
+      this.#onClosed();
+    });
+    session.on("remoteSettings", () => {
+      if (!this.#hasSettings) {
+        this.#hasSettings = true;
+        this.#restIfFree();
+      }
+      this.#onControl();
+    });
+    session.on("ping", () => {
+      this.#onControl();
+    });
+    session.on("stream", (stream, _headers, flags, fields?: unknown) => {
+      const endsHere = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      this.#onStream(stream, fields as string[], endsHere);
+    });
+  }
+
+  #onStream(stream: ServerHttp2Stream, fields: readonly string[], endsHere: boolean): void {
+    this.deadlineMs = NO_DEADLINE;
+    this.#streamCount += 1;
+    const downstream = new DownstreamStream(this, stream, (isReset) => {
+      this.#streamCount -= 1;
+      if (isReset) this.#onReset();
+      this.#restIfFree();
+    });
+    // Broken off before it was seen: it costs nobody else anything.
+    if (stream.destroyed || stream.closed) return;
+    const head = readHttp2Request(fields, endsHere);
+    if ("code" in head) downstream.refuse(head);
+    else downstream.begin(head, this.#parts.makeHandler());
+  }
+
+  #restIfFree(): void {
+    if (this.#streamCount > 0 || this.#closed) return;
+    if (this.isDraining) this.#awaitEnd();
+    else this.deadlineMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+  }
+
+  #awaitEnd(): void {
+    this.deadlineMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
+  }
+
+  #onReset(): void {
+    this.#turnWindow();
+    this.#resets += 1;
+    if (this.#resets > RESETS_PER_WINDOW_MAX) this.#calm();
+  }
+
+  #onControl(): void {
+    this.#turnWindow();
+    this.#controls += 1;
+    if (this.#controls > CONTROLS_PER_WINDOW_MAX) this.#calm();
+  }
+
+  #turnWindow(): void {
+    const { nowMs } = this.context.sweeper;
+    if (nowMs < this.#windowEndMs) return;
+    this.#windowEndMs = nowMs + ABUSE_WINDOW_MS;
+    this.#resets = 0;
+    this.#controls = 0;
+  }
+
+  /** No client needs that many: it is cut off. */
+  #calm(): void {
+    if (this.#closed) return;
+    this.context.observer.onRefusedRequest("http2_flood");
+    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#onClosed();
+  }
+
+  #onClosed(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.context.sweeper.remove(this);
+    this.#parts.onClosed(this);
+  }
+}

@@ -1,0 +1,89 @@
+//! Writes one response to a stream of HTTP/2: head, DATA, trailers.
+
+import type {
+  OutgoingHttpHeaders,
+  ServerHttp2Stream,
+  ServerStreamResponseOptions,
+} from "node:http2";
+import type { Headers } from "../../http/headers.ts";
+import { http2Fields } from "../../http/http2-fields.ts";
+import type { FinalHead, ResponseWriter } from "../exchange/downstream.ts";
+import type { BodyFraming } from "../exchange/response-framing.ts";
+
+/** Without `sendDate: false`, which Node's types do not know, the library adds a Date. */
+interface RespondOptions extends ServerStreamResponseOptions {
+  readonly sendDate: boolean;
+}
+
+export class Http2Writer implements ResponseWriter {
+  bodyBytes = 0;
+  readonly #stream: ServerHttp2Stream;
+  readonly #onFull: () => void;
+  readonly #onProgress: () => void;
+  #framing: BodyFraming = "none";
+  #head: OutgoingHttpHeaders | null = null;
+  #isCorked = false;
+
+  constructor(stream: ServerHttp2Stream, onFull: () => void, onProgress: () => void) {
+    this.#stream = stream;
+    this.#onFull = onFull;
+    this.#onProgress = onProgress;
+  }
+
+  interim(status: number, _reason: string, headers: Headers): void {
+    if (this.#stream.destroyed || this.#stream.headersSent) return;
+    this.#stream.additionalHeaders({ ...http2Fields(headers), ":status": status });
+  }
+
+  head({ status, headers, framing }: FinalHead): void {
+    this.#framing = framing;
+    this.#head = { ":status": status, ...http2Fields(headers) };
+  }
+
+  body(chunk: Buffer): void {
+    if (chunk.length === 0 || this.#framing === "none" || this.#stream.destroyed) return;
+    this.bodyBytes += chunk.length;
+    this.#respond(false);
+    if (!this.#isCorked) this.#stream.cork();
+    this.#isCorked = true;
+    if (!this.#stream.write(chunk)) this.#onFull();
+  }
+
+  end(trailers: Headers | null): void {
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    const isBare = this.#head !== null && trailers === null;
+    if (isBare) {
+      this.#respond(true);
+      return;
+    }
+    this.#respond(false);
+    stream.once("wantTrailers", () => {
+      if (!stream.destroyed) stream.sendTrailers(trailers === null ? {} : http2Fields(trailers));
+    });
+    stream.end();
+  }
+
+  flush(): void {
+    if (this.#stream.destroyed) return;
+    this.#respond(false);
+    if (this.#isCorked) this.#stream.uncork();
+    this.#isCorked = false;
+  }
+
+  drop(): void {
+    this.#head = null;
+    this.#framing = "none";
+  }
+
+  #respond(endStream: boolean): void {
+    this.#onProgress();
+    const head = this.#head;
+    if (head === null) return;
+    this.#head = null;
+    // So that END_STREAM is sent by `end` and nothing else: a stream that is broken off must not
+    // look whole.
+    const options: RespondOptions = { endStream, waitForTrailers: !endStream, sendDate: false };
+    this.#stream.respond(head, options);
+  }
+}
