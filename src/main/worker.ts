@@ -9,6 +9,7 @@ import { SharedMemory } from "../dataplane/shared-memory/shared-memory.ts";
 import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
+import { PluginReport } from "../dataplane/worker/plugin-report.ts";
 import { pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
@@ -59,6 +60,7 @@ const plugins = {
     report.onPluginTrap(plugin);
   },
 };
+const pluginReport = new PluginReport(plugins.usage, plugins.metrics);
 const preparer = new Preparer({ logger, plugins, calls, shared });
 const role =
   options.role === "gateway"
@@ -78,8 +80,10 @@ const worker = new WorkerProcess(
   role,
   {
     metrics: () => {
-      report.setPluginFaults(role instanceof GatewayRole ? role.pluginFaults().length : 0);
-      return report.metrics.snapshot();
+      if (!(role instanceof GatewayRole)) return report.metrics.snapshot();
+      report.setPluginFaults(role.pluginFaults().length);
+      const { families } = report.metrics.snapshot();
+      return { families: [...families, ...pluginReport.snapshot(role.pluginSlots()).families] };
     },
     queueReady: (token, count) => {
       shared.queueReady(token, count);

@@ -4,6 +4,7 @@ import type { Timer } from "../base/clock.ts";
 import { LoadFault } from "./fault.ts";
 import { CallAnswer, CallTable } from "./http-calls.ts";
 import type { HttpCallResponse } from "./http-calls.ts";
+import { PluginUsage } from "./plugin-usage.ts";
 import { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
 import { TICK_PERIOD_MS_MIN } from "./tick-throttle.ts";
@@ -23,6 +24,8 @@ export interface PluginSettings {
 export class RootContext {
   readonly id: number;
   readonly plugin: PluginSettings;
+  /** What this plug-in costs, with all its contexts before this one. */
+  readonly usage: PluginUsage;
   /** True while `proxy_on_configure` runs: buffer 7 exists only then. */
   isConfiguring = false;
   /** True when the guest answered false to on_done and has not yet called `proxy_done`. */
@@ -45,6 +48,7 @@ export class RootContext {
   private constructor(vm: Vm, plugin: PluginSettings) {
     this.#vm = vm;
     this.plugin = plugin;
+    this.usage = vm.services.usage?.of(plugin.name) ?? new PluginUsage();
     this.id = vm.nextContextId();
   }
 

@@ -11,11 +11,19 @@ import { ByteCache } from "./byte-cache.ts";
 import type { LogLevel } from "./enums.ts";
 import { BudgetSpent, LoadFault, PluginTrap } from "./fault.ts";
 import { fieldName, fieldValue, latin1, utf8 } from "./field-text.ts";
-import { DEFAULT_BUDGETS, FuelGauge, startFunctionOf, systemGuestTime } from "./fuel/gauge.ts";
+import {
+  DEFAULT_BUDGETS,
+  FuelGauge,
+  REFILL_UNITS,
+  startFunctionOf,
+  systemGuestTime,
+} from "./fuel/gauge.ts";
 import type { Budgets, GuestTime } from "./fuel/gauge.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import type { MetricStore } from "./metric-store.ts";
 import type { PluginModule } from "./module.ts";
+import { ENTRIES_PER_SAMPLE } from "./plugin-usage.ts";
+import type { UsageTable } from "./plugin-usage.ts";
 import type { RootContext } from "./root-context.ts";
 import type { HttpCaller } from "./http-calls.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
@@ -50,6 +58,8 @@ export interface PluginServices {
   readonly logLevel: () => LogLevel;
   readonly metrics: MetricStore;
   readonly sharedData: SharedDataStore;
+  /** Where it is counted what each plug-in costs; without it nobody can read that. */
+  readonly usage?: UsageTable;
   /** Without it every queue is refused. */
   readonly sharedQueues?: SharedQueueStore;
   /** Without it every cluster is unknown. */
@@ -129,6 +139,9 @@ export class Vm {
   readonly #deferred: (() => void)[] = [];
   readonly #exports: Record<string, unknown>;
   #isEntered = false;
+  /** When the running callback began, if it is one of those that are measured; else 0. */
+  #sampledFromMs = 0;
+  #countedRefills = 0;
   #lastContextId = 0;
 
   /** Instantiates. Throws what the engine throws; `startVm` turns that into a fault. */
@@ -185,12 +198,14 @@ export class Vm {
     assert(!this.#isEntered, "a guest is entered only when nobody is inside it");
     this.#isEntered = true;
     this.gauge.begin(budgetMs);
+    if (++root.usage.entries % ENTRIES_PER_SAMPLE === 0) this.#sampledFromMs = this.gauge.wallMs();
     this.root = this.enteredRoot = root;
     this.stream = this.enteredStream = stream;
   }
 
   leave(): void {
     this.#isEntered = false;
+    if (this.gauge.isTiming || this.#sampledFromMs !== 0) this.#countUsage();
     this.root = this.enteredRoot = null;
     this.stream = this.enteredStream = null;
     if (this.#deferred.length > 0) this.#runDeferred();
@@ -241,6 +256,19 @@ export class Vm {
       rootId: plugin?.rootId ?? "",
       vmId: this.settings.vmId,
     });
+  }
+
+  #countUsage(): void {
+    const { gauge, enteredRoot: root } = this;
+    const fromMs = this.#sampledFromMs;
+    this.#sampledFromMs = 0;
+    if (root === null) return;
+    const nowMs = gauge.wallMs();
+    const timedFromMs = gauge.isTiming ? gauge.timedFromMs : nowMs;
+    root.usage.ms += nowMs - timedFromMs;
+    if (fromMs !== 0) root.usage.ms += (timedFromMs - fromMs) * ENTRIES_PER_SAMPLE;
+    root.usage.fuel += (gauge.refillCount - this.#countedRefills) * REFILL_UNITS;
+    this.#countedRefills = gauge.refillCount;
   }
 
   #runDeferred(): void {

@@ -15,6 +15,7 @@ export type { Budgets, GuestTime } from "./fuel/gauge.ts";
 export { loadModule, PluginModule } from "./module.ts";
 export type { LoadOptions } from "./module.ts";
 export { Plugin } from "./plugin.ts";
+export { PluginUsage, UsageTable } from "./plugin-usage.ts";
 export {
   encodeBoolean,
   encodeInteger,

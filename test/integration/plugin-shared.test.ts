@@ -1,5 +1,6 @@
-//! What plug-ins share among the workers of a real `graylane up`: a number that every request counts
-//! up by compare-and-set, and a queue whose items one worker takes out, also after that was killed.
+//! What plug-ins share among the workers of a real `graylane up`: a number that requests count up
+//! by compare-and-set, and a queue whose items one worker takes out, also after that was killed.
+//! And what `/stats/prometheus` says of such a plug-in.
 
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -30,6 +31,8 @@ const COUNTER = guest({
     (import "env" "proxy_dequeue_shared_queue" (func $take (param i32 i32 i32) (result i32)))
     (import "env" "proxy_get_header_map_value"
       (func $header (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
     (import "env" "proxy_send_local_response"
       (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))`,
   // Freed at each callback's start: nothing that the host gave is kept.
@@ -37,7 +40,7 @@ const COUNTER = guest({
     (func (export "malloc") (param $size i32) (result i32)
       (global.get $top)
       (global.set $top (i32.add (global.get $top) (local.get $size))))`,
-  body: `(data (i32.const 16) "nqx-q")
+  body: `(data (i32.const 16) "nqx-q") (data (i32.const 80) "seen.total")
     (func $read (param $key i32) (result i32)
       (if (call $get (local.get $key) (i32.const 1) (i32.const 32) (i32.const 36) (i32.const 40))
         (then (i32.store (i32.const 40) (i32.const 0)) (return (i32.const 0))))
@@ -49,6 +52,7 @@ const COUNTER = guest({
         (br_if $again (i32.eq (i32.const 8) (call $set (local.get $key) (i32.const 1)
           (i32.const 48) (i32.const 4) (i32.load (i32.const 40)))))))
     (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+      (drop (call $define (i32.const 0) (i32.const 80) (i32.const 10) (i32.const 60)))
       (i32.eqz (call $register (i32.const 16) (i32.const 2) (i32.const 56))))
     (func (export "proxy_on_queue_ready") (param i32) (param $token i32)
       (global.set $top (i32.const 4096))
@@ -62,6 +66,7 @@ const COUNTER = guest({
         (then
           (local.set $key (i32.const 16))
           (call $add (i32.const 16))
+          (drop (call $increment (i32.load (i32.const 60)) (i64.const 1)))
           (drop (call $put (i32.load (i32.const 56)) (i32.const 16) (i32.const 1)))))
       (drop (call $reply (i32.add (i32.const 200) (call $read (local.get $key)))
         (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
@@ -83,6 +88,27 @@ spec:
   selector: {matchLabels: {istio: ingressgateway}}
   url: file://${url}
 `;
+
+interface Cost {
+  readonly callbacks: number;
+  readonly memoryBytes: number;
+  /** The counter that the plug-in itself has defined. */
+  readonly requestsSeen: number;
+}
+
+async function cost(graylane: Graylane): Promise<Cost> {
+  const admin = /http:\/\/[\d.]+:\d+(?=\/stats\/prometheus)/.exec(graylane.output)?.[0] ?? "";
+  const { body } = await ask(admin, { path: "/stats/prometheus" });
+  const value = (name: string): number =>
+    Number(
+      new RegExp(`^${name}(?:\\{plugin="istio-system/counter"\\})? (\\d+)$`, "m").exec(body)?.[1],
+    );
+  return {
+    callbacks: value("graylane_plugin_callbacks_total"),
+    memoryBytes: value("graylane_plugin_memory_bytes"),
+    requestsSeen: value("seen_total"),
+  };
+}
 
 /** Without keep-alive: each request may come to another worker. */
 const AGENT = new Agent({ keepAlive: false, maxSockets: 16 });
@@ -118,6 +144,10 @@ test("data and queues are shared by all gateway workers, and outlive each of the
       return (await takenOut(graylane)) === REQUESTS + 1;
     });
 
+    const { callbacks, memoryBytes, requestsSeen } = await cost(graylane);
+    assert.ok(callbacks > REQUESTS, `${callbacks} callbacks`);
+    assert.equal(memoryBytes, 2 * 65_536);
+    assert.equal(requestsSeen, REQUESTS + 1);
     for (const { pid, id } of await gatewayWorkers(graylane)) {
       process.kill(pid ?? 0, "SIGKILL");
       await graylane.until("the worker is replaced", async () => {

@@ -7,6 +7,7 @@ import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
 import { loadModule, PluginModule } from "../../src/wasm/module.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
+import { UsageTable } from "../../src/wasm/plugin-usage.ts";
 import type { StreamContext } from "../../src/wasm/stream-context.ts";
 import { guest } from "../support/guest.ts";
 import { builtPlugin, testServices } from "../support/plugin.ts";
@@ -283,3 +284,30 @@ for (const { abi, result, action } of RESULTS) {
     assert.equal(open(plugin).onRequestHeaders(true), action);
   });
 }
+
+test("what a plug-in costs is counted: entries, fuel, and time in long callbacks", async () => {
+  const code = `(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (local $left i32)
+    (local.set $left (i32.const 200000))
+    (loop $again
+      (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i32.const 0))`;
+  const module = await loadModule(guest({ body: code }), { name: "p" });
+  assert.ok(module instanceof PluginModule);
+  let wallMs = 0;
+  const usage = new UsageTable();
+  const guestTime = { wallMs: () => (wallMs += 1), cpuMs: () => 0 };
+  const settings = {
+    ...{ name: "p", rootId: "", vmId: "", env: {} },
+    ...{ vmConfiguration: text(""), configuration: text("") },
+  };
+  const services = { ...testServices(), usage, guestTime };
+  const plugin = Plugin.start(module, settings, services);
+  assert.ok(plugin instanceof Plugin);
+  plugin.createStream(new FakeStreamHost([[":path", "/"]]))?.onRequestHeaders(true);
+  const { entries, fuel, ms } = usage.of("p");
+  // Context, start and configure of the root are not exported: only what is entered counts.
+  assert.ok(entries >= 1 && entries <= 5, `${entries}`);
+  assert.ok(fuel >= 200_000 && fuel <= 300_000, `${fuel}`);
+  assert.ok(ms >= 4, `${ms}`);
+});

@@ -11,7 +11,7 @@ import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { explain } from "../filter/explain.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
-import type { PluginFault } from "../filter/plugin-slot.ts";
+import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { TrafficListener } from "../listener/listener.ts";
 import { TlsContexts } from "../listener/tls-contexts.ts";
 import { openPortOf } from "../listener/open-port.ts";
@@ -65,9 +65,13 @@ export class GatewayRole implements WorkerRole {
     return null;
   }
 
+  /** The plug-ins that serve, or would. */
+  pluginSlots(): readonly PluginSlot[] {
+    return [...(this.#runtime?.plugins.values() ?? [])];
+  }
+
   pluginFaults(): readonly PluginFault[] {
-    const slots = [...(this.#runtime?.plugins.values() ?? [])];
-    return slots.flatMap(({ fault }) => fault ?? []);
+    return this.pluginSlots().flatMap(({ fault }) => fault ?? []);
   }
 
   /** A lane whose endpoints have all been ejected falls back, as if it had none. */

@@ -4,6 +4,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { LogLevel } from "../../wasm/enums.ts";
 import { MetricStore } from "../../wasm/metric-store.ts";
+import { UsageTable } from "../../wasm/plugin-usage.ts";
 import { InProcessSharedData } from "../../wasm/shared-data-store.ts";
 import { InProcessSharedQueues } from "../../wasm/shared-queues.ts";
 import { TickThrottle } from "../../wasm/tick-throttle.ts";
@@ -16,12 +17,17 @@ import type { PluginCalls } from "./plugin-calls.ts";
 const LOG_LINES_PER_SECOND_MAX = 1_000;
 
 /** Without `calls` plug-ins know no cluster. */
-export function pluginServices(clock: Clock, logger: Logger, calls?: PluginCalls): PluginServices {
+export function pluginServices(
+  clock: Clock,
+  logger: Logger,
+  calls?: PluginCalls,
+): PluginServices & { readonly usage: UsageTable } {
   const limiter = new LogLimiter(clock, logger);
   return {
     clock,
     logLevel: () => LogLevel.info,
     metrics: new MetricStore(),
+    usage: new UsageTable(),
     sharedData: new InProcessSharedData(),
     sharedQueues: new InProcessSharedQueues((task) => {
       clock.after(0, task, { unref: true });

@@ -8,7 +8,7 @@
 import { FUEL_STOP, FUEL_TABLE, START_EXPORT } from "./rewrite.ts";
 
 /** What a guest gets each time it asks: a few hundredths of a millisecond to 1.2 ms of running. */
-const REFILL_UNITS = 50_000;
+export const REFILL_UNITS = 50_000;
 /** Work of host functions, in touches of guest memory, after which the clock is looked at. */
 const TOUCHES_PER_LOOK = 2_000;
 /** So many bytes handed over count as one touch. */
@@ -39,11 +39,13 @@ export const systemGuestTime: GuestTime = {
 };
 
 export class FuelGauge {
+  /** How often a guest was given more, since the instance was made. */
+  refillCount = 0;
   /** Set when the time of the callback is up; stays until the next one begins. */
   isSpent = false;
   #budgetMs = 0;
   /** False until the current callback has asked for the first time. */
-  #isTiming = false;
+  isTiming = false;
   #wallEndMs = 0;
   #cpuEndMs = 0;
   #touches = 0;
@@ -56,6 +58,15 @@ export class FuelGauge {
 
   get budgetMs(): number {
     return this.#budgetMs;
+  }
+
+  wallMs(): number {
+    return this.#time.wallMs();
+  }
+
+  /** When the current callback first asked; only while `isTiming`. */
+  get timedFromMs(): number {
+    return this.#wallEndMs - this.#budgetMs;
   }
 
   /** Connects an instance. A module without fuel has no limit of time. */
@@ -73,7 +84,7 @@ export class FuelGauge {
   /** A guest is about to be entered. On the hot path: no clock is read here. */
   begin(budgetMs: number): void {
     this.#budgetMs = budgetMs;
-    this.#isTiming = false;
+    this.isTiming = false;
     this.isSpent = false;
   }
 
@@ -91,14 +102,16 @@ export class FuelGauge {
 
   /** Answers a guest that has nothing left. Never throws: the guest could catch that. */
   #refill(): number {
-    return this.#isOver() ? 0 : REFILL_UNITS;
+    if (this.#isOver()) return 0;
+    this.refillCount += 1;
+    return REFILL_UNITS;
   }
 
   #isOver(): boolean {
     if (this.isSpent) return true;
     const wallMs = this.#time.wallMs();
-    if (!this.#isTiming) {
-      this.#isTiming = true;
+    if (!this.isTiming) {
+      this.isTiming = true;
       this.#wallEndMs = wallMs + this.#budgetMs;
       this.#cpuEndMs = this.#time.cpuMs() + this.#budgetMs;
       return false;
