@@ -1,10 +1,11 @@
 //! Foreign functions: Envoy's extension point. Here: clear_route_cache, compress and uncompress
-//! (zlib). Others answer NOT_FOUND, as an unknown name does in Envoy.
+//! (zlib), sign and verify_signature. Others answer NOT_FOUND, as an unknown name does in Envoy.
 
 import { deflateSync, inflateSync } from "node:zlib";
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
 import type { Vm } from "../vm.ts";
+import { signText, verifySignature } from "./digital-signature.ts";
 import type { HostFunctions } from "./imports.ts";
 
 const NAME_BYTES_MAX = 256;
@@ -20,6 +21,8 @@ const FUNCTIONS: ReadonlyMap<string, ForeignFunction> = new Map<string, ForeignF
   ["clear_route_cache", clearRouteCache],
   ["compress", (_vm, input) => compress(input)],
   ["uncompress", (_vm, input) => uncompress(input)],
+  ["sign", signText],
+  ["verify_signature", verifySignature],
 ]);
 
 export function foreignFunctions(vm: Vm): HostFunctions {

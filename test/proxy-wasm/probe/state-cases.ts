@@ -134,6 +134,33 @@ export const PROPERTIES: ProbeGroup = {
   ],
 };
 
+/** An elliptic key, and what it signed "hello" with. */
+const PUBLIC_KEY =
+  "3059301306072a8648ce3d020106082a8648ce3d03010703420004678510c16e7cb062eb70441fc916bd" +
+  "a8d68b26c809c9e25593fd4a2334054614e5ff7ddff392bfdad447ef262d8aef3096e14b1a32cde40485" +
+  "4f4bea38361bf4";
+const SIGNATURE =
+  "30450220490de0667a60b4527d4695eaab8df680eb5c42424d0c95098f631cb2c674f892022100acae0d" +
+  "0e731ea006033eeec2ae41244b7150dee27b8044fc198027ab73a1ad3e";
+
+/** A field of a protobuf message, for a script: less than 128 bytes. */
+function field(number: number, bytes: Buffer): string {
+  return percent(Buffer.from([number * 8 + 2, bytes.length, ...bytes]));
+}
+
+function percent(bytes: Buffer): string {
+  return [...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+function verification(hash: string, text: string): string {
+  return [
+    field(1, Buffer.from(hash)),
+    field(2, Buffer.from(PUBLIC_KEY, "hex")),
+    field(3, Buffer.from(SIGNATURE, "hex")),
+    field(4, Buffer.from(text)),
+  ].join("");
+}
+
 export const FOREIGN: ProbeGroup = {
   covers: "foreign functions",
   cases: [
@@ -144,6 +171,26 @@ export const FOREIGN: ProbeGroup = {
     ]),
     // Envoy dies of it in the response.
     { name: "clear-route", script: ["rh call_foreign_function s:clear_route_cache s: 0 0"] },
+    {
+      name: "signatures",
+      script: [
+        `rh call_foreign_function s:verify_signature s:${verification("sha256", "hello")} v`,
+        `rh call_foreign_function s:verify_signature s:${verification("SHA256", "hello")} v`,
+        `rh call_foreign_function s:verify_signature s:${verification("sha256", "hell")} v`,
+        `rh call_foreign_function s:verify_signature s:${verification("sha0", "hello")} v`,
+        `rh call_foreign_function s:verify_signature s:${verification("", "hello")} v`,
+        "rh call_foreign_function s:verify_signature s:%0a%06sha256 v",
+        "rh call_foreign_function s:verify_signature s:%0a%06sha256%12%03abc v",
+        "rh call_foreign_function s:verify_signature s:%ff v",
+        "rh call_foreign_function s:sign s:%0a%06sha256%12%03abc v",
+        "rh call_foreign_function s:sign s:%0a%06sha256%12%03abc%22%03abc v",
+        "rh call_foreign_function s:sign s:%ff v",
+        "rh call_foreign_function s:verify_signature s:%0a%04sha0%12%03abc v",
+        "rh call_foreign_function s:sign s:%0a%04sha0%12%03abc v",
+        "rh call_foreign_function s:verify_signature s:%0a%06sha256%2a%03abc v",
+        "rh call_foreign_function s:sign s:%0a%06sha256%22%03abc v",
+      ],
+    },
     {
       name: "compress",
       script: [
