@@ -7,7 +7,7 @@ import type { MessageList } from "./messages.ts";
 import { namespaceOf } from "./resource-index.ts";
 import { serviceKeyOf } from "./service.ts";
 import type { ServiceMap } from "./service.ts";
-import { compileTrafficPolicy, overlaid } from "./traffic-policy.ts";
+import { compileTrafficPolicy, overlaid, upgradesToHttp2 } from "./traffic-policy.ts";
 
 /** Subsets by `namespace/name` of the Service, then by name. The first rule of a host counts. */
 export type SubsetMap = ReadonlyMap<string, ReadonlyMap<string, Subset>>;
@@ -64,6 +64,7 @@ export function withPolicy(cluster: Cluster, rule: DestinationRule | undefined):
   }
   return {
     ...cluster,
+    ...(upgradesToHttp2(trafficPolicy, cluster.port) ? { protocol: "h2" as const } : {}),
     ...(policy === undefined ? {} : { policy }),
     ...(Object.keys(subsetPolicies).length === 0 ? {} : { subsetPolicies }),
   };

@@ -6,6 +6,7 @@ import { keyOf, namespaceOf } from "./resource-index.ts";
 
 const DOMAIN = "svc.cluster.local";
 const CONNECT_TIMEOUT_MS = 10_000;
+const HTTP2_PROTOCOLS: ReadonlySet<string> = new Set(["kubernetes.io/h2c", "http2", "grpc"]);
 
 /** One Service with its TCP ports as clusters, in the order of the resource. */
 export interface ServiceClusters {
@@ -34,7 +35,7 @@ function clustersOf(service: Service): Cluster[] {
   const host = `${name}.${namespace}.${DOMAIN}`;
   return (service.spec.ports ?? [])
     .filter(({ protocol }) => protocol === "TCP")
-    .map(({ port }) => ({
+    .map(({ port, name: portName, appProtocol }) => ({
       name: `outbound|${port}||${host}`,
       host,
       aliases: [name, `${name}.${namespace}`, `${name}.${namespace}.svc`, host],
@@ -42,7 +43,14 @@ function clustersOf(service: Service): Cluster[] {
       port,
       service: `${namespace}/${name}`,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      ...(speaksHttp2(appProtocol, portName) ? { protocol: "h2" as const } : {}),
     }));
+}
+
+/** As Istio chooses: `appProtocol`, else the port's name up to its first `-`. */
+function speaksHttp2(appProtocol: string | undefined, portName: string | undefined): boolean {
+  const said = appProtocol ?? portName?.split("-")[0] ?? "";
+  return HTTP2_PROTOCOLS.has(said.toLowerCase());
 }
 
 /**

@@ -43,6 +43,12 @@ export function compileTrafficPolicy(
   return Object.keys(compiled).length === 0 ? undefined : compiled;
 }
 
+/** For the whole host at this port: its subsets share one protocol. */
+export function upgradesToHttp2(policy: TrafficPolicy | undefined, port: number): boolean {
+  const atPort = policy?.portLevelSettings?.find((entry) => entry.port.number === port);
+  return (atPort ?? policy)?.connectionPool?.http?.h2UpgradePolicy === "UPGRADE";
+}
+
 /** A subset's own policy, with what it does not say taken from the host's. */
 export function overlaid(
   base: ClusterPolicy | undefined,

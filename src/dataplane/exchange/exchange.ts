@@ -6,7 +6,7 @@ import type { Headers } from "../../http/headers.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import { removeHopByHop } from "../../http/hop-by-hop.ts";
-import { reasonPhrase, serializeRequestHead, serializeResponseHead } from "../../http/serialize.ts";
+import { reasonPhrase, serializeResponseHead } from "../../http/serialize.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
 import { Headers as HeaderList } from "../../http/headers.ts";
 import type { TrafficContext } from "../context.ts";
@@ -14,16 +14,13 @@ import { NO_DEADLINE } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
-import type {
-  UpstreamConnection,
-  UpstreamFailureKind,
-  UpstreamUser,
-} from "../upstream/upstream-connection.ts";
+import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
 import { RequestSender } from "./request-sender.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
 import { framingFor, isBodiless, mayHaveBody, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
+import { grpcReply } from "./grpc-reply.ts";
 import { recordOf } from "./exchange-record.ts";
 import type { Downstream, ResponseWriter } from "./downstream.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -40,6 +37,7 @@ import type {
 const STATUS_CONTINUE = 100;
 const STATUS_SWITCHING = 101;
 const STATUS_FINAL_MIN = 200;
+const NO_BYTES = Buffer.alloc(0);
 
 export class Exchange implements UpstreamUser, Expirable {
   readonly context: TrafficContext;
@@ -67,7 +65,7 @@ export class Exchange implements UpstreamUser, Expirable {
   responseTap: BodyTap | null = null;
 
   #attempt: UpstreamAttempt | null = null;
-  #upstream: UpstreamConnection | null = null;
+  #upstream: Upstream | null = null;
   #requestEnded = false;
   readonly #sender: RequestSender;
 
@@ -129,14 +127,14 @@ export class Exchange implements UpstreamUser, Expirable {
     if (isChunked) headers.set("transfer-encoding", "chunked");
     if (this.head.expectContinue) this.inviteBody();
     else if (this.head.versionMinor === 0) headers.remove("expect");
-    const text = serializeRequestHead(this.head.method, this.head.target, headers);
     if (plan.timeoutMs > 0) {
       this.deadlineMs = this.startedMs + plan.timeoutMs;
       this.#timed = true;
       this.context.sweeper.add(this);
     }
     this.#attempt = new UpstreamAttempt(this, plan);
-    this.#sender.begin(text, isChunked, this.#attempt);
+    const { method, target } = this.head;
+    this.#sender.begin({ method, target, headers, hasBody: this.hasBody }, this.#attempt);
     this.#attempt.start();
   }
 
@@ -165,8 +163,13 @@ export class Exchange implements UpstreamUser, Expirable {
       this.#abort();
       return;
     }
-    const bytes = Buffer.from(body as Uint8Array);
-    const draft = withLength(status, headers ?? new HeaderList(), bytes.length);
+    const text = Buffer.from(body as Uint8Array);
+    const grpc = headers === null ? grpcReply(this.head, status, text) : null;
+    if (grpc !== null) this.#replyLocally(grpc, NO_BYTES);
+    else this.#replyLocally(withLength(status, headers ?? new HeaderList(), text.length), text);
+  }
+
+  #replyLocally(draft: ResponseDraft, bytes: Buffer): void {
     this.#attempt?.abandon();
     this.#upstream?.abort();
     this.#upstream = null;
@@ -231,13 +234,12 @@ export class Exchange implements UpstreamUser, Expirable {
 
   // --- from upstream ---
 
-  onUpstreamReady(connection: UpstreamConnection): void {
+  onUpstreamReady(connection: Upstream): void {
     if (this.#over || this.responseStarted) {
       connection.abort();
       return;
     }
     this.#upstream = connection;
-    connection.expect(this.head.method);
     if (this.#sender.sendTo(connection)) this.connection.resumeReading();
   }
 
@@ -382,7 +384,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   /** The upstream has switched as asked: from here on both sides' bytes pass as they are. */
   #enterTunnel({ reason, headers }: ResponseHead): void {
-    const upstream = this.#upstream;
+    const upstream = this.#upstream?.switchable ?? null;
     const downstream = this.connection.switchable;
     if (upstream === null || downstream === null) return;
     this.#upstream = null;

@@ -284,15 +284,14 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const name = target.kind === "cluster" ? target.cluster : "";
     const cluster = this.#runtime.lanes.clusters.get(name)?.cluster;
     const managed = this.#manage(exchange, route, target);
+    const { service = "", connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = cluster ?? {};
     const plan = {
-      service: cluster?.service ?? "",
+      service,
       endpoints,
-      connectTimeoutMs:
-        managed.cluster?.limits.connectTimeoutMs ??
-        cluster?.connectTimeoutMs ??
-        DEFAULT_CONNECT_TIMEOUT_MS,
+      connectTimeoutMs: managed.cluster?.limits.connectTimeoutMs ?? connectTimeoutMs,
       timeoutMs: route.timeoutMs,
       cluster: managed.cluster,
+      isHttp2: cluster?.protocol === "h2",
       retry: managed.retry,
       hash: managed.hash,
     };

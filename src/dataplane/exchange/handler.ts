@@ -16,6 +16,8 @@ export interface ForwardPlan {
   readonly timeoutMs: number;
   /** State of a cluster with a policy; null: endpoints are drawn at random, without limits. */
   readonly cluster: ClusterState | null;
+  /** The endpoint is spoken to in HTTP/2, with prior knowledge; else in HTTP/1.1. */
+  readonly isHttp2: boolean;
   /** Null: only what carried nothing is tried again. */
   readonly retry: RetryPolicy | null;
   /** Of the request's key, for hashing balancers. */

@@ -4,14 +4,13 @@
 //! mirror that is too slow, ends the copy and nothing else.
 
 import type { Expirable } from "../deadlines.ts";
-import { chunkHeader, LAST_CHUNK, serializeRequestHead } from "../../http/serialize.ts";
 import { Headers } from "../../http/headers.ts";
 import type { Mirror } from "../../snapshot/routing.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
-import type { UpstreamConnection, UpstreamUser } from "../upstream/upstream-connection.ts";
+import type { OutgoingHead, Upstream, UpstreamPool, UpstreamUser } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** A copy has this long in all. */
@@ -41,23 +40,22 @@ export function startMirrors(
     const endpoint = endpoints[endpoints.length <= 1 ? 0 : prng.below(endpoints.length)];
     if (endpoint === undefined) continue;
     const call = new MirrorCall(exchange, mirror);
-    call.start(pools.get(endpoint.address, endpoint.port));
+    const { address, port } = endpoint;
+    const name = mirror.target.kind === "cluster" ? mirror.target.cluster : "";
+    const isHttp2 = lanes.clusters.get(name)?.cluster.protocol === "h2";
+    call.start(isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port));
     calls.push(call);
   }
   return calls;
 }
 
-type Pool = ReturnType<Exchange["context"]["pools"]["get"]>;
-
 export class MirrorCall implements UpstreamUser, Expirable {
   readonly deadlineMs: number;
   readonly #exchange: Exchange;
-  readonly #method: string;
-  readonly #text: string;
-  readonly #isChunked: boolean;
-  #connection: UpstreamConnection | null = null;
-  #connecting: UpstreamConnection | null = null;
-  #waiting: { readonly pool: Pool; readonly waiting: Waiting } | null = null;
+  readonly #head: OutgoingHead;
+  #connection: Upstream | null = null;
+  #connecting: Upstream | null = null;
+  #waiting: { readonly pool: UpstreamPool; readonly waiting: Waiting } | null = null;
   readonly #unsent: Buffer[] = [];
   #unsentBytes = 0;
   #isBodyEnded: boolean;
@@ -68,7 +66,6 @@ export class MirrorCall implements UpstreamUser, Expirable {
   constructor(exchange: Exchange, mirror: Mirror) {
     const { head, context, hasBody } = exchange;
     this.#exchange = exchange;
-    this.#method = head.method;
     const headers = new Headers();
     head.headers.names.forEach((name, index) => {
       headers.add(name, head.headers.values[index] ?? "");
@@ -76,17 +73,16 @@ export class MirrorCall implements UpstreamUser, Expirable {
     applyHeaderOperations(mirror.requestHeaders, headers);
     const host = headers.get("host") ?? head.authority;
     headers.set("host", suffixed(host));
-    this.#isChunked = hasBody && !headers.has("content-length");
-    if (this.#isChunked) headers.set("transfer-encoding", "chunked");
+    if (hasBody && !headers.has("content-length")) headers.set("transfer-encoding", "chunked");
     headers.remove("expect");
-    this.#text = serializeRequestHead(head.method, head.target, headers);
+    this.#head = { method: head.method, target: head.target, headers, hasBody };
     this.#isBodyEnded = !hasBody;
     this.deadlineMs = context.sweeper.after(MIRROR_TIMEOUT_MS);
     context.sweeper.add(this);
     atOnce += 1;
   }
 
-  start(pool: Pool): void {
+  start(pool: UpstreamPool): void {
     const acquired = pool.acquire(this, { connectTimeoutMs: MIRROR_TIMEOUT_MS, cluster: null });
     if (acquired.kind === "ready") this.onUpstreamReady(acquired.connection);
     else if (acquired.kind === "connecting") this.#connecting = acquired.connection;
@@ -121,7 +117,7 @@ export class MirrorCall implements UpstreamUser, Expirable {
     this.#end();
   }
 
-  onUpstreamReady(connection: UpstreamConnection): void {
+  onUpstreamReady(connection: Upstream): void {
     this.#connecting = null;
     this.#waiting = null;
     if (this.#isOver) {
@@ -129,8 +125,7 @@ export class MirrorCall implements UpstreamUser, Expirable {
       return;
     }
     this.#connection = connection;
-    connection.expect(this.#method);
-    connection.writeText(this.#text);
+    connection.sendHead(this.#head);
     this.#writeUnsent(connection);
   }
 
@@ -174,7 +169,7 @@ export class MirrorCall implements UpstreamUser, Expirable {
     this.#end();
   }
 
-  #writeUnsent(connection: UpstreamConnection): void {
+  #writeUnsent(connection: Upstream): void {
     while (this.#unsent.length > 0 && this.#canWrite) {
       const chunk = this.#unsent.shift();
       if (chunk === undefined) break;
@@ -184,16 +179,14 @@ export class MirrorCall implements UpstreamUser, Expirable {
     if (this.#isBodyEnded && this.#unsent.length === 0) this.#writeEnd(connection);
   }
 
-  #write(connection: UpstreamConnection, chunk: Buffer): void {
-    if (this.#isChunked) connection.writeText(chunkHeader(chunk.length));
-    this.#canWrite = connection.write(chunk);
-    if (this.#isChunked) this.#canWrite = connection.writeText("\r\n");
+  #write(connection: Upstream, chunk: Buffer): void {
+    this.#canWrite = connection.sendBody(chunk);
   }
 
-  #writeEnd(connection: UpstreamConnection): void {
+  #writeEnd(connection: Upstream): void {
     if (this.#isEndSent) return;
     this.#isEndSent = true;
-    if (this.#isChunked) connection.writeText(LAST_CHUNK);
+    connection.sendEnd(null);
   }
 
   #end(): void {

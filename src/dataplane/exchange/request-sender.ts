@@ -1,8 +1,7 @@
 //! A request on its way to the upstream: what waits for a connection, and what another try needs.
 
-import { chunkHeader, LAST_CHUNK, serializeTrailers } from "../../http/serialize.ts";
 import type { Headers } from "../../http/headers.ts";
-import type { UpstreamConnection } from "../upstream/upstream-connection.ts";
+import type { OutgoingHead, Upstream } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
 import type { UpstreamAttempt } from "./upstream-attempt.ts";
 
@@ -12,8 +11,7 @@ export class RequestSender {
   /** The end has passed the filters: it may be sent on. */
   isPassed: boolean;
   readonly #hasBody: boolean;
-  #text = "";
-  #isChunked = false;
+  #head: OutgoingHead | null = null;
   #trailers: Headers | null = null;
   readonly #unsent: Buffer[] = [];
   #attempt: UpstreamAttempt | null = null;
@@ -24,10 +22,9 @@ export class RequestSender {
     this.isPassed = !hasBody;
   }
 
-  /** The head is settled, and whether the body goes in chunks. */
-  begin(text: string, isChunked: boolean, attempt: UpstreamAttempt): void {
-    this.#text = text;
-    this.#isChunked = isChunked;
+  /** The head is settled. */
+  begin(head: OutgoingHead, attempt: UpstreamAttempt): void {
+    this.#head = head;
     this.#attempt = attempt;
   }
 
@@ -41,14 +38,14 @@ export class RequestSender {
   }
 
   /** Sends a part of the body, or keeps it for later. False: no more for now. */
-  body(upstream: UpstreamConnection | null, chunk: Buffer): boolean {
+  body(upstream: Upstream | null, chunk: Buffer): boolean {
     for (const mirror of this.#mirrors) mirror.body(chunk);
     if (upstream !== null) return this.#write(upstream, chunk);
     this.#unsent.push(chunk);
     return false;
   }
 
-  end(upstream: UpstreamConnection | null, trailers: Headers | null): void {
+  end(upstream: Upstream | null, trailers: Headers | null): void {
     for (const mirror of this.#mirrors) mirror.bodyEnd();
     this.isPassed = true;
     this.#trailers = trailers;
@@ -56,8 +53,9 @@ export class RequestSender {
   }
 
   /** Sends all that there is. True: more of the body is wanted, and may be read. */
-  sendTo(connection: UpstreamConnection): boolean {
-    let writable = connection.writeText(this.#text);
+  sendTo(connection: Upstream): boolean {
+    if (this.#head === null) return false;
+    let writable = connection.sendHead(this.#head);
     if (!this.#hasBody) return false;
     for (const chunk of this.#unsent) writable = this.#write(connection, chunk) && writable;
     this.#unsent.length = 0;
@@ -75,17 +73,12 @@ export class RequestSender {
     for (const mirror of this.#mirrors) mirror.abandon();
   }
 
-  #write(upstream: UpstreamConnection, chunk: Buffer): boolean {
+  #write(upstream: Upstream, chunk: Buffer): boolean {
     this.#attempt?.keep(chunk);
-    if (!this.#isChunked) return upstream.write(chunk);
-    upstream.writeText(chunkHeader(chunk.length));
-    upstream.write(chunk);
-    return upstream.writeText("\r\n");
+    return upstream.sendBody(chunk);
   }
 
-  #writeEnd(upstream: UpstreamConnection): void {
-    if (!this.#isChunked) return;
-    const trailers = this.#trailers;
-    upstream.writeText(trailers === null ? LAST_CHUNK : serializeTrailers(trailers));
+  #writeEnd(upstream: Upstream): void {
+    upstream.sendEnd(this.#trailers);
   }
 }

@@ -81,6 +81,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: choice.endpoints,
       connectTimeoutMs: host.cluster.connectTimeoutMs,
       timeoutMs: 0,
+      isHttp2: host.cluster.protocol === "h2",
       ...UNMANAGED,
     });
   }
@@ -171,6 +172,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: [{ address: host, port, pod: "", labels: {} }],
       connectTimeoutMs: OUTSIDE_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
+      isHttp2: exchange.head.isHttp2 === true,
       ...UNMANAGED,
     });
   }

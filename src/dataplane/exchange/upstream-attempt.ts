@@ -5,14 +5,14 @@ import type { Timer } from "../../base/clock.ts";
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
-import type { EndpointPool, Waiting } from "../upstream/endpoint-pool.ts";
+import type { Waiting } from "../upstream/endpoint-pool.ts";
 import {
   backOffMs,
   mayRetryFailure,
   mayRetryStatus,
   REPLAY_BODY_BYTES_MAX,
 } from "../upstream/retry.ts";
-import type { UpstreamConnection, UpstreamFailureKind } from "../upstream/upstream-connection.ts";
+import type { Upstream, UpstreamFailureKind, UpstreamPool } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ForwardPlan } from "./handler.ts";
 
@@ -35,8 +35,8 @@ export class UpstreamAttempt {
   /** The policy would have tried again, and may not any more. */
   isExhausted = false;
   #endpoint: Endpoint | null = null;
-  #pool: EndpointPool | null = null;
-  #connecting: UpstreamConnection | null = null;
+  #pool: UpstreamPool | null = null;
+  #connecting: Upstream | null = null;
   #waiting: Waiting | null = null;
   #timer: Timer | null = null;
   #tryTimer: Timer | null = null;
@@ -146,7 +146,10 @@ export class UpstreamAttempt {
       case "truncated":
         return proxyError("upstream_reset", `${where} closed in the middle of its answer`);
       case "protocol":
-        return proxyError("upstream_protocol", `${where} broke HTTP/1.1: ${detail}`);
+        return proxyError(
+          "upstream_protocol",
+          `${where} broke HTTP/${this.#plan.isHttp2 ? "2" : "1.1"}: ${detail}`,
+        );
       case "pending":
         return proxyError("upstream_overflow", `${where}: ${detail}`);
       case "timeout":
@@ -202,7 +205,9 @@ export class UpstreamAttempt {
       return;
     }
     this.#endpoint = endpoint;
-    const pool = this.#exchange.context.pools.get(endpoint.address, endpoint.port);
+    const { pools } = this.#exchange.context;
+    const { address, port } = endpoint;
+    const pool = this.#plan.isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
     this.#pool = pool;
     this.#limitTry();
     const acquired = pool.acquire(this.#exchange, this.#plan);

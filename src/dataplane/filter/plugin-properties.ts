@@ -54,6 +54,11 @@ export function responseProperty(
 function grpcStatusOf({ status, headers }: ResponseDraft): number {
   const own = headers.get("grpc-status");
   if (own !== undefined && /^\d{1,2}$/.test(own)) return Number(own);
+  return grpcStatusFor(status);
+}
+
+/** gRPC's status for an HTTP status. */
+export function grpcStatusFor(status: number): number {
   return GRPC_STATUS[status] ?? GRPC_UNKNOWN;
 }
 

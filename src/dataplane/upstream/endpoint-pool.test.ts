@@ -9,18 +9,20 @@ import {
   EndpointPool,
   PENDING_PER_ENDPOINT_MAX,
 } from "./endpoint-pool.ts";
-import type { UpstreamConnection, UpstreamUser } from "./upstream-connection.ts";
+import { Headers } from "../../http/headers.ts";
+import type { Upstream, UpstreamUser } from "./upstream.ts";
 
 /** Sends one GET when it is given a connection, and keeps it. */
 class User implements UpstreamUser {
-  connection: UpstreamConnection | null = null;
+  connection: Upstream | null = null;
   failure = "";
   ended = false;
 
-  onUpstreamReady(connection: UpstreamConnection): void {
+  onUpstreamReady(connection: Upstream): void {
     this.connection = connection;
-    connection.expect("GET");
-    connection.writeText("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const headers = new Headers();
+    headers.add("host", "a");
+    connection.sendHead({ method: "GET", target: "/", headers, hasBody: false });
   }
 
   onUpstreamFailure(kind: string): void {

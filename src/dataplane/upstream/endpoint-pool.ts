@@ -1,9 +1,10 @@
-//! The connections of one worker to one endpoint: idle ones are reused last in, first out.
+//! The connections of HTTP/1.1 of one worker to one endpoint: idle ones are reused, the last first.
 
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
-import type { ConnectionOwner, UpstreamUser } from "./upstream-connection.ts";
+import type { ConnectionOwner } from "./upstream-connection.ts";
+import type { Upstream, UpstreamPool, UpstreamUser } from "./upstream.ts";
 
 /** Per worker and endpoint; Envoy's default circuit breaker. */
 export const CONNECTIONS_PER_ENDPOINT_MAX = 1_024;
@@ -40,12 +41,12 @@ export class Waiting implements Expirable {
 }
 
 export type AcquireResult =
-  | { readonly kind: "ready"; readonly connection: UpstreamConnection }
-  | { readonly kind: "connecting"; readonly connection: UpstreamConnection }
+  | { readonly kind: "ready"; readonly connection: Upstream }
+  | { readonly kind: "connecting"; readonly connection: Upstream }
   | { readonly kind: "waiting"; readonly waiting: Waiting }
   | { readonly kind: "overflow" };
 
-export class EndpointPool implements ConnectionOwner {
+export class EndpointPool implements ConnectionOwner, UpstreamPool {
   readonly address: string;
   readonly port: number;
   readonly sweeper: DeadlineSweeper;
@@ -66,7 +67,6 @@ export class EndpointPool implements ConnectionOwner {
     this.#onEmpty = onEmpty;
   }
 
-  /** Exchanges that it carries or keeps waiting. */
   get activeCount(): number {
     return this.#all.size - this.#idle.length + this.#waiting.size;
   }

@@ -2,7 +2,7 @@
 
 import type { Prng } from "../../base/prng.ts";
 import type { RetryPolicy } from "../../snapshot/routing.ts";
-import type { UpstreamFailureKind } from "./upstream-connection.ts";
+import type { UpstreamFailureKind } from "./upstream.ts";
 
 /** Of a request's body at most this much is kept to be sent again; a longer one is sent once. */
 export const REPLAY_BODY_BYTES_MAX = 262_144;

@@ -1,40 +1,30 @@
-//! One connection to an endpoint. It carries one exchange at a time and is reused after it.
+//! One connection of HTTP/1.1 to an endpoint. It carries one exchange at a time, and is reused.
 
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { ResponseParser } from "../../http/response-parser.ts";
 import type { ResponseHead, ResponseSink } from "../../http/response-parser.ts";
 import type { Headers } from "../../http/headers.ts";
+import {
+  CHUNK_END,
+  chunkHeader,
+  LAST_CHUNK,
+  serializeRequestHead,
+  serializeTrailers,
+} from "../../http/serialize.ts";
 import { LINGER_TIMEOUT_MS, NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 import type { ConnectionLimits } from "../../snapshot/routing.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions } from "./endpoint-pool.ts";
-import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
-
-/**
- * `reset`: closed before any byte of a response. `truncated`: closed in the middle of one.
- * `pending`: no connection became free. `timeout`: one try took longer than it may.
- */
-export type UpstreamFailureKind =
-  "connect" | "reset" | "truncated" | "protocol" | "pending" | "timeout";
-
-/** The exchange's side of an upstream connection. */
-export interface UpstreamUser {
-  onUpstreamReady(connection: UpstreamConnection): void;
-  onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void;
-  /** Writes may go on after `write` returned false. */
-  onUpstreamDrain(): void;
-  /** A 1xx other than 101 (RFC 9110 section 15.2). */
-  onInformational(head: ResponseHead): void;
-  onResponseHead(head: ResponseHead): void;
-  onResponseBody(chunk: Buffer): void;
-  onResponseEnd(trailers: Headers | null): void;
-  /** All that one read brought has been handed over: time to write it on. */
-  onUpstreamBatchEnd(): void;
-  /** A belief of ours was wrong while this exchange's bytes were handled. */
-  onUpstreamAssertion(error: unknown): void;
-}
+import type { TunnelSink } from "../exchange/tunnel.ts";
+import type {
+  OutgoingHead,
+  SwitchableUpstream,
+  Upstream,
+  UpstreamFailureKind,
+  UpstreamUser,
+} from "./upstream.ts";
 
 /** What a connection tells the pool that owns it. */
 export interface ConnectionOwner {
@@ -45,7 +35,8 @@ export interface ConnectionOwner {
   onConnectionClosed(connection: UpstreamConnection): void;
 }
 
-export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
+export class UpstreamConnection implements ResponseSink, Expirable, Upstream, SwitchableUpstream {
+  readonly switchable: SwitchableUpstream = this;
   deadlineMs: number = NO_DEADLINE;
   /** True once it has carried a whole exchange: a reset may then be the idle-close race. */
   reused = false;
@@ -58,6 +49,8 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
   #connected = false;
   #closed = false;
   #keepAlive = true;
+  /** The request's body goes in chunks. */
+  #isChunked = false;
   /** A byte has come since the request was announced. */
   #heard = false;
   /** The parser has seen the response's end; the user is told when the parser has returned. */
@@ -128,16 +121,24 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
     this.reused = true;
   }
 
-  /** Tells the parser which method the next response answers. */
-  expect(method: string): void {
+  sendHead({ method, target, headers, hasBody }: OutgoingHead): boolean {
     this.#requestsLeft -= 1;
     this.#heard = false;
     this.#parser.expect(method);
+    this.#isChunked = hasBody && headers.has("transfer-encoding");
+    return this.#socket.write(serializeRequestHead(method, target, headers), "latin1");
   }
 
-  /** False when the socket's buffer is full: wait for `onUpstreamDrain`. */
-  writeText(text: string): boolean {
-    return this.#socket.write(text, "latin1");
+  sendBody(chunk: Buffer): boolean {
+    if (!this.#isChunked) return this.#socket.write(chunk);
+    this.#socket.write(chunkHeader(chunk.length), "latin1");
+    this.#socket.write(chunk);
+    return this.#socket.write(CHUNK_END, "latin1");
+  }
+
+  sendEnd(trailers: Headers | null): void {
+    if (!this.#isChunked) return;
+    this.#socket.write(trailers === null ? LAST_CHUNK : serializeTrailers(trailers), "latin1");
   }
 
   write(bytes: Buffer): boolean {
@@ -152,7 +153,6 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
     this.#socket.resume();
   }
 
-  /** The response was 101: from here on the bytes are `sink`'s, and its user hears no more. */
   enterTunnel(sink: TunnelSink): void {
     this.#tunnel = sink;
     this.#user = null;
@@ -177,13 +177,11 @@ export class UpstreamConnection implements ResponseSink, Expirable, TunnelEnd {
     this.#socket.destroySoon();
   }
 
-  /** Ends this connection; its user hears nothing more. */
   abort(): void {
     this.#user = null;
     this.#close();
   }
 
-  /** The user gave up while the connection was still being made. */
   abandonConnect(): void {
     if (!this.#connected) this.abort();
   }

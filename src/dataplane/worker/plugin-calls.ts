@@ -8,7 +8,6 @@ import type { Prng } from "../../base/prng.ts";
 import { Headers } from "../../http/headers.ts";
 import { removeHopByHop } from "../../http/hop-by-hop.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
-import { serializeRequestHead } from "../../http/serialize.ts";
 import { isAuthority, isMethod, isTarget } from "../../http/syntax.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
@@ -17,11 +16,7 @@ import { isAllowedField } from "../filter/request-header-map.ts";
 import { HostIndex } from "../runtime/host-index.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
-import type {
-  UpstreamConnection,
-  UpstreamFailureKind,
-  UpstreamUser,
-} from "../upstream/upstream-connection.ts";
+import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { UpstreamPools } from "../upstream/upstream-pools.ts";
 
 /** A larger answer is dropped: the plug-in hears that the call broke off. Envoy's buffer limit. */
@@ -60,7 +55,7 @@ export class PluginCalls {
     const cluster = this.#find(call.cluster);
     if (cluster === null || !isValid(call)) return null;
     const running = new RunningCall(this.#deps, call, onDone);
-    running.start(this.#pick(cluster), cluster.connectTimeoutMs);
+    running.start(this.#pick(cluster), cluster);
     return running;
   }
 
@@ -102,7 +97,7 @@ class RunningCall implements UpstreamUser, PendingCall {
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
   #head: ResponseHead | null = null;
-  #connection: UpstreamConnection | null = null;
+  #connection: Upstream | null = null;
   #abandon: () => void = () => undefined;
   #timer: Timer | null = null;
   #isOver = false;
@@ -114,7 +109,7 @@ class RunningCall implements UpstreamUser, PendingCall {
   }
 
   /** The guest is running: whatever comes of it comes later. */
-  start(endpoint: Endpoint | null, connectTimeoutMs: number): void {
+  start(endpoint: Endpoint | null, { connectTimeoutMs, protocol }: Cluster): void {
     const { clock, pools } = this.#deps;
     if (this.#call.timeoutMs > 0) {
       this.#timer = clock.after(this.#call.timeoutMs, () => {
@@ -127,7 +122,8 @@ class RunningCall implements UpstreamUser, PendingCall {
       });
       return;
     }
-    const pool = pools.get(endpoint.address, endpoint.port);
+    const { address, port } = endpoint;
+    const pool = protocol === "h2" ? pools.getHttp2(address, port) : pools.get(address, port);
     const acquired = pool.acquire(this, { connectTimeoutMs, cluster: null });
     if (acquired.kind === "ready") {
       this.onUpstreamReady(acquired.connection);
@@ -151,7 +147,7 @@ class RunningCall implements UpstreamUser, PendingCall {
     this.#end();
   }
 
-  onUpstreamReady(connection: UpstreamConnection): void {
+  onUpstreamReady(connection: Upstream): void {
     this.#abandon = () => undefined;
     if (this.#isOver) {
       connection.abort();
@@ -166,9 +162,11 @@ class RunningCall implements UpstreamUser, PendingCall {
     }
     const needsLength = body.length > 0 || method === "POST" || method === "PUT";
     if (needsLength) headers.add("content-length", String(body.length));
-    connection.expect(method);
-    connection.writeText(serializeRequestHead(method, path, headers));
-    if (body.length > 0) connection.write(Buffer.from(body));
+    const hasBody = body.length > 0;
+    connection.sendHead({ method, target: path, headers, hasBody });
+    if (!hasBody) return;
+    connection.sendBody(Buffer.from(body));
+    connection.sendEnd(null);
   }
 
   onUpstreamFailure(kind: UpstreamFailureKind): void {

@@ -22,6 +22,8 @@ export interface ServicePort {
   /** A container port's number or name; filled with `port` when absent. */
   readonly targetPort?: number | string;
   readonly protocol: "TCP" | "UDP" | "SCTP";
+  /** Says which protocol of the application is spoken, before the port's name does. */
+  readonly appProtocol?: string;
 }
 
 export interface Service extends Resource {
@@ -43,7 +45,8 @@ const servicePort = Type.Object({
     }),
   ),
   protocol: oneOf(["TCP", "UDP", "SCTP"], { default: "TCP", honoured: ["TCP"] }),
-  ...acceptedFields("nodePort", "appProtocol"),
+  appProtocol: Type.Optional(Type.String()),
+  ...acceptedFields("nodePort"),
 });
 
 const spec = Type.Object({

@@ -43,6 +43,7 @@ export interface ConnectionPoolSettings {
     readonly maxRequestsPerConnection?: number;
     readonly maxRetries?: number;
     readonly idleTimeout?: string;
+    readonly h2UpgradePolicy?: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
   };
 }
 
@@ -121,7 +122,8 @@ const settings = {
           maxRequestsPerConnection: count(),
           maxRetries: count(),
           idleTimeout: duration(),
-          ...notHonouredFields("h2UpgradePolicy", "useClientProtocol", "maxConcurrentStreams"),
+          h2UpgradePolicy: Type.Optional(oneOf(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"])),
+          ...notHonouredFields("useClientProtocol", "maxConcurrentStreams"),
         }),
       ),
     }),

@@ -1,0 +1,148 @@
+//! One connection of HTTP/2 to an endpoint.
+
+import { connect as connectHttp2, constants } from "node:http2";
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  OutgoingHttpHeaders,
+  Settings,
+} from "node:http2";
+import { connect } from "node:net";
+import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
+import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
+import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
+import type { ClusterState } from "./cluster-state.ts";
+import type { AcquireOptions, AcquireResult } from "./endpoint-pool.ts";
+import { UpstreamStream } from "./http2-stream.ts";
+import type { StreamSession } from "./http2-stream.ts";
+import type { UpstreamUser } from "./upstream.ts";
+
+/** At once on one session, whatever the server allows. */
+const STREAMS_PER_SESSION_MAX = 1_000;
+/** Until the server's SETTINGS have said how many. */
+const STREAMS_BEFORE_SETTINGS_MAX = 100;
+const STREAM_WINDOW_BYTES = 262_144;
+const CONNECTION_WINDOW_BYTES = 1_048_576;
+
+export interface SessionOwner {
+  readonly address: string;
+  readonly port: number;
+  readonly sweeper: DeadlineSweeper;
+  onSessionClosed(session: Http2Session): void;
+}
+
+export class Http2Session implements Expirable, StreamSession {
+  deadlineMs: number;
+  /** Whose connections this one counts among. */
+  readonly cluster: ClusterState | null;
+  readonly #owner: SessionOwner;
+  readonly #session: ClientHttp2Session;
+  readonly #idleTimeoutMs: number;
+  /** Exchanges that it may still carry. */
+  #requestsLeft: number;
+  #streamsMax = STREAMS_BEFORE_SETTINGS_MAX;
+  readonly #streams = new Set<UpstreamStream>();
+  #isConnected = false;
+  /** Takes no further exchanges. */
+  #isRetired = false;
+  #isClosed = false;
+  #fault = "connection closed";
+  hasServed = false;
+
+  constructor(owner: SessionOwner, options: AcquireOptions) {
+    const limits = options.cluster?.limits;
+    this.cluster = options.cluster;
+    this.#owner = owner;
+    this.#idleTimeoutMs = limits?.idleTimeoutMs ?? UPSTREAM_IDLE_TIMEOUT_MS;
+    this.#requestsLeft = limits?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
+    this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
+    const { address: host, port } = owner;
+    this.#session = connectHttp2("http://upstream", {
+      createConnection: () => connect({ host, port, noDelay: true }),
+      settings: {
+        enablePush: false,
+        initialWindowSize: STREAM_WINDOW_BYTES,
+        maxHeaderListSize: HEAD_BYTES_MAX,
+      },
+      maxHeaderListPairs: FIELD_COUNT_MAX + 1,
+    });
+    this.#listen();
+    owner.sweeper.add(this);
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  get hasRoom(): boolean {
+    return !this.#isRetired && this.#requestsLeft > 0 && this.#streams.size < this.#streamsMax;
+  }
+
+  open(user: UpstreamUser): AcquireResult {
+    this.#requestsLeft -= 1;
+    const stream = new UpstreamStream(this, user);
+    this.#streams.add(stream);
+    if (!this.#isConnected) return { kind: "connecting", connection: stream };
+    this.deadlineMs = NO_DEADLINE;
+    return { kind: "ready", connection: stream };
+  }
+
+  request(headers: OutgoingHttpHeaders, hasBody: boolean): ClientHttp2Stream | null {
+    if (this.#session.destroyed || this.#session.closed) return null;
+    return this.#session.request(headers, { endStream: !hasBody, waitForTrailers: hasBody });
+  }
+
+  onStreamClosed(stream: UpstreamStream): void {
+    if (!this.#streams.delete(stream) || this.#streams.size > 0 || this.#isClosed) return;
+    if (this.#isRetired || this.#requestsLeft <= 0) this.close();
+    else if (this.#isConnected) this.#rest();
+  }
+
+  #rest(): void {
+    this.deadlineMs = this.#owner.sweeper.nowMs + this.#idleTimeoutMs;
+  }
+
+  onDeadline(): void {
+    this.#fault = "connect timeout";
+    this.close();
+  }
+
+  close(): void {
+    this.#session.destroy();
+    this.#onClosed();
+  }
+
+  #listen(): void {
+    const session = this.#session;
+    session.on("connect", () => {
+      this.#isConnected = true;
+      this.deadlineMs = NO_DEADLINE;
+      if (this.#streams.size === 0) this.#rest();
+      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+      for (const stream of [...this.#streams]) stream.onConnected();
+    });
+    session.on("remoteSettings", ({ maxConcurrentStreams = STREAMS_PER_SESSION_MAX }: Settings) => {
+      this.#streamsMax = Math.max(1, Math.min(STREAMS_PER_SESSION_MAX, maxConcurrentStreams));
+    });
+    session.on("goaway", (code: number) => {
+      this.#isRetired = true;
+      if (code !== constants.NGHTTP2_NO_ERROR) this.#fault = `GOAWAY ${code}`;
+    });
+    session.on("error", (error: NodeJS.ErrnoException) => {
+      this.#fault = error.code ?? error.message;
+    });
+    session.on("close", () => {
+      this.#onClosed();
+    });
+  }
+
+  #onClosed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isRetired = true;
+    this.#owner.sweeper.remove(this);
+    this.#owner.onSessionClosed(this);
+    for (const stream of [...this.#streams]) stream.onSessionClosed(this.#fault);
+    this.#streams.clear();
+  }
+}

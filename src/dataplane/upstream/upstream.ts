@@ -1,0 +1,74 @@
+//! What an exchange needs of an endpoint: the seam between it and the codecs towards upstreams.
+
+import type { Headers } from "../../http/headers.ts";
+import type { ResponseHead } from "../../http/response-parser.ts";
+import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
+import type { AcquireOptions, AcquireResult, Waiting } from "./endpoint-pool.ts";
+
+/**
+ * `reset`: closed before any byte of a response. `truncated`: closed in the middle of one.
+ * `pending`: no connection became free. `timeout`: one try took longer than it may.
+ */
+export type UpstreamFailureKind =
+  "connect" | "reset" | "truncated" | "protocol" | "pending" | "timeout";
+
+/** A request's head as it goes out. `headers` has Transfer-Encoding where HTTP/1.1 needs it. */
+export interface OutgoingHead {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: Headers;
+  readonly hasBody: boolean;
+}
+
+/** A connection of HTTP/1.1, or one stream of HTTP/2. */
+export interface Upstream {
+  /** Its connection has carried a whole exchange: a reset may then be the idle-close race. */
+  readonly reused: boolean;
+  /** Null where protocols cannot be switched. */
+  readonly switchable: SwitchableUpstream | null;
+  /** Each `send` is false when the buffer is full: wait for `onUpstreamDrain`. */
+  sendHead(head: OutgoingHead): boolean;
+  sendBody(chunk: Buffer): boolean;
+  sendEnd(trailers: Headers | null): void;
+  pause(): void;
+  resume(): void;
+  /** Ends it; its user hears nothing more. */
+  abort(): void;
+  /** The user gave up while the connection was still being made. */
+  abandonConnect(): void;
+  /** The user has the whole response. */
+  release(requestComplete: boolean): void;
+}
+
+export interface SwitchableUpstream extends TunnelEnd {
+  /** The response was 101: from here on the bytes are `sink`'s, and its user hears no more. */
+  enterTunnel(sink: TunnelSink): void;
+}
+
+/** The exchange's side. */
+export interface UpstreamUser {
+  onUpstreamReady(upstream: Upstream): void;
+  onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void;
+  /** Writes may go on after a `send` returned false. */
+  onUpstreamDrain(): void;
+  /** A 1xx other than 101 (RFC 9110 section 15.2). */
+  onInformational(head: ResponseHead): void;
+  onResponseHead(head: ResponseHead): void;
+  onResponseBody(chunk: Buffer): void;
+  onResponseEnd(trailers: Headers | null): void;
+  /** All that one read brought has been handed over: time to write it on. */
+  onUpstreamBatchEnd(): void;
+  /** A belief of ours was wrong while this exchange's bytes were handled. */
+  onUpstreamAssertion(error: unknown): void;
+}
+
+/** The connections of one worker to one endpoint in one protocol. */
+export interface UpstreamPool {
+  readonly address: string;
+  readonly port: number;
+  /** Exchanges that it carries or keeps waiting. */
+  readonly activeCount: number;
+  acquire(user: UpstreamUser, options: AcquireOptions): AcquireResult;
+  cancel(waiting: Waiting): void;
+  closeIdle(): void;
+}
