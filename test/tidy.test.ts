@@ -16,8 +16,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   route: ["base", "snapshot"],
   lane: ["base", "snapshot"],
   compile: ["base", "resources", "snapshot", "lane"],
+  "compile-envoy": ["base", "resources", "snapshot", "route", "lane"],
   dataplane: ["base", "http", "wasm", "telemetry", "snapshot", "route", "lane"],
-  controlplane: ["base", "telemetry", "resources", "snapshot", "compile", "lane"],
+  controlplane: [
+    ...["base", "telemetry", "resources", "snapshot", "compile", "compile-envoy", "lane"],
+  ],
   "plugin-tools": ["base", "wasm"],
   local: ["base", "telemetry", "resources", "snapshot"],
   agent: ["base", "lane", "snapshot"],

@@ -22,6 +22,7 @@ const status: RuntimeStatus = {
   snapshot: { version: "b", resourceVersion: "10", publishedAt: "", messages: [] },
   workers: [gateway],
   listeners: [],
+  envoys: [],
   damaged: [],
 };
 

@@ -167,6 +167,19 @@ export interface ListenerStatus {
   readonly address: string;
 }
 
+/** NOT SENT: it has not asked for any. STALE: it has not answered yet, or refused something. */
+export type SyncState = "SYNCED" | "STALE" | "NOT SENT";
+
+/** An Envoy that gets its configuration here. */
+export interface EnvoyStatus {
+  /** `envoy/<node id>`. */
+  readonly id: string;
+  readonly role: "gateway" | "sidecar";
+  readonly types: Readonly<Record<"clusters" | "endpoints" | "listeners" | "routes", SyncState>>;
+  /** What it refused, in its own words; `""` for nothing. */
+  readonly error: string;
+}
+
 /** `GET /graylane/v1/status`. */
 export interface RuntimeStatus {
   readonly version: string;
@@ -184,6 +197,7 @@ export interface RuntimeStatus {
     readonly messages: readonly Fault[];
   } | null;
   readonly workers: readonly WorkerStatus[];
+  readonly envoys: readonly EnvoyStatus[];
   readonly listeners: readonly ListenerStatus[];
   /** Stored objects that could not be read back, by `<plural>.<group>/<namespace>/<name>`. */
   readonly damaged: readonly string[];

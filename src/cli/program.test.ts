@@ -310,6 +310,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     portMap: new Map([[80, 18080]]),
     api: { host: "127.0.0.1", port: 0 },
     admin: { host: "127.0.0.1", port: 15000 },
+    xds: null,
     workerCount: 2,
     stateDirectory: join(folder, "st"),
     imageMap: null,

@@ -14,6 +14,8 @@ import { deleteObjects } from "./delete.ts";
 import type { DeleteOptions } from "./delete.ts";
 import { describe } from "./describe.ts";
 import { down } from "./down.ts";
+import { BIND_ADDRESS_DEFAULT, XDS_ADDRESS_DEFAULT, envoyBootstrap } from "./envoy-bootstrap.ts";
+import type { BootstrapOptions } from "./envoy-bootstrap.ts";
 import { explain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
 import { get } from "./get.ts";
@@ -25,6 +27,7 @@ import type { LaneRestoreOptions } from "./lane-restore.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
 import { addPluginCommands } from "./plugin.ts";
+import { proxyStatus } from "./proxy-status.ts";
 import { ADMIN_ADDRESS_DEFAULT, API_ADDRESS_DEFAULT, parseUpOptions } from "./up-options.ts";
 import type { RawUpOptions } from "./up-options.ts";
 import { version } from "./version.ts";
@@ -92,6 +95,7 @@ export function buildProgram(
   addObjectCommands(program, run);
   addReadingCommands(program, run);
   addPluginCommands(program, run);
+  addEnvoyCommands(program, run);
   addOtherCommands(program, run);
   return program;
 }
@@ -106,6 +110,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--map-port <from=to>", "open another port, as in 80=18080 (repeatable)", collect, [])
     .option("--api <host:port>", "where the API listens", API_ADDRESS_DEFAULT)
     .option("--admin <host:port>", "where the admin endpoints listen", ADMIN_ADDRESS_DEFAULT)
+    .option("--xds <host:port>", "serve the configuration of Envoys here (docs/envoy.md)")
     .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
@@ -119,6 +124,26 @@ function addServerCommands(program: Command, run: Run): void {
     .command("down")
     .description("stop the server of this state directory")
     .action((_options: unknown, command: Command) => run(command, down));
+}
+
+function addEnvoyCommands(program: Command, run: Run): void {
+  program
+    .command("envoy-bootstrap")
+    .description("print the file that an Envoy of this control plane is started with")
+    .requiredOption("--role <role>", "gateway")
+    .requiredOption("--gateway <labels>", "selector of the Gateways it is, LABEL=VALUE")
+    .option("--id <name>", "a name for this Envoy; each needs its own")
+    .option("--xds <host:port>", "the --xds of `graylane up`", XDS_ADDRESS_DEFAULT)
+    .option("--bind <address>", "where its listeners are", BIND_ADDRESS_DEFAULT)
+    .option("--map-port <from=to>", "open another port, as in 80=8080 (repeatable)", collect, [])
+    .option("--admin <host:port>", "its admin endpoints", "127.0.0.1:0")
+    .action((options: BootstrapOptions, command: Command) =>
+      run(command, (context) => envoyBootstrap(context, options)),
+    );
+  program
+    .command("proxy-status")
+    .description("list the connected Envoys: SYNCED, STALE or NOT SENT for each type")
+    .action((_options: unknown, command: Command) => run(command, proxyStatus));
 }
 
 function addObjectCommands(program: Command, run: Run): void {

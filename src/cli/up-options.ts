@@ -16,6 +16,8 @@ export interface UpOptions {
   readonly portMap: ReadonlyMap<number, number>;
   readonly api: ListenAddress;
   readonly admin: ListenAddress;
+  /** Where Envoys get their configuration; null: no Envoy is served. */
+  readonly xds: ListenAddress | null;
   /** Gateway workers; null leaves it to the server. */
   readonly workerCount: number | null;
   /** Absolute. */
@@ -31,6 +33,7 @@ export interface RawUpOptions {
   readonly mapPort: readonly string[];
   readonly api: string;
   readonly admin: string;
+  readonly xds?: string;
   readonly workers?: string;
   readonly imageMap?: string;
   readonly accessLog?: string;
@@ -50,6 +53,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     portMap: parsePortMap(raw.mapPort),
     api: parseListenAddress("--api", raw.api),
     admin: parseListenAddress("--admin", raw.admin),
+    xds: raw.xds === undefined ? null : parseListenAddress("--xds", raw.xds),
     workerCount: raw.workers === undefined ? null : parseWorkerCount(raw.workers),
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
@@ -62,7 +66,7 @@ function accessLogOf(path: string | undefined, cwd: string): string | null {
   return path === "-" ? path : resolve(cwd, path);
 }
 
-function parsePortMap(texts: readonly string[]): Map<number, number> {
+export function parsePortMap(texts: readonly string[]): Map<number, number> {
   const map = new Map<number, number>();
   for (const text of texts) {
     const [from, to, ...rest] = text.split("=");
@@ -86,7 +90,7 @@ function parsePortMap(texts: readonly string[]): Map<number, number> {
   return map;
 }
 
-function parseListenAddress(option: string, text: string): ListenAddress {
+export function parseListenAddress(option: string, text: string): ListenAddress {
   const colon = text.lastIndexOf(":");
   const host = text.slice(0, Math.max(colon, 0)).replace(/^\[(.*)\]$/, "$1");
   const port = parsePort(text.slice(colon + 1));

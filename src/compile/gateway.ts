@@ -2,7 +2,8 @@
 
 import type { Gateway as GatewayResource, GatewayServer } from "../resources/kinds/gateway.ts";
 import type { Secret } from "../resources/kinds/secret.ts";
-import type { Gateway, Listener } from "../snapshot/snapshot.ts";
+import { refOf } from "../resources/object.ts";
+import type { Gateway, Listener, ObjectRef } from "../snapshot/snapshot.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
 import { compileEdge } from "./edge-settings.ts";
 import { compileTlsServer, isTlsServed } from "./gateway-tls.ts";
@@ -66,9 +67,13 @@ export function compileGateway(
   messages: MessageList,
 ): Gateway {
   const hostsByPort = new Map<number, Set<string>>();
+  const sources = new Map<number, ObjectRef>();
   for (const resource of gateway.resources) {
     reportUnserved(resource, messages);
     for (const { port, host } of admittedHosts(resource)) {
+      const source = refOf(resource);
+      const first = sources.get(port) ?? source;
+      sources.set(port, compareTexts(placeOf(source), placeOf(first)) < 0 ? source : first);
       const hosts = hostsByPort.get(port) ?? new Set();
       hostsByPort.set(port, hosts.add(host));
     }
@@ -78,6 +83,7 @@ export function compileGateway(
     .map(([port, hosts]) => ({
       port,
       protocol: "HTTP",
+      ...sourceOf(sources.get(port)),
       hosts: [...hosts].sort(),
       routeTable: routeTableName(gateway.name, port),
       ...securityOf(gateway, port, (resource, place) =>
@@ -87,6 +93,14 @@ export function compileGateway(
   const edge = compileEdge(gateway.resources, messages);
   const { name, labels } = gateway;
   return { name, labels, listeners, plugins: [], ...(edge === null ? {} : { edge }) };
+}
+
+function placeOf({ namespace, name }: ObjectRef): string {
+  return `${namespace}/${name}`;
+}
+
+function sourceOf(source: ObjectRef | undefined): Pick<Listener, "source"> {
+  return source === undefined ? {} : { source };
 }
 
 type TlsMaker = (

@@ -21,3 +21,9 @@ export function packageVersion(): string {
 
 /** The image map that comes with the package. */
 export const CATALOGUE_FILE: string = join(PACKAGE_ROOT, "catalogue", "images.yaml");
+
+/** The messages of Envoy's API. */
+export const ENVOY_API_FILE: string = join(
+  PACKAGE_ROOT,
+  ...["generated", "envoy-api", "descriptor.json"],
+);

@@ -9,6 +9,8 @@ import { servingGateways } from "../compile/wasm-plugin.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
+import { AdsServer } from "../controlplane/xds/ads-server.ts";
+import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
 import type { LocalReport, SidecarControl } from "../local/seam.ts";
@@ -21,7 +23,7 @@ import { inspectModule } from "./inspect-module.ts";
 import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { explainRequest } from "./explain-request.ts";
-import { PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import { ENVOY_API_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 import type { WorkerLink } from "./worker-link.ts";
@@ -35,6 +37,8 @@ export interface Parts {
   readonly fleet: WorkerFleet;
   readonly publisher: Publisher;
   readonly local: LocalCluster;
+  /** Null when no Envoy is to be served. */
+  readonly ads: AdsServer | null;
   readonly status: () => RuntimeStatus;
   readonly dependencies: (token: string, shutdown: () => void) => ServerDependencies;
   readonly stop: () => Promise<void>;
@@ -51,6 +55,7 @@ export function assemble(
   const memory = makeSharedMemoryFolder(options.stateDirectory, logger);
   const workers = { logger, sharedMemory: memory.path };
   const fleet = makeFleet(options, workers, () => publisher);
+  const ads = options.xds === null ? null : makeAdsServer(logger, () => publisher);
   const publisher: Publisher = new Publisher({
     store,
     resolveModules: (resources) => resolver.resolve(resources),
@@ -70,7 +75,7 @@ export function assemble(
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
-    runtimeStatus({ options, store, fleet, publisher, startedAt, openPorts: openPorts() });
+    runtimeStatus({ options, store, fleet, publisher, ads, startedAt, openPorts: openPorts() });
   const analyze: ServerDependencies["analyze"] = (request) =>
     analyzeChange(request, {
       resources: store.all().items,
@@ -83,6 +88,7 @@ export function assemble(
     fleet,
     publisher,
     local,
+    ads,
     status,
     dependencies: (token, shutdown) => ({
       ...{ store, clock, token, logger, shutdown, analyze, runtimeStatus: status },
@@ -100,6 +106,7 @@ export function assemble(
       await local.close();
       resolver.stop();
       publisher.stop();
+      ads?.stop();
       await fleet.stop();
       memory.remove();
       await store.close();
@@ -140,6 +147,19 @@ function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {
     const pieces = local.readLog(namespace, name, { follow, signal, ...tail });
     return pieces === null ? null : linesOf(pieces);
   };
+}
+
+function makeAdsServer(logger: Logger, publisher: () => Publisher): AdsServer {
+  return new AdsServer({
+    api: EnvoyApi.load(ENVOY_API_FILE),
+    logger,
+    onUp: (node) => {
+      publisher().join(node);
+    },
+    onDown: (node) => {
+      publisher().leave(node);
+    },
+  });
 }
 
 function makeFleet(
@@ -248,6 +268,7 @@ function runtimeStatus(parts: {
   readonly store: ResourceStore;
   readonly fleet: WorkerFleet;
   readonly publisher: Publisher;
+  readonly ads: AdsServer | null;
   readonly startedAt: string;
   readonly openPorts: ReadonlyMap<number, number>;
 }): RuntimeStatus {
@@ -279,6 +300,7 @@ function runtimeStatus(parts: {
         message: node?.error ?? published.failure,
       };
     }),
+    envoys: parts.ads?.status() ?? [],
     listeners: Object.values(publisher.snapshot.gateways).flatMap(({ name, listeners }) =>
       listeners.map(({ port }) => ({
         gateway: name,

@@ -157,6 +157,8 @@ async function start({ parts, options, resources, log }: Run): Promise<URL | str
   await publisher.settled(store.revision);
   const refused = publisher.status().nodes.find(({ state }) => state === "NACK");
   if (refused !== undefined) return refused.error;
+  const unserved = await serveEnvoys(parts, options.xds);
+  if (unserved !== null) return unserved;
   await local.start();
   const bound = admin.address();
   const port = bound === null || typeof bound === "string" ? options.admin.port : bound.port;
@@ -185,6 +187,19 @@ function adminSource({ fleet, publisher, status }: Parts, log: LeveledLogger): A
   };
 }
 
+/** Null when it is done; else what to do about it. */
+async function serveEnvoys({ ads }: Parts, address: UpOptions["xds"]): Promise<string | null> {
+  if (ads === null || address === null) return null;
+  const { host, port } = address;
+  try {
+    await ads.listen(host, port);
+    return null;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    return `GL0605: Envoys cannot be served on ${host}:${port}: ${why}. Choose another --xds.`;
+  }
+}
+
 async function put(store: ResourceStore, resource: Resource): Promise<string | null> {
   const exists = store.get(storeKeyOf(resource)) !== undefined;
   const result = exists ? await store.update(resource) : await store.create(resource);
@@ -208,6 +223,7 @@ function announce(
       ...lines,
       `  API:   ${urls.api}`,
       `  admin: ${urls.admin.origin}/stats/prometheus`,
+      ...(options.xds === null ? [] : [`  xDS:   ${options.xds.host}:${options.xds.port}`]),
       `  state: ${options.stateDirectory}`,
       `  kubectl --kubeconfig ${join(options.stateDirectory, "kubeconfig")} get pods -A`,
       "Ctrl-C, or `graylane down`, stops it.",

@@ -1,11 +1,12 @@
 //! The one table of stable codes. docs/errors.md is made from it (`scripts/docs-errors.mjs`).
 //!
 //! Ranges: GL00xx files and YAML, GL01xx schema, GL02xx references between objects, GL03xx lanes,
-//! GL04xx plug-ins, GL05xx local cluster, GL06xx command line, server and ports. A code is never
-//! given a second meaning.
+//! GL04xx plug-ins, GL05xx local cluster, GL06xx command line, server and ports, GL07xx
+//! Envoy. A code is never given a second meaning.
 
 import { COMPILE_CODES } from "./compile-codes.ts";
 import { COHORT_CODES } from "./cohort-codes.ts";
+import { ENVOY_CODES } from "./envoy-codes.ts";
 import { LANE_CODES } from "./lane-codes.ts";
 import type { Severity } from "./fault.ts";
 
@@ -415,6 +416,11 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help: "Another process has the port. Choose another with `--admin HOST:PORT`, or stop it.",
   },
+  GL0605: {
+    title: "Envoys cannot be served at the address",
+    severity: "error",
+    help: "Another process listens on the port of `--xds`, or the address is not this machine's.",
+  },
   GL0610: {
     title: "The API cannot listen on its address",
     severity: "error",
@@ -431,5 +437,6 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
   },
   ...COMPILE_CODES,
   ...LANE_CODES,
+  ...ENVOY_CODES,
   ...COHORT_CODES,
 };

@@ -71,6 +71,8 @@ export interface Listener {
   /** The port that the resource asks for; the command line may map it to another. */
   readonly port: number;
   readonly protocol: "HTTP";
+  /** The Gateway resource that asks for it, the first by name; absent: an Ingress does. */
+  readonly source?: ObjectRef;
   /** Lower-case host patterns: `*`, `*.example.com`, `example.com`. */
   readonly hosts: readonly string[];
   readonly routeTable: string;

@@ -86,7 +86,9 @@ export async function freePort(): Promise<number> {
 export interface EnvoyOptions {
   readonly binary: string;
   /** `static_resources` of the bootstrap, as Envoy's JSON. */
-  readonly staticResources: object;
+  readonly staticResources?: object;
+  /** In place of all that: the whole bootstrap, which has its admin endpoints at that port. */
+  readonly bootstrap?: (adminPort: number) => object | Promise<object>;
   readonly concurrency?: number;
   /** Envoy's `--component-log-level`, e.g. `wasm:debug`. */
   readonly componentLogLevel?: string;
@@ -107,10 +109,10 @@ export class Envoy {
   static async start(options: EnvoyOptions): Promise<Envoy> {
     const folder = mkdtempSync(join(tmpdir(), "graylane-envoy-"));
     const adminPort = await freePort();
-    const bootstrap = {
+    const bootstrap = (await options.bootstrap?.(adminPort)) ?? {
       admin: { address: socketAddress(adminPort) },
       node: { id: "graylane-test", cluster: "graylane-test" },
-      static_resources: options.staticResources,
+      static_resources: options.staticResources ?? {},
     };
     writeFileSync(join(folder, "envoy.json"), JSON.stringify(bootstrap));
     const parameters = ["-c", join(folder, "envoy.json"), "--disable-hot-restart"];

@@ -14,8 +14,8 @@ export const NODES_MAX = 256;
 export interface FleetOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called when a node that lagged has caught up, and when one has begun to lag. */
-  readonly laggingChanged: () => void;
+  /** A node begins to lag, has caught up, or says other things of single objects. */
+  readonly reportsChanged: () => void;
 }
 
 export class Fleet {
@@ -23,7 +23,7 @@ export class Fleet {
   readonly #tracks = new Map<string, NodeTrack>();
   readonly #targets: Record<NodeRole, Snapshot | null> = { gateway: null, sidecar: null };
   #wakers: (() => void)[] = [];
-  #lagging = "";
+  #reports = "";
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -105,12 +105,14 @@ export class Fleet {
     this.#wakers = [];
     for (const wake of wakers) wake();
 
-    const lagging = [...this.#tracks.values()]
-      .filter((track) => track.isLagging)
-      .map((track) => `${track.node.id}=${track.held.version}`)
+    const reports = [...this.#tracks.values()]
+      .filter((track) => track.isLagging || track.faults.length > 0)
+      .map(({ node, held, isLagging, faults }) =>
+        JSON.stringify([node.id, isLagging ? held.version : "", faults]),
+      )
       .join(" ");
-    if (lagging === this.#lagging) return;
-    this.#lagging = lagging;
-    this.#options.laggingChanged();
+    if (reports === this.#reports) return;
+    this.#reports = reports;
+    this.#options.reportsChanged();
   }
 }

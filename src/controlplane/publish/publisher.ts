@@ -115,7 +115,7 @@ export class Publisher {
     this.#fleet = new Fleet({
       clock,
       logger,
-      laggingChanged: () => {
+      reportsChanged: () => {
         this.#wake();
       },
     });

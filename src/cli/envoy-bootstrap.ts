@@ -1,0 +1,104 @@
+//! `graylane envoy-bootstrap`: prints the file that an Envoy is started with.
+
+import { isIP } from "node:net";
+import { usageError } from "./cli-error.ts";
+import type { Context } from "./context.ts";
+import { parseListenAddress, parsePortMap } from "./up-options.ts";
+
+export interface BootstrapOptions {
+  readonly role: string;
+  readonly gateway: string;
+  readonly id?: string;
+  readonly xds: string;
+  readonly bind: string;
+  readonly admin: string;
+  readonly mapPort: readonly string[];
+}
+
+/** Istio's port for the same. */
+export const XDS_ADDRESS_DEFAULT = "127.0.0.1:15010";
+export const BIND_ADDRESS_DEFAULT = "0.0.0.0";
+const XDS_CLUSTER = "graylane-xds";
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const ID_CHARS_MAX = 253;
+/** Envoy refuses regular expressions of a hundred instructions; this is the limit of Istio. */
+const RUNTIME = { "re2.max_program_size.error_level": 32_768 };
+/** How soon a control plane that hangs is noticed. */
+const KEEPALIVE = { interval: "30s", timeout: "5s" };
+
+export function envoyBootstrap(context: Context, options: BootstrapOptions): Promise<number> {
+  const bootstrap = bootstrapOf(options);
+  context.stdout.write(`${JSON.stringify(bootstrap, null, 2)}\n`);
+  return Promise.resolve(0);
+}
+
+/** Throws a `CliError` (usage) that names the option. */
+export function bootstrapOf(options: BootstrapOptions): object {
+  if (options.role !== "gateway") {
+    throw usageError(`--role ${options.role}: not a role`, "The one role so far is: gateway.");
+  }
+  if (isIP(options.bind) === 0) {
+    throw usageError(`--bind ${options.bind}: not an IP address`, "Write, for example, 0.0.0.0.");
+  }
+  const id = options.id ?? `gateway-${options.gateway}`;
+  if (id === "" || id.length > ID_CHARS_MAX) {
+    throw usageError(`--id: must have 1 to ${ID_CHARS_MAX} characters`);
+  }
+  const graylane = {
+    role: options.role,
+    labels: labelsOf(options.gateway),
+    bind_address: options.bind,
+    ports: Object.fromEntries(parsePortMap(options.mapPort)),
+  };
+  const fromAds = { ads: {}, resource_api_version: "V3" };
+  return {
+    node: { id, cluster: "graylane", metadata: { graylane } },
+    admin: { address: socketAddress("--admin", options.admin) },
+    dynamic_resources: {
+      ads_config: {
+        api_type: "GRPC",
+        transport_api_version: "V3",
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
+      },
+      cds_config: fromAds,
+      lds_config: fromAds,
+    },
+    layered_runtime: { layers: [{ name: "graylane", static_layer: RUNTIME }] },
+    static_resources: { clusters: [xdsCluster(options.xds)] },
+  };
+}
+
+function xdsCluster(address: string): object {
+  const endpoint = { endpoint: { address: socketAddress("--xds", address) } };
+  return {
+    name: XDS_CLUSTER,
+    type: "STATIC",
+    connect_timeout: "1s",
+    load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [endpoint] }] },
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+        explicit_http_config: { http2_protocol_options: { connection_keepalive: KEEPALIVE } },
+      },
+    },
+  };
+}
+
+function socketAddress(option: string, text: string): object {
+  const { host, port } = parseListenAddress(option, text);
+  const address = host === "localhost" ? "127.0.0.1" : host;
+  return { socket_address: { address, port_value: port } };
+}
+
+/** `istio=ingressgateway,zone=a`, as `kubectl -l` takes it. */
+function labelsOf(text: string): Record<string, string> {
+  const pairs = text.split(",").map((pair) => /^([^=,]+)=([^=,]*)$/.exec(pair));
+  if (pairs.some((pair) => pair === null)) {
+    throw usageError(
+      `--gateway ${text}: not labels`,
+      "Write the selector of the Gateway, for example istio=ingressgateway.",
+    );
+  }
+  return Object.fromEntries(pairs.map((pair) => [pair?.[1] ?? "", pair?.[2] ?? ""]));
+}

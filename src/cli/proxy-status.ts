@@ -1,0 +1,31 @@
+//! `graylane proxy-status`: which Envoys are connected, and whether they run what they should.
+
+import type { EnvoyStatus } from "../api/types.ts";
+import { connect, printLine } from "./context.ts";
+import type { Context } from "./context.ts";
+import { formatTable } from "./table.ts";
+
+const HEADER = ["NAME", "ROLE", "CDS", "EDS", "LDS", "RDS"];
+
+export async function proxyStatus(context: Context): Promise<number> {
+  const client = await connect(context);
+  const { envoys } = await client.runtimeStatus();
+  if (envoys.length === 0) {
+    printLine(context.stderr, "No Envoy is connected. Start them as docs/envoy.md says.");
+    return 0;
+  }
+  context.stdout.write(formatTable(HEADER, envoys.map(rowOf)));
+  for (const { id, error } of envoys) {
+    if (error !== "") printLine(context.stdout, `${nameOf(id)} refused: ${error}`);
+  }
+  return 0;
+}
+
+function rowOf({ id, role, types }: EnvoyStatus): string[] {
+  const { clusters, endpoints, listeners, routes } = types;
+  return [nameOf(id), role, clusters, endpoints, listeners, routes];
+}
+
+function nameOf(id: string): string {
+  return id.replace(/^envoy\//, "");
+}

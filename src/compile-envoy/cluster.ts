@@ -1,0 +1,140 @@
+//! Clusters and their endpoints in Envoy's words.
+
+import type { Json, JsonObject } from "../base/json.ts";
+import type { Cluster, Endpoint, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
+import type { ClusterPolicy, ConnectionLimits, OutlierDetection } from "../snapshot/routing.ts";
+import { FROM_ADS, durationOf } from "./envoy-config.ts";
+import type { EnvoyResource } from "./envoy-config.ts";
+import { BALANCER_METADATA } from "./subset-keys.ts";
+import type { SubsetKeys } from "./subset-keys.ts";
+
+/** What Envoy's own 1,024 would cut off: the embedded engine has no such limit. */
+const UNLIMITED = 4_294_967_295;
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+const BALANCERS = {
+  random: "RANDOM",
+  "round-robin": "ROUND_ROBIN",
+  "least-request": "LEAST_REQUEST",
+  "ring-hash": "RING_HASH",
+  maglev: "MAGLEV",
+} as const;
+
+export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResource {
+  const { policy = {} } = cluster;
+  const { connections = {}, outliers } = policy;
+  const connectTimeoutMs = connections.connectTimeoutMs ?? cluster.connectTimeoutMs;
+  const json: JsonObject = {
+    name: cluster.name,
+    type: "EDS",
+    eds_cluster_config: { eds_config: FROM_ADS, service_name: cluster.name },
+    connect_timeout: durationOf(connectTimeoutMs),
+    ...balancer(policy),
+    common_lb_config: { healthy_panic_threshold: { value: outliers?.healthyPercentMin ?? 0 } },
+    ...subsets(keys.keysOf(cluster)),
+    circuit_breakers: { thresholds: [thresholds(connections)] },
+    ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
+    ...protocolOptions(connections),
+  };
+  const parts = [{ source: sourceOf(cluster), json }];
+  return { name: cluster.name, json, parts, needs: [cluster.name] };
+}
+
+export function compileAssignment(
+  cluster: Cluster,
+  snapshot: Snapshot,
+  keys: SubsetKeys,
+): EnvoyResource {
+  const { endpoints = [] } = snapshot.endpoints[cluster.name] ?? {};
+  const isDivided = keys.keysOf(cluster).length > 0;
+  const lbEndpoints = endpoints.map((endpoint) =>
+    lbEndpoint(endpoint, isDivided ? keys.metadataOf(cluster, endpoint) : null),
+  );
+  const json: JsonObject = {
+    cluster_name: cluster.name,
+    ...(lbEndpoints.length === 0 ? {} : { endpoints: [{ lb_endpoints: lbEndpoints }] }),
+  };
+  const parts = [{ source: sourceOf(cluster), json }];
+  return { name: cluster.name, json, parts, needs: [] };
+}
+
+function sourceOf({ service }: Cluster): ObjectRef {
+  const [namespace = "", name = ""] = service.split("/");
+  return { kind: "Service", namespace, name };
+}
+
+function lbEndpoint({ address, port }: Endpoint, metadata: JsonObject | null): JsonObject {
+  const socket = { address, port_value: port };
+  return {
+    endpoint: { address: { socket_address: socket } },
+    ...(metadata === null
+      ? {}
+      : { metadata: { filter_metadata: { [BALANCER_METADATA]: metadata } } }),
+  };
+}
+
+/** No fallback of the cluster's own: the route's list says what is tried, and nothing else is. */
+function subsets(keys: readonly string[]): JsonObject {
+  if (keys.length === 0) return {};
+  return {
+    lb_subset_config: {
+      fallback_policy: "NO_FALLBACK",
+      metadata_fallback_policy: "FALLBACK_LIST",
+      subset_selectors: keys.map((key) => ({ keys: [key] })),
+      list_as_any: true,
+    },
+  };
+}
+
+function balancer({ loadBalancer }: ClusterPolicy): JsonObject {
+  const kind = loadBalancer?.kind ?? "random";
+  const policy = { lb_policy: BALANCERS[kind] };
+  if (loadBalancer?.kind === "ring-hash") {
+    return { ...policy, ring_hash_lb_config: { minimum_ring_size: loadBalancer.ringSizeMin } };
+  }
+  if (loadBalancer?.kind === "maglev") {
+    return { ...policy, maglev_lb_config: { table_size: loadBalancer.tableSize } };
+  }
+  return policy;
+}
+
+function thresholds(limits: ConnectionLimits): JsonObject {
+  return {
+    max_connections: limits.connectionsMax ?? UNLIMITED,
+    max_pending_requests: limits.pendingMax ?? UNLIMITED,
+    max_requests: limits.requestsMax ?? UNLIMITED,
+    max_retries: limits.retriesMax ?? UNLIMITED,
+  };
+}
+
+function protocolOptions({
+  requestsPerConnectionMax,
+  idleTimeoutMs,
+}: ConnectionLimits): JsonObject {
+  const common: Record<string, Json> = {};
+  if (requestsPerConnectionMax !== undefined) {
+    common["max_requests_per_connection"] = requestsPerConnectionMax;
+  }
+  if (idleTimeoutMs !== undefined) common["idle_timeout"] = durationOf(idleTimeoutMs);
+  if (Object.keys(common).length === 0) return {};
+  const options = {
+    "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+    common_http_protocol_options: common,
+    explicit_http_config: { http_protocol_options: {} },
+  };
+  return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+}
+
+/** Envoy's defaults differ: what is not asked for is turned off by name. */
+function outlierDetection(outliers: OutlierDetection): JsonObject {
+  return {
+    consecutive_5xx: Math.max(1, outliers.consecutive5xx),
+    enforcing_consecutive_5xx: outliers.consecutive5xx === 0 ? 0 : 100,
+    consecutive_gateway_failure: Math.max(1, outliers.consecutiveGatewayErrors),
+    enforcing_consecutive_gateway_failure: outliers.consecutiveGatewayErrors === 0 ? 0 : 100,
+    interval: durationOf(outliers.intervalMs),
+    base_ejection_time: durationOf(outliers.baseEjectionMs),
+    max_ejection_percent: outliers.ejectedPercentMax,
+    enforcing_success_rate: 0,
+  };
+}

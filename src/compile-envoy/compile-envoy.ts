@@ -1,0 +1,112 @@
+//! Snapshot -> what one Envoy is to run. Pure: equal snapshots give equal resources.
+
+import type { Cluster, Gateway, Listener, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
+import { compileAssignment, compileCluster } from "./cluster.ts";
+import type { EnvoyConfig, EnvoyResource, EnvoyResources, GatewayView } from "./envoy-config.ts";
+import { compileListener } from "./listener.ts";
+import { Refusals } from "./refusals.ts";
+import type { ActionContext } from "./route-action.ts";
+import { compileRouteTable } from "./route-table.ts";
+import { SubsetKeys } from "./subset-keys.ts";
+
+/**
+ * `alsoUsed`: snapshots whose routes this Envoy may still be running; what tells endpoints apart is
+ * kept for them.
+ */
+export function compileForEnvoy(
+  snapshot: Snapshot,
+  view: GatewayView,
+  alsoUsed: readonly Snapshot[] = [],
+): EnvoyConfig {
+  const refusals = new Refusals();
+  const keys = new SubsetKeys(snapshot, alsoUsed);
+  const used = new Set<string>();
+  const context: ActionContext = { snapshot, keys, refusals, used };
+  const listeners: EnvoyResource[] = [];
+  const routes: EnvoyResource[] = [];
+  for (const { gateway, listener } of listenersOf(snapshot, view, refusals)) {
+    const source = sourceOf(gateway, listener);
+    listeners.push(compileListener(gateway, listener, { snapshot, view, source }));
+    const table = snapshot.routeTables[listener.routeTable];
+    routes.push(
+      compileRouteTable(table ?? { name: listener.routeTable, virtualHosts: [] }, context),
+    );
+  }
+  const clusters = clustersOf(snapshot, used);
+  return {
+    listeners: byName(listeners),
+    routes: byName(routes),
+    clusters: byName(clusters.map((cluster) => compileCluster(cluster, keys))),
+    endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, keys))),
+    refusals: refusals.list(),
+  };
+}
+
+/** The gateways that a node with such labels is. */
+export function gatewaysOf(snapshot: Snapshot, view: GatewayView): Gateway[] {
+  return Object.values(snapshot.gateways).filter(({ labels }) =>
+    Object.entries(labels).every(([key, value]) => view.labels[key] === value),
+  );
+}
+
+function listenersOf(
+  snapshot: Snapshot,
+  view: GatewayView,
+  refusals: Refusals,
+): { readonly gateway: Gateway; readonly listener: Listener }[] {
+  const taken = new Set<number>();
+  return gatewaysOf(snapshot, view).flatMap((gateway) => {
+    refuseLanes(gateway, snapshot, refusals);
+    return gateway.listeners.flatMap((listener) => {
+      const refused = refusedListener(gateway, listener, taken);
+      taken.add(listener.port);
+      if (refused === null) return [{ gateway, listener }];
+      refusals.add(sourceOf(gateway, listener), refused);
+      return [];
+    });
+  });
+}
+
+/** What completes "Envoy cannot …"; null for a listener that it can have. */
+function refusedListener(
+  { edge }: Gateway,
+  { port, tls, httpsRedirectHosts }: Listener,
+  taken: ReadonlySet<number>,
+): string | null {
+  if (taken.has(port)) {
+    return `listen on port ${port} for two gateways: give each gateway Envoys of its own`;
+  }
+  if (tls !== undefined) return `end TLS on port ${port} by this control plane`;
+  if (httpsRedirectHosts !== undefined) {
+    return `redirect port ${port} to https by this control plane`;
+  }
+  if (edge?.refuseAbsoluteForm === true) return "refuse requests in absolute-form";
+  if (edge?.addForwardedHostPort === true) return "add X-Forwarded-Host and X-Forwarded-Port";
+  return null;
+}
+
+/** Routes that name a lane's subset, and headers that a plug-in sets, are followed; no more. */
+function refuseLanes(gateway: Gateway, { laneGroups }: Snapshot, refusals: Refusals): void {
+  for (const group of Object.values(laneGroups)) {
+    if (!group.gateways.includes(gateway.name)) continue;
+    const decides = group.lanes.some(
+      ({ rule, forcedIn, forcedOut }) => rule !== null || (forcedIn ?? forcedOut) !== undefined,
+    );
+    if (decides) refusals.add(group.source, "enter lanes by rules");
+    if (group.cohorts !== undefined) refusals.add(group.source, "enter lanes by shares");
+    if (group.signature !== undefined) refusals.add(group.source, "sign the context of lanes");
+    if (group.context.mode === "baggage") refusals.add(group.source, "write W3C baggage");
+  }
+}
+
+function sourceOf({ name }: Gateway, { source }: Listener): ObjectRef {
+  return source ?? { kind: "Gateway", namespace: "", name };
+}
+
+function clustersOf({ clusters }: Snapshot, used: ReadonlySet<string>): Cluster[] {
+  return [...used].sort().flatMap((name) => clusters[name] ?? []);
+}
+
+function byName(resources: readonly EnvoyResource[]): EnvoyResources {
+  return Object.fromEntries(resources.map((resource) => [resource.name, resource]));
+}

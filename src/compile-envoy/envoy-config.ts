@@ -1,0 +1,63 @@
+//! What one Envoy is to run, as Envoy's own resources in their JSON form.
+
+import type { JsonObject } from "../base/json.ts";
+import type { Fault } from "../resources/fault.ts";
+import type { ObjectRef } from "../snapshot/snapshot.ts";
+
+/** The types of resources, in the order in which an Envoy must learn of them. */
+export const RESOURCE_TYPES = ["clusters", "endpoints", "listeners", "routes"] as const;
+
+export type ResourceType = (typeof RESOURCE_TYPES)[number];
+
+export const TYPE_URLS: Readonly<Record<ResourceType, string>> = {
+  clusters: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+  endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
+  routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+};
+
+/** The objects that a part of a resource was made from: who is to blame when Envoy refuses it. */
+export interface ResourcePart {
+  readonly source: ObjectRef;
+  readonly json: JsonObject;
+}
+
+export interface EnvoyResource {
+  readonly name: string;
+  readonly json: JsonObject;
+  readonly parts: readonly ResourcePart[];
+  /** What it asks for by name: a cluster its endpoints, a listener its routes. */
+  readonly needs: readonly string[];
+}
+
+export type EnvoyResources = Readonly<Record<string, EnvoyResource>>;
+
+export interface EnvoyConfig extends Readonly<Record<ResourceType, EnvoyResources>> {
+  /** What Envoy cannot do, by object. */
+  readonly refusals: readonly Fault[];
+}
+
+/** What an Envoy is for, and where its listeners are. */
+export interface GatewayView {
+  readonly role: "gateway";
+  /** It is every gateway whose selector is among these labels. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly bindAddress: string;
+  /** From a Gateway's port to the port that is opened instead. */
+  readonly portMap: Readonly<Record<string, number>>;
+}
+
+export const NO_RESOURCES: Readonly<Record<ResourceType, EnvoyResources>> = {
+  clusters: {},
+  endpoints: {},
+  listeners: {},
+  routes: {},
+};
+
+/** Envoy's JSON of a source of configuration: the stream that the resource came by. */
+export const FROM_ADS: JsonObject = { ads: {}, resource_api_version: "V3" };
+
+/** Envoy's JSON of a duration. */
+export function durationOf(milliseconds: number): string {
+  return `${milliseconds / 1_000}s`;
+}

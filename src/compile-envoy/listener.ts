@@ -1,0 +1,121 @@
+//! A gateway's listeners in Envoy's words.
+
+import type { Json, JsonObject } from "../base/json.ts";
+import type { EdgeSettings } from "../snapshot/edge.ts";
+import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot/snapshot.ts";
+import { FROM_ADS } from "./envoy-config.ts";
+import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
+
+const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
+const MANAGER_TYPE =
+  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
+  "HttpConnectionManager";
+const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+const WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+const TEXT_TYPE = "type.googleapis.com/google.protobuf.StringValue";
+const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
+const EARLY_MUTATION_TYPE =
+  "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3." +
+  "HeaderMutation";
+const ESCAPED_SLASHES = {
+  keep: "KEEP_UNCHANGED",
+  reject: "REJECT_REQUEST",
+  decode: "UNESCAPE_AND_FORWARD",
+} as const;
+/** docs/http.md: an exchange on which nothing moves. */
+const STREAM_IDLE_TIMEOUT = "300s";
+
+export function listenerName(gateway: Gateway, { port }: Listener): string {
+  return `${gateway.name}:${port}`;
+}
+
+export function compileListener(
+  gateway: Gateway,
+  listener: Listener,
+  given: { readonly snapshot: Snapshot; readonly view: GatewayView; readonly source: ObjectRef },
+): EnvoyResource {
+  const { snapshot, view, source } = given;
+  const filters = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
+  const wasm = filters.map((plugin) => ({ source: plugin.source, json: wasmFilter(plugin) }));
+  const name = listenerName(gateway, listener);
+  const socket = {
+    address: view.bindAddress,
+    port_value: view.portMap[String(listener.port)] ?? listener.port,
+  };
+  const manager: JsonObject = {
+    "@type": MANAGER_TYPE,
+    stat_prefix: name,
+    codec_type: "AUTO",
+    rds: { route_config_name: listener.routeTable, config_source: FROM_ADS },
+    ...edgeFields(gateway.edge),
+    ...strippedContext(gateway, snapshot),
+    stream_idle_timeout: STREAM_IDLE_TIMEOUT,
+    server_header_transformation: "PASS_THROUGH",
+    http_filters: [...wasm.map(({ json }) => json), router()],
+  };
+  const json: JsonObject = {
+    name,
+    address: { socket_address: socket },
+    filter_chains: [{ filters: [{ name: CONNECTION_MANAGER, typed_config: manager }] }],
+  };
+  const own: ResourcePart = { source, json: { address: socket } };
+  return { name, json, parts: [own, ...wasm], needs: [listener.routeTable] };
+}
+
+function router(): JsonObject {
+  return { name: "envoy.filters.http.router", typed_config: { "@type": ROUTER_TYPE } };
+}
+
+/** As `dataplane/exchange/edge-fields.ts` and docs/http.md have it. */
+function edgeFields(edge: EdgeSettings | undefined): JsonObject {
+  const trustedProxies = edge?.trustedProxies ?? 0;
+  return {
+    use_remote_address: true,
+    ...(trustedProxies === 0
+      ? {}
+      : { xff_num_trusted_hops: trustedProxies, preserve_external_request_id: true }),
+    normalize_path: edge?.path.normalize ?? true,
+    merge_slashes: edge?.path.mergeSlashes ?? false,
+    path_with_escaped_slashes_action: ESCAPED_SLASHES[edge?.path.escapedSlashes ?? "keep"],
+    ...(edge === undefined || edge.via === "" ? {} : { via: edge.via }),
+  };
+}
+
+/** Before anything reads the request: nobody from outside enters a lane by its header. */
+function strippedContext(gateway: Gateway, snapshot: Snapshot): JsonObject {
+  const groups = Object.values(snapshot.laneGroups).filter(
+    ({ gateways, stripFromClients }) => stripFromClients && gateways.includes(gateway.name),
+  );
+  const names = [...new Set(groups.map(({ context }) => context.routeHeader))].sort();
+  if (names.length === 0) return {};
+  const mutation = {
+    "@type": EARLY_MUTATION_TYPE,
+    mutations: names.map((remove) => ({ remove })),
+  };
+  return {
+    early_header_mutation_extensions: [{ name: EARLY_MUTATION, typed_config: mutation }],
+  };
+}
+
+/** The module is a file of this machine, named by its digest: it never changes under its name. */
+function wasmFilter(plugin: Plugin): JsonObject {
+  const { module, configuration, env, hostEnv = [] } = plugin;
+  const variables: Record<string, Json> = {};
+  if (Object.keys(env).length > 0) variables["key_values"] = env;
+  if (hostEnv.length > 0) variables["host_env_keys"] = hostEnv;
+  const config: JsonObject = {
+    name: plugin.name,
+    root_id: plugin.rootId,
+    failure_policy: plugin.failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD",
+    vm_config: {
+      vm_id: plugin.vmId,
+      runtime: "envoy.wasm.runtime.v8",
+      code: { local: { filename: module.path } },
+      ...(Object.keys(variables).length === 0 ? {} : { environment_variables: variables }),
+    },
+    ...(configuration === ""
+      ? {}
+      : { configuration: { "@type": TEXT_TYPE, value: configuration } }),
+  };
+  return { name: plugin.name, typed_config: { "@type": WASM_TYPE, config } };
+}

@@ -1,0 +1,283 @@
+//! What a route does, in Envoy's words.
+
+import type { Json, JsonObject } from "../base/json.ts";
+import type { HashKey, RedirectAction, RetryPolicy, RoutePolicy } from "../snapshot/routing.ts";
+import type {
+  HeaderOperations,
+  Route,
+  RouteAction,
+  Snapshot,
+  WeightedDestination,
+} from "../snapshot/snapshot.ts";
+import { durationOf } from "./envoy-config.ts";
+import type { Refusals } from "./refusals.ts";
+import { confusesEmpty } from "./route-match.ts";
+import { metadataMatch } from "./subset-keys.ts";
+import type { DecidedLane, SubsetKeys, Way } from "./subset-keys.ts";
+
+const STATUS_UNAVAILABLE = 503;
+const PPM_DENOMINATOR = "MILLION";
+const REDIRECT_CODES: Readonly<Record<number, string>> = {
+  301: "MOVED_PERMANENTLY",
+  302: "FOUND",
+  303: "SEE_OTHER",
+  307: "TEMPORARY_REDIRECT",
+  308: "PERMANENT_REDIRECT",
+};
+/** What the embedded engine does unasked: a connection that could not be made is tried again. */
+const BASE_RETRY: JsonObject = {
+  retry_on: "connect-failure,refused-stream,reset-before-request",
+  num_retries: 4,
+  retry_back_off: { base_interval: "0.025s", max_interval: "0.4s" },
+};
+
+export interface ActionContext {
+  readonly snapshot: Snapshot;
+  readonly keys: SubsetKeys;
+  readonly refusals: Refusals;
+  /** Noted for each cluster that a route leads to. */
+  readonly used: Set<string>;
+}
+
+/** The fields of Envoy's route that say what it does; a 503 when Envoy cannot do it. */
+export function compileAction(
+  route: Route,
+  context: ActionContext,
+  decided: DecidedLane | null = null,
+): JsonObject {
+  const refused = refusedPart(route, context);
+  if (refused !== null) return unavailable(context.refusals.add(route.source, refused));
+  const { action } = route;
+  const responseHeaders = headerFields("response", route.responseHeaders);
+  if (action.kind === "redirect") return { redirect: redirect(action), ...responseHeaders };
+  if (action.kind === "direct") {
+    return { direct_response: directResponse(action.status, action.body), ...responseHeaders };
+  }
+  const ways = waysOf(action, context, decided);
+  const [first] = ways;
+  if (first === undefined) return unavailable("the route has no destination");
+  const blocked = ways.find(({ way }) => way.kind === "refused");
+  if (blocked?.way.kind === "refused") {
+    return unavailable(context.refusals.add(route.source, blocked.way.what));
+  }
+  if (ways.length === 1 && first.way.kind === "missing") return unavailable(first.way.message);
+  const requestHeaders = headerFields("request", route.requestHeaders);
+  const forward = { ...forwarding(route, context), ...destinations(ways, context) };
+  return { route: forward, ...requestHeaders, ...responseHeaders };
+}
+
+interface DestinationWay {
+  readonly destination: WeightedDestination;
+  readonly way: Way;
+}
+
+/** A destination without weight gets nothing, unless it is the only one. */
+function waysOf(
+  action: Extract<RouteAction, { kind: "forward" }>,
+  { keys }: ActionContext,
+  decided: DecidedLane | null,
+): DestinationWay[] {
+  const weighted = action.destinations.filter(({ weight }) => weight > 0);
+  const chosen = weighted.length > 0 ? weighted : action.destinations.slice(0, 1);
+  return chosen.map((destination) => ({ destination, way: keys.wayOf(destination, decided) }));
+}
+
+function destinations(ways: readonly DestinationWay[], context: ActionContext): JsonObject {
+  const entries = ways.map(({ destination, way }) => ({
+    name: way.kind === "cluster" ? way.cluster : "(missing)",
+    weight: Math.max(1, destination.weight),
+    ...(way.kind === "cluster" ? metadataMatch(way.steps) : {}),
+    ...headerFields("request", withLane(destination, context.snapshot)),
+    ...headerFields("response", destination.responseHeaders),
+  }));
+  for (const { way } of ways) if (way.kind === "cluster") context.used.add(way.cluster);
+  return { weighted_clusters: { clusters: entries } };
+}
+
+/** A route that names a lane's subset makes that lane the request's: the next hops are told. */
+function withLane(destination: WeightedDestination, snapshot: Snapshot): HeaderOperations {
+  const { target, requestHeaders } = destination;
+  if (target.kind !== "cluster" || target.subset?.kind !== "lane") return requestHeaders;
+  const { group: groupName, lane: laneName } = target.subset;
+  const group = snapshot.laneGroups[groupName];
+  const tag = group?.lanes.find(({ name }) => name === laneName)?.tag;
+  if (group === undefined || tag === undefined || group.signature !== undefined) {
+    return requestHeaders;
+  }
+  return { ...requestHeaders, set: [...requestHeaders.set, [group.context.routeHeader, tag]] };
+}
+
+function forwarding(route: Route, context: ActionContext): JsonObject {
+  const { policy = {}, timeoutMs } = route;
+  return {
+    timeout: durationOf(timeoutMs),
+    retry_policy: policy.retry === undefined ? BASE_RETRY : retryPolicy(policy.retry),
+    ...rewrite(route),
+    ...mirrors(policy, context),
+    ...hashPolicy(route, context.snapshot),
+    upgrade_configs: [{ upgrade_type: "websocket" }],
+  };
+}
+
+function rewrite({ policy, matches }: Route): JsonObject {
+  const { uri, uriRegex, authority } = policy?.rewrite ?? {};
+  const fields: Record<string, Json> = {};
+  if (authority !== undefined) fields["host_rewrite_literal"] = authority;
+  if (uriRegex !== undefined) {
+    fields["regex_rewrite"] = {
+      pattern: { regex: uriRegex.match },
+      substitution: uriRegex.rewrite,
+    };
+  } else if (uri !== undefined) {
+    const isRegex = matches.some((match) => match.uri?.kind === "regex");
+    if (isRegex) {
+      fields["regex_rewrite"] = { pattern: { regex: "(?s)^.*$" }, substitution: escaped(uri) };
+    } else fields["prefix_rewrite"] = uri;
+  }
+  return fields;
+}
+
+/** A backslash begins a group's number in Envoy's substitutions. */
+function escaped(text: string): string {
+  return text.replaceAll("\\", "\\\\");
+}
+
+function retryPolicy(retry: RetryPolicy): JsonObject {
+  const statuses = retry.statuses.length > 0 ? ["retriable-status-codes"] : [];
+  return {
+    retry_on: [...retry.on, ...statuses].join(","),
+    num_retries: retry.retries,
+    ...(retry.perTryTimeoutMs === 0 ? {} : { per_try_timeout: durationOf(retry.perTryTimeoutMs) }),
+    ...(retry.statuses.length === 0 ? {} : { retriable_status_codes: retry.statuses }),
+    retry_back_off: {
+      base_interval: durationOf(Math.max(1, retry.backOffBaseMs)),
+      max_interval: durationOf(Math.max(1, retry.backOffBaseMs, retry.backOffMaxMs)),
+    },
+  };
+}
+
+/** Mirrors to subsets and with header operations were refused before. */
+function mirrors({ mirrors: list = [] }: RoutePolicy, { used }: ActionContext): JsonObject {
+  const policies = list.flatMap(({ target, sharePpm }) => {
+    if (target.kind !== "cluster") return [];
+    used.add(target.cluster);
+    const share = { numerator: sharePpm, denominator: PPM_DENOMINATOR };
+    return [{ cluster: target.cluster, runtime_fraction: { default_value: share } }];
+  });
+  return policies.length === 0 ? {} : { request_mirror_policies: policies };
+}
+
+function hashPolicy({ action }: Route, { clusters }: Snapshot): JsonObject {
+  if (action.kind !== "forward") return {};
+  for (const { target } of action.destinations) {
+    const cluster = target.kind === "cluster" ? clusters[target.cluster] : undefined;
+    const balancer = cluster?.policy?.loadBalancer;
+    if (balancer?.kind !== "ring-hash" && balancer?.kind !== "maglev") continue;
+    return { hash_policy: [hashKey(balancer.key)] };
+  }
+  return {};
+}
+
+function hashKey(key: HashKey): JsonObject {
+  if (key.kind === "header") return { header: { header_name: key.name } };
+  if (key.kind === "query") return { query_parameter: { name: key.name } };
+  if (key.kind === "source") return { connection_properties: { source_ip: true } };
+  const ttl = key.ttlSeconds === null ? {} : { ttl: `${key.ttlSeconds}s` };
+  return { cookie: { name: key.name, path: key.path, ...ttl } };
+}
+
+function redirect(action: RedirectAction): JsonObject {
+  const { scheme, authority, port, path, prefix } = action;
+  return {
+    response_code: REDIRECT_CODES[action.status] ?? "MOVED_PERMANENTLY",
+    ...(scheme === undefined ? {} : { scheme_redirect: scheme }),
+    ...(authority === undefined ? {} : { host_redirect: authority }),
+    ...(typeof port === "number" ? { port_redirect: port } : {}),
+    ...(path === undefined ? {} : { path_redirect: path }),
+    ...(prefix === undefined ? {} : { prefix_rewrite: prefix }),
+  };
+}
+
+function directResponse(status: number, body: string): JsonObject {
+  return { status, ...(body === "" ? {} : { body: { inline_string: body } }) };
+}
+
+function unavailable(message: string): JsonObject {
+  return { direct_response: directResponse(STATUS_UNAVAILABLE, `${message}\n`) };
+}
+
+/** What completes "Envoy cannot …" for a part that Envoy has no words for; or null. */
+function refusedPart(
+  { policy, action, requestHeaders, matches }: Route,
+  context: ActionContext,
+): string | null {
+  if (matches.some(confusesEmpty)) {
+    return "tell a missing header from an empty one in withoutHeaders";
+  }
+  if (policy?.fault !== undefined || policy?.cors !== undefined) {
+    return "inject faults or answer CORS by this control plane";
+  }
+  if (action.kind === "redirect") {
+    return action.port === "request" ? "redirect to the port that the request came in at" : null;
+  }
+  const { destinations: list } = action.kind === "forward" ? action : { destinations: [] };
+  const operations = [requestHeaders, ...list.map((one) => one.requestHeaders)];
+  if (operations.some(touchesHost)) return "edit the Host field by header operations";
+  return refusedMirror(policy, context) ?? subsetPolicy(action, context.snapshot);
+}
+
+function refusedMirror(
+  policy: RoutePolicy | undefined,
+  { snapshot, keys }: ActionContext,
+): string | null {
+  for (const { target, requestHeaders } of policy?.mirrors ?? []) {
+    if (touches(requestHeaders)) return "edit the header fields of a mirrored request";
+    const cluster = target.kind === "cluster" ? snapshot.clusters[target.cluster] : undefined;
+    if (cluster !== undefined && keys.keysOf(cluster).length > 0) {
+      return "mirror to a service that has lanes or subsets";
+    }
+  }
+  return null;
+}
+
+function subsetPolicy(action: RouteAction, { clusters }: Snapshot): string | null {
+  if (action.kind !== "forward") return null;
+  for (const { target, fallback } of action.destinations) {
+    for (const one of [target, fallback]) {
+      if (one?.kind !== "cluster" || one.subset?.kind !== "labels") continue;
+      if (clusters[one.cluster]?.subsetPolicies?.[one.subset.name] !== undefined) {
+        return "follow a traffic policy of a single subset";
+      }
+    }
+  }
+  return null;
+}
+
+function touches({ remove, set, add }: HeaderOperations): boolean {
+  return remove.length + set.length + add.length > 0;
+}
+
+function touchesHost({ remove, set, add }: HeaderOperations): boolean {
+  const names = [...remove, ...set.map(([name]) => name), ...add.map(([name]) => name)];
+  return names.some((name) => name === "host" || name.startsWith(":"));
+}
+
+/** Envoy, too, removes before it adds. */
+export function headerFields(
+  message: "request" | "response",
+  { remove, set, add }: HeaderOperations,
+): JsonObject {
+  const option = (append: string) => (pair: readonly [string, string]) => ({
+    header: { key: pair[0], value: pair[1].replaceAll("%", "%%") },
+    append_action: append,
+    keep_empty_value: true,
+  });
+  const added = [
+    ...set.map(option("OVERWRITE_IF_EXISTS_OR_ADD")),
+    ...add.map(option("APPEND_IF_EXISTS_OR_ADD")),
+  ];
+  return {
+    ...(added.length === 0 ? {} : { [`${message}_headers_to_add`]: added }),
+    ...(remove.length === 0 ? {} : { [`${message}_headers_to_remove`]: remove }),
+  };
+}

@@ -1,0 +1,72 @@
+//! The conditions of a route in Envoy's words.
+
+import type { JsonObject } from "../base/json.ts";
+import { preparePattern } from "../route/pattern.ts";
+import type { HeaderMatch, RouteMatch, StringMatch } from "../snapshot/snapshot.ts";
+
+/** One Envoy match; the routes of the snapshot have several, of which any will do. */
+export function compileMatch(match: RouteMatch): JsonObject {
+  const headers: JsonObject[] = [];
+  if (match.method !== undefined) headers.push(headerMatcher(":method", match.method));
+  if (match.authority !== undefined) headers.push(headerMatcher(":authority", match.authority));
+  for (const field of match.headers ?? []) headers.push(fieldMatcher(field));
+  for (const field of match.withoutHeaders ?? []) headers.push(absentMatcher(field));
+  const query = (match.queryParams ?? []).map(queryMatcher);
+  return {
+    ...pathMatcher(match.uri),
+    ...(headers.length === 0 ? {} : { headers }),
+    ...(query.length === 0 ? {} : { query_parameters: query }),
+  };
+}
+
+function pathMatcher(uri: StringMatch | undefined): JsonObject {
+  if (uri === undefined) return { prefix: "/" };
+  if (uri.kind === "regex") return { safe_regex: { regex: regexOf(uri) } };
+  const folding = uri.ignoreCase === true ? { case_sensitive: false } : {};
+  return { [uri.kind === "exact" ? "path" : "prefix"]: uri.value, ...folding };
+}
+
+export function headerMatcher(name: string, match: StringMatch): JsonObject {
+  return { name, string_match: stringMatcher(match) };
+}
+
+function fieldMatcher({ name, match }: HeaderMatch): JsonObject {
+  return match.kind === "present" ? { name, present_match: true } : headerMatcher(name, match);
+}
+
+/** Envoy's inverted matchers fail without the field, unless a missing one counts as empty. */
+function absentMatcher(field: HeaderMatch): JsonObject {
+  const { name, match } = field;
+  if (match.kind === "present" || isAlways(match)) {
+    return { name, present_match: true, invert_match: true };
+  }
+  return { ...fieldMatcher(field), invert_match: true, treat_missing_header_as_empty: true };
+}
+
+function isAlways({ kind, value }: StringMatch): boolean {
+  return kind === "prefix" && value === "";
+}
+
+/** A missing field and an empty one would be taken for the same, which they are not. */
+export function confusesEmpty({ withoutHeaders = [] }: RouteMatch): boolean {
+  return withoutHeaders.some(
+    ({ match }) => match.kind !== "present" && !isAlways(match) && preparePattern(match)(""),
+  );
+}
+
+function queryMatcher({ name, match }: HeaderMatch): JsonObject {
+  if (match.kind === "present") return { name, present_match: true };
+  return { name, string_match: stringMatcher(match) };
+}
+
+export function stringMatcher(match: StringMatch): JsonObject {
+  if (match.kind === "regex") return { safe_regex: { regex: regexOf(match) } };
+  // An empty prefix matches everything, which Envoy takes for a mistake.
+  if (isAlways(match)) return { safe_regex: { regex: "(?s).*" } };
+  const folding = match.ignoreCase === true ? { ignore_case: true } : {};
+  return { [match.kind]: match.value, ...folding };
+}
+
+function regexOf({ value, ignoreCase }: StringMatch): string {
+  return ignoreCase === true ? `(?i)${value}` : value;
+}

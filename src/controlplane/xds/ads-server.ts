@@ -1,0 +1,157 @@
+//! Envoy's Aggregated Discovery Service over gRPC: one stream for each Envoy.
+
+import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
+import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
+import type { Json, JsonObject } from "../../base/json.ts";
+import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { ConfigNode } from "../publish/config-node.ts";
+import { AdsSession } from "./ads-session.ts";
+import type { AdsRequest, AdsResponse } from "./ads-session.ts";
+import type { EnvoyApi } from "./envoy-api.ts";
+import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
+import type { EnvoyStatus } from "./envoy-node.ts";
+import { readIdentity } from "./node-identity.ts";
+
+/** As many as the publisher takes nodes, and a few for workers. */
+export const ENVOYS_MAX = 240;
+const REQUEST_BYTES_MAX = 4 << 20;
+const REQUEST_TYPE = "envoy.service.discovery.v3.DiscoveryRequest";
+const RESPONSE_TYPE = "envoy.service.discovery.v3.DiscoveryResponse";
+const same = (bytes: Buffer): Buffer => bytes;
+
+const ADS: ServiceDefinition = {
+  StreamAggregatedResources: {
+    path: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  },
+};
+
+type AdsStream = ServerDuplexStream<Buffer, Buffer>;
+
+export interface AdsServerOptions {
+  readonly api: EnvoyApi;
+  readonly logger: Logger;
+  readonly onUp: (node: ConfigNode) => void;
+  readonly onDown: (node: ConfigNode) => void;
+}
+
+export class AdsServer {
+  readonly #options: AdsServerOptions;
+  readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
+  readonly #nodes = new Map<AdsStream, EnvoyNode>();
+
+  constructor(options: AdsServerOptions) {
+    this.#options = options;
+    this.#server.addService(ADS, {
+      StreamAggregatedResources: (stream: AdsStream) => {
+        this.#serve(stream);
+      },
+    });
+  }
+
+  /** Resolves to the port; rejects when it cannot be had. */
+  listen(host: string, port: number): Promise<number> {
+    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    return new Promise((resolve, reject) => {
+      const credentials = ServerCredentials.createInsecure();
+      this.#server.bindAsync(address, credentials, (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(error);
+      });
+    });
+  }
+
+  status(): EnvoyStatus[] {
+    return sortedStatus(this.#nodes.values());
+  }
+
+  /** Ends the streams: the Envoys keep what they run and come back. */
+  stop(): void {
+    this.#server.forceShutdown();
+  }
+
+  #serve(stream: AdsStream): void {
+    const session = new AdsSession((response) => {
+      this.#send(stream, response);
+    });
+    stream.on("data", (bytes: Buffer) => {
+      this.#onMessage(stream, session, bytes);
+    });
+    const leave = (): void => {
+      const node = this.#nodes.get(stream);
+      if (!this.#nodes.delete(stream) || node === undefined) return;
+      this.#options.logger.info("an Envoy has gone", { node: node.id });
+      this.#options.onDown(node);
+    };
+    stream.on("end", () => {
+      stream.end();
+      leave();
+    });
+    stream.on("error", leave);
+    stream.on("cancelled", leave);
+  }
+
+  #onMessage(stream: AdsStream, session: AdsSession, bytes: Buffer): void {
+    let request: JsonObject;
+    try {
+      request = this.#options.api.decode(REQUEST_TYPE, bytes) as JsonObject;
+    } catch (cause) {
+      refuse(stream, `the request cannot be read: ${String(cause)}`);
+      return;
+    }
+    if (!this.#nodes.has(stream)) {
+      const problem = this.#join(stream, session, request["node"]);
+      if (problem !== null) {
+        this.#options.logger.warn("an Envoy was refused", { error: problem });
+        refuse(stream, problem);
+        return;
+      }
+    }
+    session.onRequest(adsRequest(request));
+  }
+
+  /** Only the first request of a stream says who sends it. */
+  #join(stream: AdsStream, session: AdsSession, node: Json | undefined): string | null {
+    if (this.#nodes.size >= ENVOYS_MAX) return `no more than ${ENVOYS_MAX} Envoys are served`;
+    const identity = readIdentity(node);
+    if (typeof identity === "string") return identity;
+    const joined = new EnvoyNode(identity.name, identity.view, session);
+    this.#nodes.set(stream, joined);
+    this.#options.logger.info("an Envoy is here", { node: joined.id });
+    this.#options.onUp(joined);
+    return null;
+  }
+
+  #send(stream: AdsStream, { type, version, nonce, resources }: AdsResponse): void {
+    const url = TYPE_URLS[type];
+    const message = {
+      version_info: version,
+      type_url: url,
+      nonce,
+      resources: resources.map(({ json }) => ({ "@type": url, ...json })),
+    };
+    stream.write(this.#options.api.encode(RESPONSE_TYPE, message));
+  }
+}
+
+function refuse(stream: AdsStream, details: string): void {
+  stream.emit("error", { code: grpcStatus.INVALID_ARGUMENT, details });
+}
+
+function adsRequest(request: JsonObject): AdsRequest {
+  const { type_url: typeUrl, resource_names: names, response_nonce: nonce } = request;
+  const detail = request["error_detail"] as JsonObject | undefined;
+  const words = detail?.["message"];
+  return {
+    typeUrl: typeof typeUrl === "string" ? typeUrl : "",
+    resourceNames: (names as readonly string[] | undefined) ?? [],
+    nonce: typeof nonce === "string" ? nonce : "",
+    error: detail === undefined ? null : typeof words === "string" ? words : "no reason given",
+  };
+}

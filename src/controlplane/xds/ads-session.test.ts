@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyResource, ResourceType } from "../../compile-envoy/envoy-config.ts";
+import { AdsSession } from "./ads-session.ts";
+import type { AdsResponse, Stage } from "./ads-session.ts";
+
+/** An Envoy that is told what to answer, and keeps what it was sent. */
+class FakeEnvoy {
+  readonly inbox: AdsResponse[] = [];
+  readonly session: AdsSession = new AdsSession((response) => {
+    this.inbox.push(response);
+  });
+  readonly names: Record<ResourceType, readonly string[]> = {
+    clusters: [],
+    endpoints: [],
+    listeners: [],
+    routes: [],
+  };
+
+  ask(type: ResourceType, names: readonly string[] = [], nonce = "", error: string | null = null) {
+    this.names[type] = names;
+    this.session.onRequest({ typeUrl: TYPE_URLS[type], resourceNames: names, nonce, error });
+  }
+
+  /** Takes the oldest message; returns what it was. */
+  take(error: string | null = null): string {
+    const message = this.inbox.shift();
+    assert.ok(message !== undefined, "nothing was sent");
+    this.ask(message.type, this.names[message.type], message.nonce, error);
+    return summary(message);
+  }
+}
+
+function summary({ type, resources }: AdsResponse): string {
+  const texts = resources.map(({ name, json }) => `${name}@${JSON.stringify(json["revision"])}`);
+  return `${type}: ${texts.join(" ")}`;
+}
+
+type Revisions = Readonly<Record<string, number>>;
+
+function stage(resources: Partial<Readonly<Record<ResourceType, Revisions>>>): Stage {
+  const of = (type: ResourceType): Record<string, EnvoyResource> =>
+    Object.fromEntries(
+      Object.entries(resources[type] ?? {}).map(([name, revision]) => {
+        const source = { kind: type, namespace: "default", name };
+        const json = { name, revision };
+        const needs = type === "clusters" || type === "listeners" ? [name] : [];
+        return [name, { name, json, parts: [{ source, json }], needs }];
+      }),
+    );
+  const types = { clusters: of("clusters"), endpoints: of("endpoints") };
+  return {
+    version: "v",
+    resources: { ...types, listeners: of("listeners"), routes: of("routes") },
+  };
+}
+
+/** Two clusters, one listener with its routes. */
+const both = (revisions: { cluster?: number; route?: number } = {}): Stage =>
+  stage({
+    clusters: { a: revisions.cluster ?? 1, b: 1 },
+    endpoints: { a: 1, b: 1 },
+    listeners: { entry: 1 },
+    routes: { entry: revisions.route ?? 1 },
+  });
+
+async function synced(): Promise<FakeEnvoy> {
+  const envoy = new FakeEnvoy();
+  const settled = envoy.session.bring([both()]);
+  envoy.ask("clusters");
+  envoy.take();
+  envoy.ask("endpoints", ["a", "b"]);
+  envoy.take();
+  envoy.ask("listeners");
+  envoy.take();
+  envoy.ask("routes", ["entry"]);
+  envoy.take();
+  await settled;
+  return envoy;
+}
+
+test("clusters and endpoints go before listeners and routes", async () => {
+  const envoy = new FakeEnvoy();
+  const settled = envoy.session.bring([both()]);
+  envoy.ask("listeners");
+  assert.deepEqual(envoy.inbox, []);
+  envoy.ask("clusters");
+  assert.equal(envoy.inbox.length, 1);
+  envoy.ask("endpoints", ["a", "b"]);
+  // Envoy says that it has the clusters when they are warm, for which it needs the endpoints.
+  assert.deepEqual(envoy.inbox.map(summary), ["clusters: a@1 b@1", "endpoints: a@1 b@1"]);
+  envoy.take();
+  assert.equal(envoy.inbox.length, 1);
+  envoy.take();
+  assert.deepEqual(envoy.inbox.map(summary), ["listeners: entry@1"]);
+  envoy.take();
+  envoy.ask("routes", ["entry"]);
+  assert.equal(envoy.take(), "routes: entry@1");
+  await settled;
+  assert.deepEqual(new Set(Object.values(envoy.session.status())), new Set(["SYNCED"]));
+});
+
+test("what only the old routes need goes when the new routes are in", async () => {
+  const envoy = await synced();
+  const next = { clusters: { b: 1, c: 1 }, endpoints: { b: 1, c: 1 }, listeners: { entry: 1 } };
+  const making = { ...next, clusters: { a: 1, b: 1, c: 1 }, endpoints: { a: 1, b: 1, c: 1 } };
+  const routes = { routes: { entry: 2 } };
+  const settled = envoy.session.bring([
+    stage({ ...making, ...routes }),
+    stage({ ...next, ...routes }),
+  ]);
+  envoy.ask("endpoints", ["a", "b", "c"], "2");
+  assert.equal(envoy.take(), "clusters: a@1 b@1 c@1");
+  assert.equal(envoy.take(), "endpoints: c@1");
+  assert.equal(envoy.take(), "routes: entry@2");
+  assert.equal(envoy.take(), "clusters: b@1 c@1");
+  await settled;
+  assert.deepEqual(envoy.inbox, []);
+});
+
+test("one endpoint's change sends that one assignment, and nothing else", async () => {
+  const envoy = await synced();
+  const next = both();
+  const changed = stage({ endpoints: { a: 2, b: 1 } }).resources.endpoints;
+  const settled = envoy.session.bring([
+    { ...next, resources: { ...next.resources, endpoints: changed } },
+  ]);
+  assert.equal(envoy.take(), "endpoints: a@2");
+  await settled;
+});
+
+test("a changed cluster is sent with its endpoints, which Envoy waits for", async () => {
+  const envoy = await synced();
+  const settled = envoy.session.bring([both({ cluster: 2 })]);
+  assert.deepEqual(envoy.inbox.map(summary), ["clusters: a@2 b@1", "endpoints: a@1"]);
+  envoy.take();
+  envoy.take();
+  await settled;
+});
+
+test("what is refused stays as it was, is named, and holds up nothing else", async () => {
+  const envoy = await synced();
+  const changed = stage({
+    clusters: { a: 2, b: 2 },
+    endpoints: { a: 1, b: 1 },
+    listeners: { entry: 1 },
+    routes: { entry: 2 },
+  });
+  const settled = envoy.session.bring([changed]);
+  assert.equal(envoy.take("Error adding/updating cluster(s) a: bad"), "clusters: a@2 b@2");
+  assert.equal(envoy.take(), "endpoints: a@1 b@1");
+  assert.equal(envoy.take(), "clusters: a@1 b@2");
+  assert.equal(envoy.take(), "endpoints: b@1");
+  assert.equal(envoy.take("no such thing"), "routes: entry@2");
+  await settled;
+  const refused = envoy.session.refused().map(({ name, error }) => `${name}: ${error}`);
+  assert.deepEqual(refused, ["a: Error adding/updating cluster(s) a: bad", "entry: no such thing"]);
+  assert.equal(envoy.session.status().routes, "STALE");
+
+  const mended = envoy.session.bring([both({ route: 3 })]);
+  assert.equal(envoy.take(), "clusters: a@1 b@1");
+  assert.equal(envoy.take(), "endpoints: b@1");
+  assert.equal(envoy.take(), "routes: entry@3");
+  await mended;
+  assert.deepEqual(envoy.session.refused(), []);
+});
+
+test("an answer to an older message, and a type that is not served, change nothing", async () => {
+  const envoy = await synced();
+  const settled = envoy.session.bring([both({ route: 2 })]);
+  envoy.ask("routes", ["entry"], "1", "late");
+  envoy.session.onRequest({
+    ...{ typeUrl: "type.googleapis.com/other", resourceNames: [], nonce: "", error: null },
+  });
+  assert.equal(envoy.take(), "routes: entry@2");
+  await settled;
+  assert.deepEqual(envoy.session.refused(), []);
+});

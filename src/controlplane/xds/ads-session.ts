@@ -1,0 +1,152 @@
+//! One Envoy's stream: brings it from what it runs to what it should run, in an order that breaks
+//! nothing (make before break), and learns what it refused.
+//!
+//! Clusters and endpoints first; when Envoy has taken them, listeners and routes; what only the
+//! routes before needed goes in a further stage. Envoy answers a message of clusters only when they
+//! are warm, for which it needs their endpoints: those are sent while that answer is awaited.
+
+import { RESOURCE_TYPES, TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import type {
+  EnvoyResource,
+  EnvoyResources,
+  ResourceType,
+} from "../../compile-envoy/envoy-config.ts";
+import type { Refused } from "./refused.ts";
+import { TypeState } from "./type-state.ts";
+
+export interface AdsRequest {
+  readonly typeUrl: string;
+  readonly resourceNames: readonly string[];
+  /** `""` in the first request of a type. */
+  readonly nonce: string;
+  /** Envoy's words when it refused, else null. */
+  readonly error: string | null;
+}
+
+export interface AdsResponse {
+  readonly type: ResourceType;
+  readonly version: string;
+  readonly nonce: string;
+  readonly resources: readonly EnvoyResource[];
+}
+
+/** What Envoy should run at a time; a change goes through one or two of them. */
+export interface Stage {
+  readonly version: string;
+  readonly resources: Readonly<Record<ResourceType, EnvoyResources>>;
+}
+
+/** - NOT SENT: Envoy has not asked for it. - STALE: sent, not taken (yet). */
+export type SyncState = "SYNCED" | "STALE" | "NOT SENT";
+
+export class AdsSession {
+  readonly #send: (response: AdsResponse) => void;
+  readonly #states: Readonly<Record<ResourceType, TypeState>>;
+  #stages: readonly Stage[] = [];
+  #nonces = 0;
+  #settled: (() => void) | null = null;
+
+  constructor(send: (response: AdsResponse) => void) {
+    this.#send = send;
+    this.#states = {
+      clusters: new TypeState("clusters"),
+      endpoints: new TypeState("endpoints"),
+      listeners: new TypeState("listeners"),
+      routes: new TypeState("routes"),
+    };
+  }
+
+  /** Resolves when Envoy has answered everything: what it runs then is what it did not refuse. */
+  bring(stages: readonly Stage[]): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stages = stages;
+      this.#settled = resolve;
+      this.#advance();
+    });
+  }
+
+  onRequest({ typeUrl, resourceNames, nonce, error }: AdsRequest): void {
+    const type = RESOURCE_TYPES.find((one) => TYPE_URLS[one] === typeUrl);
+    // Types that we do not serve are never answered: Envoy goes on without them.
+    if (type === undefined) return;
+    const state = this.#states[type];
+    if (state.isStale(nonce)) return;
+    state.answered(nonce, error);
+    state.subscribe(resourceNames);
+    this.#advance();
+  }
+
+  refused(): readonly Refused[] {
+    return RESOURCE_TYPES.flatMap((type) => this.#states[type].refused);
+  }
+
+  status(): Readonly<Record<ResourceType, SyncState>> {
+    const stage = this.#stages.at(-1);
+    const of = (type: ResourceType): SyncState => {
+      const state = this.#states[type];
+      if (!state.wasSent) return "NOT SENT";
+      const isDue = stage !== undefined && state.due(stage.resources[type]) !== null;
+      return state.isPending || isDue || state.refused.length > 0 ? "STALE" : "SYNCED";
+    };
+    return {
+      clusters: of("clusters"),
+      endpoints: of("endpoints"),
+      listeners: of("listeners"),
+      routes: of("routes"),
+    };
+  }
+
+  #advance(): void {
+    for (let [stage] = this.#stages; stage !== undefined; [stage] = this.#stages) {
+      this.#sendDue(stage);
+      if (!this.#hasArrived()) return;
+      // The last stage stays: Envoy may ask for a part of it again.
+      if (this.#stages.length === 1) break;
+      this.#stages = this.#stages.slice(1);
+    }
+    const settled = this.#settled;
+    this.#settled = null;
+    if (this.#stages.length > 0) settled?.();
+  }
+
+  #sendDue(stage: Stage): void {
+    const { clusters, endpoints, listeners, routes } = this.#states;
+    const changed = this.#sendType(clusters, stage);
+    endpoints.sendAgain(changed);
+    this.#sendType(endpoints, stage);
+    if (!this.#areClustersReady()) return;
+    this.#sendType(listeners, stage);
+    this.#sendType(routes, stage);
+  }
+
+  /** The names of what was new in the message; none when nothing was sent. */
+  #sendType(state: TypeState, { version, resources }: Stage): string[] {
+    const due = state.due(resources[state.type]);
+    if (due === null) return [];
+    const changed = state.changedIn(due);
+    this.#nonces += 1;
+    const nonce = String(this.#nonces);
+    state.sent(nonce, due);
+    this.#send({ type: state.type, version, nonce, resources: [...due.values()] });
+    return changed;
+  }
+
+  #areClustersReady(): boolean {
+    const { clusters, endpoints } = this.#states;
+    const isIdle = clusters.isSubscribed && !clusters.isPending && !endpoints.isPending;
+    return isIdle && hasNeeds(clusters, endpoints);
+  }
+
+  #hasArrived(): boolean {
+    const { listeners, routes } = this.#states;
+    const isIdle = listeners.isSubscribed && !listeners.isPending && !routes.isPending;
+    return this.#areClustersReady() && isIdle && hasNeeds(listeners, routes);
+  }
+}
+
+function hasNeeds(askers: TypeState, asked: TypeState): boolean {
+  for (const { needs } of askers.held.values()) {
+    if (!needs.every((name) => asked.isSettledAbout(name))) return false;
+  }
+  return true;
+}

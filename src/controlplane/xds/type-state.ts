@@ -1,0 +1,171 @@
+//! What one Envoy has been told of one type of resource, what it took, and what it refused.
+//!
+//! State of the world: a message of clusters or of listeners is all of them, and what it leaves out
+//! goes; a message of endpoints or routes is of those that are in it. Of routes each message has
+//! one, since Envoy does not say which of several it refused.
+
+import { contentHash } from "../../base/canonical-json.ts";
+import type { JsonObject } from "../../base/json.ts";
+import type {
+  EnvoyResource,
+  EnvoyResources,
+  ResourceType,
+} from "../../compile-envoy/envoy-config.ts";
+import type { Refused } from "./refused.ts";
+import { namedIn, toBlame } from "./refused.ts";
+
+const hashes = new WeakMap<JsonObject, string>();
+
+export function versionOf({ json }: EnvoyResource): string {
+  let version = hashes.get(json);
+  if (version === undefined) {
+    version = contentHash(json);
+    hashes.set(json, version);
+  }
+  return version;
+}
+
+interface Pending {
+  readonly nonce: string;
+  readonly resources: ReadonlyMap<string, EnvoyResource>;
+}
+
+export class TypeState {
+  readonly type: ResourceType;
+  readonly #isWhole: boolean;
+  #isSubscribed = false;
+  #names: ReadonlySet<string> = new Set();
+  #held = new Map<string, EnvoyResource>();
+  #wasSent = false;
+  #lastNonce = "";
+  #pending: Pending | null = null;
+  readonly #refused = new Map<string, Refused>();
+  readonly #again = new Set<string>();
+
+  constructor(type: ResourceType) {
+    this.type = type;
+    this.#isWhole = type === "clusters" || type === "listeners";
+  }
+
+  get isSubscribed(): boolean {
+    return this.#isSubscribed;
+  }
+
+  get isPending(): boolean {
+    return this.#pending !== null;
+  }
+
+  get held(): ReadonlyMap<string, EnvoyResource> {
+    return this.#held;
+  }
+
+  get refused(): readonly Refused[] {
+    return [...this.#refused.values()];
+  }
+
+  get wasSent(): boolean {
+    return this.#wasSent;
+  }
+
+  /** Whether it holds that resource, or would if Envoy had taken it. */
+  isSettledAbout(name: string): boolean {
+    return this.#held.has(name) || this.#refused.has(name);
+  }
+
+  /** Envoy asks for these; what it does not ask for any more it has forgotten. */
+  subscribe(names: readonly string[]): void {
+    this.#isSubscribed = true;
+    this.#names = new Set(names);
+    if (this.#isWhole) return;
+    for (const name of this.#held.keys()) if (!this.#names.has(name)) this.#held.delete(name);
+  }
+
+  /** An answer to a message that is not the last one is of no interest. */
+  isStale(nonce: string): boolean {
+    return nonce !== "" && nonce !== this.#lastNonce;
+  }
+
+  /** Envoy makes a changed cluster anew, and waits for its endpoints even if they are the same. */
+  sendAgain(names: Iterable<string>): void {
+    for (const name of names) if (this.#held.has(name)) this.#again.add(name);
+  }
+
+  /** What the next message must have in it; null when there is nothing to say. */
+  due(wanted: EnvoyResources): ReadonlyMap<string, EnvoyResource> | null {
+    if (!this.#isSubscribed || this.#pending !== null) return null;
+    const target = this.#target(wanted);
+    const changed = [...target].filter(([name, resource]) => this.#isNews(name, resource));
+    if (this.#isWhole) {
+      const isSame = changed.length === 0 && target.size === this.#held.size;
+      return isSame && this.#wasSent ? null : target;
+    }
+    if (changed.length === 0) return null;
+    return new Map(this.type === "routes" ? changed.slice(0, 1) : changed);
+  }
+
+  /** The names in a message that are new to Envoy, or not as it has them. */
+  changedIn(resources: ReadonlyMap<string, EnvoyResource>): string[] {
+    return [...resources].flatMap(([name, one]) => (this.#isNews(name, one) ? [name] : []));
+  }
+
+  sent(nonce: string, resources: ReadonlyMap<string, EnvoyResource>): void {
+    this.#lastNonce = nonce;
+    this.#wasSent = true;
+    this.#pending = { nonce, resources };
+    for (const name of resources.keys()) this.#again.delete(name);
+  }
+
+  /** The answer to the last message; `error` is Envoy's when it refused. */
+  answered(nonce: string, error: string | null): void {
+    const pending = this.#pending;
+    if (pending?.nonce !== nonce) return;
+    this.#pending = null;
+    if (error === null) this.#accept(pending);
+    else this.#refuse(pending, error);
+  }
+
+  #accept({ resources }: Pending): void {
+    if (this.#isWhole) this.#held = new Map(resources);
+    for (const [name, resource] of resources) {
+      const isAsked = this.#isWhole || this.#names.has(name);
+      if (isAsked) this.#held.set(name, resource);
+    }
+  }
+
+  /** Who is named in Envoy's words is to blame; when nobody is, all that was new. */
+  #refuse({ resources }: Pending, error: string): void {
+    const news = this.changedIn(resources);
+    const named = namedIn(error, news);
+    for (const name of named.length > 0 ? named : news) {
+      const resource = resources.get(name);
+      if (resource === undefined) continue;
+      const version = versionOf(resource);
+      const sources = toBlame(resource, this.#held.get(name));
+      this.#refused.set(name, { type: this.type, name, version, error, sources });
+    }
+  }
+
+  /** What Envoy should have: of what it refused, its last good one. */
+  #target(wanted: EnvoyResources): Map<string, EnvoyResource> {
+    const target = new Map<string, EnvoyResource>();
+    for (const [name, resource] of Object.entries(wanted)) {
+      if (!this.#isWhole && !this.#names.has(name)) continue;
+      const refused = this.#refused.get(name);
+      if (refused !== undefined && refused.version !== versionOf(resource)) {
+        this.#refused.delete(name);
+      }
+      const isRefused = refused?.version === versionOf(resource);
+      const chosen = isRefused ? this.#held.get(name) : resource;
+      if (chosen !== undefined) target.set(name, chosen);
+    }
+    for (const name of this.#refused.keys()) {
+      if (!Object.hasOwn(wanted, name)) this.#refused.delete(name);
+    }
+    return target;
+  }
+
+  #isNews(name: string, resource: EnvoyResource): boolean {
+    const held = this.#held.get(name);
+    return held === undefined || this.#again.has(name) || versionOf(held) !== versionOf(resource);
+  }
+}

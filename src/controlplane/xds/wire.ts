@@ -1,0 +1,123 @@
+//! Protocol Buffers' wire format: tags, varints and lengths, without any schema.
+
+export const WIRE_VARINT = 0;
+export const WIRE_FIXED64 = 1;
+export const WIRE_BYTES = 2;
+export const WIRE_FIXED32 = 5;
+
+const FIXED64_BYTES = 8;
+const FIXED32_BYTES = 4;
+const VARINT_BYTES_MAX = 10;
+const CHUNK_BYTES_MIN = 256;
+
+/** A message that is not what the wire format allows. */
+export class WireError extends Error {
+  override readonly name = "WireError";
+}
+
+export class WireWriter {
+  #buffer = Buffer.allocUnsafe(CHUNK_BYTES_MIN);
+  #length = 0;
+
+  tag(id: number, wireType: number): void {
+    this.varint(BigInt(id * 8 + wireType));
+  }
+
+  /** A negative number takes ten bytes, as int32 and int64 do. */
+  varint(value: bigint): void {
+    let rest = BigInt.asUintN(64, value);
+    this.#reserve(VARINT_BYTES_MAX);
+    while (rest > 0x7fn) {
+      this.#buffer[this.#length++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#buffer[this.#length++] = Number(rest);
+  }
+
+  double(value: number): void {
+    this.#reserve(FIXED64_BYTES);
+    this.#length = this.#buffer.writeDoubleLE(value, this.#length);
+  }
+
+  float(value: number): void {
+    this.#reserve(FIXED32_BYTES);
+    this.#length = this.#buffer.writeFloatLE(value, this.#length);
+  }
+
+  /** With its length in front. */
+  bytes(value: Uint8Array): void {
+    this.varint(BigInt(value.length));
+    this.#reserve(value.length);
+    this.#buffer.set(value, this.#length);
+    this.#length += value.length;
+  }
+
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  #reserve(count: number): void {
+    const needed = this.#length + count;
+    if (needed <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
+    larger.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = larger;
+  }
+}
+
+export class WireReader {
+  readonly #buffer: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#offset === this.#buffer.length;
+  }
+
+  tag(): { readonly id: number; readonly wireType: number } {
+    const tag = Number(this.varint());
+    return { id: Math.floor(tag / 8), wireType: tag % 8 };
+  }
+
+  varint(): bigint {
+    let value = 0n;
+    for (let count = 0; count < VARINT_BYTES_MAX; count++) {
+      const byte = this.#buffer[this.#offset++];
+      if (byte === undefined) throw new WireError("the message ends within a number");
+      value |= BigInt(byte & 0x7f) << BigInt(count * 7);
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+    throw new WireError("a number has more than ten bytes");
+  }
+
+  double(): number {
+    return this.#take(FIXED64_BYTES).readDoubleLE();
+  }
+
+  float(): number {
+    return this.#take(FIXED32_BYTES).readFloatLE();
+  }
+
+  bytes(): Buffer {
+    return this.#take(Number(this.varint()));
+  }
+
+  skip(wireType: number): void {
+    if (wireType === WIRE_VARINT) this.varint();
+    else if (wireType === WIRE_FIXED64) this.#take(FIXED64_BYTES);
+    else if (wireType === WIRE_BYTES) this.bytes();
+    else if (wireType === WIRE_FIXED32) this.#take(FIXED32_BYTES);
+    else throw new WireError(`wire type ${wireType} is not known`);
+  }
+
+  #take(count: number): Buffer {
+    const end = this.#offset + count;
+    if (end > this.#buffer.length) throw new WireError("the message ends within a field");
+    const taken = this.#buffer.subarray(this.#offset, end);
+    this.#offset = end;
+    return taken;
+  }
+}
