@@ -82,6 +82,8 @@ export interface ExplainRequest {
   /** Absolute; its authority picks the listener and the host. */
   readonly url: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Absent: the request has no body. */
+  readonly body?: string;
 }
 
 /** What one plug-in of the chain did with the request. */

@@ -1,14 +1,15 @@
 //! `graylane explain`: which way would this request go, and why? Nothing is sent upstream.
 
 import { stringify } from "yaml";
-import type { ExplainedHop, ExplainedPlugin, ExplainResult } from "../api/types.ts";
+import type { ExplainedHop, ExplainedPlugin, ExplainRequest, ExplainResult } from "../api/types.ts";
 import { usageError } from "./cli-error.ts";
 import { connect } from "./context.ts";
 import type { Context } from "./context.ts";
 
 export interface ExplainOptions {
   readonly header: readonly string[];
-  readonly method: string;
+  readonly method?: string;
+  readonly data?: string;
   readonly output?: string;
 }
 
@@ -17,10 +18,13 @@ export async function explain(
   url: string,
   options: ExplainOptions,
 ): Promise<number> {
+  const { data } = options;
+  const method = options.method ?? (data === undefined ? "GET" : "POST");
+  const headers = options.header.map(parseHeader);
   const request = {
-    method: options.method.toUpperCase(),
+    method: method.toUpperCase(),
     url: parseUrl(url),
-    headers: options.header.map(parseHeader),
+    ...(data === undefined ? { headers } : { headers: withType(headers), body: data }),
   };
   const { output } = options;
   if (output !== undefined && output !== "json" && output !== "yaml") {
@@ -43,6 +47,12 @@ function parseUrl(text: string): string {
     throw usageError(`${text}: the scheme ${protocol} is not served`, "Use http://.");
   }
   return url;
+}
+
+/** As curl: what is sent is a form unless a header says otherwise. */
+function withType(headers: ExplainRequest["headers"]): ExplainRequest["headers"] {
+  if (headers.some(([name]) => name === "content-type")) return headers;
+  return [...headers, ["content-type", "application/x-www-form-urlencoded"]];
 }
 
 function parseHeader(text: string): readonly [string, string] {

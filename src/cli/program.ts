@@ -214,7 +214,8 @@ function addOtherCommands(program: Command, run: Run): void {
     .description("say which way a request would go, and why")
     .argument("<url>", "the URL as a client would write it")
     .option("-H, --header <header>", "a header, 'name: value' (repeatable)", collect, [])
-    .option("-X, --method <method>", "the method", "GET")
+    .option("-X, --method <method>", "the method; GET, or POST with a body")
+    .option("-d, --data <body>", "a body, a form unless a content-type header says otherwise")
     .option("-o, --output <format>", "json or yaml")
     .action((url: string, options: ExplainOptions, command: Command) =>
       run(command, (context) => explain(context, url, options)),

@@ -153,8 +153,12 @@ function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
   }));
 }
 
-function operandSources({ clientIp }: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
-  return { trustedHops: clientIp?.trustedHops ?? 0 };
+function operandSources(operands: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
+  const { clientIp, body } = operands;
+  return {
+    trustedHops: clientIp?.trustedHops ?? 0,
+    ...(body === undefined ? {} : { bodyBytesMax: body.maxBytes }),
+  };
 }
 
 function references(names: readonly ObjectName[], own: string, path: string): NamedReference[] {

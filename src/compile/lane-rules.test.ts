@@ -186,7 +186,11 @@ const BAD: readonly (readonly [rule: string, code: string, path: string, says: R
   [`{path: yes, operator: exists}`, "GL0103", "rule.path", /must be true/],
   [`{all: []}`, "GL0111", "rule.all", /must not be empty/],
   [`{all: [{header: a, operator: exists}], any: []}`, "GL0114", "rule", /all and any/],
-  [`{body: {json: a}, operator: exists}`, "GL0320", "rule.body", /no operand/],
+  [`{geo: country, operator: exists}`, "GL0320", "rule.geo", /no operand/],
+  [`{body: {json: a}, operator: exists}`, "GL0114", "rule.body", /not a known field/],
+  [`{bodyJson: "a..b", operator: exists}`, "GL0113", "rule.bodyJson", /a path to one place/],
+  [`{bodyJson: 1, operator: exists}`, "GL0103", "rule.bodyJson", /must be a text/],
+  [`{bodyForm: "", operator: exists}`, "GL0111", "rule.bodyForm", /must not be empty/],
   [`{haeder: a, operator: exists}`, "GL0114", "rule.haeder", /not a known field/],
   [`{header: a, operator: "==", value: 1}`, "GL0103", "rule.value", /must be a text/],
 ];

@@ -27,9 +27,9 @@ export function holdsWhenMissing(operator: Operator): boolean {
   return HOLDS_WHEN_MISSING.has(operator);
 }
 
-/** The name under which a request is asked: as the bytes that a query would hold. */
+/** The name under which a request is asked: as the bytes that a query or a form would hold. */
 export function operandNameOf({ kind, name }: Operand): string {
-  return kind === "query" ? toWireText(name) : name;
+  return kind === "query" || kind === "bodyForm" ? toWireText(name) : name;
 }
 
 /** Makes the predicate of an operator from the constants, as texts and as wire texts. */

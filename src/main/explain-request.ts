@@ -32,6 +32,7 @@ export async function explainRequest(
       ["host", url.host],
       ...request.headers.map(([name, value]) => [name.toLowerCase(), onTheWire(value)] as const),
     ],
+    ...(request.body === undefined ? {} : { body: Buffer.from(request.body).toString("latin1") }),
     port,
   };
   const worker = context.gateways[0];

@@ -7,9 +7,8 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A rule reads what this version cannot give it",
     severity: "error",
     help:
-      "Rules do not read the request's body, the claims of a token or the place of an address, " +
-      "and do not know the calling workload. Let a plug-in read it and set a header, and write " +
-      "the rule on that header.",
+      "Rules do not read the claims of a token or the place of an address, and do not know the " +
+      "calling workload. Let a plug-in read it and set a header, and write the rule on that header.",
   },
   GL0321: {
     title: "A lane's parent does not exist",

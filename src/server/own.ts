@@ -31,7 +31,7 @@ export function shutdown(call: Call): void {
 }
 
 function explainRequestOf(body: unknown): ExplainRequest {
-  const { method, url, headers } = fieldsOf(body);
+  const { method, url, headers, body: content } = fieldsOf(body);
   if (typeof method !== "string" || method === "") throw badRequest("method must be a text");
   if (typeof url !== "string" || !/^https?:$/.test(protocolOf(url))) {
     throw badRequest("url must be an absolute http or https URL, e.g. http://localhost/");
@@ -39,7 +39,10 @@ function explainRequestOf(body: unknown): ExplainRequest {
   if (!Array.isArray(headers) || headers.length > HEADERS_MAX || !headers.every(isHeader)) {
     throw badRequest(`headers must be at most ${HEADERS_MAX} pairs of name and value`);
   }
-  return { method, url, headers };
+  if (content !== undefined && typeof content !== "string") {
+    throw badRequest("body must be a text");
+  }
+  return { method, url, headers, ...(content === undefined ? {} : { body: content }) };
 }
 
 function analyzeRequestOf(body: unknown): AnalyzeRequest {

@@ -29,7 +29,7 @@ export interface LaneGroup {
   readonly outsideHosts?: readonly string[];
   /** Client-sent lane context is removed at an untrusted listener (design: trust). */
   readonly stripFromClients: boolean;
-  /** Where rules take the client's address from; absent: the defaults. */
+  /** Where rules take what they read from; absent: the defaults. */
   readonly operands?: OperandSources;
   /** Absent: no lane has a share. */
   readonly cohorts?: Cohorts;
@@ -147,6 +147,10 @@ export type OperandKind =
   /** Lower-case, without port. */
   | "host"
   | "clientIp"
+  /** A path into the body as JSON. */
+  | "bodyJson"
+  /** A field of the body as a form; of several of a name the first. */
+  | "bodyForm"
   /** Path into a verified JWT's claims: `sub`, `realm.role`. Missing in every request so far. */
   | "claim";
 
@@ -177,7 +181,12 @@ export type Operator =
   /** hash(operand) mod 100 < value. */
   | "percentage";
 
+/** How much of a body rules read when the lane group does not say. */
+export const BODY_BYTES_DEFAULT = 65_536;
+
 export interface OperandSources {
   /** Proxies before the gateway whose `x-forwarded-for` is believed. */
   readonly trustedHops: number;
+  /** A longer body is not read: its operands are missing. Absent: `BODY_BYTES_DEFAULT`. */
+  readonly bodyBytesMax?: number;
 }

@@ -24,6 +24,7 @@ export type {
   SignatureKey,
   Test,
 } from "./lane.ts";
+export { BODY_BYTES_DEFAULT } from "./lane.ts";
 
 import type { EdgeSettings } from "./edge.ts";
 import type { TlsServer } from "./tls.ts";

@@ -84,6 +84,8 @@ const TABLE: readonly {
   },
 ];
 
+const JSON_TYPE = "application/json";
+const FORM_TYPE = "application/x-www-form-urlencoded";
 const NAMES = ["xiaoming", "xiaohong", "111", "jason", "2.1.0", "10.1.2.3", "42", "", "李雷"];
 
 function pick<T>(prng: Prng, values: readonly T[]): T {
@@ -99,6 +101,8 @@ function randomCondition(prng: Prng): string {
     "path: true",
     "method: true",
     "clientIp: true",
+    "bodyJson: user.name",
+    "bodyForm: name",
   ]);
   const test = pick(prng, [
     `operator: "==", value: ${JSON.stringify(pick(prng, ["xiaoming", "111", "/a", "GET"]))}`,
@@ -131,6 +135,7 @@ interface Asked {
   readonly path: string;
   readonly method: string;
   readonly headers: Headers;
+  readonly body?: string;
 }
 
 function randomRequest(prng: Prng): Asked {
@@ -139,7 +144,16 @@ function randomRequest(prng: Prng): Asked {
   if (prng.below(3) === 0) headers.push(["canary", pick(prng, NAMES)]);
   if (prng.below(3) === 0) headers.push(["cookie", `a=b; user=${pick(prng, ["111", "42", "x"])}`]);
   const query = prng.below(2) === 0 ? "" : `?v=${encodeURIComponent(pick(prng, NAMES))}`;
-  return { path: pick(prng, ["/a", "/a/1"]) + query, method: pick(prng, ["GET", "POST"]), headers };
+  const path = pick(prng, ["/a", "/a/1"]) + query;
+  if (prng.below(2) === 0) return { path, method: "GET", headers };
+  const name = pick(prng, NAMES);
+  const body = pick(prng, [
+    { type: JSON_TYPE, body: JSON.stringify({ user: { name } }) },
+    { type: JSON_TYPE, body: `{"user": ` },
+    { type: FORM_TYPE, body: `a=b&name=${encodeURIComponent(name)}` },
+  ]);
+  headers.push(["content-type", body.type]);
+  return { path, method: "POST", headers, body: body.body };
 }
 
 suite("the content rules of the mse-order walk-through", () => {
@@ -157,19 +171,21 @@ suite("the content rules of the mse-order walk-through", () => {
   }
 
   /** The services that answered in gray, `AC`, `""` for the base; as explain foretold. */
-  async function grayOf({ path, method, headers }: Asked): Promise<string> {
+  async function grayOf({ path, method, headers, body }: Asked): Promise<string> {
+    const content = body === undefined ? {} : { body };
     const foretold = await graylane.client.explain({
       method,
       url: graylane.origin + path,
       headers,
+      ...content,
     });
     const onTheWire = headers.map(
       ([name, value]) => [name, Buffer.from(value).toString("latin1")] as const,
     );
-    const answer = await graylane.ask({ path, method, headers: onTheWire });
+    const answer = await graylane.ask({ path, method, headers: onTheWire, ...content });
     assert.equal(answer.status, 200, answer.body);
     const gray = [...answer.body.matchAll(/([ABC])gray/g)].map(([, app = ""]) => app).join("");
-    const what = JSON.stringify({ path, method, headers, detail: foretold.decision?.detail });
+    const what = JSON.stringify({ path, method, headers, body, detail: foretold.decision?.detail });
     assert.equal(foretold.decision?.lane ?? "", gray === "" ? "" : "gray", what);
     return gray;
   }
@@ -213,6 +229,27 @@ suite("the content rules of the mse-order walk-through", () => {
       ["cookie", "user=tester"],
     ];
     assert.equal(await grayOf(get(forced)), "");
+  });
+
+  test("a value in a JSON body, and a field of a form", async () => {
+    const post = (type: string, body: string): Asked => {
+      return { path: "/a", method: "POST", headers: [["content-type", type]], body };
+    };
+    await apply(`rule: {any: [{bodyJson: "user.names[1]", operator: "==", value: xiaoming},
+    {bodyForm: name, operator: in, values: [xiaohong, 李雷]}]}`);
+    const json = JSON.stringify({ user: { names: ["x", "xiaoming"] } });
+    assert.equal(await grayOf(post(JSON_TYPE, json)), "AC");
+    assert.equal(await grayOf(post(FORM_TYPE, "name=%E6%9D%8E%E9%9B%B7")), "AC");
+    assert.equal(await grayOf(post(FORM_TYPE, json)), "");
+    assert.equal(await grayOf(post(JSON_TYPE, JSON.stringify({ user: "x".repeat(65_536) }))), "");
+    const { stdout } = await graylane.cli(
+      ...["explain", "-d", "name=xiaohong", `${graylane.origin}/a`],
+    );
+    assert.match(
+      stdout,
+      /bodyJson user.names\[1\] == "xiaoming" \(absent, since the body is no JSON/,
+    );
+    assert.match(stdout, /bodyForm name in \["xiaohong", "李雷"\] \("xiaohong": met\)/);
   });
 
   test("graylane explain tells each condition with the value it was given", async () => {

@@ -90,6 +90,7 @@ export interface Question {
   readonly method?: string;
   /** A name may stand more than once. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
+  readonly body?: string;
 }
 
 export class Graylane {
@@ -317,7 +318,7 @@ export function runCommand(words: readonly string[]): Promise<CommandResult> {
 
 /** One request. Never rejects: a broken connection is an answer of status 0. */
 export function ask(origin: string, question: Question = {}, agent?: Agent): Promise<Answer> {
-  const { path = "/", method = "GET", headers = [] } = question;
+  const { path = "/", method = "GET", headers = [], body: content } = question;
   return new Promise((done) => {
     const fail = (error: Error): void => {
       done({ status: 0, headers: {}, body: error.message });
@@ -341,7 +342,7 @@ export function ask(origin: string, question: Question = {}, agent?: Agent): Pro
       request.destroy(new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`));
     });
     request.on("error", fail);
-    request.end();
+    request.end(content);
   });
 }
 

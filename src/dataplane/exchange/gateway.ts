@@ -7,6 +7,7 @@ import type { Refusal } from "../../lane/signed-tag.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { Endpoint, Route, Target, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
+import { readsBodyEarly } from "../filter/collected-operands.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { BodyChain } from "../filter/body-chain.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
@@ -97,7 +98,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     }
     const deps = { prng: context.prng, owner: this };
     this.#pass = new GatewayPass(this.#runtime, this.#listener, head, deps);
-    if (exchange.hasBody && this.#listener.readsRequestBody) {
+    if (exchange.hasBody && readsBodyEarly(this.#listener)) {
       this.#requestFlow = new RequestFlow(exchange, this.#pass);
     }
     this.#pass.run();
@@ -126,6 +127,13 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       this.#responseFlow = new ResponseFlow(exchange, pass, response.headers);
     }
     return pass.runResponse(response, response.hasBody);
+  }
+
+  makeRequestChain(): BodyChain | null {
+    const exchange = this.#exchange;
+    if (exchange?.hasBody !== true || this.#pass === null) return null;
+    this.#requestFlow = new RequestFlow(exchange, this.#pass);
+    return this.#requestFlow.chain;
   }
 
   makeResponseChain(): BodyChain {

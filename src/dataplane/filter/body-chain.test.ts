@@ -5,7 +5,7 @@ import type { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction } from "../../wasm/enums.ts";
 import { BodyChain, BODY_HELD_BYTES_MAX } from "./body-chain.ts";
 import type { BodySink, BodyStage } from "./body-chain.ts";
-import { BodyPrefixStage } from "./body-prefix-stage.ts";
+import { WholeBodyStage } from "./whole-body-stage.ts";
 
 /** Records what passes, and what its stages have seen. */
 class Sink implements BodySink {
@@ -169,24 +169,26 @@ test("a sender is slowed while a stage that wants no whole body holds much", () 
   assert.equal(sink.events.at(-1), "go on");
 });
 
-test("a request waits until enough of its body is there to route by", () => {
-  const sink = new Sink();
-  const chain = new BodyChain(sink);
-  const stage = new BodyPrefixStage(3);
-  chain.add(stage, "stop");
+test("a request waits until its body is there, so that rules can read it", () => {
+  const stage = new WholeBodyStage(4);
+  const { chain, sink } = chainOf(stage);
   chain.onData(Buffer.from("ab"));
+  chain.onData(Buffer.from("cd"));
   assert.deepEqual(sink.events, []);
-  chain.onData(Buffer.from("cde"));
-  assert.equal(stage.prefix?.toString(), "abc");
-  assert.deepEqual(sink.events, ["head 0", "passed abcde"]);
   chain.onEnd(null);
-  assert.deepEqual(sink.events.slice(-1), ["passed  end"]);
+  assert.equal(stage.bytes?.toString(), "abcd");
+  assert.deepEqual(sink.events, ["passed abcd end"]);
 });
 
-test("a short body is enough when it has ended", () => {
-  const stage = new BodyPrefixStage(100);
-  const { chain, sink } = chainOf(stage);
-  sendAll(chain, "ab");
-  assert.equal(stage.prefix?.toString(), "ab");
-  assert.deepEqual(sink.events, ["passed ab end"]);
+test("a body that is longer than may be held goes on at once, whole and unread", () => {
+  const sink = new Sink();
+  const chain = new BodyChain(sink);
+  const stage = new WholeBodyStage(3);
+  chain.add(stage, "stop");
+  chain.onData(Buffer.from("ab"));
+  chain.onData(Buffer.from("cd"));
+  assert.equal(stage.bytes, null);
+  assert.deepEqual(sink.events, ["head 0", "passed abcd"]);
+  chain.onEnd(null);
+  assert.deepEqual(sink.events.slice(-1), ["passed  end"]);
 });

@@ -3,14 +3,21 @@
 import type { DecisionExplanation } from "../../lane/decide.ts";
 import type { ConditionOutcome, TestOutcome } from "../../lane/program.ts";
 import { cut, testText } from "../../lane/test-text.ts";
+import type { OperandKind } from "../../snapshot/snapshot.ts";
+
+/** Why a request does not have such an operand; `""`: there is no more to say. */
+export type WhyMissing = (kind: OperandKind) => string;
 
 /** A line for each of the lane's rule, `forcedIn` and `forcedOut`. */
-export function explainedRule(each: DecisionExplanation["rules"][number]): string[] {
+export function explainedRule(
+  each: DecisionExplanation["rules"][number],
+  whyMissing: WhyMissing,
+): string[] {
   const closed = each.enabled ? "" : " (the lane is closed)";
   const lines: string[] = [];
   const add = (what: string, outcome: ConditionOutcome | null): void => {
     if (outcome === null) return;
-    lines.push(`lane ${each.lane}${closed}${what}: ${describeOutcome(outcome)}`);
+    lines.push(`lane ${each.lane}${closed}${what}: ${describeOutcome(outcome, whyMissing)}`);
   };
   add(" forced out", each.forcedOut);
   add(" forced in", each.forcedIn);
@@ -19,15 +26,18 @@ export function explainedRule(each: DecisionExplanation["rules"][number]): strin
 }
 
 /** `header canary == "gray" (absent: not met)`, nested in brackets. */
-export function describeOutcome(outcome: ConditionOutcome): string {
-  if (outcome.kind === "test") return describeTest(outcome);
-  const members = outcome.of.map(describeOutcome);
+function describeOutcome(outcome: ConditionOutcome, whyMissing: WhyMissing): string {
+  if (outcome.kind === "test") return describeTest(outcome, whyMissing);
+  const members = outcome.of.map((member) => describeOutcome(member, whyMissing));
   const state = outcome.isMet ? "met" : "not met";
   return `${outcome.kind} [${members.join("; ")}] (${state})`;
 }
 
-function describeTest({ test, isMet, operandValue, bucket }: TestOutcome): string {
-  const given = operandValue === null ? "absent" : shown(operandValue);
+function describeTest(outcome: TestOutcome, whyMissing: WhyMissing): string {
+  const { test, isMet, operandValue, bucket } = outcome;
+  const why = operandValue === null ? whyMissing(test.operand.kind) : "";
+  const absent = why === "" ? "absent" : `absent, since ${why}`;
+  const given = operandValue === null ? absent : shown(operandValue);
   const state = isMet ? "met" : "not met";
   const detail =
     bucket === null

@@ -8,12 +8,14 @@ import { isCarriedOn } from "../../lane/context.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
-import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
+import type { Cluster, OperandKind, Route, Target } from "../../snapshot/snapshot.ts";
 import { statusOf } from "../proxy-error.ts";
 import { DEFAULT_EDGE, addEdgeFields } from "../exchange/edge-fields.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import { readsBodyEarly } from "./collected-operands.ts";
 import { GatewayPass } from "./gateway-pass.ts";
+import { GivenBody } from "./given-body.ts";
 import type { PassOwner } from "./gateway-pass.ts";
 import { contextLookup, ensureTraceparent } from "./lane-context.ts";
 import { explainedCohort } from "./explain-cohort.ts";
@@ -27,6 +29,8 @@ export interface ExplainQuestion {
   readonly authority: string;
   readonly target: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** One character for each byte; absent: the request has no body. */
+  readonly body?: string;
   /** Port of the Gateway resource that the request would come in at. */
   readonly port: number;
 }
@@ -83,15 +87,24 @@ export function explain(
   runtime: Runtime,
   listener: ListenerRuntime,
   request: RequestHead,
-  { prng, clock }: { readonly prng: Prng; readonly clock: Clock },
+  { prng, clock, body }: { readonly prng: Prng; readonly clock: Clock; readonly body: Buffer },
 ): ExplainAnswer {
   const collected: Collected = { outcome: null, refusals: new Map(), reply: null };
   const { edge = DEFAULT_EDGE } = listener.gateway;
   addEdgeFields(request, edge, EXPLAINED_PEER, listener.listener.port);
   if (listener.needsTraceparent) ensureTraceparent(request.headers);
-  const owner = collector(collected, clock);
+  const given = new GivenBody(body);
+  const owner = collector(collected, clock, given);
   const pass = new GatewayPass(runtime, listener, request, { prng, owner });
+  given.pass = pass;
+  if (readsBodyEarly(listener)) pass.requestChain = given.chain();
   pass.run();
+  given.send();
+  return answerOf(pass, collected);
+}
+
+function answerOf(pass: GatewayPass, collected: Collected): ExplainAnswer {
+  const { runtime, listener } = pass;
   const plugins = pass.streams.map((stream) => explainPlugin(stream, collected));
   const { outcome } = collected;
   const noMatch = outcome?.route === null ? pass.explainNoMatch() : [];
@@ -110,7 +123,7 @@ export function explain(
   };
 }
 
-function collector(collected: Collected, clock: Clock): PassOwner {
+function collector(collected: Collected, clock: Clock, given: GivenBody): PassOwner {
   return {
     explaining: true,
     remoteAddress: "127.0.0.1",
@@ -132,6 +145,7 @@ function collector(collected: Collected, clock: Clock): PassOwner {
       collected.refusals.set(group, refusal);
     },
     onResponseReleased: () => undefined,
+    makeRequestChain: () => given.chain(),
     makeResponseChain: () => {
       throw new Error("explain has no response");
     },
@@ -223,7 +237,8 @@ function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): strin
   if (context.meaning === "absent" && (rules.length > 0 || cohort !== null)) {
     if (!isEntry) return "the route is no entry of the lane group";
     const share = cohort === null ? [] : [explainedCohort(cohort)];
-    return [...rules.flatMap((each) => explainedRule(each)), ...share].join("; ");
+    const why = (kind: OperandKind): string => pass.collected?.whyMissing(groupName, kind) ?? "";
+    return [...rules.flatMap((each) => explainedRule(each, why)), ...share].join("; ");
   }
   return `header ${context.header} is ${context.value ?? "absent"} (${context.meaning})`;
 }

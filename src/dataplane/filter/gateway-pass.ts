@@ -21,7 +21,8 @@ import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { BodyChain } from "./body-chain.ts";
-import { BodyPrefixStage } from "./body-prefix-stage.ts";
+import { CollectedOperands } from "./collected-operands.ts";
+import type { CollectingPass } from "./collected-operands.ts";
 import { IssuedCookies } from "./issued-cookie.ts";
 import { removeBaggageMembers } from "./lane-context.ts";
 import { runLaneFilter } from "./lane-filter.ts";
@@ -46,6 +47,8 @@ export interface PassOwner {
   onReset(): void;
   /** A response that `runResponse` held has passed its filters, or something takes its place. */
   onResponseReleased(replacement: LocalResponse | ProxyError | null): void;
+  /** Rules read the request's body, and no filter does: collect it. Null: it has none. */
+  makeRequestChain(): BodyChain | null;
   /** A filter holds the response's head, and nobody reads its body: collect the body meanwhile. */
   makeResponseChain(): BodyChain;
 }
@@ -53,7 +56,7 @@ export interface PassOwner {
 /** A filter holds the response: `onResponseReleased` comes later. */
 export const HELD = "held";
 
-export class GatewayPass implements LaneFilterInput, RouteRequest {
+export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPass {
   readonly runtime: Runtime;
   readonly listener: ListenerRuntime;
   readonly request: RequestHead;
@@ -67,6 +70,8 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   issued: IssuedCookies | null = null;
   /** By lane group, as each decision was made; null unless the request is explained. */
   readonly explanations: Map<string, DecisionExplanation> | null;
+  /** What rules read beyond the head; null at a listener without such rules. */
+  readonly collected: CollectedOperands | null;
   /** Set before `run` when filters read the request's body. Null costs nothing. */
   requestChain: BodyChain | null = null;
   /** Set before `runResponse` when filters read the response's body. */
@@ -77,7 +82,6 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
   #isFinished = false;
   #hasAnswered = false;
   #hasReplaced = false;
-  #prefixStage: BodyPrefixStage | null = null;
   /** The stream that holds a head whose message has no chain. */
   #holder: PluginStream | null = null;
   #nextResponse = -1;
@@ -95,6 +99,8 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     this.prng = deps.prng;
     this.owner = deps.owner;
     this.explanations = deps.owner.explaining ? new Map() : null;
+    const { operandSources } = listener;
+    this.collected = operandSources === null ? null : new CollectedOperands(this, operandSources);
   }
 
   // --- what the lane filter and route matching ask ---
@@ -144,6 +150,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     if (this.owner.explaining) return undefined;
     this.issued ??= new IssuedCookies();
     return this.issued.issue(key);
+  }
+
+  makeRequestChain(): BodyChain | null {
+    return this.owner.makeRequestChain();
   }
 
   onBaggageDropped(count: number): void {
@@ -205,29 +215,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
       } else if (head !== "passed") this.#holder = stream;
       if (head !== "passed") return;
     }
-    if (!this.#checkEdited() || this.#awaitsBody()) return;
+    if (!this.#isReady()) return;
     this.#settle(() => {
       this.owner.onDecided(runLaneFilter(this));
     });
-  }
-
-  /**
-   * The start of the request's body, for rules that look at it: all of it, or the first
-   * `listener.bodyPrefixBytes`. Null when no rule wants it or the request has none.
-   */
-  get bodyPrefix(): Buffer | null {
-    return this.#prefixStage?.prefix ?? null;
-  }
-
-  /** Rules look at the body: the lane is decided when enough of it is there. */
-  #awaitsBody(): boolean {
-    const { bodyPrefixBytes } = this.listener;
-    if (bodyPrefixBytes === 0 || this.requestChain === null || this.#prefixStage !== null) {
-      return false;
-    }
-    this.#prefixStage = new BodyPrefixStage(bodyPrefixBytes);
-    this.requestChain.add(this.#prefixStage, "stop");
-    return true;
   }
 
   /** Response filters, in reverse order. What one of them puts in the response's place, or null. */
@@ -345,6 +336,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest {
     if (this.#isFinished) return;
     this.#hasOutcome = true;
     this.owner.onReset();
+  }
+
+  #isReady(): boolean {
+    return this.#checkEdited() && this.collected?.waits() !== true;
   }
 
   /** What a plug-in removed and no request can do without (answers as Envoy's). */

@@ -107,6 +107,7 @@ function run({ headers = [], groups = [ONE], match = () => to(null) }: Case) {
     },
     explanations: null,
     issueId: () => undefined,
+    collected: null,
     onBaggageDropped: (count) => {
       droppedCount += count;
     },
@@ -317,6 +318,7 @@ describe("the lane filter", () => {
       clearRoute: () => undefined,
       explanations: null,
       issueId: () => undefined,
+      collected: null,
       onBaggageDropped: () => undefined,
     });
     assert.equal(drawCount, 1);

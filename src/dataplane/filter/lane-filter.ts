@@ -25,6 +25,7 @@ import type { HeaderLookup, OperandLookup } from "../../lane/program.ts";
 import type { Prng } from "../../base/prng.ts";
 import { pickDestination } from "../../route/route.ts";
 import type { Route, WeightedDestination } from "../../snapshot/snapshot.ts";
+import type { CollectedOperands } from "./collected-operands.ts";
 import { contextLookup, writeContext } from "./lane-context.ts";
 import type { EditableRequest } from "./request-header-map.ts";
 import { readOperand } from "./request-operands.ts";
@@ -45,6 +46,8 @@ export interface LaneFilterInput {
   readonly explanations: Map<string, DecisionExplanation> | null;
   /** Makes an id for a client that has none, and sends it with the response. */
   issueId(key: IssuedCookie): string | undefined;
+  /** What rules read beyond the head; null: nothing. */
+  readonly collected: CollectedOperands | null;
   /** Members of other people's baggage that did not fit beside the lane's. */
   onBaggageDropped(count: number): void;
 }
@@ -130,8 +133,7 @@ export function decisionInput(
   context: HeaderLookup,
 ): DecisionInput {
   if (!asksOperands(group)) return { context, operand: NO_OPERANDS, isEntry: true };
-  const trustedHops = group.group.operands?.trustedHops ?? 0;
-  const operand: OperandLookup = (kind, name) => readOperand(input, trustedHops, kind, name);
+  const operand: OperandLookup = (kind, name) => readOperand(input, group.group, kind, name);
   const route = input.route();
   const isEntry = isEntryRoute(group, route);
   if (group.cohorts === null) return { context, operand, isEntry };

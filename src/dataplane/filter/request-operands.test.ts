@@ -20,7 +20,8 @@ function read(kind: OperandKind, name: string, given: Given): string | undefined
     authority: given.authority ?? "shop",
     headers,
   };
-  return readOperand({ request, remoteAddress: "10.0.0.9" }, given.hops ?? 0, kind, name);
+  const asked = { request, remoteAddress: "10.0.0.9", collected: null };
+  return readOperand(asked, { name: "g", operands: { trustedHops: given.hops ?? 0 } }, kind, name);
 }
 
 const FORWARDED = [

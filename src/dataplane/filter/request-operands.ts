@@ -2,20 +2,22 @@
 //!
 //! Values are wire texts, one character for each byte, as the codec gives them.
 
-import { exhausted } from "../../base/assert.ts";
-import type { OperandKind } from "../../snapshot/snapshot.ts";
+import type { LaneGroup, OperandKind } from "../../snapshot/snapshot.ts";
+import type { CollectedOperands } from "./collected-operands.ts";
 import type { EditableRequest } from "./request-header-map.ts";
 
 export interface OperandRequest {
   readonly request: EditableRequest;
   /** Of the connection. */
   readonly remoteAddress: string;
+  /** What is read beyond the head; null: nothing. */
+  readonly collected: CollectedOperands | null;
 }
 
 /** The value of one operand, or undefined when the request does not have it. */
 export function readOperand(
-  { request, remoteAddress }: OperandRequest,
-  trustedHops: number,
+  { request, remoteAddress, collected }: OperandRequest,
+  group: Pick<LaneGroup, "name" | "operands">,
   kind: OperandKind,
   name: string,
 ): string | undefined {
@@ -33,12 +35,9 @@ export function readOperand(
     case "host":
       return hostOf(request.authority);
     case "clientIp":
-      return clientAddress(request, remoteAddress, trustedHops);
-    case "claim":
-      // Nothing verifies tokens yet, and an unverified claim would be worth nothing.
-      return undefined;
+      return clientAddress(request, remoteAddress, group.operands?.trustedHops ?? 0);
     default:
-      return exhausted(kind);
+      return collected?.read(group.name, kind, name);
   }
 }
 

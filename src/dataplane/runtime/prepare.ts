@@ -27,6 +27,7 @@ import { prepareSigned } from "../filter/signed-context.ts";
 import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { HostIndex } from "./host-index.ts";
+import { operandSourcesOf } from "./operand-sources.ts";
 import type { ListenerRuntime, Runtime } from "./runtime.ts";
 
 /** Compiled modules kept for plug-ins to come; the least recently used one goes. */
@@ -247,7 +248,7 @@ function makeListener(
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
-    bodyPrefixBytes: 0,
+    operandSources: operandSourcesOf(groups),
     plugins,
   };
 }

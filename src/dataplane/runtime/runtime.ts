@@ -7,6 +7,7 @@ import type { Gateway, Listener, Snapshot } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import type { SignedGroup, SignedGroups } from "../filter/signed-context.ts";
 import type { HostIndex } from "./host-index.ts";
+import type { OperandSources } from "./operand-sources.ts";
 
 export interface Runtime {
   readonly snapshot: Snapshot;
@@ -38,8 +39,8 @@ export interface ListenerRuntime {
   /** Whether a filter looks at bodies: else they pass without a stop. */
   readonly readsRequestBody: boolean;
   readonly readsResponseBody: boolean;
-  /** How much of a request's body the lane rules want to see before they decide; 0: nothing. */
-  readonly bodyPrefixBytes: number;
+  /** What lane rules read beyond heads; null: nothing, so that nothing is waited for. */
+  readonly operandSources: OperandSources | null;
   /** In request order; responses take the reverse. */
   readonly plugins: readonly PluginSlot[];
 }

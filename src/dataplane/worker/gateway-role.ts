@@ -93,6 +93,8 @@ export class GatewayRole implements WorkerRole {
     const { path } = listener.gateway.edge ?? DEFAULT_EDGE;
     const headers = new Headers();
     for (const [name, value] of question.headers) headers.add(name, value);
+    const body = Buffer.from(question.body ?? "", "latin1");
+    if (body.length > 0) headers.set("content-length", String(body.length));
     const request = {
       method: question.method,
       target: normalizeTarget(question.target, path) ?? question.target,
@@ -100,14 +102,14 @@ export class GatewayRole implements WorkerRole {
       scheme: null,
       versionMinor: 1,
       headers,
-      body: "none",
-      contentLength: 0,
+      body: body.length === 0 ? "none" : "length",
+      contentLength: body.length,
       keepAlive: true,
       expectContinue: false,
       upgrade: null,
     } as const;
     const { clock } = this.#context;
-    return explain(runtime, listener, { ...request }, { prng: this.#prng, clock });
+    return explain(runtime, listener, { ...request }, { prng: this.#prng, clock, body });
   }
 
   oldRuntimesDrained(): Promise<void> {

@@ -72,9 +72,11 @@ export interface EntryRouteName {
   readonly route?: string;
 }
 
-/** Where rules take the client's address from. */
+/** Where rules take what they read from. */
 export interface OperandSettings {
   readonly clientIp?: { readonly trustedHops: number };
+  /** A longer body is not read. */
+  readonly body?: { readonly maxBytes: number };
 }
 
 /** A named object; the namespace is filled with the referring object's. */
@@ -114,6 +116,9 @@ const EPOCH_MAX = 999_999_999;
 const LIFETIME_DEFAULT_SECONDS = 300;
 const LIFETIME_MIN_SECONDS = 10;
 const LIFETIME_MAX_SECONDS = 86_400;
+const BODY_BYTES_DEFAULT = 65_536;
+/** What a gateway may hold of one body. */
+const BODY_BYTES_MAX = 1_048_576;
 const FALLBACKS = ["permissive", "strict", "chain"] as const;
 
 const entryRoute = Type.Object({
@@ -126,6 +131,11 @@ const operands = Type.Object({
   clientIp: Type.Optional(
     Type.Object({
       trustedHops: Type.Integer({ default: 0, minimum: 0, maximum: TRUSTED_HOPS_MAX }),
+    }),
+  ),
+  body: Type.Optional(
+    Type.Object({
+      maxBytes: Type.Integer({ default: BODY_BYTES_DEFAULT, minimum: 1, maximum: BODY_BYTES_MAX }),
     }),
   ),
 });

@@ -5,6 +5,7 @@
 
 import semver from "semver";
 import ipaddr from "ipaddr.js";
+import { parseJsonPath } from "../../base/json-path.ts";
 import { FORMATS, regexFault } from "../formats.ts";
 import { shown } from "../schema-faults.ts";
 import { nearest } from "../suggest.ts";
@@ -21,6 +22,10 @@ export interface LaneCondition {
   readonly header?: string;
   readonly cookie?: string;
   readonly query?: string;
+  /** A path into the request's body: `user.id`. */
+  readonly bodyJson?: string;
+  /** A field of the form that is the request's body. */
+  readonly bodyForm?: string;
   readonly method?: true;
   readonly path?: true;
   readonly host?: true;
@@ -42,11 +47,11 @@ export const RULE_VALUES_MAX = 1_000;
 export const RULE_TEXT_MAX = 4_096;
 
 /** Operands that need a name, and what the name is. */
-export const NAMED_OPERANDS = ["header", "cookie", "query"] as const;
+export const NAMED_OPERANDS = ["header", "cookie", "query", "bodyJson", "bodyForm"] as const;
 /** Operands of which a request has one; written `path: true`. */
 export const PLAIN_OPERANDS = ["method", "path", "host", "clientIp"] as const;
 /** Known from other products; refused, so that nobody waits for them. */
-const REFUSED_OPERANDS = ["geo", "claim", "body", "workload"] as const;
+const REFUSED_OPERANDS = ["geo", "claim", "workload"] as const;
 const COMBINERS = ["all", "any", "not"] as const;
 const CONDITION_FIELDS = ["operator", "value", "values", "hash"] as const;
 
@@ -194,7 +199,8 @@ class RuleCheck {
     const fields = [...operands, ...REFUSED_OPERANDS, ...CONDITION_FIELDS];
     if (fields.includes(name)) return;
     const near = nearest(name, [...operands, ...CONDITION_FIELDS, ...COMBINERS]);
-    const remedy = near === null ? `Known here: ${fields.join(", ")}.` : `Did you mean ${near}?`;
+    const known = near === null ? `Known here: ${fields.join(", ")}.` : `Did you mean ${near}?`;
+    const remedy = name === "body" ? "Write bodyJson: PATH or bodyForm: FIELD." : known;
     // An error, not the usual warning: a condition that is not understood must not be left out.
     this.#say("GL0114", [...path, name], "is not a known field of a condition", remedy);
   }
@@ -211,7 +217,19 @@ class RuleCheck {
       this.#say("GL0111", path, "must not be empty");
     } else if (name === "header" || name === "cookie") {
       this.#format("header-name", value, path);
-    }
+    } else if (value.length > RULE_TEXT_MAX) {
+      this.#say("GL0111", path, `must have at most ${RULE_TEXT_MAX} characters`);
+    } else if (name === "bodyJson") this.#path(value, path);
+  }
+
+  #path(value: string, path: Path): void {
+    if (parseJsonPath(value) !== null) return;
+    this.#say(
+      "GL0113",
+      path,
+      `must be a path to one place, is ${shown(value)}`,
+      'Write e.g. user.id, items[0].sku or ["https://shop.example/roles"].',
+    );
   }
 
   #operator(rule: Readonly<Record<string, unknown>>, path: Path): void {

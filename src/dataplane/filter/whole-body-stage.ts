@@ -1,38 +1,41 @@
-//! A filter of ours that holds a request back until enough of its body is there to route by it.
+//! A filter of ours that holds a request back until its body is there, so that rules can read it.
 
 import type { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction } from "../../wasm/enums.ts";
 import type { BodyStage } from "./body-chain.ts";
 
 /** Add it to a `BodyChain` with the head state `stop`: the head passes when the body is ready. */
-export class BodyPrefixStage implements BodyStage {
-  /** The first bytes of the body, once they are there. */
-  prefix: Buffer | null = null;
+export class WholeBodyStage implements BodyStage {
+  /** The body, once it is there; null when it is longer than may be held. */
+  bytes: Buffer | null = null;
+  #isDone = false;
   readonly #bytesMax: number;
   #held: BodyBuffer | null = null;
 
-  /** Waits for `bytesMax` bytes or the body's end, whichever comes first. */
+  /** Waits for the body's end, or for more than `bytesMax` bytes, whichever comes first. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
   onBody(body: BodyBuffer, endOfStream: boolean): BodyAction {
-    if (this.prefix !== null) return BodyAction.continue;
+    if (this.#isDone) return BodyAction.continue;
     this.#held = body;
-    if (!endOfStream && body.size < this.#bytesMax) return BodyAction.buffer;
+    if (!endOfStream && body.size <= this.#bytesMax) return BodyAction.buffer;
     this.#take();
     return BodyAction.continue;
   }
 
   /** The body ended with trailers: what came of it is all there is. */
   onTrailers(): BodyAction {
-    if (this.prefix === null) this.#take();
+    if (!this.#isDone) this.#take();
     return BodyAction.continue;
   }
 
   #take(): void {
-    const bytes = this.#held?.bytes ?? Buffer.alloc(0);
+    this.#isDone = true;
+    const held = this.#held;
     this.#held = null;
-    this.prefix = Buffer.from(bytes.subarray(0, this.#bytesMax));
+    if (held === null) this.bytes = Buffer.alloc(0);
+    else if (held.size <= this.#bytesMax) this.bytes = Buffer.from(held.bytes);
   }
 }

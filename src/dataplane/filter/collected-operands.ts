@@ -1,0 +1,129 @@
+//! What rules read of one request beyond its head: waited for before the lane is decided.
+//!
+//! Exists only at listeners with such rules, and waits only for requests that these rules are asked
+//! about: at an entry route of their lane group, and without a lane context.
+
+import { exhausted } from "../../base/assert.ts";
+import type { RequestHead } from "../../http/request-parser.ts";
+import { contextTag } from "../../lane/context.ts";
+import { isEntryRoute } from "../../lane/decide.ts";
+import type { OperandKind, Route } from "../../snapshot/snapshot.ts";
+import type { GroupSources, OperandSources } from "../runtime/operand-sources.ts";
+import type { ListenerRuntime } from "../runtime/runtime.ts";
+import type { BodyChain } from "./body-chain.ts";
+import { contextLookup } from "./lane-context.ts";
+import { RequestBody } from "./request-body.ts";
+import type { BodyFault } from "./request-body.ts";
+import { WholeBodyStage } from "./whole-body-stage.ts";
+
+/** Operands that are not in the head. */
+export type CollectedKind = "bodyJson" | "bodyForm" | "claim";
+
+/** What collecting needs of the pass it belongs to. */
+export interface CollectingPass {
+  readonly request: RequestHead;
+  /** Null: no filter reads this body so far. */
+  readonly requestChain: BodyChain | null;
+  /** Null: the request has no body. */
+  makeRequestChain(): BodyChain | null;
+  route(): Route | null;
+}
+
+const BODY_FAULTS: Readonly<Record<BodyFault, string>> = {
+  "": "",
+  none: "the request has no body",
+  "too-long": "the body is longer than the limit of the lane group (operands.body.maxBytes)",
+  encoded: "the body has a content-encoding",
+  "no-json": "the body is no JSON, or its content-type does not say so",
+  "no-form": "the content-type is not application/x-www-form-urlencoded",
+};
+
+/**
+ * Whether the request's body goes through a chain from its first byte on: a plug-in reads it, or
+ * may pause the request, so that its body would have gone by when a rule asks for it.
+ */
+export function readsBodyEarly(listener: ListenerRuntime): boolean {
+  const { readsRequestBody, operandSources, plugins } = listener;
+  if (readsRequestBody) return true;
+  return plugins.length > 0 && operandSources !== null && operandSources.bodyBytesMax > 0;
+}
+
+export class CollectedOperands {
+  readonly #pass: CollectingPass;
+  readonly #sources: OperandSources;
+  #hasAskedBody = false;
+  #stage: WholeBodyStage | null = null;
+  #isTooLong = false;
+  #body: RequestBody | null = null;
+
+  constructor(pass: CollectingPass, sources: OperandSources) {
+    this.#pass = pass;
+    this.#sources = sources;
+  }
+
+  /** True: not all is there yet; the pass is resumed when it is. */
+  waits(): boolean {
+    if (this.#hasAskedBody) return false;
+    this.#hasAskedBody = true;
+    const bytesMax = this.#bodyBytesWanted();
+    if (bytesMax === 0) return false;
+    const { request, requestChain } = this.#pass;
+    if (requestChain === null && request.contentLength > bytesMax) {
+      this.#isTooLong = true;
+      return false;
+    }
+    const chain = requestChain ?? this.#pass.makeRequestChain();
+    if (chain === null) return false;
+    this.#stage = new WholeBodyStage(bytesMax);
+    chain.add(this.#stage, "stop");
+    return true;
+  }
+
+  read(group: string, kind: CollectedKind, name: string): string | undefined {
+    const sources = this.#sources.byGroup.get(group);
+    if (sources === undefined) return undefined;
+    switch (kind) {
+      case "bodyJson":
+        return this.#readBody().json(name, sources.bodyBytesMax);
+      case "bodyForm":
+        return this.#readBody().form(name, sources.bodyBytesMax);
+      case "claim":
+        // Nothing verifies tokens yet, and an unverified claim would be worth nothing.
+        return undefined;
+      default:
+        return exhausted(kind);
+    }
+  }
+
+  /** Why an operand is missing, in words; `""` when there is nothing to say. */
+  whyMissing(group: string, kind: OperandKind): string {
+    const sources = this.#sources.byGroup.get(group);
+    if (sources === undefined || (kind !== "bodyJson" && kind !== "bodyForm")) return "";
+    return BODY_FAULTS[this.#readBody().faultOf(kind, sources.bodyBytesMax)];
+  }
+
+  #readBody(): RequestBody {
+    if (this.#body !== null) return this.#body;
+    const none = this.#isTooLong ? null : Buffer.alloc(0);
+    const bytes = this.#stage === null ? none : this.#stage.bytes;
+    return (this.#body = new RequestBody(bytes, this.#pass.request.headers));
+  }
+
+  #bodyBytesWanted(): number {
+    let bytesMax = 0;
+    if (this.#sources.bodyBytesMax === 0) return 0;
+    for (const sources of this.#sources.byGroup.values()) {
+      if (sources.bodyBytesMax > bytesMax && this.#isAsked(sources)) {
+        bytesMax = sources.bodyBytesMax;
+      }
+    }
+    return bytesMax;
+  }
+
+  /** Whether the group's rules decide about this request. */
+  #isAsked({ group }: GroupSources): boolean {
+    const header = contextLookup(this.#pass.request.headers);
+    if (contextTag(group, header) !== undefined) return false;
+    return isEntryRoute(group, this.#pass.route());
+  }
+}
