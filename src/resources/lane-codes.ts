@@ -8,7 +8,8 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help:
       "Rules do not read the claims of a token or the place of an address, and do not know the " +
-      "calling workload. Let a plug-in read it and set a header, and write the rule on that header.",
+      "calling workload. Let a plug-in read it and set a header, and write the rule on that " +
+      "header.",
   },
   GL0321: {
     title: "A lane's parent does not exist",
