@@ -45,6 +45,7 @@ test("docs/metrics.md has a row for every metric", () => {
 test("docs/metrics.md names every field of the access log", () => {
   const page = read("docs/metrics.md");
   const entry = {
+    ...{ role: "gateway" as const, headers: [["n", "v"]] as const },
     ...{ startMs: 0, method: "m", path: "p", protocol: "v", status: 200, flags: "f" },
     ...{ bytesReceived: 1, bytesSent: 1, durationMs: 1, upstreamMs: 1, forwardedFor: "a" },
     ...{ userAgent: "u", requestId: "i", authority: "h", upstream: "e", cluster: "c" },

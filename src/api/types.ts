@@ -84,6 +84,8 @@ export interface ExplainRequest {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Absent: the request has no body. */
   readonly body?: string;
+  /** Where the client's connection comes from; absent: this machine. */
+  readonly remoteAddress?: string;
 }
 
 /** What one plug-in of the chain did with the request. */
@@ -103,6 +105,18 @@ export interface ExplainedHop {
   readonly servedLane: string | null;
   readonly reason: string;
   readonly pods: readonly { readonly name: string; readonly address: string }[];
+}
+
+/** A condition of a lane, asked of a request that no trusted context has decided. */
+export interface ExplainedCondition {
+  readonly group: string;
+  readonly lane: string;
+  readonly what: "forcedOut" | "forcedIn" | "rule";
+  /** False: the lane is closed. */
+  readonly enabled: boolean;
+  readonly isMet: boolean;
+  /** With the operands' values, buckets and limits. */
+  readonly text: string;
 }
 
 export interface ExplainResult {
@@ -125,6 +139,8 @@ export interface ExplainResult {
     readonly lane: string | null;
     readonly detail: string;
   } | null;
+  /** Of every lane group at the gateway, in decision order, also those not reached. */
+  readonly conditions: readonly ExplainedCondition[];
   readonly hops: readonly ExplainedHop[];
 }
 

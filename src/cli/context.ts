@@ -3,10 +3,11 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ApiClient, ApiError } from "../api/client.ts";
-import type { ClientFile } from "../api/types.ts";
+import type { ClientFile, ExplainRequest, ExplainResult } from "../api/types.ts";
 import type { Clock } from "../base/clock.ts";
 import type { ModuleResult } from "../compile/wasm-plugin.ts";
 import type { Resource } from "../resources/object.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
 import { CliError, messageOf } from "./cli-error.ts";
 import type { PluginTools } from "./plugin.ts";
 import { STATE_DIRECTORY_DEFAULT } from "./up-options.ts";
@@ -33,9 +34,21 @@ export interface CliDependencies {
     plugins: readonly Resource[],
     imageMap: string | null,
   ): Promise<ReadonlyMap<string, ModuleResult>>;
+  /** A gateway without sockets that decides as those of the server would. */
+  offlineGateway(snapshot: Snapshot): Promise<OfflineGateway>;
   /** Runs the server until it is told to stop. Resolves to the exit code. */
   up(options: UpOptions): Promise<number>;
   readonly plugin: PluginTools;
+}
+
+export interface OfflineGateway {
+  /**
+   * Null when no gateway listens there; throws what says what is wrong with the request. Equal
+   * `draw`s draw the same, so that two gateways can be compared.
+   */
+  explain(request: ExplainRequest, draw: number): ExplainResult | null;
+  /** Stops the plug-ins. */
+  close(): void;
 }
 
 /** Options that every command takes. */

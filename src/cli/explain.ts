@@ -1,16 +1,24 @@
 //! `graylane explain`: which way would this request go, and why? Nothing is sent upstream.
 
 import { stringify } from "yaml";
+import ipaddr from "ipaddr.js";
 import type { ExplainedHop, ExplainedPlugin, ExplainRequest, ExplainResult } from "../api/types.ts";
-import { usageError } from "./cli-error.ts";
+import { compile } from "../compile/compile.ts";
+import { CliError, usageError } from "./cli-error.ts";
 import { connect } from "./context.ts";
 import type { Context } from "./context.ts";
+import { readManifests } from "./manifests.ts";
+import { printMessages } from "./messages.ts";
+import { withPlannedPods } from "./planned-pods.ts";
 
 export interface ExplainOptions {
   readonly header: readonly string[];
   readonly method?: string;
   readonly data?: string;
   readonly output?: string;
+  /** Files in the place of the server. */
+  readonly filename: readonly string[];
+  readonly clientAddress?: string;
 }
 
 export async function explain(
@@ -18,24 +26,55 @@ export async function explain(
   url: string,
   options: ExplainOptions,
 ): Promise<number> {
-  const { data } = options;
+  const { data, clientAddress } = options;
+  if (clientAddress !== undefined && !isAddress(clientAddress)) {
+    throw usageError(`--client-address ${clientAddress}: not an IP address`);
+  }
   const method = options.method ?? (data === undefined ? "GET" : "POST");
   const headers = options.header.map(parseHeader);
-  const request = {
+  const request: ExplainRequest = {
     method: method.toUpperCase(),
     url: parseUrl(url),
     ...(data === undefined ? { headers } : { headers: withType(headers), body: data }),
+    ...(clientAddress === undefined ? {} : { remoteAddress: clientAddress }),
   };
   const { output } = options;
   if (output !== undefined && output !== "json" && output !== "yaml") {
     throw usageError(`-o ${output}: not a format of explain`, "Use -o json or -o yaml.");
   }
-  const client = await connect(context);
-  const result = await client.explain(request);
+  const result =
+    options.filename.length > 0
+      ? await explainOffline(context, options.filename, request)
+      : await (await connect(context)).explain(request);
   if (output === "json") context.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else if (output === "yaml") context.stdout.write(stringify(result));
   else context.stdout.write(formatExplain(result));
   return 0;
+}
+
+/** By a gateway of the files' objects, as if nothing else were applied. */
+async function explainOffline(
+  context: Context,
+  files: readonly string[],
+  request: ExplainRequest,
+): Promise<ExplainResult> {
+  const { resources: objects, faults } = await readManifests(context, files);
+  printMessages(context.stderr, faults);
+  const resources = withPlannedPods(objects);
+  const modules = await context.resolveModules(resources, null);
+  const { snapshot } = compile({ resources, modules, nowMs: context.clock.nowMs() });
+  const gateway = await context.offlineGateway(snapshot);
+  try {
+    const result = gateway.explain(request, 0);
+    if (result !== null) return result;
+    throw new CliError("no gateway of the files listens anywhere", "Name the Gateway's file too.");
+  } finally {
+    gateway.close();
+  }
+}
+
+function isAddress(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text);
 }
 
 /** Curl's habits: a host without scheme is http. */

@@ -55,6 +55,7 @@ async function plan(change: string, ...words: readonly string[]) {
     version: "0.1.0",
     interrupted: new AbortController().signal,
     resolveModules: () => Promise.resolve(new Map()),
+    offlineGateway: () => Promise.reject(new Error("not asked")),
     up: () => Promise.resolve(0),
     plugin: { inspect: () => Promise.resolve(0) },
   });

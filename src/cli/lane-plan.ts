@@ -3,19 +3,17 @@
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import type { ApiClient } from "../api/client.ts";
 import { compile } from "../compile/compile.ts";
 import type { CompileResult } from "../compile/compile.ts";
 import { toWireText } from "../lane/key-hash.ts";
 import { SharePlan } from "../lane/plan.ts";
 import type { Moves, TablePlan } from "../lane/plan.ts";
 import type { Fault } from "../resources/fault.ts";
-import { refOf } from "../resources/object.ts";
 import type { Resource } from "../resources/object.ts";
-import { kindByApiVersion } from "../resources/registry.ts";
 import type { LaneGroup } from "../snapshot/snapshot.ts";
+import { objectsBefore, overlay, shareKinds, withAllocations } from "./change.ts";
 import { CliError, usageError } from "./cli-error.ts";
-import { connect, printLine } from "./context.ts";
+import { printLine } from "./context.ts";
 import type { Context } from "./context.ts";
 import { readManifests } from "./manifests.ts";
 import { printMessages } from "./messages.ts";
@@ -27,16 +25,6 @@ export interface LanePlanOptions {
   readonly before: readonly string[];
   readonly output?: string;
 }
-
-/** Of these depends who is in a share. */
-const KINDS: readonly (readonly [apiVersion: string, kind: string])[] = [
-  ["networking.istio.io/v1", "Gateway"],
-  ["networking.istio.io/v1", "VirtualService"],
-  ["networking.k8s.io/v1", "Ingress"],
-  ["v1", "Service"],
-  ["graylane.io/v1alpha1", "LaneGroup"],
-  ["graylane.io/v1alpha1", "Lane"],
-];
 
 interface GroupPlan {
   readonly group: string;
@@ -50,7 +38,7 @@ export async function planLanes(context: Context, options: LanePlanOptions): Pro
     throw usageError(`-o ${output}: not a format of lane plan`, "Use -o json.");
   }
   const change = await readManifests(context, options.filename);
-  const before = await objectsBefore(context, options.before);
+  const before = await objectsBefore(context, options.before, shareKinds());
   const now = compiled(before);
   const then = compiled(overlay(withAllocations(before, now), change.resources));
   const plans = plansOf(now.snapshot.laneGroups, then.snapshot.laneGroups);
@@ -63,53 +51,8 @@ export async function planLanes(context: Context, options: LanePlanOptions): Pro
   return faults.some(({ severity }) => severity === "error") ? 1 : 0;
 }
 
-async function objectsBefore(
-  context: Context,
-  files: readonly string[],
-): Promise<readonly Resource[]> {
-  if (files.length > 0) return (await readManifests(context, files)).resources;
-  return listAll(await connect(context));
-}
-
-async function listAll(client: ApiClient): Promise<Resource[]> {
-  const lists = KINDS.map(async ([apiVersion, kind]) => {
-    const info = kindByApiVersion(apiVersion, kind);
-    if (info === undefined) return [];
-    const version = apiVersion.slice(apiVersion.indexOf("/") + 1);
-    const { group, plural, namespaced } = info;
-    return (await client.list({ group, version, plural, namespaced })).items;
-  });
-  return (await Promise.all(lists)).flat();
-}
-
 function compiled(resources: readonly Resource[]): CompileResult {
   return compile({ resources, modules: new Map() });
-}
-
-/** Files without a status are dealt as for the first time: the change builds on that. */
-function withAllocations(before: readonly Resource[], now: CompileResult): Resource[] {
-  return before.map((resource) => {
-    const { kind, namespace, name } = refOf(resource);
-    const allocation =
-      kind === "LaneGroup" ? now.allocations.get(`${namespace}/${name}`) : undefined;
-    return allocation === undefined ? resource : { ...resource, status: { allocation } };
-  });
-}
-
-/** What `apply` would make of it: a status stays, since it has its own writers. */
-function overlay(before: readonly Resource[], change: readonly Resource[]): Resource[] {
-  const all = new Map(before.map((resource) => [textOf(resource), resource]));
-  for (const resource of change) {
-    const key = textOf(resource);
-    const status = all.get(key)?.status;
-    all.set(key, status === undefined ? resource : { ...resource, status });
-  }
-  return [...all.values()];
-}
-
-function textOf(resource: Resource): string {
-  const { kind, namespace, name } = refOf(resource);
-  return `${resource.apiVersion.split("/")[0] ?? ""} ${kind} ${namespace}/${name}`;
 }
 
 function isAboutShares({ code }: Fault): boolean {

@@ -80,6 +80,7 @@ async function run(
       const key = ({ metadata }: Resource): string => `${metadata.namespace}/${metadata.name}`;
       return Promise.resolve(new Map(plugins.map((plugin) => [key(plugin), module])));
     },
+    offlineGateway: () => Promise.reject(new Error("not asked")),
     up: (parsed) => {
       up.push(parsed);
       return Promise.resolve(0);
@@ -315,6 +316,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     stateDirectory: join(folder, "st"),
     imageMap: null,
     accessLog: null,
+    accessLogHeaders: [],
   });
 });
 

@@ -20,6 +20,8 @@ import { explain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
 import { get } from "./get.ts";
 import type { GetOptions } from "./get.ts";
+import { diffLanes } from "./lane-diff.ts";
+import type { LaneDiffOptions } from "./lane-diff.ts";
 import { planLanes } from "./lane-plan.ts";
 import type { LanePlanOptions } from "./lane-plan.ts";
 import { restoreLanes } from "./lane-restore.ts";
@@ -114,6 +116,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
+    .option("--access-log-header <name>", "a request field in it (repeatable)", collect, [])
     .action((options: RawUpOptions, command: Command) =>
       run(command, (context) => {
         const stateDirectory = stateDirectoryOf(context);
@@ -216,10 +219,33 @@ function addOtherCommands(program: Command, run: Run): void {
     .option("-H, --header <header>", "a header, 'name: value' (repeatable)", collect, [])
     .option("-X, --method <method>", "the method; GET, or POST with a body")
     .option("-d, --data <body>", "a body, a form unless a content-type header says otherwise")
+    .addOption(filenameOption("answer from these files, without a server"))
+    .option("--client-address <address>", "where the client's connection comes from")
     .option("-o, --output <format>", "json or yaml")
     .action((url: string, options: ExplainOptions, command: Command) =>
       run(command, (context) => explain(context, url, options)),
     );
+  addLaneCommands(program, run);
+  program
+    .command("completion")
+    .description("print a completion script")
+    .argument("<shell>", "bash, zsh or fish")
+    .action((shell: string, _options: unknown, command: Command) =>
+      run(command, (context) => {
+        context.stdout.write(completionScript(program, shell));
+        return Promise.resolve(0);
+      }),
+    );
+  program
+    .command("version")
+    .description("print the versions of this command and of the server")
+    .option("-o, --output <format>", "json")
+    .action((options: { output?: string }, command: Command) =>
+      run(command, (context) => version(context, options.output)),
+    );
+}
+
+function addLaneCommands(program: Command, run: Run): void {
   const lane = program.command("lane").description("look ahead at changes of lanes");
   lane
     .command("plan")
@@ -238,22 +264,15 @@ function addOtherCommands(program: Command, run: Run): void {
     .action((options: LaneRestoreOptions, command: Command) =>
       run(command, (context) => restoreLanes(context, options)),
     );
-  program
-    .command("completion")
-    .description("print a completion script")
-    .argument("<shell>", "bash, zsh or fish")
-    .action((shell: string, _options: unknown, command: Command) =>
-      run(command, (context) => {
-        context.stdout.write(completionScript(program, shell));
-        return Promise.resolve(0);
-      }),
-    );
-  program
-    .command("version")
-    .description("print the versions of this command and of the server")
+  lane
+    .command("diff")
+    .description("say which requests of an access log a change sends into another lane")
+    .addOption(filenameOption("the changed objects"))
+    .option("--traffic <file>", "an access log in JSON, as of up --access-log FILE")
+    .option("--before <path>", "files in place of the server's objects (repeatable)", collect, [])
     .option("-o, --output <format>", "json")
-    .action((options: { output?: string }, command: Command) =>
-      run(command, (context) => version(context, options.output)),
+    .action((options: LaneDiffOptions, command: Command) =>
+      run(command, (context) => diffLanes(context, options)),
     );
 }
 

@@ -26,6 +26,8 @@ export interface UpOptions {
   readonly imageMap: string | null;
   /** File of the access log, absolute; `-` for standard output; null for none. */
   readonly accessLog: string | null;
+  /** Request fields that it tells, lower-case. */
+  readonly accessLogHeaders: readonly string[];
 }
 
 export interface RawUpOptions {
@@ -37,6 +39,7 @@ export interface RawUpOptions {
   readonly workers?: string;
   readonly imageMap?: string;
   readonly accessLog?: string;
+  readonly accessLogHeader: readonly string[];
 }
 
 export const API_ADDRESS_DEFAULT = "127.0.0.1:18443";
@@ -45,6 +48,7 @@ export const ADMIN_ADDRESS_DEFAULT = "127.0.0.1:15000";
 export const STATE_DIRECTORY_DEFAULT = ".graylane";
 const PORT_MAX = 65_535;
 const WORKER_COUNT_MAX = 64;
+const LOGGED_HEADERS_MAX = 32;
 
 /** Throws a `CliError` (usage) that names the option. */
 export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: string): UpOptions {
@@ -58,12 +62,28 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
     accessLog: accessLogOf(raw.accessLog, cwd),
+    accessLogHeaders: accessLogHeadersOf(raw),
   };
 }
 
 function accessLogOf(path: string | undefined, cwd: string): string | null {
   if (path === undefined) return null;
   return path === "-" ? path : resolve(cwd, path);
+}
+
+function accessLogHeadersOf({ accessLog, accessLogHeader }: RawUpOptions): string[] {
+  if (accessLogHeader.length > 0 && accessLog === undefined) {
+    throw usageError("--access-log-header: there is no access log", "Name one: --access-log FILE.");
+  }
+  if (accessLogHeader.length > LOGGED_HEADERS_MAX) {
+    throw usageError(`--access-log-header: more than ${LOGGED_HEADERS_MAX} names`);
+  }
+  for (const name of accessLogHeader) {
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      throw usageError(`--access-log-header ${name}: no header name`);
+    }
+  }
+  return [...new Set(accessLogHeader.map((name) => name.toLowerCase()))];
 }
 
 export function parsePortMap(texts: readonly string[]): Map<number, number> {

@@ -12,4 +12,6 @@ export interface TrafficContext {
   readonly sweeper: DeadlineSweeper;
   readonly pools: UpstreamPools;
   readonly observer: TrafficObserver;
+  /** Request fields that gateways keep for the access log, lower-case; absent: none. */
+  readonly loggedHeaders?: readonly string[];
 }

@@ -5,7 +5,6 @@ import type { AccessLogEntry } from "../telemetry/access-log.ts";
 
 /** A finished exchange. Read at once, not kept. `flags` is a `ProxyErrorCode` or "". */
 export interface ExchangeRecord extends AccessLogEntry {
-  readonly role: "gateway" | "inbound" | "outbound";
   readonly service: string;
   readonly servedLane: string;
   /** Tries to reach an endpoint; 0 when none was needed. */

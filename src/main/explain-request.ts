@@ -5,7 +5,7 @@ import type { ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
-const HTTP_PORT = 80;
+export const HTTP_PORT = 80;
 
 /** An explanation that cannot be given: the message says why and what to do. */
 export class ExplainError extends Error {
@@ -21,10 +21,25 @@ export async function explainRequest(
     readonly openPorts: ReadonlyMap<number, number>;
   },
 ): Promise<ExplainResult> {
+  const question = questionOf(request, context.snapshot, context.openPorts);
+  const worker = context.gateways[0];
+  if (worker === undefined) throw new ExplainError("no gateway worker runs at the moment");
+  const answer = await worker.explain(question);
+  if (answer === null) throw new ExplainError(`no gateway listens for port ${question.port}`);
+  return answer;
+}
+
+/** As the parser would give the request. */
+export function questionOf(
+  request: ExplainRequest,
+  snapshot: Snapshot,
+  openPorts: ReadonlyMap<number, number>,
+): ExplainQuestion {
   const url = parseUrl(request.url);
   const asked = url.port === "" ? HTTP_PORT : Number(url.port);
-  const port = gatewayPort(asked, context.snapshot, context.openPorts);
-  const question: ExplainQuestion = {
+  const port = gatewayPort(asked, snapshot, openPorts);
+  const { remoteAddress } = request;
+  return {
     method: request.method,
     authority: url.host,
     target: `${url.pathname}${url.search}`,
@@ -34,12 +49,8 @@ export async function explainRequest(
     ],
     ...(request.body === undefined ? {} : { body: Buffer.from(request.body).toString("latin1") }),
     port,
+    ...(remoteAddress === undefined ? {} : { remoteAddress }),
   };
-  const worker = context.gateways[0];
-  if (worker === undefined) throw new ExplainError("no gateway worker runs at the moment");
-  const answer = await worker.explain(question);
-  if (answer === null) throw new ExplainError(`no gateway listens for port ${asked}`);
-  return answer;
 }
 
 /** Clients send text as UTF-8; the codec reads a character for each byte, and no space around. */

@@ -46,6 +46,10 @@ process.exitCode = await runCli(words, {
     });
     return resolver.resolve(resources);
   },
+  async offlineGateway(snapshot) {
+    const module = await import("./offline-gateway.ts");
+    return module.offlineGateway(snapshot);
+  },
   async up(options) {
     const { up } = await import("./up.ts");
     return up(options, terminal, interruption.signal);

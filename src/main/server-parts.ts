@@ -174,6 +174,7 @@ function makeFleet(
       gatewayHost: GATEWAY_HOST,
       portMap: Object.fromEntries(options.portMap),
       accessLogPath: options.accessLog ?? "",
+      accessLogHeaders: options.accessLogHeaders,
       logLevel: "info",
       logPath: join(options.stateDirectory, "graylane.log"),
     },

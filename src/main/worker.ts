@@ -34,7 +34,11 @@ process.on("SIGTERM", () => undefined);
 const report = await TrafficReport.open({ clock, logger, accessLogPath: options.accessLogPath });
 const sweeper = new DeadlineSweeper(clock);
 const pools = new UpstreamPools(sweeper);
-const context = { clock, prng: systemPrng, sweeper, pools, observer: report };
+const { accessLogHeaders: loggedHeaders = [] } = options;
+const context = {
+  ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
+  ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
+};
 const calls = new PluginCalls(context);
 const queueNews = new QueueNews(clock, (owner, queues) => {
   process.send?.({ type: "queuesReady", worker: owner, queues } satisfies FromWorker);

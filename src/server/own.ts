@@ -1,5 +1,6 @@
 //! What only Graylane has: /graylane/v1/ explain, analyze, status, shutdown.
 
+import { isIP } from "node:net";
 import type { AnalyzeRequest, AnalyzeResult, ExplainRequest, TypedRef } from "../api/types.ts";
 import { readBody, sendJson, type Call } from "./call.ts";
 import { badRequest, success } from "./status.ts";
@@ -31,7 +32,7 @@ export function shutdown(call: Call): void {
 }
 
 function explainRequestOf(body: unknown): ExplainRequest {
-  const { method, url, headers, body: content } = fieldsOf(body);
+  const { method, url, headers, body: content, remoteAddress } = fieldsOf(body);
   if (typeof method !== "string" || method === "") throw badRequest("method must be a text");
   if (typeof url !== "string" || !/^https?:$/.test(protocolOf(url))) {
     throw badRequest("url must be an absolute http or https URL, e.g. http://localhost/");
@@ -42,7 +43,17 @@ function explainRequestOf(body: unknown): ExplainRequest {
   if (content !== undefined && typeof content !== "string") {
     throw badRequest("body must be a text");
   }
-  return { method, url, headers, ...(content === undefined ? {} : { body: content }) };
+  if (
+    remoteAddress !== undefined &&
+    (typeof remoteAddress !== "string" || isIP(remoteAddress) === 0)
+  ) {
+    throw badRequest("remoteAddress must be an IP address");
+  }
+  return {
+    ...{ method, url, headers },
+    ...(content === undefined ? {} : { body: content }),
+    ...(remoteAddress === undefined ? {} : { remoteAddress }),
+  };
 }
 
 function analyzeRequestOf(body: unknown): AnalyzeRequest {

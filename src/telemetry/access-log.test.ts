@@ -4,6 +4,7 @@ import { formatJson, formatText } from "./access-log.ts";
 import type { AccessLogEntry } from "./access-log.ts";
 
 const entry: AccessLogEntry = {
+  role: "gateway",
   startMs: Date.UTC(2026, 10, 21, 8, 0, 1) + 7,
   method: "GET",
   path: "/mock?x=1",
@@ -17,6 +18,7 @@ const entry: AccessLogEntry = {
   forwardedFor: "",
   userAgent: "curl/8",
   requestId: "r-1",
+  headers: [],
   authority: "localhost",
   upstream: "127.10.0.5:8000",
   cluster: "outbound|8000||mocka.default.svc.cluster.local",
@@ -30,6 +32,7 @@ const entry: AccessLogEntry = {
 test("a JSON line holds what is known, and nothing that is empty", () => {
   assert.deepEqual(JSON.parse(formatJson(entry)), {
     time: "2026-11-21T08:00:01.007Z",
+    role: "gateway",
     method: "GET",
     path: "/mock?x=1",
     protocol: "HTTP/1.1",
@@ -68,4 +71,13 @@ test("no request can forge a line or a field", () => {
   }
   const parsed = JSON.parse(formatJson(hostile)) as { readonly userAgent: string };
   assert.equal(parsed.userAgent, userAgent);
+});
+
+test("request fields that were asked for are logged by name, escaped", () => {
+  const headers = [
+    ["x-user-id", '4"711'],
+    ["x-name", "j\u00fcrgen"],
+  ] as const;
+  const parsed = JSON.parse(formatJson({ ...entry, headers })) as { readonly headers: unknown };
+  assert.deepEqual(parsed.headers, { "x-user-id": '4"711', "x-name": "j\u00fcrgen" });
 });

@@ -7,6 +7,8 @@ import { timestamp } from "../base/clock.ts";
 
 /** What is logged of one exchange. `""` and -1 mean: there was none. */
 export interface AccessLogEntry {
+  /** The hop: the gateway, a pod's sidecar for what comes in, or for what the pod calls. */
+  readonly role: "gateway" | "inbound" | "outbound";
   /** Wall time of the request's first byte, milliseconds since the Unix epoch. */
   readonly startMs: number;
   readonly method: string;
@@ -27,6 +29,8 @@ export interface AccessLogEntry {
   readonly forwardedFor: string;
   readonly userAgent: string;
   readonly requestId: string;
+  /** Request fields that were asked for, as the client sent them; names lower-case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
   readonly authority: string;
   /** `address:port` of the endpoint. */
   readonly upstream: string;
@@ -51,7 +55,8 @@ export function formatterOf(format: AccessLogFormat): (entry: AccessLogEntry) =>
 /** A JSON object and a line feed. Fields that are empty are left out. */
 export function formatJson(entry: AccessLogEntry): string {
   return (
-    `{"time":"${timeText(entry.startMs)}","method":"${escape(entry.method)}"` +
+    `{"time":"${timeText(entry.startMs)}","role":"${entry.role}"` +
+    `,"method":"${escape(entry.method)}"` +
     `,"path":"${escape(entry.path)}","protocol":"${entry.protocol}","status":${entry.status}` +
     member("flags", entry.flags) +
     `,"bytesReceived":${entry.bytesReceived},"bytesSent":${entry.bytesSent}` +
@@ -61,6 +66,7 @@ export function formatJson(entry: AccessLogEntry): string {
     member("forwardedFor", entry.forwardedFor) +
     member("userAgent", entry.userAgent) +
     member("requestId", entry.requestId) +
+    headersMember(entry.headers) +
     member("upstream", entry.upstream) +
     member("cluster", entry.cluster) +
     member("route", entry.route) +
@@ -87,6 +93,12 @@ export function formatText(entry: AccessLogEntry): string {
 
 function member(name: string, value: string): string {
   return value === "" ? "" : `,"${name}":"${escape(value)}"`;
+}
+
+function headersMember(headers: AccessLogEntry["headers"]): string {
+  if (headers.length === 0) return "";
+  const members = headers.map(([name, value]) => `"${escape(name)}":"${escape(value)}"`);
+  return `,"headers":{${members.join(",")}}`;
 }
 
 function plain(value: string): string {

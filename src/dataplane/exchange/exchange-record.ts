@@ -38,6 +38,7 @@ export function recordOf(exchange: Exchange, outcome: ExchangeOutcome): Exchange
     forwardedFor: headers.get("x-forwarded-for") ?? exchange.connection.remoteAddress,
     userAgent: headers.get("user-agent") ?? "",
     requestId: exchange.requestId,
+    headers: exchange.loggedHeaders,
     authority: head.authority,
     upstream: exchange.upstreamAddress,
     cluster: attempt?.service ?? "",

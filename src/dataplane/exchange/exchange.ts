@@ -12,6 +12,7 @@ import { Headers as HeaderList } from "../../http/headers.ts";
 import type { TrafficContext } from "../context.ts";
 import { NO_DEADLINE } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
+import type { ExchangeRecord } from "../observer.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
@@ -34,6 +35,7 @@ import type {
   ResponseDraft,
 } from "./handler.ts";
 
+const NO_FIELDS: ExchangeRecord["headers"] = [];
 const STATUS_CONTINUE = 100;
 const STATUS_SWITCHING = 101;
 const STATUS_FINAL_MIN = 200;
@@ -53,6 +55,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   /** Filled in by the handler, for log and metrics. */
   requestId = "";
+  loggedHeaders: ExchangeRecord["headers"] = NO_FIELDS;
   routeId = "";
   decision: LaneDecision | null = null;
   /** As the client sent it, when the route has rewritten it since. */

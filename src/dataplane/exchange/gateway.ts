@@ -81,6 +81,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError("method_not_supported", "CONNECT is not offered here"));
       return;
     }
+    // Before anything of ours is added: a what-if is to begin with what the client sent.
+    if (context.loggedHeaders !== undefined) {
+      exchange.loggedHeaders = fieldsOf(head.headers, context.loggedHeaders);
+    }
     const settings = this.#listener.gateway.edge ?? DEFAULT_EDGE;
     const fault = settleTarget(head, settings) ?? misdirection(head, exchange.connection.tlsServer);
     if (fault !== null) {
@@ -390,4 +394,11 @@ function replacementOf(replacement: LocalResponse | ProxyError): Replacement {
   }
   const { status, body } = replacement;
   return { status, headers: headersOf(replacement), body, flag: "" };
+}
+
+function fieldsOf(headers: Headers, names: readonly string[]): [name: string, value: string][] {
+  return names.flatMap((name) => {
+    const value = headers.get(name);
+    return value === undefined ? [] : [[name, value] as [string, string]];
+  });
 }

@@ -4,6 +4,7 @@ import type { DecisionExplanation } from "../../lane/decide.ts";
 import type { ConditionOutcome, TestOutcome } from "../../lane/program.ts";
 import { cut, testText } from "../../lane/test-text.ts";
 import type { OperandKind } from "../../snapshot/snapshot.ts";
+import type { ExplainedCondition } from "./explain.ts";
 
 /** Why a request does not have such an operand; `""`: there is no more to say. */
 export type WhyMissing = (kind: OperandKind) => string;
@@ -23,6 +24,21 @@ export function explainedRule(
   add(" forced in", each.forcedIn);
   add("", each.rule);
   return lines;
+}
+
+/** The same for programs. */
+export function explainedConditions(
+  group: string,
+  each: DecisionExplanation["rules"][number],
+  whyMissing: WhyMissing,
+): ExplainedCondition[] {
+  const { lane, enabled } = each;
+  return (["forcedOut", "forcedIn", "rule"] as const).flatMap((what) => {
+    const outcome = each[what];
+    if (outcome === null) return [];
+    const text = describeOutcome(outcome, whyMissing);
+    return { group, lane, what, enabled, isMet: outcome.isMet, text };
+  });
 }
 
 /** `header canary == "gray" (absent: not met)`, nested in brackets. */

@@ -19,7 +19,8 @@ import { GivenBody } from "./given-body.ts";
 import type { PassOwner } from "./gateway-pass.ts";
 import { contextLookup, ensureTraceparent } from "./lane-context.ts";
 import { explainedCohort } from "./explain-cohort.ts";
-import { explainedRule } from "./explain-rule.ts";
+import { explainedConditions, explainedRule } from "./explain-rule.ts";
+import type { WhyMissing } from "./explain-rule.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
 import type { PluginStream } from "./plugin-stream.ts";
 
@@ -33,6 +34,17 @@ export interface ExplainQuestion {
   readonly body?: string;
   /** Port of the Gateway resource that the request would come in at. */
   readonly port: number;
+  /** Of the client's connection; absent: this machine. */
+  readonly remoteAddress?: string;
+}
+
+export interface ExplainedCondition {
+  readonly group: string;
+  readonly lane: string;
+  readonly what: "forcedOut" | "forcedIn" | "rule";
+  readonly enabled: boolean;
+  readonly isMet: boolean;
+  readonly text: string;
 }
 
 export interface ExplainedPlugin {
@@ -69,6 +81,7 @@ export interface ExplainAnswer {
     readonly lane: string | null;
     readonly detail: string;
   } | null;
+  readonly conditions: readonly ExplainedCondition[];
   readonly hops: readonly ExplainedHop[];
 }
 
@@ -79,22 +92,26 @@ interface Collected {
   reply: { status: number; body: string } | null;
 }
 
-/** Who asks is on this machine, and stands for a client that is. */
-const EXPLAINED_PEER = { remoteAddress: "127.0.0.1", isSecure: false } as const;
-
 /** Runs the request through the gateway of `listener`. A plug-in that pauses is named so. */
 export function explain(
   runtime: Runtime,
   listener: ListenerRuntime,
   request: RequestHead,
-  { prng, clock, body }: { readonly prng: Prng; readonly clock: Clock; readonly body: Buffer },
+  deps: {
+    readonly prng: Prng;
+    readonly clock: Clock;
+    readonly remoteAddress: string;
+    readonly body: Buffer;
+  },
 ): ExplainAnswer {
   const collected: Collected = { outcome: null, refusals: new Map(), reply: null };
   const { edge = DEFAULT_EDGE } = listener.gateway;
-  addEdgeFields(request, edge, EXPLAINED_PEER, listener.listener.port);
+  const peer = { remoteAddress: deps.remoteAddress, isSecure: false };
+  const { clientAddress } = addEdgeFields(request, edge, peer, listener.listener.port);
   if (listener.needsTraceparent) ensureTraceparent(request.headers);
-  const given = new GivenBody(body);
-  const owner = collector(collected, clock, given);
+  const { prng, clock } = deps;
+  const given = new GivenBody(deps.body);
+  const owner = collector(collected, { clock, given, remoteAddress: clientAddress });
   const pass = new GatewayPass(runtime, listener, request, { prng, owner });
   given.pass = pass;
   if (readsBodyEarly(listener)) pass.requestChain = given.chain();
@@ -119,14 +136,19 @@ function answerOf(pass: GatewayPass, collected: Collected): ExplainAnswer {
     noMatch,
     localReply: collected.reply ?? directReply(outcome),
     decision: decisionOf(runtime, pass, collected),
+    conditions: conditionsOf(pass),
     hops: outcome === null || collected.reply !== null ? [] : hopsOf(runtime, pass, outcome),
   };
 }
 
-function collector(collected: Collected, clock: Clock, given: GivenBody): PassOwner {
+function collector(
+  collected: Collected,
+  of: { readonly clock: Clock; readonly given: GivenBody; readonly remoteAddress: string },
+): PassOwner {
+  const { clock, given, remoteAddress } = of;
   return {
     explaining: true,
-    remoteAddress: "127.0.0.1",
+    remoteAddress,
     onDecided(outcome) {
       collected.outcome = outcome;
     },
@@ -237,10 +259,23 @@ function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): strin
   if (context.meaning === "absent" && (rules.length > 0 || cohort !== null)) {
     if (!isEntry) return "the route is no entry of the lane group";
     const share = cohort === null ? [] : [explainedCohort(cohort)];
-    const why = (kind: OperandKind): string => pass.collected?.whyMissing(groupName, kind) ?? "";
+    const why = whyMissingIn(pass, groupName);
     return [...rules.flatMap((each) => explainedRule(each, why)), ...share].join("; ");
   }
   return `header ${context.header} is ${context.value ?? "absent"} (${context.meaning})`;
+}
+
+/** Of groups whose conditions were asked: nothing came before them. */
+function conditionsOf(pass: GatewayPass): ExplainedCondition[] {
+  return [...(pass.explanations ?? [])].flatMap(([group, { context, rules, isEntry }]) =>
+    context.meaning === "absent" && isEntry
+      ? rules.flatMap((each) => explainedConditions(group, each, whyMissingIn(pass, group)))
+      : [],
+  );
+}
+
+function whyMissingIn(pass: GatewayPass, group: string): WhyMissing {
+  return (kind) => pass.collected?.whyMissing(group, kind) ?? "";
 }
 
 /** For each member service of the group: who would serve it, whatever calls it. */

@@ -1,15 +1,12 @@
 //! A gateway worker's part: listeners of the gateways, and one runtime that is swapped whole.
 
 import type { Prng } from "../../base/prng.ts";
-import { Headers } from "../../http/headers.ts";
-import { normalizeTarget } from "../../http/path.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
-import { DEFAULT_EDGE } from "../exchange/edge-fields.ts";
 import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
-import { explain } from "../filter/explain.ts";
+import { explainQuestion } from "../filter/explain-question.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { TrafficListener } from "../listener/listener.ts";
@@ -87,29 +84,9 @@ export class GatewayRole implements WorkerRole {
   }
 
   explain(question: ExplainQuestion): ExplainAnswer | null {
-    const runtime = this.#runtime;
-    const listener = runtime?.listeners.get(question.port);
-    if (runtime === null || listener === undefined) return null;
-    const { path } = listener.gateway.edge ?? DEFAULT_EDGE;
-    const headers = new Headers();
-    for (const [name, value] of question.headers) headers.add(name, value);
-    const body = Buffer.from(question.body ?? "", "latin1");
-    if (body.length > 0) headers.set("content-length", String(body.length));
-    const request = {
-      method: question.method,
-      target: normalizeTarget(question.target, path) ?? question.target,
-      authority: question.authority,
-      scheme: null,
-      versionMinor: 1,
-      headers,
-      body: body.length === 0 ? "none" : "length",
-      contentLength: body.length,
-      keepAlive: true,
-      expectContinue: false,
-      upgrade: null,
-    } as const;
+    if (this.#runtime === null) return null;
     const { clock } = this.#context;
-    return explain(runtime, listener, { ...request }, { prng: this.#prng, clock, body });
+    return explainQuestion(this.#runtime, question, { prng: this.#prng, clock });
   }
 
   oldRuntimesDrained(): Promise<void> {

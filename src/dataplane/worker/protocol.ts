@@ -16,6 +16,8 @@ export interface WorkerOptions {
   readonly portMap: Readonly<Record<string, number>>;
   /** Access log file, or "" for none. */
   readonly accessLogPath: string;
+  /** Request fields in it, lower-case. */
+  readonly accessLogHeaders?: readonly string[];
   readonly logLevel: LogLevel;
   /** The worker's own log, or "" for standard error. */
   readonly logPath: string;
