@@ -9,6 +9,8 @@ import type {
   ExplainRequest,
   ExplainResult,
   PodLogOptions,
+  RecentQuery,
+  RecentResult,
   ResourceList,
   RuntimeStatus,
   Status,
@@ -165,6 +167,10 @@ export class ApiClient {
 
   async explain(request: ExplainRequest): Promise<ExplainResult> {
     return this.#json({ method: "POST", path: "/graylane/v1/explain", body: request });
+  }
+
+  async recent(query: RecentQuery): Promise<RecentResult> {
+    return this.#json({ method: "POST", path: "/graylane/v1/recent", body: query });
   }
 
   async analyze(request: AnalyzeRequest): Promise<readonly Fault[]> {

@@ -144,6 +144,71 @@ export interface ExplainResult {
   readonly hops: readonly ExplainedHop[];
 }
 
+/** `POST /graylane/v1/recent`: what did the gateways decide last? */
+export interface RecentQuery {
+  /** All of them must hold. */
+  readonly where: readonly {
+    /** `header.NAME`, or one of `RECENT_FIELDS`. */
+    readonly field: string;
+    /** Is the value, or contains it. */
+    readonly operator: "=" | "~";
+    readonly value: string;
+  }[];
+  /** At most so many decisions, the newest. */
+  readonly limit: number;
+}
+
+/** Fields of a decision that a query may name, beside `header.NAME`. */
+export const RECENT_FIELDS: readonly string[] = [
+  "method",
+  "authority",
+  "path",
+  "address",
+  "requestId",
+  "status",
+  "route",
+  "group",
+  "lane",
+  "reason",
+  "served",
+];
+export const RECENT_CLAUSES_MAX = 20;
+/** Decisions of one answer. */
+export const RECENT_LIMIT_MAX = 10_000;
+
+export interface RecentDecision {
+  /** Wall time of the request's first byte, milliseconds since the Unix epoch. */
+  readonly startMs: number;
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+  /** As the client sent them; a plug-in may have changed them since. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Ends with the address of the client's connection. */
+  readonly forwardedFor: string;
+  readonly requestId: string;
+  readonly status: number;
+  readonly route: string;
+  readonly laneGroup: string;
+  /** `""` is the baseline. */
+  readonly lane: string;
+  readonly reason: string;
+  readonly servedLane: string;
+  /** What stood in for the lane, or `""`. */
+  readonly fallback: string;
+  /** Of the configuration that decided. */
+  readonly snapshotVersion: string;
+}
+
+export interface RecentResult {
+  /** The newest first. */
+  readonly decisions: readonly RecentDecision[];
+  /** Those that are still kept, of all that there were since the workers started. */
+  readonly keptCount: number;
+  readonly seenCount: number;
+  readonly workerCount: number;
+}
+
 /** An object named in full; kinds of one name exist in several groups, hence the apiVersion. */
 export interface TypedRef {
   readonly apiVersion: string;

@@ -19,13 +19,22 @@ export interface ExplainOptions {
   /** Files in the place of the server. */
   readonly filename: readonly string[];
   readonly clientAddress?: string;
+  readonly recent?: boolean;
+  readonly where: readonly string[];
+  readonly limit: string;
 }
 
 export async function explain(
   context: Context,
-  url: string,
+  url: string | undefined,
   options: ExplainOptions,
 ): Promise<number> {
+  if (url === undefined) {
+    throw usageError("no URL is named", "Write http://HOST[:PORT]/PATH, or --recent.");
+  }
+  if (options.where.length > 0) {
+    throw usageError("--where needs --recent", "Write explain --recent --where FIELD=VALUE.");
+  }
   const { data, clientAddress } = options;
   if (clientAddress !== undefined && !isAddress(clientAddress)) {
     throw usageError(`--client-address ${clientAddress}: not an IP address`);

@@ -2,6 +2,7 @@
 //! made.
 
 import { resolve } from "node:path";
+import { RECENT_LIMIT_MAX } from "../api/types.ts";
 import { compile } from "../compile/compile.ts";
 import type { CompileResult } from "../compile/compile.ts";
 import type { Fault } from "../resources/fault.ts";
@@ -9,8 +10,9 @@ import type { Resource } from "../resources/object.ts";
 import type { Condition, Snapshot } from "../snapshot/snapshot.ts";
 import { objectsBefore, overlay, routingKinds, withAllocations } from "./change.ts";
 import { messageOf, usageError } from "./cli-error.ts";
-import { printLine } from "./context.ts";
+import { connect, printLine } from "./context.ts";
 import type { Context, OfflineGateway } from "./context.ts";
+import { questionOf } from "./explain-recent.ts";
 import { LaneDifference, verdictOf } from "./lane-difference.ts";
 import type { RuleUse } from "./lane-difference.ts";
 import { readManifests } from "./manifests.ts";
@@ -23,6 +25,8 @@ import type { TrafficRead, TrafficRequest } from "./traffic.ts";
 export interface LaneDiffOptions {
   readonly filename: readonly string[];
   readonly traffic?: string;
+  /** What the gateways decided last, in place of a log. */
+  readonly recent?: boolean;
   /** Files in the place of the server's objects. */
   readonly before: readonly string[];
   readonly output?: string;
@@ -34,8 +38,8 @@ export async function diffLanes(context: Context, options: LaneDiffOptions): Pro
   if (output !== undefined && output !== "json") {
     throw usageError(`-o ${output}: not a format of lane diff`, "Use -o json.");
   }
-  if (traffic === undefined) {
-    throw usageError("no traffic is named", "Name an access log with --traffic FILE.");
+  if ((traffic === undefined) === (options.recent !== true)) {
+    throw usageError("traffic must be named once", "Write --traffic FILE or --recent.");
   }
   const change = await readManifests(context, options.filename);
   const before = await objectsBefore(context, options.before, routingKinds());
@@ -47,15 +51,19 @@ export async function diffLanes(context: Context, options: LaneDiffOptions): Pro
   const read = await replay(context, [now.snapshot, then.snapshot], {
     difference,
     logged,
-    path: traffic,
+    path: traffic ?? null,
   });
-  const unknown = unknownHeaders([now.snapshot, then.snapshot], logged);
+  // What is kept of recent requests is all that the client sent.
+  const unknown =
+    traffic === undefined
+      ? new Map<string, string>()
+      : unknownHeaders([now.snapshot, then.snapshot], logged);
   printMessages(context.stderr, faults);
   for (const line of [...read.bad, ...warningsOf(read, unknown)]) printLine(context.stderr, line);
   if (output === "json") {
     const report = reportOf(difference, read, unknown);
     printLine(context.stdout, JSON.stringify({ ...report, messages: faults }, null, 2));
-  } else context.stdout.write(formatDifference(difference, read, traffic));
+  } else context.stdout.write(formatDifference(difference, read, traffic ?? "the last decided"));
   const hasError = faults.some(({ severity }) => severity === "error");
   return hasError || read.badCount > 0 ? 1 : 0;
 }
@@ -72,7 +80,8 @@ function isAboutLanes({ code }: Fault): boolean {
 }
 
 interface Replay {
-  readonly path: string;
+  /** Of an access log; null: what the gateways decided last. */
+  readonly path: string | null;
   readonly difference: LaneDifference;
   /** Takes the names of the fields that lines tell. */
   readonly logged: Set<string>;
@@ -100,12 +109,27 @@ async function replay(
     }
   };
   try {
-    const read = await readAccessLog(resolve(context.cwd, path), path, onRequest);
+    const read =
+      path === null
+        ? await readRecent(context, onRequest)
+        : await readAccessLog(resolve(context.cwd, path), path, onRequest);
     return { ...read, badCount: read.badCount + failed.length, bad: [...read.bad, ...failed] };
   } finally {
     now.close();
     then.close();
   }
+}
+
+async function readRecent(
+  context: Context,
+  onRequest: (traffic: TrafficRequest) => void,
+): Promise<TrafficRead> {
+  const client = await connect(context);
+  const { decisions } = await client.recent({ where: [], limit: RECENT_LIMIT_MAX });
+  for (const decision of decisions) {
+    onRequest({ request: questionOf(decision), headers: new Set() });
+  }
+  return { requestCount: decisions.length, hopCount: 0, badCount: 0, bad: [], isCut: false };
 }
 
 /** Headers and cookies that decisions read and that no line tells: they count as absent. */

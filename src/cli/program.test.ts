@@ -317,6 +317,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     imageMap: null,
     accessLog: null,
     accessLogHeaders: [],
+    recentCount: 500,
   });
 });
 

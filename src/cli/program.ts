@@ -18,6 +18,7 @@ import { BIND_ADDRESS_DEFAULT, XDS_ADDRESS_DEFAULT, envoyBootstrap } from "./env
 import type { BootstrapOptions } from "./envoy-bootstrap.ts";
 import { explain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
+import { explainRecent } from "./explain-recent.ts";
 import { get } from "./get.ts";
 import type { GetOptions } from "./get.ts";
 import { diffLanes } from "./lane-diff.ts";
@@ -30,7 +31,12 @@ import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
 import { addPluginCommands } from "./plugin.ts";
 import { proxyStatus } from "./proxy-status.ts";
-import { ADMIN_ADDRESS_DEFAULT, API_ADDRESS_DEFAULT, parseUpOptions } from "./up-options.ts";
+import {
+  ADMIN_ADDRESS_DEFAULT,
+  API_ADDRESS_DEFAULT,
+  parseUpOptions,
+  RECENT_COUNT_DEFAULT,
+} from "./up-options.ts";
 import type { RawUpOptions } from "./up-options.ts";
 import { version } from "./version.ts";
 
@@ -117,6 +123,11 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--image-map <file>", "image mappings of your own")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
     .option("--access-log-header <name>", "a request field in it (repeatable)", collect, [])
+    .option(
+      "--recent <count>",
+      "decisions that each gateway worker keeps for explain --recent; 0: none",
+      String(RECENT_COUNT_DEFAULT),
+    )
     .action((options: RawUpOptions, command: Command) =>
       run(command, (context) => {
         const stateDirectory = stateDirectoryOf(context);
@@ -215,15 +226,27 @@ function addOtherCommands(program: Command, run: Run): void {
   program
     .command("explain")
     .description("say which way a request would go, and why")
-    .argument("<url>", "the URL as a client would write it")
+    .argument("[url]", "the URL as a client would write it; with --recent none")
     .option("-H, --header <header>", "a header, 'name: value' (repeatable)", collect, [])
     .option("-X, --method <method>", "the method; GET, or POST with a body")
     .option("-d, --data <body>", "a body, a form unless a content-type header says otherwise")
     .addOption(filenameOption("answer from these files, without a server"))
+    .option("--recent", "look in the requests that the gateways decided last")
+    .option(
+      "--where <clause>",
+      "with --recent: FIELD=VALUE or FIELD~PART (repeatable)",
+      collect,
+      [],
+    )
+    .option("--limit <count>", "with --recent: how many to list", "20")
     .option("--client-address <address>", "where the client's connection comes from")
     .option("-o, --output <format>", "json or yaml")
-    .action((url: string, options: ExplainOptions, command: Command) =>
-      run(command, (context) => explain(context, url, options)),
+    .action((url: string | undefined, options: ExplainOptions, command: Command) =>
+      run(command, (context) =>
+        options.recent === true
+          ? explainRecent(context, url, options)
+          : explain(context, url, options),
+      ),
     );
   addLaneCommands(program, run);
   program
@@ -269,6 +292,7 @@ function addLaneCommands(program: Command, run: Run): void {
     .description("say which requests of an access log a change sends into another lane")
     .addOption(filenameOption("the changed objects"))
     .option("--traffic <file>", "an access log in JSON, as of up --access-log FILE")
+    .option("--recent", "in its place the requests that the gateways decided last")
     .option("--before <path>", "files in place of the server's objects (repeatable)", collect, [])
     .option("-o, --output <format>", "json")
     .action((options: LaneDiffOptions, command: Command) =>

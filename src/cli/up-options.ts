@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly accessLog: string | null;
   /** Request fields that it tells, lower-case. */
   readonly accessLogHeaders: readonly string[];
+  /** Decisions that each gateway worker keeps to be asked for. */
+  readonly recentCount: number;
 }
 
 export interface RawUpOptions {
@@ -40,6 +42,7 @@ export interface RawUpOptions {
   readonly imageMap?: string;
   readonly accessLog?: string;
   readonly accessLogHeader: readonly string[];
+  readonly recent: string;
 }
 
 export const API_ADDRESS_DEFAULT = "127.0.0.1:18443";
@@ -49,6 +52,9 @@ export const STATE_DIRECTORY_DEFAULT = ".graylane";
 const PORT_MAX = 65_535;
 const WORKER_COUNT_MAX = 64;
 const LOGGED_HEADERS_MAX = 32;
+/** Each is about a kilobyte. */
+const RECENT_COUNT_MAX = 10_000;
+export const RECENT_COUNT_DEFAULT = 500;
 
 /** Throws a `CliError` (usage) that names the option. */
 export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: string): UpOptions {
@@ -63,6 +69,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
     accessLog: accessLogOf(raw.accessLog, cwd),
     accessLogHeaders: accessLogHeadersOf(raw),
+    recentCount: parseRecentCount(raw.recent),
   };
 }
 
@@ -129,6 +136,14 @@ export function parseListenAddress(option: string, text: string): ListenAddress 
 function parsePort(text: string): number | null {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   return port <= PORT_MAX ? port : null;
+}
+
+function parseRecentCount(text: string): number {
+  const count = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
+  if (count > RECENT_COUNT_MAX) {
+    throw usageError(`--recent ${text}: not a number from 0 to ${RECENT_COUNT_MAX}`);
+  }
+  return count;
 }
 
 function parseWorkerCount(text: string): number {

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
 import type { TrafficObserver } from "./observer.ts";
+import type { RecentDecisions } from "./recent-decisions.ts";
 import type { UpstreamPools } from "./upstream/upstream-pools.ts";
 
 export interface TrafficContext {
@@ -12,6 +13,8 @@ export interface TrafficContext {
   readonly sweeper: DeadlineSweeper;
   readonly pools: UpstreamPools;
   readonly observer: TrafficObserver;
+  /** What gateways decided last; absent: nothing is kept. */
+  readonly recent?: RecentDecisions;
   /** Request fields that gateways keep for the access log, lower-case; absent: none. */
   readonly loggedHeaders?: readonly string[];
 }

@@ -3,7 +3,7 @@
 import type { Refusal } from "../lane/signed-tag.ts";
 import type { AccessLogEntry } from "../telemetry/access-log.ts";
 
-/** A finished exchange. Read at once, not kept. `flags` is a `ProxyErrorCode` or "". */
+/** A finished exchange; it never changes. `flags` is a `ProxyErrorCode` or "". */
 export interface ExchangeRecord extends AccessLogEntry {
   readonly service: string;
   readonly servedLane: string;

@@ -24,6 +24,7 @@ import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { explainRequest } from "./explain-request.ts";
 import { ENVOY_API_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import { recentDecisions } from "./recent-decisions.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 import type { WorkerLink } from "./worker-link.ts";
@@ -100,6 +101,7 @@ export function assemble(
           openPorts: openPorts(),
         });
       },
+      recent: (query) => recentDecisions(query, fleet.gateways),
       podLog: podLogOf(local),
     }),
     async stop() {
@@ -175,6 +177,7 @@ function makeFleet(
       portMap: Object.fromEntries(options.portMap),
       accessLogPath: options.accessLog ?? "",
       accessLogHeaders: options.accessLogHeaders,
+      recentCount: options.recentCount,
       logLevel: "info",
       logPath: join(options.stateDirectory, "graylane.log"),
     },

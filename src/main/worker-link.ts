@@ -4,6 +4,8 @@ import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { FromWorker, ReadyQueue, ToWorker } from "../dataplane/worker/protocol.ts";
+import { NOTHING_RECENT } from "../dataplane/recent-decisions.ts";
+import type { RecentAnswer, RecentQuery } from "../dataplane/recent-decisions.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
 import type { PluginFault } from "../dataplane/filter/plugin-slot.ts";
 import type { Fault } from "../resources/fault.ts";
@@ -80,6 +82,11 @@ export class WorkerLink implements ConfigNode {
   async explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
     const answer = await this.#ask({ type: "explain", question });
     return answer.type === "explained" ? answer.answer : null;
+  }
+
+  async recent(query: RecentQuery): Promise<RecentAnswer> {
+    const answer = await this.#ask({ type: "recent", query });
+    return answer.type === "recent" ? answer.answer : NOTHING_RECENT;
   }
 
   async metrics(): Promise<MetricsSnapshot> {

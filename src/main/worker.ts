@@ -7,6 +7,7 @@ import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
 import { SharedMemory } from "../dataplane/shared-memory/shared-memory.ts";
 import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
+import { NOTHING_RECENT, RecentDecisions } from "../dataplane/recent-decisions.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
 import { PluginReport } from "../dataplane/worker/plugin-report.ts";
@@ -35,9 +36,11 @@ const report = await TrafficReport.open({ clock, logger, accessLogPath: options.
 const sweeper = new DeadlineSweeper(clock);
 const pools = new UpstreamPools(sweeper);
 const { accessLogHeaders: loggedHeaders = [] } = options;
+const recent = makeRecent(options);
 const context = {
   ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
+  ...(recent === null ? {} : { recent }),
 };
 const calls = new PluginCalls(context);
 const queueNews = new QueueNews(clock, (owner, queues) => {
@@ -96,6 +99,7 @@ const worker = new WorkerProcess(
     setLogLevel: (level) => {
       logger.level = level;
     },
+    recent: (query) => recent?.search(query) ?? NOTHING_RECENT,
     onAssertion: (error) => {
       report.onAssertion(error);
     },
@@ -105,3 +109,7 @@ const worker = new WorkerProcess(
   },
 );
 worker.start();
+
+function makeRecent({ role: own, recentCount = 0 }: WorkerOptions): RecentDecisions | null {
+  return own === "gateway" && recentCount > 0 ? new RecentDecisions(recentCount) : null;
+}

@@ -57,6 +57,10 @@ function dependencies(): ServerDependencies {
     clock,
     token: TOKEN,
     logger: silentLogger,
+    recent: (query) => {
+      const { length: keptCount } = query.where;
+      return Promise.resolve({ decisions: [], keptCount, seenCount: query.limit, workerCount: 1 });
+    },
     explain: (request: ExplainRequest) => {
       asked.push(request);
       return Promise.resolve({ snapshotVersion: "s1" } as ExplainResult);

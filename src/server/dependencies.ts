@@ -5,6 +5,8 @@ import type {
   ExplainRequest,
   ExplainResult,
   PodLogOptions,
+  RecentQuery,
+  RecentResult,
   RuntimeStatus,
 } from "../api/types.ts";
 import type { Clock } from "../base/clock.ts";
@@ -16,6 +18,7 @@ export interface ServerDependencies {
   readonly store: ResourceStore;
   readonly clock: Clock;
   explain(request: ExplainRequest): Promise<ExplainResult>;
+  recent(query: RecentQuery): Promise<RecentResult>;
   analyze(request: AnalyzeRequest): Promise<readonly Fault[]>;
   /** Lines without their ends; ends when `signal` aborts. `null`: there is no such log. */
   podLog(

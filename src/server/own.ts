@@ -1,7 +1,14 @@
 //! What only Graylane has: /graylane/v1/ explain, analyze, status, shutdown.
 
 import { isIP } from "node:net";
-import type { AnalyzeRequest, AnalyzeResult, ExplainRequest, TypedRef } from "../api/types.ts";
+import { RECENT_CLAUSES_MAX, RECENT_FIELDS, RECENT_LIMIT_MAX } from "../api/types.ts";
+import type {
+  AnalyzeRequest,
+  AnalyzeResult,
+  ExplainRequest,
+  RecentQuery,
+  TypedRef,
+} from "../api/types.ts";
 import { readBody, sendJson, type Call } from "./call.ts";
 import { badRequest, success } from "./status.ts";
 
@@ -11,6 +18,11 @@ const OBJECTS_MAX = 10_000;
 export async function explain(call: Call): Promise<void> {
   const request = explainRequestOf(await readBody(call));
   sendJson(call, 200, await call.dependencies.explain(request));
+}
+
+export async function recent(call: Call): Promise<void> {
+  const query = recentQueryOf(await readBody(call));
+  sendJson(call, 200, await call.dependencies.recent(query));
 }
 
 export async function analyze(call: Call): Promise<void> {
@@ -54,6 +66,29 @@ function explainRequestOf(body: unknown): ExplainRequest {
     ...(content === undefined ? {} : { body: content }),
     ...(remoteAddress === undefined ? {} : { remoteAddress }),
   };
+}
+
+function recentQueryOf(body: unknown): RecentQuery {
+  const { where, limit } = fieldsOf(body);
+  if (!Array.isArray(where) || where.length > RECENT_CLAUSES_MAX || !where.every(isClause)) {
+    throw badRequest(
+      `where must be at most ${RECENT_CLAUSES_MAX} clauses: field, operator (= or ~), value; ` +
+        `a field is header.NAME, ${RECENT_FIELDS.join(", ")}`,
+    );
+  }
+  const isCount = typeof limit === "number" && Number.isInteger(limit) && limit > 0;
+  if (!isCount || limit > RECENT_LIMIT_MAX) {
+    throw badRequest(`limit must be a whole number from 1 to ${RECENT_LIMIT_MAX}`);
+  }
+  return { where, limit };
+}
+
+function isClause(value: unknown): value is RecentQuery["where"][number] {
+  if (typeof value !== "object" || value === null) return false;
+  const { field, operator, value: text } = value as Record<string, unknown>;
+  if (typeof field !== "string" || typeof text !== "string") return false;
+  const isKnown = /^header\..+/.test(field) || RECENT_FIELDS.includes(field);
+  return isKnown && (operator === "=" || operator === "~");
 }
 
 function analyzeRequestOf(body: unknown): AnalyzeRequest {

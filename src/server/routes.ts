@@ -11,7 +11,7 @@ import {
   updateObject,
   updateObjectStatus,
 } from "./objects.ts";
-import { analyze, explain, runtimeStatus, shutdown } from "./own.ts";
+import { analyze, explain, recent, runtimeStatus, shutdown } from "./own.ts";
 import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
 import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
 import { streamPodLog } from "./pod-log.ts";
@@ -70,6 +70,7 @@ export const ROUTES: readonly Route[] = [
   ...routesOfGroup("/api/:version"),
   ...routesOfGroup("/apis/:group/:version"),
   guarded("/graylane/v1/explain", { POST: explain }),
+  guarded("/graylane/v1/recent", { POST: recent }),
   guarded("/graylane/v1/analyze", { POST: analyze }),
   guarded("/graylane/v1/status", { GET: runtimeStatus }),
   guarded("/graylane/v1/shutdown", { POST: shutdown }),

@@ -81,10 +81,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError("method_not_supported", "CONNECT is not offered here"));
       return;
     }
-    // Before anything of ours is added: a what-if is to begin with what the client sent.
-    if (context.loggedHeaders !== undefined) {
-      exchange.loggedHeaders = fieldsOf(head.headers, context.loggedHeaders);
-    }
+    this.#keepHead(exchange);
     const settings = this.#listener.gateway.edge ?? DEFAULT_EDGE;
     const fault = settleTarget(head, settings) ?? misdirection(head, exchange.connection.tlsServer);
     if (fault !== null) {
@@ -260,6 +257,17 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (this.#isDecided) return;
     this.#isDecided = true;
     this.#deciding.end();
+  }
+
+  /** Before anything of ours is added: a what-if is to begin with what the client sent. */
+  #keepHead(exchange: Exchange): void {
+    const { recent, loggedHeaders } = exchange.context;
+    const { headers } = exchange.head;
+    if (loggedHeaders !== undefined) exchange.loggedHeaders = fieldsOf(headers, loggedHeaders);
+    if (recent === undefined) return;
+    const { names, values } = headers;
+    const snapshotVersion = this.#runtime.snapshot.version;
+    exchange.clientHead = { names: names.slice(), values: values.slice(), snapshotVersion };
   }
 
   #addEdgeFields(exchange: Exchange, settings: EdgeSettings): void {

@@ -8,7 +8,7 @@ import { isCarriedOn } from "../../lane/context.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
-import type { Cluster, OperandKind, Route, Target } from "../../snapshot/snapshot.ts";
+import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
 import { statusOf } from "../proxy-error.ts";
 import { DEFAULT_EDGE, addEdgeFields } from "../exchange/edge-fields.ts";
 import type { ProxyError } from "../proxy-error.ts";

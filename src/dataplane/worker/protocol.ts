@@ -2,6 +2,7 @@
 
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
@@ -18,6 +19,8 @@ export interface WorkerOptions {
   readonly accessLogPath: string;
   /** Request fields in it, lower-case. */
   readonly accessLogHeaders?: readonly string[];
+  /** Decisions that are kept to be asked for; 0 or absent: none. */
+  readonly recentCount?: number;
   readonly logLevel: LogLevel;
   /** The worker's own log, or "" for standard error. */
   readonly logPath: string;
@@ -31,6 +34,7 @@ export const WORKER_OPTIONS_VARIABLE = "GRAYLANE_WORKER";
 export type ToWorker =
   | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
+  | { readonly type: "recent"; readonly id: number; readonly query: RecentQuery }
   | { readonly type: "metrics"; readonly id: number }
   /** Which endpoints are ejected here: `address:port`. */
   | { readonly type: "ejected"; readonly id: number }
@@ -62,6 +66,7 @@ export type FromWorker =
       readonly faults?: readonly PluginFault[];
     }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
+  | { readonly type: "recent"; readonly id: number; readonly answer: RecentAnswer }
   | { readonly type: "metrics"; readonly id: number; readonly metrics: MetricsSnapshot }
   /** No answer: to be handed on to that worker, if it is still there. */
   | {

@@ -4,6 +4,7 @@ import { diffSnapshots } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import { turn } from "../testing/fixture.ts";
+import { NOTHING_RECENT } from "../recent-decisions.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 import { WorkerProcess } from "./worker-process.ts";
@@ -46,6 +47,7 @@ function startWorker() {
     setLogLevel: () => undefined,
     metrics: () => ({ families: [] }),
     queueReady: (token, count) => void ready.push([token, count]),
+    recent: () => NOTHING_RECENT,
     onAssertion: () => undefined,
     exit: () => void (exitCount += 1),
   }).start();

@@ -8,6 +8,7 @@ import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
@@ -25,6 +26,7 @@ export interface WorkerHooks {
   /** `address:port` of the endpoints that are ejected. */
   ejected(): readonly string[];
   setLogLevel(level: LogLevel): void;
+  recent(query: RecentQuery): RecentAnswer;
   /** A belief of ours was wrong. */
   onAssertion(error: unknown): void;
   /** Ends the process. */
@@ -71,6 +73,11 @@ export class WorkerProcess {
       case "explain": {
         const answer = this.#explain(message.question);
         this.#channel.send({ type: "explained", id: message.id, answer });
+        return;
+      }
+      case "recent": {
+        const answer = this.#hooks.recent(message.query);
+        this.#channel.send({ type: "recent", id: message.id, answer });
         return;
       }
       case "metrics":
