@@ -35,18 +35,7 @@ export async function explain(
   if (options.where.length > 0) {
     throw usageError("--where needs --recent", "Write explain --recent --where FIELD=VALUE.");
   }
-  const { data, clientAddress } = options;
-  if (clientAddress !== undefined && !isAddress(clientAddress)) {
-    throw usageError(`--client-address ${clientAddress}: not an IP address`);
-  }
-  const method = options.method ?? (data === undefined ? "GET" : "POST");
-  const headers = options.header.map(parseHeader);
-  const request: ExplainRequest = {
-    method: method.toUpperCase(),
-    url: parseUrl(url),
-    ...(data === undefined ? { headers } : { headers: withType(headers), body: data }),
-    ...(clientAddress === undefined ? {} : { remoteAddress: clientAddress }),
-  };
+  const request = requestOf(url, options);
   const { output } = options;
   if (output !== undefined && output !== "json" && output !== "yaml") {
     throw usageError(`-o ${output}: not a format of explain`, "Use -o json or -o yaml.");
@@ -59,6 +48,21 @@ export async function explain(
   else if (output === "yaml") context.stdout.write(stringify(result));
   else context.stdout.write(formatExplain(result));
   return 0;
+}
+
+function requestOf(url: string, options: ExplainOptions): ExplainRequest {
+  const { data, clientAddress } = options;
+  if (clientAddress !== undefined && !isAddress(clientAddress)) {
+    throw usageError(`--client-address ${clientAddress}: not an IP address`);
+  }
+  const method = options.method ?? (data === undefined ? "GET" : "POST");
+  const headers = options.header.map(parseHeader);
+  return {
+    method: method.toUpperCase(),
+    url: parseUrl(url),
+    ...(data === undefined ? { headers } : { headers: withType(headers), body: data }),
+    ...(clientAddress === undefined ? {} : { remoteAddress: clientAddress }),
+  };
 }
 
 /** By a gateway of the files' objects, as if nothing else were applied. */

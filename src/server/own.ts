@@ -44,7 +44,7 @@ export function shutdown(call: Call): void {
 }
 
 function explainRequestOf(body: unknown): ExplainRequest {
-  const { method, url, headers, body: content, remoteAddress } = fieldsOf(body);
+  const { method, url, headers, ...others } = fieldsOf(body);
   if (typeof method !== "string" || method === "") throw badRequest("method must be a text");
   if (typeof url !== "string" || !/^https?:$/.test(protocolOf(url))) {
     throw badRequest("url must be an absolute http or https URL, e.g. http://localhost/");
@@ -52,9 +52,14 @@ function explainRequestOf(body: unknown): ExplainRequest {
   if (!Array.isArray(headers) || headers.length > HEADERS_MAX || !headers.every(isHeader)) {
     throw badRequest(`headers must be at most ${HEADERS_MAX} pairs of name and value`);
   }
-  if (content !== undefined && typeof content !== "string") {
-    throw badRequest("body must be a text");
-  }
+  return { method, url, headers, ...explainExtrasOf(others) };
+}
+
+function explainExtrasOf({
+  body,
+  remoteAddress,
+}: Readonly<Record<string, unknown>>): Pick<ExplainRequest, "body" | "remoteAddress"> {
+  if (body !== undefined && typeof body !== "string") throw badRequest("body must be a text");
   if (
     remoteAddress !== undefined &&
     (typeof remoteAddress !== "string" || isIP(remoteAddress) === 0)
@@ -62,8 +67,7 @@ function explainRequestOf(body: unknown): ExplainRequest {
     throw badRequest("remoteAddress must be an IP address");
   }
   return {
-    ...{ method, url, headers },
-    ...(content === undefined ? {} : { body: content }),
+    ...(body === undefined ? {} : { body }),
     ...(remoteAddress === undefined ? {} : { remoteAddress }),
   };
 }

@@ -59,17 +59,12 @@ export class WorkerProcess {
     this.#channel.send({ type: "ready" });
   }
 
+  // eslint-disable-next-line complexity -- a flat list of the questions
   async #answer(message: ToWorker): Promise<void> {
     switch (message.type) {
-      case "config": {
-        const { id, delta } = message;
-        this.#configured = this.#configured.then(async () => {
-          const error = await this.#configure(delta);
-          const faults = this.#role.pluginFaults?.() ?? [];
-          this.#channel.send({ type: "configured", id, error, ...(faults[0] && { faults }) });
-        });
+      case "config":
+        this.#configureNext(message.id, message.delta);
         return;
-      }
       case "explain": {
         const answer = this.#explain(message.question);
         this.#channel.send({ type: "explained", id: message.id, answer });
@@ -110,6 +105,14 @@ export class WorkerProcess {
         await this.#role.stop();
         this.#hooks.exit();
     }
+  }
+
+  #configureNext(id: number, delta: SnapshotDelta): void {
+    this.#configured = this.#configured.then(async () => {
+      const error = await this.#configure(delta);
+      const faults = this.#role.pluginFaults?.() ?? [];
+      this.#channel.send({ type: "configured", id, error, ...(faults[0] && { faults }) });
+    });
   }
 
   /** A fault of ours in explain costs the explanation, not the traffic of this worker. */
