@@ -5,6 +5,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { test } from "node:test";
 
+/** What the tools of plug-in authors are made of, beside the gateway's own filters. */
+const PURE = ["base", "http", "wasm", "resources", "snapshot", "route", "lane"];
+
 /** Each folder of src/ and the folders it may import. A folder may always import itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
@@ -21,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   controlplane: [
     ...["base", "telemetry", "resources", "snapshot", "compile", "compile-envoy", "lane"],
   ],
-  "plugin-tools": ["base", "wasm"],
+  "plugin-tools": [...PURE, "dataplane"],
   local: ["base", "telemetry", "resources", "snapshot"],
   agent: ["base", "lane", "snapshot"],
   api: ["base", "resources"],

@@ -57,7 +57,7 @@ async function plan(change: string, ...words: readonly string[]) {
     resolveModules: () => Promise.resolve(new Map()),
     offlineGateway: () => Promise.reject(new Error("not asked")),
     up: () => Promise.resolve(0),
-    plugin: { inspect: () => Promise.resolve(0) },
+    plugin: { inspect: () => Promise.resolve(0), test: () => Promise.resolve(0) },
   });
   return { exitCode, stdout, stderr };
 }

@@ -12,9 +12,16 @@ export interface InspectOptions {
   readonly json: boolean;
 }
 
+export interface TestOptions {
+  /** Files of cases, or folders with such files; absolute. */
+  readonly paths: readonly string[];
+  readonly update: boolean;
+}
+
 /** Runs the tools; each resolves to the exit code, and has printed what there is to say. */
 export interface PluginTools {
   inspect(options: InspectOptions): Promise<number>;
+  test(options: TestOptions): Promise<number>;
 }
 
 export function addPluginCommands(program: Command, run: Run): void {
@@ -26,6 +33,17 @@ export function addPluginCommands(program: Command, run: Run): void {
     .option("-o, --output <format>", "json")
     .action((file: string, options: RawInspectOptions, command: Command) =>
       run(command, (context) => inspectPlugin(context, file, options)),
+    );
+  plugin
+    .command("test")
+    .description("run a plug-in's cases in this process")
+    .argument("<paths...>", "files of cases, or folders with such files (*.cases.yaml)")
+    .option("--update", "write what was seen into the cases that fail")
+    .action((paths: string[], { update = false }: { update?: boolean }, command: Command) =>
+      run(command, (context) => {
+        const absolute = paths.map((path) => resolve(context.cwd, path));
+        return context.plugin.test({ paths: absolute, update });
+      }),
     );
 }
 

@@ -90,6 +90,7 @@ async function run(
         inspected.push(options);
         return Promise.resolve(0);
       },
+      test: () => Promise.resolve(0),
     },
   });
   return { exitCode, stdout, stderr, up, inspected };

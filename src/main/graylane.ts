@@ -59,5 +59,9 @@ process.exitCode = await runCli(words, {
       const { inspectFile } = await import("./plugin-commands.ts");
       return inspectFile(options, terminal);
     },
+    async test(options) {
+      const { testPlugins } = await import("./plugin-commands.ts");
+      return testPlugins(options, terminal);
+    },
   },
 });

@@ -435,6 +435,13 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "Whoever reaches the API may change where every request goes, so it listens on loopback " +
       "addresses only. Choose `127.0.0.1:PORT` or `localhost:PORT` with `--api`.",
   },
+  GL0620: {
+    title: "A file of plug-in cases is wrong",
+    severity: "error",
+    help:
+      "A field has a wrong value, or is none that a case has; nothing was run. " +
+      "[plug-ins.md](plug-ins.md) has the fields.",
+  },
   ...COMPILE_CODES,
   ...LANE_CODES,
   ...ENVOY_CODES,
