@@ -6,7 +6,7 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { test } from "node:test";
 
 /** What the tools of plug-in authors are made of, beside the gateway's own filters. */
-const PURE = ["base", "http", "wasm", "resources", "snapshot", "route", "lane"];
+const PURE = ["base", "http", "wasm", "telemetry", "resources", "snapshot"];
 
 /** Each folder of src/ and the folders it may import. A folder may always import itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...["base", "telemetry", "resources", "snapshot", "compile", "compile-envoy", "lane"],
   ],
   "plugin-tools": [...PURE, "dataplane"],
+  envoy: ["base", "resources", "snapshot"],
   local: ["base", "telemetry", "resources", "snapshot"],
   agent: ["base", "lane", "snapshot"],
   api: ["base", "resources"],

@@ -40,6 +40,11 @@ export function timestamp(wallMs: number): string {
   return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
 }
 
+/** `2026-11-21 15:40:00.123`, UTC: the time of a line in Envoy's log. */
+export function logTime(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(0, 23).replace("T", " ");
+}
+
 /** Wall time in milliseconds of an RFC 3339 text; NaN when it is none. */
 export function wallTimeOf(text: string): number {
   return Date.parse(text);

@@ -7,6 +7,12 @@ import { FakeClock } from "../base/fake-clock.ts";
 import { makeKeyHash } from "../lane/key-hash.ts";
 import { runCli } from "./program.ts";
 
+const NO_PLUGIN_TOOLS = {
+  inspect: () => Promise.resolve(0),
+  test: () => Promise.resolve(0),
+  run: () => Promise.resolve(0),
+};
+
 const HASH = makeKeyHash({ hash: "murmur3", salt: "default/shop", modulo: 100 });
 const KEYS = Array.from({ length: 500 }, (_none, index) => `user-${index}`);
 
@@ -57,7 +63,8 @@ async function plan(change: string, ...words: readonly string[]) {
     resolveModules: () => Promise.resolve(new Map()),
     offlineGateway: () => Promise.reject(new Error("not asked")),
     up: () => Promise.resolve(0),
-    plugin: { inspect: () => Promise.resolve(0), test: () => Promise.resolve(0) },
+    plugin: NO_PLUGIN_TOOLS,
+    envoy: () => Promise.resolve(0),
   });
   return { exitCode, stdout, stderr };
 }

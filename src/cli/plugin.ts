@@ -1,10 +1,16 @@
 //! `graylane plugin`: the tools for plug-in authors. What they do is wired in by `main`.
 
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { usageError } from "./cli-error.ts";
+import { ENVOY_LEVELS } from "../base/envoy-levels.ts";
+import type { EnvoyLevel } from "../base/envoy-levels.ts";
+import { messageOf, usageError } from "./cli-error.ts";
+import { levelOf } from "./envoy-options.ts";
 import type { Context } from "./context.ts";
 import type { Run } from "./program.ts";
+
+const PORT_MAX = 65_535;
 
 export interface InspectOptions {
   /** Absolute. */
@@ -18,10 +24,22 @@ export interface TestOptions {
   readonly update: boolean;
 }
 
+export interface RunOptions {
+  /** Absolute. */
+  readonly file: string;
+  /** Handed to the plug-in as it is. */
+  readonly configuration: string;
+  readonly rootId: string;
+  readonly port: number;
+  readonly logLevel: EnvoyLevel;
+}
+
 /** Runs the tools; each resolves to the exit code, and has printed what there is to say. */
 export interface PluginTools {
   inspect(options: InspectOptions): Promise<number>;
   test(options: TestOptions): Promise<number>;
+  /** Until it is told to stop. */
+  run(options: RunOptions): Promise<number>;
 }
 
 export function addPluginCommands(program: Command, run: Run): void {
@@ -33,6 +51,17 @@ export function addPluginCommands(program: Command, run: Run): void {
     .option("-o, --output <format>", "json")
     .action((file: string, options: RawInspectOptions, command: Command) =>
       run(command, (context) => inspectPlugin(context, file, options)),
+    );
+  plugin
+    .command("run")
+    .description("run a gateway with this plug-in and an upstream that echoes")
+    .argument("<file>", "a .wasm file")
+    .option("--config <text or @file>", "the configuration; @FILE takes a file's text", "")
+    .option("--root-id <id>", "the root id", "")
+    .option("--port <port>", "where the gateway listens, on 127.0.0.1", "10000")
+    .option("-l, --log-level <level>", `lines from here on: ${ENVOY_LEVELS.join(", ")}`, "info")
+    .action((file: string, options: RawRunOptions, command: Command) =>
+      run(command, (context) => context.plugin.run(parseRunOptions(context, file, options))),
     );
   plugin
     .command("test")
@@ -61,4 +90,35 @@ function inspectPlugin(
   }
   const path = resolve(context.cwd, file);
   return context.plugin.inspect({ file: path, json: output === "json" });
+}
+
+interface RawRunOptions {
+  readonly config: string;
+  readonly rootId: string;
+  readonly port: string;
+  readonly logLevel: string;
+}
+
+function parseRunOptions(context: Context, file: string, raw: RawRunOptions): RunOptions {
+  const port = /^\d{1,5}$/.test(raw.port) ? Number(raw.port) : 0;
+  if (port < 1 || port > PORT_MAX) {
+    throw usageError(`--port ${raw.port}: not a number from 1 to ${PORT_MAX}`);
+  }
+  return {
+    file: resolve(context.cwd, file),
+    configuration: configurationOf(context, raw.config),
+    rootId: raw.rootId,
+    port,
+    logLevel: levelOf("--log-level", raw.logLevel),
+  };
+}
+
+function configurationOf(context: Context, text: string): string {
+  if (!text.startsWith("@")) return text;
+  const path = resolve(context.cwd, text.slice(1));
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw usageError(`--config ${text}: ${messageOf(error)}`, "Name a file after the @.");
+  }
 }

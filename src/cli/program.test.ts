@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import type { Resource } from "../resources/object.ts";
 import { FAKE_TOKEN, FakeApi } from "./fake-api.ts";
+import type { EnvoyOptions } from "./envoy-options.ts";
 import type { InspectOptions } from "./plugin.ts";
 import { runCli } from "./program.ts";
 import type { UpOptions } from "./up-options.ts";
@@ -43,6 +44,7 @@ interface Run {
   readonly stderr: string;
   readonly up: readonly UpOptions[];
   readonly inspected: readonly InspectOptions[];
+  readonly envoys: readonly EnvoyOptions[];
 }
 
 let api: FakeApi;
@@ -66,6 +68,7 @@ async function run(
   let stderr = "";
   const up: UpOptions[] = [];
   const inspected: InspectOptions[] = [];
+  const envoys: EnvoyOptions[] = [];
   const server = options.offline === true ? [] : ["--server", api.address, "--token", FAKE_TOKEN];
   const exitCode = await runCli([...words, ...server], {
     stdout: { write: (text) => void (stdout += text) },
@@ -91,9 +94,14 @@ async function run(
         return Promise.resolve(0);
       },
       test: () => Promise.resolve(0),
+      run: () => Promise.resolve(0),
+    },
+    envoy: (options) => {
+      envoys.push(options);
+      return Promise.resolve(0);
     },
   });
-  return { exitCode, stdout, stderr, up, inspected };
+  return { exitCode, stdout, stderr, up, inspected, envoys };
 }
 
 async function file(name: string, text: string): Promise<string> {
@@ -328,6 +336,23 @@ test("plugin inspect gets an absolute path, and knows JSON as its only other for
   const refused = await run(["plugin", "inspect", "a.wasm", "-o", "yaml"], { offline: true });
   assert.equal(refused.exitCode, 2);
   assert.match(refused.stderr, /not a format of plugin inspect/);
+});
+
+test("envoy takes Envoy's own flags", async () => {
+  const words = ["envoy", "-c", "e.yaml", "--concurrency", "3", "-l", "error", "--base-id", "7"];
+  const levels = ["--component-log-level", "upstream:debug,wasm:trace"];
+  const { envoys } = await run([...words, ...levels, "--service-node", "n"], { offline: true });
+  assert.deepEqual(envoys, [
+    {
+      file: join(folder, "e.yaml"),
+      configYaml: null,
+      concurrency: 3,
+      levels: { main: "error", wasm: "trace" },
+      validateOnly: false,
+    },
+  ]);
+  const refused = await run(["envoy", "-c", "e.yaml", "-l", "loud"], { offline: true });
+  assert.equal(refused.exitCode, 2);
 });
 
 test("down asks the server to stop and ends when it is gone", async () => {

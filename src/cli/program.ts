@@ -16,6 +16,7 @@ import { describe } from "./describe.ts";
 import { down } from "./down.ts";
 import { BIND_ADDRESS_DEFAULT, XDS_ADDRESS_DEFAULT, envoyBootstrap } from "./envoy-bootstrap.ts";
 import type { BootstrapOptions } from "./envoy-bootstrap.ts";
+import { addEnvoyCommand } from "./envoy-options.ts";
 import { explain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
 import { explainRecent } from "./explain-recent.ts";
@@ -104,6 +105,7 @@ export function buildProgram(
   addReadingCommands(program, run);
   addPluginCommands(program, run);
   addEnvoyCommands(program, run);
+  addEnvoyCommand(program, run);
   addOtherCommands(program, run);
   return program;
 }

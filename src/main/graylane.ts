@@ -54,7 +54,15 @@ process.exitCode = await runCli(words, {
     const { up } = await import("./up.ts");
     return up(options, terminal, interruption.signal);
   },
+  async envoy(options) {
+    const { runEnvoy } = await import("./envoy.ts");
+    return runEnvoy(options, terminal, interruption.signal);
+  },
   plugin: {
+    async run(options) {
+      const { runPlugin } = await import("./plugin-run.ts");
+      return runPlugin(options, terminal, interruption.signal);
+    },
     async inspect(options) {
       const { inspectFile } = await import("./plugin-commands.ts");
       return inspectFile(options, terminal);

@@ -25,7 +25,8 @@ export async function inspectFile(options: InspectOptions, terminal: Terminal): 
   return report.graylane.accepted ? 0 : 1;
 }
 
-async function readModule(path: string, terminal: Terminal): Promise<Buffer | null> {
+/** Null, and said, when it cannot be read. */
+export async function readModule(path: string, terminal: Terminal): Promise<Buffer | null> {
   try {
     return await readFile(path);
   } catch (error) {
@@ -105,7 +106,7 @@ async function testFile(
     terminal.stderr.write(`error: ${suite.plugin}: ${module.message}\n${module.remedy}\n`);
     return null;
   }
-  const results = runSuite(module, suite, () => systemClock.monotonicMs());
+  const results = await runSuite(module, suite, () => systemClock.monotonicMs());
   if (options.update) await update(path, text, results);
   print(suite, results, options, terminal);
   return results;

@@ -32,6 +32,8 @@ const SPARE_DELAY_MS = 1_000;
 
 export interface FleetOptions {
   readonly gatewayCount: number;
+  /** Absent: one. */
+  readonly sidecarCount?: 0 | 1;
   readonly worker: Omit<WorkerOptions, "role" | "id">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -77,7 +79,8 @@ export class WorkerFleet {
       startedAtMs: 0,
     });
     const gateways = Array.from({ length: options.gatewayCount }, () => slot("gateway"));
-    this.#slots = [slot("sidecar"), ...gateways];
+    const sidecars = options.sidecarCount === 0 ? [] : [slot("sidecar")];
+    this.#slots = [...sidecars, ...gateways];
     // The workers accept by themselves: with a primary that hands connections out, a killed worker
     // leaves new connections hanging.
     cluster.schedulingPolicy = cluster.SCHED_NONE;

@@ -11,22 +11,29 @@ import { NOTHING_RECENT, RecentDecisions } from "../dataplane/recent-decisions.t
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
 import { PluginReport } from "../dataplane/worker/plugin-report.ts";
-import { pluginServices } from "../dataplane/worker/plugin-services.ts";
+import { envoyPluginLog, pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
 import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
 import { WorkerProcess } from "../dataplane/worker/worker-process.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import type { PluginTrap } from "../wasm/fault.ts";
 
 const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
-const logger = createLogger({
-  level: options.logLevel,
-  base: { worker: options.id },
-  path: options.logPath,
-});
 const clock = systemClock;
+const envoyLog =
+  options.envoyLog === undefined
+    ? null
+    : new EnvoyLog(clock, options.envoyLog, (line) => process.stderr.write(line));
+const logger =
+  envoyLog ??
+  createLogger({
+    level: options.logLevel,
+    base: { worker: options.id },
+    path: options.logPath,
+  });
 
 // Ctrl-C reaches the whole process group; the main process decides when workers end.
 process.on("SIGINT", () => undefined);
@@ -61,6 +68,7 @@ const shared = new SharedMemory({
 });
 const plugins = {
   ...pluginServices(clock, logger, calls),
+  ...(envoyLog !== null && envoyPluginLog(envoyLog)),
   sharedData: shared.data,
   sharedQueues: shared.queues,
   onTrap: ({ plugin }: PluginTrap) => {

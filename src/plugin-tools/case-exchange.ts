@@ -52,6 +52,8 @@ export class CaseExchange implements PassOwner {
   #isReleased = false;
   #reply: { readonly status: number; readonly headers: Headers; readonly body: Buffer } | null =
     null;
+  #hasRequestBody = false;
+  #requestBody: CollectedBody | null = null;
   #responseBody: CollectedBody | null = null;
 
   constructor(
@@ -78,9 +80,11 @@ export class CaseExchange implements PassOwner {
 
   /** What has passed the filters; null while they hold it. */
   #sendRequest(request: CaseRequest): SeenRequest | null {
-    const body = hasBody(request) && this.#listener.readsRequestBody ? this.#tapRequest() : null;
+    this.#hasRequestBody = hasBody(request);
+    if (this.#listener.readsRequestBody) this.makeRequestChain();
     this.#pass.run();
     this.#settle();
+    const body = this.#requestBody;
     body?.feed(request, this.#settle);
     if (!this.#isDecided || body?.hasEnded === false) return null;
     const { method, target: path, authority, headers } = this.#head;
@@ -88,8 +92,10 @@ export class CaseExchange implements PassOwner {
     return { method, path, authority, headers: pairsOf(headers), body: text };
   }
 
-  #tapRequest(): CollectedBody {
-    const body = new CollectedBody({
+  /** Null: the request has no body. */
+  makeRequestChain(): BodyChain | null {
+    if (!this.#hasRequestBody) return null;
+    this.#requestBody = new CollectedBody({
       isOver: () => this.#pass.isRequestOver,
       onHeadReleased: () => {
         this.#pass.resume();
@@ -98,8 +104,8 @@ export class CaseExchange implements PassOwner {
         this.#pass.fail(proxyError("request_body_too_large", TOO_LARGE));
       },
     });
-    this.#pass.requestChain = body.chain;
-    return body;
+    this.#pass.requestChain = this.#requestBody.chain;
+    return this.#requestBody.chain;
   }
 
   #takeReply(): Upstream {

@@ -1,12 +1,12 @@
 //! One case in this process: a plug-in of its own, virtual time, answers from the case.
 
+import { assert } from "../base/assert.ts";
 import { VirtualClock } from "../base/virtual-clock.ts";
 import type { ListenerRuntime, Runtime } from "../dataplane/runtime/runtime.ts";
-import { HostIndex } from "../dataplane/runtime/host-index.ts";
-import { prepareLanes } from "../lane/fallback.ts";
-import { prepareRouteTable } from "../route/route.ts";
+import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
-import type { Gateway, Listener, Route } from "../snapshot/snapshot.ts";
+import type { Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
+import { silentLogger } from "../telemetry/logger.ts";
 import { LogLevel } from "../wasm/enums.ts";
 import { LoadFault } from "../wasm/fault.ts";
 import type { HttpCall, HttpCallResponse, HttpCaller } from "../wasm/http-calls.ts";
@@ -43,23 +43,28 @@ const LEVELS = Object.keys(LogLevel);
 /** Lines and calls of one case; more are not kept. */
 const SEEN_MAX = 10_000;
 
-export function runCase(module: PluginModule, file: CaseFile, one: PluginCase): Observation {
+export interface CaseGateway {
+  readonly runtime: Runtime;
+  readonly listener: ListenerRuntime;
+}
+
+/** What the cases of a file have in common. */
+export interface CaseSetting {
+  readonly module: PluginModule;
+  readonly file: CaseFile;
+  readonly gateway: CaseGateway;
+}
+
+export function runCase({ module, file, gateway }: CaseSetting, one: PluginCase): Observation {
   const clock = new VirtualClock(START_MS);
   const logs: string[] = [];
   const calls: SeenCall[] = [];
-  const services: PluginServices = {
-    clock,
+  const services = servicesOf(clock, {
     log: ({ level, message }) => {
       if (logs.length < SEEN_MAX) logs.push(`${LEVELS[level] ?? "info"}: ${message}`);
     },
-    logLevel: () => LogLevel.info,
-    metrics: new MetricStore(),
-    sharedData: new InProcessSharedData(),
-    sharedQueues: new InProcessSharedQueues((task) => {
-      clock.after(0, task);
-    }),
     httpCall: answering(one.calls, calls, clock),
-  };
+  });
   const plugin = Plugin.start(module, settingsOf(file, one), services);
   if (plugin instanceof LoadFault) {
     const nothing = { request: null, response: null, localReply: null };
@@ -70,7 +75,7 @@ export function runCase(module: PluginModule, file: CaseFile, one: PluginCase): 
     clock.advance(0);
   };
   settle();
-  const exchange = new CaseExchange(runtimeWith(plugin), one.request, settle);
+  const exchange = new CaseExchange(withPlugin(gateway, plugin), one.request, settle);
   exchange.run(one.request, one.response);
   plugin.stop();
   const { action, request, response, localReply, error } = exchange;
@@ -135,12 +140,25 @@ const ROUTE: Route = {
   responseHeaders: NO_HEADER_OPERATIONS,
   timeoutMs: 0,
 };
-const TABLE = { name: "case", virtualHosts: [{ domains: ["*"], routes: [ROUTE] }] };
-const GATEWAY: Gateway = { name: "case", labels: {}, listeners: [], plugins: ["case"] };
-const LISTENER: Listener = { port: 80, protocol: "HTTP", hosts: ["*"], routeTable: "case" };
+const PORT = 80;
+const LISTENER: Listener = { port: PORT, protocol: "HTTP", hosts: ["*"], routeTable: "case" };
+const SNAPSHOT: Snapshot = {
+  ...EMPTY_SNAPSHOT,
+  gateways: { case: { name: "case", labels: {}, listeners: [LISTENER], plugins: [] } },
+  routeTables: { case: { name: "case", virtualHosts: [{ domains: ["*"], routes: [ROUTE] }] } },
+};
 
-/** A gateway with this one plug-in, and a route that takes everything. */
-function runtimeWith(instance: Plugin): { runtime: Runtime; listener: ListenerRuntime } {
+/** A gateway as workers prepare it, with a route that takes everything, and no plug-in yet. */
+export async function prepareCaseGateway(): Promise<CaseGateway> {
+  const plugins = servicesOf(new VirtualClock(START_MS), { log: () => undefined });
+  const preparer = new Preparer({ logger: silentLogger, plugins });
+  const runtime = await preparer.prepareGateway(SNAPSHOT, null);
+  const listener = runtime.listeners.get(PORT);
+  assert(listener !== undefined, "the snapshot has a listener");
+  return { runtime, listener };
+}
+
+function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin): CaseGateway {
   const { requestBody, responseBody } = hooksOf(instance.module);
   const plugin = {
     name: "case",
@@ -152,26 +170,27 @@ function runtimeWith(instance: Plugin): { runtime: Runtime; listener: ListenerRu
     failMode: "closed" as const,
     env: {},
   };
-  const listener: ListenerRuntime = {
-    gateway: GATEWAY,
-    listener: LISTENER,
-    routes: prepareRouteTable(TABLE),
-    groups: [],
-    strippedHeaders: [],
-    strippedBaggageKeys: [],
-    needsTraceparent: false,
+  const withIt: ListenerRuntime = {
+    ...listener,
     readsRequestBody: requestBody,
     readsResponseBody: responseBody,
-    bodyPrefixBytes: 0,
     plugins: [{ plugin, instance }],
   };
-  const runtime: Runtime = {
-    snapshot: EMPTY_SNAPSHOT,
-    lanes: prepareLanes(EMPTY_SNAPSHOT),
-    listeners: new Map([[LISTENER.port, listener]]),
-    hosts: new HostIndex(EMPTY_SNAPSHOT),
-    carriedHeaders: "",
-    plugins: new Map(),
+  return { runtime, listener: withIt };
+}
+
+function servicesOf(
+  clock: VirtualClock,
+  own: Pick<PluginServices, "log" | "httpCall">,
+): PluginServices {
+  return {
+    ...own,
+    clock,
+    logLevel: () => LogLevel.info,
+    metrics: new MetricStore(),
+    sharedData: new InProcessSharedData(),
+    sharedQueues: new InProcessSharedQueues((task) => {
+      clock.after(0, task);
+    }),
   };
-  return { runtime, listener };
 }

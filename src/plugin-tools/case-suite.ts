@@ -4,7 +4,7 @@ import { parseDocument } from "yaml";
 import type { PluginModule } from "../wasm/module.ts";
 import { differences, expectationOf } from "./case-check.ts";
 import type { CaseFile, PluginCase } from "./case-file.ts";
-import { runCase } from "./case-run.ts";
+import { prepareCaseGateway, runCase } from "./case-run.ts";
 import type { Observation } from "./case-run.ts";
 
 export interface CaseResult {
@@ -15,14 +15,15 @@ export interface CaseResult {
   readonly tookMs: number;
 }
 
-export function runSuite(
+export async function runSuite(
   module: PluginModule,
   file: CaseFile,
   monotonicMs: () => number,
-): CaseResult[] {
+): Promise<CaseResult[]> {
+  const setting = { module, file, gateway: await prepareCaseGateway() };
   return file.cases.map((one) => {
     const startMs = monotonicMs();
-    const seen = runCase(module, file, one);
+    const seen = runCase(setting, one);
     const tookMs = monotonicMs() - startMs;
     const found =
       one.expect === null

@@ -442,6 +442,20 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "A field has a wrong value, or is none that a case has; nothing was run. " +
       "[plug-ins.md](plug-ins.md) has the fields.",
   },
+  GL0621: {
+    title: "A value in an Envoy configuration is wrong",
+    severity: "error",
+    help:
+      "Envoy would refuse it too, or it names a file that cannot be read. The message says what " +
+      "stands there and what must.",
+  },
+  GL0622: {
+    title: "A part of an Envoy configuration is not supported",
+    severity: "error",
+    help:
+      "`graylane envoy` runs the static part that plug-in examples use, and refuses what it does " +
+      "not have rather than pass it over. [plug-ins.md](plug-ins.md) lists what it has.",
+  },
   ...COMPILE_CODES,
   ...LANE_CODES,
   ...ENVOY_CODES,

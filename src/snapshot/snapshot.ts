@@ -216,8 +216,12 @@ export interface Plugin {
   readonly module: { readonly sha256: string; readonly path: string };
   /** JSON text handed to `proxy_on_configure`. */
   readonly configuration: string;
+  /** The plug-in's own name for itself (`plugin_name`, its log lines); absent: `name`. */
+  readonly pluginName?: string;
   readonly rootId: string;
   readonly vmId: string;
+  /** Handed to `proxy_on_vm_start`; absent: none. */
+  readonly vmConfiguration?: string;
   readonly failMode: "closed" | "open";
   readonly env: Readonly<Record<string, string>>;
   /** Variables that get the worker's own value; absent: none. */

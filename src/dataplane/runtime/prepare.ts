@@ -207,12 +207,12 @@ function environmentOf({ env, hostEnv }: PluginResource): Readonly<Record<string
 
 function settingsOf(plugin: PluginResource): Parameters<typeof Plugin.start>[1] {
   return {
-    name: plugin.name,
+    name: plugin.pluginName ?? plugin.name,
     version: `sha256:${plugin.module.sha256.slice(0, VERSION_DIGITS)}`,
     rootId: plugin.rootId,
     vmId: plugin.vmId,
     configuration: Buffer.from(plugin.configuration),
-    vmConfiguration: new Uint8Array(),
+    vmConfiguration: Buffer.from(plugin.vmConfiguration ?? ""),
     env: environmentOf(plugin),
   };
 }

@@ -1,6 +1,7 @@
 //! What this worker lends to its plug-ins: clock, log, metrics, shared data.
 
 import type { Clock } from "../../base/clock.ts";
+import type { EnvoyLog } from "../../telemetry/envoy-log.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { LogLevel } from "../../wasm/enums.ts";
 import { MetricStore } from "../../wasm/metric-store.ts";
@@ -37,6 +38,16 @@ export function pluginServices(
     ticks: new TickThrottle(clock),
     log(entry) {
       if (limiter.admits(entry.plugin)) write(logger, entry);
+    },
+  };
+}
+
+/** In place of the log: lines in Envoy's form, of the level that is asked for. */
+export function envoyPluginLog(log: EnvoyLog): Pick<PluginServices, "log" | "logLevel"> {
+  return {
+    logLevel: () => Math.min(log.wasmLevel, LogLevel.critical) as LogLevel,
+    log({ level, message, plugin, rootId, vmId }) {
+      log.wasm({ level, message, name: plugin, rootId, vmId });
     },
   };
 }

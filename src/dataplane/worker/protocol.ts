@@ -1,5 +1,6 @@
 //! What the main process and its workers say to each other over Node's IPC channel.
 
+import type { EnvoyLevels } from "../../base/envoy-levels.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
@@ -24,6 +25,8 @@ export interface WorkerOptions {
   readonly logLevel: LogLevel;
   /** The worker's own log, or "" for standard error. */
   readonly logPath: string;
+  /** Present: the log is standard error in Envoy's form, in place of `logLevel` and `logPath`. */
+  readonly envoyLog?: EnvoyLevels;
   /** Folder in memory that gateway workers map for what plug-ins share; absent or "": none. */
   readonly sharedMemory?: string;
 }

@@ -1,0 +1,110 @@
+//! `graylane envoy`: Envoy's own flags, parsed and checked.
+
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import { Option } from "commander";
+import type { Command } from "commander";
+import { ENVOY_LEVELS } from "../base/envoy-levels.ts";
+import type { EnvoyLevel, EnvoyLevels } from "../base/envoy-levels.ts";
+import { usageError } from "./cli-error.ts";
+import type { Context } from "./context.ts";
+import type { Run } from "./program.ts";
+
+export interface EnvoyOptions {
+  /** Absolute, or a name for `configYaml` in messages. */
+  readonly file: string;
+  /** In place of the file. */
+  readonly configYaml: string | null;
+  readonly concurrency: number;
+  readonly levels: EnvoyLevels;
+  readonly validateOnly: boolean;
+}
+
+export interface RawEnvoyOptions {
+  readonly configPath?: string;
+  readonly configYaml?: string;
+  readonly concurrency?: string;
+  readonly logLevel: string;
+  readonly componentLogLevel?: string;
+  readonly mode: string;
+}
+
+const WORKERS_MAX = 64;
+
+/** Flags of Envoy's that have nothing to do here: taken, so that command lines need no change. */
+const TAKEN: readonly (readonly [flags: string, description: string])[] = [
+  ["--base-id <id>", "taken, without effect"],
+  ["--use-dynamic-base-id", "taken, without effect"],
+  ["--disable-hot-restart", "taken, without effect"],
+  ["--service-node <id>", "taken, without effect"],
+  ["--service-cluster <name>", "taken, without effect"],
+  ["--service-zone <name>", "taken, without effect"],
+  ["--drain-time-s <seconds>", "taken, without effect"],
+  ["--parent-shutdown-time-s <seconds>", "taken, without effect"],
+  ["--file-flush-interval-msec <ms>", "taken, without effect"],
+];
+
+export function addEnvoyCommand(program: Command, run: Run): void {
+  const envoy = program
+    .command("envoy")
+    .description("run the static part of an Envoy bootstrap, plug-ins included")
+    .option("-c, --config-path <file>", "Envoy's bootstrap, YAML or JSON")
+    .option("--config-yaml <text>", "the bootstrap itself, in place of a file")
+    .option("--concurrency <count>", "workers (default: as many as there are processors)")
+    .option("-l, --log-level <level>", `from here on: ${ENVOY_LEVELS.join(", ")}`, "info")
+    .option("--component-log-level <levels>", "as wasm:debug; other components are passed over")
+    .addOption(new Option("--mode <mode>", "serve, or validate").default("serve"));
+  for (const [flags, description] of TAKEN) envoy.option(flags, description);
+  envoy.action((options: RawEnvoyOptions, command: Command) =>
+    run(command, (context) => context.envoy(parseEnvoyOptions(options, context))),
+  );
+}
+
+function parseEnvoyOptions(raw: RawEnvoyOptions, { cwd }: Context): EnvoyOptions {
+  const { configPath, configYaml } = raw;
+  if ((configPath === undefined) === (configYaml === undefined)) {
+    throw usageError("give either -c FILE or --config-yaml TEXT", "Merging both is not supported.");
+  }
+  if (raw.mode !== "serve" && raw.mode !== "validate") {
+    throw usageError(`--mode ${raw.mode}: not a mode`, "The modes are serve and validate.");
+  }
+  const main = levelOf("--log-level", raw.logLevel);
+  return {
+    file: configPath === undefined ? "--config-yaml" : resolve(cwd, configPath),
+    configYaml: configYaml ?? null,
+    concurrency: concurrencyOf(raw.concurrency),
+    levels: { main, wasm: componentLevel(raw.componentLogLevel ?? "") ?? main },
+    validateOnly: raw.mode === "validate",
+  };
+}
+
+function concurrencyOf(text: string | undefined): number {
+  if (text === undefined) return Math.min(availableParallelism(), WORKERS_MAX);
+  const count = /^\d{1,3}$/.test(text) ? Number(text) : -1;
+  if (count < 0 || count > WORKERS_MAX) {
+    throw usageError(`--concurrency ${text}: not a number from 0 to ${WORKERS_MAX}`);
+  }
+  return Math.max(count, 1);
+}
+
+/** Throws a `CliError` (usage) that names the option. */
+export function levelOf(option: string, text: string): EnvoyLevel {
+  const word = text === "warn" ? "warning" : text;
+  const level = ENVOY_LEVELS.find((each) => each === word);
+  if (level === undefined) {
+    throw usageError(`${option} ${text}: not a level`, `The levels: ${ENVOY_LEVELS.join(", ")}.`);
+  }
+  return level;
+}
+
+/** The level of `wasm` in `upstream:debug,wasm:trace`; null without one. */
+function componentLevel(text: string): EnvoyLevel | null {
+  let found: EnvoyLevel | null = null;
+  for (const part of text.split(",")) {
+    if (part === "") continue;
+    const [component = "", level = ""] = part.split(":");
+    const parsed = levelOf("--component-log-level", level);
+    if (component === "wasm") found = parsed;
+  }
+  return found;
+}

@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatFault } from "../resources/format-fault.ts";
+import { importBootstrap } from "./bootstrap.ts";
+import type { EnvoyBootstrap } from "./bootstrap.ts";
+import type { WasmCode } from "./wasm-filter.ts";
+
+const CODES: WasmCode[] = [];
+
+function read(text: string): { bootstrap: EnvoyBootstrap | null; faults: string[] } {
+  const { bootstrap, faults } = importBootstrap(text, "envoy.yaml", (code) => {
+    CODES.push(code);
+    if (code.kind === "file" && code.path === "gone.wasm") return "there is no such file";
+    return { sha256: "0".repeat(64), path: "/plugin.wasm" };
+  });
+  return { bootstrap, faults: faults.map(formatFault) };
+}
+
+const HCM =
+  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
+  "HttpConnectionManager";
+const WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
+const PLUGIN = {
+  name: "p",
+  root_id: "r",
+  vm_config: {
+    vm_id: "v",
+    runtime: "envoy.wasm.runtime.v8",
+    code: { local: { filename: "a.wasm" } },
+    configuration: { "@type": "x/google.protobuf.Struct", value: { a: 1 } },
+    environment_variables: { host_env_keys: ["HOME"], key_values: { A: "b" } },
+  },
+  configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: "text" },
+};
+
+const TYPED = { "@type": WASM, config: PLUGIN };
+
+interface Parts {
+  readonly filter?: object;
+  readonly route?: object;
+  readonly listener?: object;
+  readonly root?: object;
+}
+
+/** A bootstrap as JSON, which is YAML too: one filter, one route, one cluster. */
+function bootstrap({ filter = TYPED, route, listener = {}, root = {} }: Parts): string {
+  const routes = [{ match: { prefix: "/" }, route: { cluster: "web" }, ...route }];
+  const manager = {
+    "@type": HCM,
+    stat_prefix: "s",
+    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
+    http_filters: [{ name: "wasm", typed_config: filter }, { name: "envoy.filters.http.router" }],
+  };
+  const address = (host: string, port: number): object => ({
+    socket_address: { address: host, port_value: port },
+  });
+  const endpoint = { endpoint: { address: address("localhost", 8000) } };
+  return JSON.stringify(
+    {
+      admin: { address: address("127.0.0.1", 9901) },
+      static_resources: {
+        listeners: [
+          {
+            name: "main",
+            address: address("127.0.0.1", 10000),
+            filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }],
+            ...listener,
+          },
+        ],
+        clusters: [
+          {
+            name: "web",
+            type: "STRICT_DNS",
+            load_assignment: { cluster_name: "web", endpoints: [{ lb_endpoints: [endpoint] }] },
+          },
+        ],
+      },
+      ...root,
+    },
+    null,
+    1,
+  );
+}
+
+const FORMS = [
+  { name: "the typed form", filter: TYPED },
+  {
+    name: "a TypedStruct of udpa",
+    filter: {
+      "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+      type_url: WASM,
+      value: { config: PLUGIN },
+    },
+  },
+  {
+    name: "a TypedStruct of xds",
+    filter: {
+      "@type": "type.googleapis.com/xds.type.v3.TypedStruct",
+      typeUrl: WASM,
+      value: { config: PLUGIN },
+    },
+  },
+];
+
+for (const { name, filter } of FORMS) {
+  test(`a Wasm filter in ${name} becomes a plug-in of the listener's gateway`, () => {
+    const { bootstrap: read1, faults } = read(bootstrap({ filter }));
+    assert.deepEqual(faults, []);
+    assert.deepEqual(read1?.snapshot.gateways["main"]?.plugins, ["main/0"]);
+    const plugin = read1.snapshot.plugins["main/0"];
+    assert.deepEqual(
+      { ...plugin, source: null, module: null },
+      {
+        ...{ name: "main/0", pluginName: "p", source: null, module: null, configuration: "text" },
+        ...{ rootId: "r", vmId: "v", failMode: "closed", env: { A: "b" }, hostEnv: ["HOME"] },
+        vmConfiguration: '{"a":1}',
+      },
+    );
+  });
+}
+
+test("listener, admin, cluster and endpoint are where the bootstrap says", () => {
+  const { bootstrap: found } = read(bootstrap({}));
+  assert.deepEqual(found?.listeners, [
+    { name: "main", address: { host: "127.0.0.1", port: 10000 } },
+  ]);
+  assert.deepEqual(found.admin, { host: "127.0.0.1", port: 9901 });
+  const [endpoint] = found.snapshot.endpoints["web"]?.endpoints ?? [];
+  assert.deepEqual([endpoint?.address, endpoint?.port], ["localhost", 8000]);
+});
+
+test("code may stand in the configuration itself", () => {
+  CODES.length = 0;
+  const vm = { code: { local: { inline_bytes: "AGFzbQ==" } } };
+  read(bootstrap({ filter: { "@type": WASM, config: { vm_config: vm } } }));
+  assert.deepEqual(CODES, [{ kind: "bytes", bytes: Buffer.from("\0asm") }]);
+});
+
+const REFUSED = [
+  {
+    name: "a dynamic configuration",
+    parts: { root: { dynamic_resources: {} } },
+    fault: /^envoy\.yaml:\d+:2: error GL0622: dynamic_resources is not supported/,
+  },
+  {
+    name: "the singleton service",
+    parts: { root: { bootstrap_extensions: [] } },
+    fault: /GL0622: bootstrap_extensions is not supported/,
+  },
+  {
+    name: "another filter",
+    parts: { filter: { "@type": "x/envoy.extensions.filters.http.lua.v3.Lua" } },
+    fault: /^envoy\.yaml:\d+:\d+: error GL0622: .*the HTTP filter envoy\.\S*Lua is not supported/,
+  },
+  {
+    name: "another network filter",
+    parts: {
+      listener: { filter_chains: [{ filters: [{ name: "t", typed_config: { "@type": "x/T" } }] }] },
+    },
+    fault: /GL0622: .*the network filter T is not supported/,
+  },
+  {
+    name: "a cluster that is not there",
+    parts: { route: { route: { cluster: "wob" } } },
+    fault: /GL0621: .*cluster is "wob"; it must be the name of a cluster: web/,
+  },
+  {
+    name: "a file that is not there",
+    parts: {
+      filter: {
+        "@type": WASM,
+        config: { vm_config: { code: { local: { filename: "gone.wasm" } } } },
+      },
+    },
+    fault: /GL0621: .*filename is "gone\.wasm"; .* there is no such file/,
+  },
+  {
+    name: "both fail modes at once",
+    parts: {
+      filter: {
+        "@type": WASM,
+        config: { ...PLUGIN, fail_open: true, failure_policy: "FAIL_OPEN" },
+      },
+    },
+    fault: /GL0621: .*failure_policy is "FAIL_OPEN"; it must be left out beside fail_open/,
+  },
+  {
+    name: "a misspelt field",
+    parts: { route: { route: { cluster: "web", timout: "1s" } } },
+    fault: /GL0622: .*timout is not supported\n {2}fix: Is timeout meant\?/,
+  },
+];
+
+for (const { name, parts, fault } of REFUSED) {
+  test(`${name} is refused with its place`, () => {
+    const { bootstrap: found, faults } = read(bootstrap(parts));
+    assert.equal(found, null);
+    assert.ok(
+      faults.some((each) => fault.test(each)),
+      faults.join("\n"),
+    );
+  });
+}
+
+test("redirects, direct answers and rewrites are the snapshot's", () => {
+  const actions = [
+    { redirect: { path_redirect: "/b", response_code: "FOUND" } },
+    { direct_response: { status: 418, body: { inline_string: "tea" } } },
+  ];
+  const found = actions.map((action) => {
+    const { bootstrap: each, faults } = read(bootstrap({ route: { route: undefined, ...action } }));
+    assert.deepEqual(faults, []);
+    return each?.snapshot.routeTables["main"]?.virtualHosts[0]?.routes[0]?.action;
+  });
+  assert.deepEqual(found, [
+    { kind: "redirect", status: 302, path: "/b" },
+    { kind: "direct", status: 418, body: "tea" },
+  ]);
+  const rewrite = { route: { cluster: "web", prefix_rewrite: "/x", timeout: "0.5s" } };
+  const route = read(bootstrap({ route: rewrite })).bootstrap?.snapshot.routeTables["main"]
+    ?.virtualHosts[0]?.routes[0];
+  assert.deepEqual([route?.policy, route?.timeoutMs], [{ rewrite: { uri: "/x" } }, 500]);
+});

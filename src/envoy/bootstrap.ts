@@ -1,0 +1,136 @@
+//! Envoy's bootstrap to a snapshot: the static subset that plug-in examples use.
+//!
+//! What is not supported is refused with its place, never passed over: a filter that did not run
+//! would be worse than an error.
+
+import type { Gateway, Plugin, RouteTable, Snapshot } from "../snapshot/snapshot.ts";
+import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
+import { snapshotVersion } from "../snapshot/delta.ts";
+import { Cursor } from "../resources/cursor.ts";
+import type { Fault } from "../resources/fault.ts";
+import { parseManifests } from "../resources/parse.ts";
+import { ENVOY_CODES, fieldName, isAnything, readSocketAddress } from "./common.ts";
+import type { Address } from "./common.ts";
+import { readClusters } from "./clusters.ts";
+import { readListener } from "./listeners.ts";
+import type { CodeResolver } from "./wasm-filter.ts";
+
+export interface EnvoyListener {
+  readonly name: string;
+  readonly address: Address;
+}
+
+export interface EnvoyBootstrap {
+  readonly snapshot: Snapshot;
+  readonly listeners: readonly EnvoyListener[];
+  readonly clusters: readonly string[];
+  /** Null: the bootstrap has no admin. */
+  readonly admin: Address | null;
+  /** Where exchanges are logged: a file, `-` for standard output, `""` for nowhere. */
+  readonly accessLog: string;
+}
+
+const FIELDS = ["node", "admin", "static_resources", "layered_runtime"];
+const ADMIN_FIELDS = ["address", "access_log_path", "profile_path", "access_log"];
+const NODE_FIELDS = ["id", "cluster", "locality", "metadata", "user_agent_name"];
+
+/** Null with an error. `file` is named in faults. */
+export function importBootstrap(
+  text: string,
+  file: string,
+  resolveCode: CodeResolver,
+): { readonly bootstrap: EnvoyBootstrap | null; readonly faults: readonly Fault[] } {
+  const { documents, faults: syntax } = parseManifests(text, file);
+  const faults = [...syntax];
+  const [document] = documents;
+  if (document === undefined) {
+    if (faults.length === 0) faults.push(emptyFault(file));
+    return { bootstrap: null, faults };
+  }
+  const source = { positionOf: document.positionOf, faults, codes: ENVOY_CODES, fieldName };
+  const bootstrap = readBootstrap(new Cursor(source, document.value), resolveCode);
+  return { bootstrap: faults.some(isError) ? null : bootstrap, faults };
+}
+
+function isError({ severity }: Fault): boolean {
+  return severity === "error";
+}
+
+function emptyFault(file: string): Fault {
+  return {
+    ...{ severity: "error", code: ENVOY_CODES.wrong, path: "", object: null },
+    message: "the file holds no configuration",
+    remedy: "Write Envoy's bootstrap, with static_resources.",
+    position: { file, line: 1, column: 1 },
+  };
+}
+
+function readBootstrap(root: Cursor, resolveCode: CodeResolver): EnvoyBootstrap {
+  const isMap = root.isMap(FIELDS);
+  if (!root.at("node").isAbsent) root.at("node").isMap(NODE_FIELDS);
+  isAnything(root.at("layered_runtime"), ["layers"]);
+  const resources = root.at("static_resources");
+  if (isMap) resources.isMap(["listeners", "clusters"]);
+  const { clusters, endpoints } = readClusters(resources.at("clusters"));
+  const listeners = readListeners(resources.at("listeners"), {
+    clusters: new Set(Object.keys(clusters)),
+    resolveCode,
+  });
+  const content = { ...EMPTY_SNAPSHOT, ...listeners.parts, clusters, endpoints };
+  const snapshot = { ...content, version: snapshotVersion(content) };
+  const names = Object.keys(clusters);
+  const { list, accessLog } = listeners;
+  return {
+    snapshot,
+    listeners: list,
+    clusters: names,
+    admin: readAdmin(root.at("admin")),
+    accessLog,
+  };
+}
+
+function readAdmin(cursor: Cursor): Address | null {
+  if (cursor.isAbsent) return null;
+  cursor.isMap(ADMIN_FIELDS);
+  const address = cursor.at("address");
+  return address.isAbsent ? null : readSocketAddress(address);
+}
+
+interface Read {
+  readonly parts: {
+    readonly gateways: Record<string, Gateway>;
+    readonly routeTables: Record<string, RouteTable>;
+    readonly plugins: Record<string, Plugin>;
+  };
+  readonly list: readonly EnvoyListener[];
+  readonly accessLog: string;
+}
+
+function readListeners(
+  cursor: Cursor,
+  known: { readonly clusters: ReadonlySet<string>; readonly resolveCode: CodeResolver },
+): Read {
+  const parts: Read["parts"] = { gateways: {}, routeTables: {}, plugins: {} };
+  const list: EnvoyListener[] = [];
+  let accessLog = "";
+  const items = cursor.items();
+  if (items.length === 0) cursor.wrong("a list of at least one listener");
+  for (const [index, item] of items.entries()) {
+    const read = readListener(item, { ...known, index });
+    const { gateway, table, address } = read;
+    const first = list[0]?.address;
+    if (first !== undefined && first.host !== address.host) {
+      const message = `${item.place} listens on ${address.host}, the first one on ${first.host}`;
+      item.at("address").fault(ENVOY_CODES.unknown, message, "Give all listeners one address.");
+    }
+    if (list.some((other) => other.address.port === address.port)) {
+      item.at("address").fault(ENVOY_CODES.wrong, `port ${address.port} is taken twice`);
+    }
+    parts.gateways[gateway.name] = gateway;
+    parts.routeTables[table.name] = table;
+    for (const plugin of read.plugins) parts.plugins[plugin.name] = plugin;
+    list.push({ name: gateway.name, address });
+    accessLog = read.accessLog === "" ? accessLog : read.accessLog;
+  }
+  return { parts, list, accessLog };
+}

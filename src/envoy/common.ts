@@ -1,0 +1,54 @@
+//! What all parts of Envoy's configuration have in common: codes, spelling, addresses, durations.
+
+import type { Cursor } from "../resources/cursor.ts";
+
+/** A value that is wrong, and a field or value that this engine does not have. */
+export const ENVOY_CODES = { wrong: "GL0621", unknown: "GL0622" } as const;
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+const PORT_MAX = 65_535;
+
+/** Protocol buffers' JSON allows `routeConfig` beside `route_config`. */
+export function fieldName(written: string): string {
+  return written.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+export function unsupported(cursor: Cursor, what: string, remedy = ""): void {
+  cursor.fault(ENVOY_CODES.unknown, `${cursor.place}: ${what} is not supported`, remedy);
+}
+
+/** A part that means nothing here, and harms nothing: only its fields' names are checked. */
+export function isAnything(cursor: Cursor, known: readonly string[]): void {
+  if (!cursor.isAbsent) cursor.isMap(known);
+}
+
+/** `address: {socket_address: {address, port_value}}`. */
+export function readSocketAddress(cursor: Cursor): Address {
+  if (!cursor.isMap(["socket_address"])) return { host: "", port: 1 };
+  const socket = cursor.at("socket_address");
+  if (!socket.isMap(["protocol", "address", "port_value", "ipv4_compat"])) {
+    return { host: "", port: 1 };
+  }
+  socket.at("protocol").choice(["TCP"], "TCP");
+  const host = socket.at("address").text(null);
+  return { host, port: socket.at("port_value").count({ least: 1, most: PORT_MAX }, null) };
+}
+
+/** `1.5s` in milliseconds. */
+export function readDuration(cursor: Cursor, fallbackMs: number): number {
+  if (cursor.isAbsent) return fallbackMs;
+  const text = typeof cursor.value === "string" ? cursor.value : "";
+  const seconds = /^(\d{1,9}(?:\.\d{1,9})?)s$/.exec(text)?.[1];
+  if (seconds !== undefined) return Number(seconds) * 1_000;
+  cursor.wrong('a duration such as "0.25s"');
+  return fallbackMs;
+}
+
+/** The last part of a type's name: `type.googleapis.com/envoy….v3.Wasm` is `envoy….v3.Wasm`. */
+export function typeOf(cursor: Cursor): string {
+  return cursor.text("").replace(/^.*\//, "");
+}

@@ -1,0 +1,134 @@
+//! A Wasm HTTP filter: `envoy.extensions.filters.http.wasm.v3.Wasm`, also within a TypedStruct.
+
+import type { Plugin } from "../snapshot/snapshot.ts";
+import type { Cursor } from "../resources/cursor.ts";
+import { isAnything, typeOf, unsupported } from "./common.ts";
+
+/** The code as the configuration has it. */
+export type WasmCode =
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array };
+
+/** Makes a file of the code; a text: why that cannot be. */
+export type CodeResolver = (code: WasmCode) => Plugin["module"] | string;
+
+const PLUGIN_FIELDS = [
+  "name",
+  "root_id",
+  "vm_config",
+  "configuration",
+  "fail_open",
+  "failure_policy",
+  "reload_config",
+  "capability_restriction_config",
+  "allow_on_headers_stop_iteration",
+];
+const VM_FIELDS = [
+  "vm_id",
+  "runtime",
+  "code",
+  "configuration",
+  "allow_precompiled",
+  "nack_on_code_cache_miss",
+  "environment_variables",
+];
+const POLICIES = ["UNSPECIFIED", "FAIL_RELOAD", "FAIL_CLOSED", "FAIL_OPEN"] as const;
+const ANY = "@type";
+const STRING_TYPE = "google.protobuf.StringValue";
+
+/** `config` is the PluginConfig; `name` is unique in the snapshot. */
+export function readWasmPlugin(config: Cursor, name: string, resolveCode: CodeResolver): Plugin {
+  const isMap = config.isMap(PLUGIN_FIELDS);
+  const vm = config.at("vm_config");
+  if (isMap) vm.isMap(VM_FIELDS);
+  refuseRest(config);
+  const environment = vm.at("environment_variables");
+  isAnything(environment, ["host_env_keys", "key_values"]);
+  const hostEnv = environment
+    .at("host_env_keys")
+    .items()
+    .map((key) => key.text(null));
+  const values = environment.at("key_values").entries();
+  const vmConfiguration = readAny(vm.at("configuration"));
+  return {
+    name,
+    source: { kind: "Wasm", namespace: "", name: config.at("name").text() },
+    module: isMap ? readCode(vm.at("code"), resolveCode) : NO_MODULE,
+    configuration: readAny(config.at("configuration")),
+    pluginName: config.at("name").text(),
+    rootId: config.at("root_id").text(),
+    vmId: vm.at("vm_id").text(),
+    failMode: readFailMode(config),
+    env: Object.fromEntries(values.map(([key, value]) => [key, value.text()])),
+    ...(hostEnv.length > 0 && { hostEnv }),
+    ...(vmConfiguration !== "" && { vmConfiguration }),
+  };
+}
+
+/** What would change the plug-in's behaviour, and is not there. */
+function refuseRest(config: Cursor): void {
+  const restriction = config.at("capability_restriction_config");
+  for (const [, value] of restriction.at("allowed_capabilities").entries()) {
+    unsupported(value, "a restriction of capabilities", "Leave it out: every call is allowed.");
+    break;
+  }
+  const iteration = config.at("allow_on_headers_stop_iteration");
+  if (iteration.value === true) unsupported(iteration, "stopping only the headers");
+}
+
+/** A VM that trapped is always rebuilt here: FAIL_RELOAD is FAIL_CLOSED. */
+function readFailMode(config: Cursor): Plugin["failMode"] {
+  const open = config.at("fail_open");
+  const policy = config.at("failure_policy");
+  if (!open.isAbsent && !policy.isAbsent) policy.wrong("left out beside fail_open, as in Envoy");
+  const word = policy.choice(POLICIES, "UNSPECIFIED");
+  return open.flag(false) || word === "FAIL_OPEN" ? "open" : "closed";
+}
+
+const NO_MODULE: Plugin["module"] = { sha256: "", path: "" };
+
+function readCode(cursor: Cursor, resolveCode: CodeResolver): Plugin["module"] {
+  if (!cursor.isMap(["local", "remote"])) return NO_MODULE;
+  const remote = cursor.at("remote");
+  if (!remote.isAbsent) {
+    unsupported(remote, "remote code", "Fetch the file, and name it in local.filename.");
+    return NO_MODULE;
+  }
+  const local = cursor.at("local");
+  if (!local.isMap(["filename", "inline_bytes", "inline_string"])) return NO_MODULE;
+  const code = localCode(local);
+  if (code === null) return NO_MODULE;
+  const module = resolveCode(code);
+  if (typeof module !== "string") return module;
+  const at = code.kind === "file" ? local.at("filename") : local;
+  at.wrong(`code that can be read: ${module}`);
+  return NO_MODULE;
+}
+
+function localCode(local: Cursor): WasmCode | null {
+  const filename = local.at("filename");
+  if (!filename.isAbsent) return { kind: "file", path: filename.text() };
+  const encoded = local.at("inline_bytes");
+  if (!encoded.isAbsent) {
+    return { kind: "bytes", bytes: Buffer.from(encoded.text(), "base64") };
+  }
+  const inline = local.at("inline_string");
+  if (inline.isAbsent) {
+    local.wrong("a map with filename, inline_bytes or inline_string");
+    return null;
+  }
+  return { kind: "bytes", bytes: Buffer.from(inline.text(), "utf8") };
+}
+
+/** What Envoy hands to a plug-in for an Any: a text as it is, bytes, a Struct as JSON. */
+export function readAny(cursor: Cursor): string {
+  if (cursor.isAbsent) return "";
+  if (!cursor.isMap([ANY, "value"])) return "";
+  const type = typeOf(cursor.at(ANY));
+  const value = cursor.at("value");
+  if (type === STRING_TYPE) return value.text();
+  if (type === "google.protobuf.BytesValue") return Buffer.from(value.text(), "base64").toString();
+  if (type === "google.protobuf.Struct") return value.isAbsent ? "{}" : JSON.stringify(value.value);
+  cursor.at(ANY).wrong("google.protobuf.StringValue, BytesValue or Struct");
+  return "";
+}

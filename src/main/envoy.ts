@@ -1,0 +1,165 @@
+//! `graylane envoy`: runs the static part of an Envoy bootstrap on the embedded engine.
+
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { systemClock } from "../base/clock.ts";
+import type { EnvoyOptions } from "../cli/envoy-options.ts";
+import { importBootstrap } from "../envoy/bootstrap.ts";
+import type { EnvoyBootstrap } from "../envoy/bootstrap.ts";
+import type { CodeResolver } from "../envoy/wasm-filter.ts";
+import type { Fault } from "../resources/fault.ts";
+import { formatFault } from "../resources/format-fault.ts";
+import { EnvoyLog } from "../telemetry/envoy-log.ts";
+import { startEnvoyAdmin } from "./envoy-admin.ts";
+import { StaticEngine } from "./static-engine.ts";
+import type { Terminal } from "./up.ts";
+
+/** Resolves to the exit code: 0 when it was told to stop, 1 when the configuration is refused. */
+export async function runEnvoy(
+  options: EnvoyOptions,
+  terminal: Terminal,
+  interrupted: AbortSignal,
+): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "graylane-envoy-"));
+  try {
+    const bootstrap = read(options, terminal, folder);
+    if (bootstrap === null) return 1;
+    if (options.validateOnly) {
+      terminal.stdout.write(`configuration '${options.file}' OK\n`);
+      return 0;
+    }
+    return await serve(bootstrap, options, { terminal, interrupted });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Null, and said, when it is refused. */
+function read(options: EnvoyOptions, terminal: Terminal, folder: string): EnvoyBootstrap | null {
+  const text = options.configYaml ?? readConfiguration(options.file, terminal);
+  if (text === null) return null;
+  const read = importBootstrap(text, options.file, codeResolver(folder));
+  for (const fault of read.faults) terminal.stderr.write(`${formatFault(fault)}\n`);
+  if (read.bootstrap === null) terminal.stderr.write("error: the configuration is refused\n");
+  return read.bootstrap;
+}
+
+function readConfiguration(file: string, terminal: Terminal): string | null {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "there is no such file" : message;
+    terminal.stderr.write(`error: ${file}: ${why}\nName Envoy's bootstrap with -c FILE.\n`);
+    return null;
+  }
+}
+
+/** Code within the configuration becomes a file in `folder`; paths are relative to here. */
+function codeResolver(folder: string): CodeResolver {
+  return (code) => {
+    try {
+      const bytes = code.kind === "file" ? readFileSync(code.path) : code.bytes;
+      const sha256 = createHash("sha256").update(bytes).digest("hex");
+      if (code.kind === "file") return { sha256, path: resolve(code.path) };
+      const path = join(folder, `${sha256}.wasm`);
+      writeFileSync(path, bytes);
+      return { sha256, path };
+    } catch (error) {
+      const { code: reason, message } = error as NodeJS.ErrnoException;
+      return reason === "ENOENT" ? "there is no such file" : message;
+    }
+  };
+}
+
+async function serve(
+  bootstrap: EnvoyBootstrap,
+  options: EnvoyOptions,
+  { terminal, interrupted }: { terminal: Terminal; interrupted: AbortSignal },
+): Promise<number> {
+  const log = new EnvoyLog(systemClock, options.levels, (line) => {
+    terminal.stderr.write(line);
+  });
+  const engine = new StaticEngine({
+    snapshot: bootstrap.snapshot,
+    workerCount: options.concurrency,
+    worker: workerOptions(bootstrap, options),
+    logger: log,
+  });
+  const failure = await start(engine, bootstrap, interrupted);
+  if (failure !== null) {
+    log.critical(`error initializing configuration '${options.file}': ${failure}`);
+    await engine.stop();
+    return 1;
+  }
+  log.info("all dependencies initialized. starting workers");
+  log.info("starting main dispatch loop");
+  if (!interrupted.aborted) await once(interrupted, "abort");
+  log.warn("caught a signal");
+  await engine.stop();
+  log.info("exiting");
+  return 0;
+}
+
+function workerOptions(
+  { listeners, accessLog }: EnvoyBootstrap,
+  { levels }: EnvoyOptions,
+): ConstructorParameters<typeof StaticEngine>[0]["worker"] {
+  const ports = listeners.map(({ address }) => [String(address.port), address.port] as const);
+  return {
+    gatewayHost: listeners[0]?.address.host ?? "127.0.0.1",
+    portMap: Object.fromEntries(ports),
+    accessLogPath: accessLog,
+    logLevel: "info",
+    logPath: "",
+    envoyLog: levels,
+  };
+}
+
+/** Null when everything runs; else why not. */
+async function start(
+  engine: StaticEngine,
+  bootstrap: EnvoyBootstrap,
+  interrupted: AbortSignal,
+): Promise<string | null> {
+  const admin = await openAdmin(engine, bootstrap, interrupted);
+  if (admin !== null) return admin;
+  try {
+    const faults = await engine.start();
+    const refused = faults.find((fault) => isRefusal(fault, bootstrap));
+    if (refused === undefined) return null;
+    return `Unable to create Wasm plugin ${refused.object?.name ?? ""}: ${refused.message}`;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Without its fail-open plug-in a gateway serves; Envoy itself would refuse that too. */
+function isRefusal({ object }: Fault, { snapshot }: EnvoyBootstrap): boolean {
+  return Object.values(snapshot.plugins).some(
+    ({ source, failMode }) => source.name === object?.name && failMode === "closed",
+  );
+}
+
+async function openAdmin(
+  engine: StaticEngine,
+  { admin, listeners }: EnvoyBootstrap,
+  interrupted: AbortSignal,
+): Promise<string | null> {
+  if (admin === null) return null;
+  const source = {
+    isReady: () => engine.isReady,
+    metrics: () => engine.metrics(),
+    listeners,
+  };
+  const server = await startEnvoyAdmin(source, admin);
+  if (typeof server === "string") {
+    return `the admin endpoints cannot listen on ${admin.host}:${admin.port}: ${server}`;
+  }
+  server.unref();
+  interrupted.addEventListener("abort", () => server.close());
+  return null;
+}
