@@ -31,6 +31,9 @@ export interface SeenReply extends SeenMessage {
 
 const TOO_LARGE = "a plug-in wants the whole body, and it is larger than may be held";
 
+/** 2026-01-01T00:00:00Z: every case begins then. */
+export const START_MS: number = 1_767_225_600_000;
+
 export class CaseExchange implements PassOwner {
   readonly explaining = false;
   readonly remoteAddress = "127.0.0.1";
@@ -167,6 +170,14 @@ export class CaseExchange implements PassOwner {
 
   onBaggageDropped(): void {
     // A case has no lanes: nothing is put into its baggage.
+  }
+
+  nowMs(): number {
+    return START_MS;
+  }
+
+  onContextRefused(): void {
+    // As above: a case has no lane groups.
   }
 
   onReset(): void {

@@ -18,7 +18,7 @@ import { InProcessSharedData } from "../wasm/shared-data-store.ts";
 import { InProcessSharedQueues } from "../wasm/shared-queues.ts";
 import type { PluginServices } from "../wasm/vm.ts";
 import type { Action, CaseCall, CaseFile, CaseResponse, PluginCase } from "./case-file.ts";
-import { CaseExchange } from "./case-exchange.ts";
+import { CaseExchange, START_MS } from "./case-exchange.ts";
 import type { SeenReply, SeenRequest } from "./case-exchange.ts";
 
 export interface SeenCall extends SeenRequest {
@@ -37,8 +37,6 @@ export interface Observation {
   readonly trouble: string;
 }
 
-/** 2026-01-01T00:00:00Z: every case begins then. */
-const START_MS = 1_767_225_600_000;
 const LEVELS = Object.keys(LogLevel);
 /** Lines and calls of one case; more are not kept. */
 const SEEN_MAX = 10_000;

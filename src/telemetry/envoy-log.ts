@@ -4,7 +4,7 @@ import { logTime } from "../base/clock.ts";
 import type { Clock } from "../base/clock.ts";
 import { ENVOY_LEVELS } from "../base/envoy-levels.ts";
 import type { EnvoyLevel, EnvoyLevels } from "../base/envoy-levels.ts";
-import type { Logger } from "./logger.ts";
+import type { LeveledLogger, LogLevel } from "./logger.ts";
 
 export interface WasmLine {
   /** 0 trace to 5 critical. */
@@ -15,15 +15,33 @@ export interface WasmLine {
   readonly vmId: string;
 }
 
-export class EnvoyLog implements Logger {
+/** Ours, and the words of Envoy's for them. */
+const OWN_LEVELS: Readonly<Record<LogLevel, EnvoyLevel>> = {
+  debug: "debug",
+  info: "info",
+  warn: "warning",
+  error: "error",
+  silent: "off",
+};
+
+export class EnvoyLog implements LeveledLogger {
   readonly #clock: Clock;
-  readonly #levels: EnvoyLevels;
+  #levels: EnvoyLevels;
   readonly #write: (line: string) => void;
 
   constructor(clock: Clock, levels: EnvoyLevels, write: (line: string) => void) {
     this.#clock = clock;
     this.#levels = levels;
     this.#write = write;
+  }
+
+  get level(): LogLevel {
+    const own = Object.entries(OWN_LEVELS).find(([, level]) => level === this.#levels.main);
+    return (own?.[0] ?? "debug") as LogLevel;
+  }
+
+  set level(level: LogLevel) {
+    this.#levels = { ...this.#levels, main: OWN_LEVELS[level] };
   }
 
   /** The least level that a plug-in's line is written with. */
