@@ -1,4 +1,4 @@
-//! `graylane plugin run`: a gateway with one plug-in, and an upstream that answers with what it got.
+//! `graylane plugin run`: a gateway with one plug-in, and an upstream that echoes what it got.
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
