@@ -26,7 +26,7 @@ function read(kind: OperandKind, name: string, given: Given): string | undefined
 
 const FORWARDED = [
   ["x-forwarded-for", "6.6.6.6, 1.1.1.1"],
-  ["x-forwarded-for", "2.2.2.2"],
+  ["x-forwarded-for", "2.2.2.2,10.0.0.9"],
 ] as const;
 
 const CASES: readonly {

@@ -43,7 +43,8 @@ export function readOperand(
 
 /**
  * The address of the client: with `trustedHops` n the n-th of `x-forwarded-for` from the right,
- * since what stands left of it anybody may have written. With fewer, that of the connection.
+ * since what stands left of it anybody may have written. With fewer, that of the connection. The
+ * last one is the connection's own, which the gateway has added.
  */
 export function clientAddress(
   request: EditableRequest,
@@ -52,7 +53,7 @@ export function clientAddress(
 ): string {
   if (trustedHops === 0 || !request.headers.has("x-forwarded-for")) return plain(remoteAddress);
   const hops = request.headers.getAll("x-forwarded-for").join(",").split(",");
-  const hop = hops[hops.length - trustedHops]?.trim() ?? "";
+  const hop = hops[hops.length - 1 - trustedHops]?.trim() ?? "";
   return plain(hop === "" ? remoteAddress : hop);
 }
 

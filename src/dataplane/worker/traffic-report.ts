@@ -46,6 +46,7 @@ export class TrafficReport implements TrafficObserver {
     this.#logger = logger;
     this.#accessLog = accessLog;
     const { metrics } = this;
+    const counter = (name: string, help: string): Counter => metrics.counter({ name, help }).with();
     this.#requests = metrics.counter({
       name: "graylane_requests_total",
       help: "Finished requests by role of the hop, lane of the request and class of the status.",
@@ -71,32 +72,24 @@ export class TrafficReport implements TrafficObserver {
     this.#tunnels = metrics
       .gauge({ name: "graylane_tunnels", help: "Open tunnels of protocol switches (WebSocket)." })
       .with();
-    this.#tunnelsTotal = metrics
-      .counter({ name: "graylane_tunnels_total", help: "Protocol switches (WebSocket)." })
-      .with();
+    this.#tunnelsTotal = counter("graylane_tunnels_total", "Protocol switches (WebSocket).");
     this.#refused = metrics.counter({
       name: "graylane_refused_requests_total",
       help: "Requests that were no HTTP, or broke a limit of it; the code is the fault's.",
       labelNames: ["code"],
     });
-    this.#traceConflicts = metrics
-      .counter({
-        name: "graylane_trace_conflicts_total",
-        help: "Requests that met a live one of the same trace id in another lane; the newest won.",
-      })
-      .with();
-    this.#traceOverflows = metrics
-      .counter({
-        name: "graylane_trace_overflows_total",
-        help: "Requests whose lane was not remembered: the pod's trace table was full.",
-      })
-      .with();
-    this.#baggageDropped = metrics
-      .counter({
-        name: "graylane_baggage_members_dropped_total",
-        help: "Members of other people's baggage left out to keep its limits beside the lane's.",
-      })
-      .with();
+    this.#traceConflicts = counter(
+      "graylane_trace_conflicts_total",
+      "Requests that met a live one of the same trace id in another lane; the newest won.",
+    );
+    this.#traceOverflows = counter(
+      "graylane_trace_overflows_total",
+      "Requests whose lane was not remembered: the pod's trace table was full.",
+    );
+    this.#baggageDropped = counter(
+      "graylane_baggage_members_dropped_total",
+      "Members of other people's baggage left out to keep its limits beside the lane's.",
+    );
     this.#contextsRefused = contextsRefused(metrics);
     this.#pluginTraps = metrics.counter({
       name: "graylane_plugin_traps_total",
@@ -109,9 +102,7 @@ export class TrafficReport implements TrafficObserver {
         help: "Plug-ins that do not run as applied: an older version or none runs in their place.",
       })
       .with();
-    this.#assertions = metrics
-      .counter({ name: "graylane_assertions_total", help: "Beliefs of ours that were wrong." })
-      .with();
+    this.#assertions = counter("graylane_assertions_total", "Beliefs of ours that were wrong.");
   }
 
   /** A plug-in trapped, or was stopped because its time was up. */
