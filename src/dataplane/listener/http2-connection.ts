@@ -180,7 +180,8 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   #calm(): void {
     if (this.#closed) return;
     this.context.observer.onRefusedRequest("http2_flood");
-    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    // Without an error Node would say NO_ERROR, whatever the code.
+    this.#session.destroy(new Error("http2_flood"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
     this.#onClosed();
   }
 
