@@ -1,4 +1,4 @@
-//! The limits of the HTTP/1.1 codec. Each names the fault that a peer gets when it reaches it.
+//! The limits of the HTTP codecs. Each names the fault that a peer gets when it reaches it.
 
 /**
  * Bytes of a request or response head, from the first byte of the start line to the empty line,

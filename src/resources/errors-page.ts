@@ -11,6 +11,7 @@ const RANGES: readonly { readonly prefix: string; readonly title: string }[] = [
   { prefix: "GL04", title: "Plug-ins" },
   { prefix: "GL05", title: "Local cluster" },
   { prefix: "GL06", title: "Command line, server and ports" },
+  { prefix: "GL07", title: "Real Envoys" },
 ];
 
 const HEAD = `<!-- Made from the table of codes by scripts/docs-errors.mjs: change the table. -->

@@ -5,8 +5,9 @@ import { test } from "node:test";
 import type { HttpFaultCode } from "../../src/http/fault.ts";
 import { REQUEST_FAULTS } from "../../src/http/fault.ts";
 import { checkOutcome } from "./http-case-check.ts";
+import { HTTP2_CASES } from "./http2-cases.ts";
 import { REQUEST_CASES } from "./http-cases.ts";
-import { readRequests, readResponse, split } from "./http-reading.ts";
+import { readHttp2, readRequests, readResponse, split } from "./http-reading.ts";
 import { RESPONSE_CASES } from "./http-response-cases.ts";
 
 /** Longer cases are cut at every byte only near both ends. */
@@ -38,8 +39,17 @@ for (const { side, cases, read } of suites) {
   }
 }
 
+for (const { name, clause, fields, isTrailers = false, want } of HTTP2_CASES) {
+  const what = isTrailers ? "trailers" : "request";
+  test(`HTTP/2 ${what} [${clause}] ${name} is refused: ${want}`, () => {
+    assert.equal(readHttp2(fields, isTrailers), want);
+  });
+}
+
 test("every fault of the codec has a case", () => {
-  const wants = [...REQUEST_CASES, ...RESPONSE_CASES].map((one) => one.want);
+  const wants: unknown[] = [...REQUEST_CASES, ...RESPONSE_CASES, ...HTTP2_CASES].map(
+    (one) => one.want,
+  );
   const without = (Object.keys(REQUEST_FAULTS) as HttpFaultCode[]).filter(
     (code) => !wants.includes(code),
   );

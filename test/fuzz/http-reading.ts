@@ -2,6 +2,7 @@
 
 import type { HttpFault } from "../../src/http/fault.ts";
 import type { Headers } from "../../src/http/headers.ts";
+import { readHttp2Request, readHttp2Trailers } from "../../src/http/http2-request.ts";
 import { RequestParser, type RequestHead } from "../../src/http/request-parser.ts";
 import { ResponseParser, type ResponseHead } from "../../src/http/response-parser.ts";
 
@@ -106,4 +107,14 @@ export function readResponse(chunks: readonly Buffer[], method = "GET"): Outcome
   feed(parser, chunks, outcome, () => false);
   outcome.fault ??= parser.finish()?.code ?? null;
   return outcome;
+}
+
+/** The code of the fault of a list of fields of HTTP/2, or "". A request has no body. */
+export function readHttp2(fields: readonly string[], isTrailers: boolean): string {
+  if (isTrailers) {
+    const trailers = readHttp2Trailers(fields);
+    return typeof trailers === "string" ? trailers : "";
+  }
+  const head = readHttp2Request(fields, true);
+  return "code" in head ? head.code : "";
 }

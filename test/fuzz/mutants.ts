@@ -16,7 +16,7 @@ export interface Mutant {
 const FOLDER = resolve("src/http");
 /** Serializers, tables of names and the like: no checks of what comes in. */
 const WITHOUT_CHECKS = new Set(["fault.ts", "field-names.ts", "headers.ts", "limits.ts"]);
-const OF_OTHERS = new Set(["hop-by-hop.ts", "path.ts", "serialize.ts"]);
+const OF_OTHERS = new Set(["hop-by-hop.ts", "http2-response.ts", "path.ts", "serialize.ts"]);
 
 /** What a check returns when it fails. */
 const REFUSALS = new Set(["false", "-1", "null", "FAULT"]);

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { createContext, runInContext, runInThisContext } from "node:vm";
 import ts from "typescript";
 import { checkOutcome } from "./http-case-check.ts";
+import { HTTP2_CASES } from "./http2-cases.ts";
 import { REQUEST_CASES } from "./http-cases.ts";
 import type * as Reading from "./http-reading.ts";
 import { split } from "./http-reading.ts";
@@ -23,6 +24,8 @@ const RUN_MS_MAX = 20_000;
 const EQUIVALENT: Readonly<Record<string, string>> = {
   "framing.ts more === -1": "-1 has all bits, so the sum is -1, too",
   "head-reader.ts outcome === FAULT": "the same outcome is returned a few lines later",
+  "http2-request.ts fields.length > 2 * FIELD_COUNT_MAX + 2 * PSEUDO.size":
+    "a shortcut: they are counted again at the end",
   "request-line.ts start + VERSION_AND_END_BYTES > end": "the check after it sees the line's end",
   "response-parser.ts (reader.seenBits & (CONTENT_LENGTH | TRANSFER_ENCODING)) ===":
     "a shortcut: without those fields there is nothing to drop",
@@ -83,7 +86,10 @@ function firstFailure(reader: typeof Reading): string | null {
       }
     }
   }
-  return null;
+  const missed = HTTP2_CASES.find(
+    ({ fields, isTrailers = false, want }) => reader.readHttp2(fields, isTrailers) !== want,
+  );
+  return missed?.name ?? null;
 }
 
 test("every check of the codec is held by a case", (context) => {
