@@ -9,14 +9,8 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import {
-  LOAD_CORE,
-  Pinned,
-  check,
-  coreTicks,
-  freePort,
-  startContender,
-} from "./end-to-end/contender.ts";
+import { freePort } from "../src/base/testing/free-port.ts";
+import { LOAD_CORE, Pinned, check, coreTicks, startContender } from "./end-to-end/contender.ts";
 import type { BenchContext, Contender, ContenderName } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
 import type { LatencyFigures, LatencyMs, Run, ScenarioFigures } from "./end-to-end/figures.ts";

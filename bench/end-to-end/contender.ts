@@ -3,10 +3,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { OpenLoopClient } from "../support/open-loop.ts";
 import { PLUGIN_CONFIGURATION, pluginFile } from "./scenario.ts";
 import type { Ports, Scenario } from "./scenario.ts";
@@ -172,19 +171,6 @@ export async function check(port: number, scenario: Scenario, count: number): Pr
   await new Promise((resolve) => setTimeout(resolve, (count * 1_000) / ratePerSecond + 1));
   const { failed, sent, failures } = await client.stop();
   return failed === 0 && sent > 0 ? "" : `${failed} of ${sent} wrong: ${failures.join("; ")}`;
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => {
-        resolve(port);
-      });
-    });
-  });
 }
 
 /** Children that have ended and were waited for are counted by their parent. */

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import { findEnvoy, freePort } from "../support/envoy.ts";
+import { freePort } from "../../src/base/testing/free-port.ts";
+import { findEnvoy } from "../support/envoy.ts";
 import type { Envoy } from "../support/envoy.ts";
 import { Backend, askAt, startGatewayEnvoy } from "../support/envoy-fleet.ts";
 import { Graylane, KINDS, temporaryDirectory } from "../support/graylane.ts";

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, suite, test } from "node:test";
-import { Graylane, KINDS, freePort, runCommand, temporaryDirectory } from "../support/graylane.ts";
+import { freePort } from "../../src/base/testing/free-port.ts";
+import { Graylane, KINDS, runCommand, temporaryDirectory } from "../support/graylane.ts";
 import type { CommandResult } from "../support/graylane.ts";
 
 const EXAMPLE = "examples/asm-hash-tagging";

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { Agent, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { SeededPrng } from "../../src/base/prng.ts";
 import type { Prng } from "../../src/base/prng.ts";
 import { compile } from "../../src/compile/compile.ts";
@@ -14,13 +15,7 @@ import { NOTHING_RECENT } from "../../src/dataplane/recent-decisions.ts";
 import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "../../src/dataplane/worker/protocol.ts";
 import { WorkerProcess } from "../../src/dataplane/worker/worker-process.ts";
-import {
-  atEnd,
-  endAll,
-  freePort,
-  preparer,
-  trafficContext,
-} from "../../src/dataplane/testing/harness.ts";
+import { atEnd, endAll, preparer, trafficContext } from "../../src/dataplane/testing/harness.ts";
 import { questionOf } from "../../src/main/explain-request.ts";
 import type { Resource } from "../../src/resources/object.ts";
 import { validateResource } from "../../src/resources/validate.ts";

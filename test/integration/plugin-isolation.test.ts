@@ -13,9 +13,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { eventually, observedContext } from "../../src/dataplane/testing/fixture.ts";
-import { atEnd, endAll, freePort, preparer } from "../../src/dataplane/testing/harness.ts";
+import { atEnd, endAll, preparer } from "../../src/dataplane/testing/harness.ts";
 import {
   cluster,
   endpoint,

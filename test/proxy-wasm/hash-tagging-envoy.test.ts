@@ -6,11 +6,12 @@ import type { Socket } from "node:net";
 import { once } from "node:events";
 import { resolve } from "node:path";
 import { test } from "node:test";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { fnv1a32 } from "../../src/base/fnv1a.ts";
 import { SeededPrng } from "../../src/base/prng.ts";
 import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
-import { Envoy, findEnvoy, freePort, httpListener, wasmFilter } from "../support/envoy.ts";
+import { Envoy, findEnvoy, httpListener, wasmFilter } from "../support/envoy.ts";
 import { builtPlugin, startPlugin, testServices } from "../support/plugin.ts";
 
 const USER_COUNT = 10_000;

@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import {
   cluster,
@@ -21,7 +22,7 @@ import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../../src/dataplane/worker/plugin-calls.ts";
 import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
-import { Envoy, freePort, httpListener, socketAddress } from "./envoy.ts";
+import { Envoy, httpListener, socketAddress } from "./envoy.ts";
 
 /** As both hosts call the cluster behind the gateway, and where plug-ins call out to. */
 export const CLUSTER = "outbound|8000||echo.default.svc.cluster.local";

@@ -6,11 +6,10 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../../src/base/testing/free-port.ts";
 
 const INSTALL_MS_MAX = 240_000;
 const READY_MS_MAX = 60_000;
@@ -70,17 +69,6 @@ async function run(command: string, parameters: readonly string[]): Promise<stri
       resolve(code === 0 ? null : said.trim().slice(-500));
     });
   });
-}
-
-/** A port that was free a moment ago. Envoy cannot tell which port it took for 0 soon enough. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export interface EnvoyOptions {

@@ -6,10 +6,9 @@ import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { explainUnsettled } from "../../examples/walkthrough/settled.ts";
 import { ApiClient } from "../../src/api/client.ts";
 import type { ApiKind, ClientFile } from "../../src/api/types.ts";
@@ -344,15 +343,6 @@ export function ask(origin: string, question: Question = {}, agent?: Agent): Pro
     request.on("error", fail);
     request.end(content);
   });
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 interface DeploymentShape {

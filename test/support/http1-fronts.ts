@@ -8,8 +8,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { RequestParser } from "../../src/http/request-parser.ts";
-import { Envoy, findEnvoy, freePort } from "./envoy.ts";
+import { Envoy, findEnvoy } from "./envoy.ts";
 
 export interface Front {
   readonly name: string;

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "./envoy.ts";
+import { freePort } from "../../src/base/testing/free-port.ts";
 import { ensureCommand } from "./sdk-plugins.ts";
 
 const READY_MS_MAX = 30_000;

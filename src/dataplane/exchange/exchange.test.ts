@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { after, describe, test } from "node:test";
+import { freePort } from "../../base/testing/free-port.ts";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { NO_HEADER_OPERATIONS } from "../../snapshot/snapshot.ts";
 import type { Route, Snapshot } from "../../snapshot/snapshot.ts";
@@ -12,7 +13,7 @@ import {
   REQUEST_HEAD_TIMEOUT_MS,
 } from "../deadlines.ts";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
-import { endAll, freePort, sendRaw, startRawUpstream } from "../testing/harness.ts";
+import { endAll, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);

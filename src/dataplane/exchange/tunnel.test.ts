@@ -4,20 +4,14 @@ import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { after, describe, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
+import { freePort } from "../../base/testing/free-port.ts";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { systemClock } from "../../base/clock.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, Snapshot } from "../../snapshot/snapshot.ts";
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import { eventually, observedContext, RawClient, startFixture, turn } from "../testing/fixture.ts";
-import {
-  atEnd,
-  endAll,
-  freePort,
-  preparer,
-  sendRaw,
-  startRawUpstream,
-} from "../testing/harness.ts";
+import { atEnd, endAll, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import {
   cluster,
   endpoint,

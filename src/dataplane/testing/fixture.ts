@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { freePort } from "../../base/testing/free-port.ts";
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/clock.ts";
 import { SeededPrng } from "../../base/prng.ts";
@@ -13,7 +14,7 @@ import type { ExchangeRecord } from "../observer.ts";
 import { SILENT_OBSERVER } from "../observer.ts";
 import { UpstreamPools } from "../upstream/upstream-pools.ts";
 import { GatewayRole } from "../worker/gateway-role.ts";
-import { atEnd, freePort, preparer } from "./harness.ts";
+import { atEnd, preparer } from "./harness.ts";
 
 export interface Fixture {
   readonly port: number;

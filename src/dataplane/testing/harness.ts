@@ -82,17 +82,6 @@ export async function startGateway(port: number, snapshot: Snapshot): Promise<Ha
   return { role, records, assertions };
 }
 
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 export interface RawUpstream {
   readonly port: number;
   connectionCount: number;

@@ -14,9 +14,10 @@ import {
   status,
 } from "@grpc/grpc-js";
 import type { ClientDuplexStream, ServerDuplexStream, ServiceError } from "@grpc/grpc-js";
+import { freePort } from "../../base/testing/free-port.ts";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
-import { atEnd, endAll, freePort } from "../testing/harness.ts";
+import { atEnd, endAll } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);

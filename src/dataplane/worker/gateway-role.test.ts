@@ -7,6 +7,7 @@ import { Agent } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
+import { freePort } from "../../base/testing/free-port.ts";
 import type { LaneGroup, Route } from "../../snapshot/snapshot.ts";
 import {
   SOURCE,
@@ -15,7 +16,7 @@ import {
   forwardRoute,
   gatewaySnapshot,
 } from "../testing/snapshot-maker.ts";
-import { freePort, sendRaw, startGateway, startRawUpstream, endAll } from "../testing/harness.ts";
+import { sendRaw, startGateway, startRawUpstream, endAll } from "../testing/harness.ts";
 import type { Harness } from "../testing/harness.ts";
 
 const A = cluster("a");

@@ -10,11 +10,12 @@ import {
   ServerCredentials,
 } from "@grpc/grpc-js";
 import type { ClientUnaryCall, sendUnaryData, ServerUnaryCall, ServiceError } from "@grpc/grpc-js";
+import { freePort } from "../../base/testing/free-port.ts";
 import { systemClock } from "../../base/clock.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, Workload } from "../../snapshot/snapshot.ts";
 import { observedContext } from "../testing/fixture.ts";
-import { freePort, preparer } from "../testing/harness.ts";
+import { preparer } from "../testing/harness.ts";
 import { cluster, endpoint, SOURCE } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "./sidecar-role.ts";
 

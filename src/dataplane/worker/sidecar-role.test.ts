@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Socket } from "node:net";
+import { freePort } from "../../base/testing/free-port.ts";
 import { systemClock } from "../../base/clock.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, Snapshot, Workload } from "../../snapshot/snapshot.ts";
 import { eventually, observedContext, RawClient } from "../testing/fixture.ts";
-import { freePort, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
+import { preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import type { RawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, SOURCE } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "./sidecar-role.ts";

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Socket } from "node:net";
+import { freePort } from "../../base/testing/free-port.ts";
 import { systemClock } from "../../base/clock.ts";
 import { TagSigner } from "../../lane/signed-tag.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, LaneSignature, Route, Subset } from "../../snapshot/snapshot.ts";
 import type { Snapshot, Workload } from "../../snapshot/snapshot.ts";
 import { eventually, observedContext, RawClient, startFixture } from "../testing/fixture.ts";
-import { endAll, freePort, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
+import { endAll, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { SOURCE } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "./sidecar-role.ts";

@@ -1,0 +1,38 @@
+//! Ports for the servers of tests and benchmarks that must be told theirs beforehand.
+
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:net";
+
+/**
+ * Below the ports that systems give to connections and to servers that ask for port 0 (Linux from
+ * 32768, others from 49152): no other test of this moment gets one of these by chance.
+ */
+const PORT_MIN = 20_000;
+const PORT_MAX = 32_000;
+
+const given = new Set<number>();
+
+/** A port of 127.0.0.1 on which nobody listens, another one each time. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(PORT_MIN, PORT_MAX);
+    if (!given.has(port) && (await isFree(port))) {
+      given.add(port);
+      return port;
+    }
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  server.listen(port, "127.0.0.1");
+  try {
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
+  server.close();
+  await once(server, "close");
+  return true;
+}
