@@ -6,17 +6,18 @@ import { createServer } from "node:net";
 
 /**
  * Below the ports that systems give to connections and to servers that ask for port 0 (Linux from
- * 32768, others from 49152): no other test of this moment gets one of these by chance.
+ * 32768, others from 49152), and below those of pods (20000 to 31999): no other test of this moment
+ * gets one of these by chance.
  */
-const PORT_MIN = 20_000;
-const PORT_MAX = 32_000;
+const PORT_MIN = 10_000;
+const PORT_END = 20_000;
 
 const given = new Set<number>();
 
 /** A port of 127.0.0.1 on which nobody listens, another one each time. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(PORT_MIN, PORT_MAX);
+    const port = randomInt(PORT_MIN, PORT_END);
     if (!given.has(port) && (await isFree(port))) {
       given.add(port);
       return port;
