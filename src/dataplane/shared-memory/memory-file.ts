@@ -3,6 +3,7 @@
 //! midst of a write leaves the state before it.
 
 import { statfsSync } from "node:fs";
+import { join } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 
 /** Below this nothing is written: a page that LMDB cannot write may cost the process. */
@@ -16,24 +17,28 @@ const PAGES_BYTES = 16 * 1024;
 /** Processes that may map it: workers, spares, and those on their way out. */
 const READERS_MAX = 512;
 
+/** Beside the database; it holds nothing. */
+const TURN_FOLDER = "turn";
+
 /** There is no room, or the memory file system said no. */
 export class MemoryFullError extends Error {}
 
 export class MemoryFile {
   readonly #directory: string;
   readonly #root: RootDatabase<Buffer, Buffer>;
+  /**
+   * Whoever opens or writes the database is in a transaction of this one, one at a time. A process
+   * that opens an LMDB database of this version sets the number of its last transaction, for all
+   * processes, to that which it has read a moment before (`mdb_env_open2`), and so undoes what
+   * others have committed in between; here nothing is ever committed.
+   */
+  readonly #turn: RootDatabase<Buffer, Buffer>;
   #uncheckedBytes = 0;
 
   constructor(directory: string) {
     this.#directory = directory;
-    this.#root = open<Buffer, Buffer>({
-      path: directory,
-      encoding: "binary",
-      keyEncoding: "binary",
-      maxReaders: READERS_MAX,
-      // Otherwise a writer that is killed leaves the others waiting.
-      overlappingSync: false,
-    });
+    this.#turn = openDatabase(join(directory, TURN_FOLDER));
+    this.#root = this.#turn.transactionSync(() => openDatabase(directory));
   }
 
   /** What is there now, also what another process has just written. */
@@ -49,22 +54,25 @@ export class MemoryFile {
   write<Result>(bytes: number, task: (transaction: MemoryTransaction) => Result): Result {
     this.#ensureRoom(bytes);
     const root = this.#root;
-    return root.transactionSync(() =>
-      task({
-        get: (key) => root.get(key),
-        put: (key, value) => {
-          root.putSync(key, value);
-        },
-        remove: (key) => {
-          root.removeSync(key);
-        },
-        keysFrom: (prefix) => keysFrom(root, prefix),
-      }),
+    return this.#turn.transactionSync(() =>
+      root.transactionSync(() =>
+        task({
+          get: (key) => root.get(key),
+          put: (key, value) => {
+            root.putSync(key, value);
+          },
+          remove: (key) => {
+            root.removeSync(key);
+          },
+          keysFrom: (prefix) => keysFrom(root, prefix),
+        }),
+      ),
     );
   }
 
   async close(): Promise<void> {
     await this.#root.close();
+    await this.#turn.close();
   }
 
   #ensureRoom(bytes: number): void {
@@ -79,6 +87,17 @@ export class MemoryFile {
     }
     this.#uncheckedBytes = Math.min(UNCHECKED_BYTES_MAX, spare / PROCESSES);
   }
+}
+
+function openDatabase(path: string): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({
+    path,
+    encoding: "binary",
+    keyEncoding: "binary",
+    maxReaders: READERS_MAX,
+    // Otherwise a writer that is killed leaves the others waiting.
+    overlappingSync: false,
+  });
 }
 
 export interface MemoryTransaction {
