@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { describe, test } from "node:test";
 import type { LaneSignature } from "../snapshot/lane.ts";
 import { CLOCK_SKEW_MS, RENEW_MS, SIGNED_TAGS_MAX, TagSigner } from "./signed-tag.ts";
@@ -102,6 +103,30 @@ test("without a key nothing is signed and nothing believed", () => {
   const none = signer({ keys: [] });
   assert.equal(none.sign("gray", NOW), null);
   assert.deepEqual(none.check(signed(), NOW), { refusal: "unknown-key" });
+});
+
+for (const { name, tag } of [
+  { name: "the first half", tag: "gr\ud83day" },
+  { name: "the second half", tag: "\udc00" },
+]) {
+  test(`${name} of a UTF-16 pair alone is no text: not signed, and nothing is thrown`, () => {
+    const by = signer();
+    assert.equal(by.sign(tag, NOW), null);
+    assert.equal(by.sign(tag, NOW), null, "nor when it comes again");
+    assert.notEqual(by.sign("gray", NOW), null);
+  });
+}
+
+test("a whole pair of UTF-16 is signed as the character that it is", () => {
+  assert.deepEqual(signer().check(signed("\u{1f680}"), NOW), { tag: "\u{1f680}" });
+});
+
+test("broken escapes under a good signature are not believed, and nothing is thrown", () => {
+  const payload = "%zz~k1~3~1800000065";
+  const mac = createHmac("sha256", Buffer.alloc(32, 1))
+    .update(`graylane-lane-tag-1\ndefault/shop\n${payload}`)
+    .digest("base64url");
+  assert.deepEqual(signer().check(`${payload}~${mac}`, NOW), { refusal: "unsigned" });
 });
 
 test("one signed tag serves for a while, and a clock that jumps back makes another", () => {

@@ -19,6 +19,8 @@ export const SIGNED_TAGS_MAX = 1_024;
 export const REMEMBERED_CHARS_MAX = 512;
 
 const SIGNED = /^(.*)~([-._a-zA-Z0-9]+)~(\d{1,10})~(\d{1,12})~([-_a-zA-Z0-9]{43})$/;
+/** Half of a pair of UTF-16: percent-encoding has no form for it. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 const PURPOSE = "graylane-lane-tag-1";
 const MS_PER_SECOND = 1_000;
 
@@ -60,7 +62,7 @@ export class TagSigner {
     );
   }
 
-  /** Null: the group has no key, so that nothing can be signed. */
+  /** Null: the group has no key, or the tag is no Unicode text, so that nothing can be signed. */
   sign(tag: string, nowMs: number): string | null {
     const known = this.#written.get(tag);
     const ageMs = known === undefined ? RENEW_MS : nowMs - known.writtenMs;
@@ -84,7 +86,7 @@ export class TagSigner {
   #write(tag: string, expiresMs: number): string | null {
     const id = this.signature.keys[0]?.id ?? "";
     const key = this.#keys.get(id);
-    if (key === undefined) return null;
+    if (key === undefined || LONE_SURROGATE.test(tag)) return null;
     const expires = Math.ceil(expiresMs / MS_PER_SECOND);
     const payload = `${encodeURIComponent(tag)}~${id}~${this.signature.epoch}~${expires}`;
     return `${payload}~${this.#mac(key, payload).toString("base64url")}`;
@@ -102,7 +104,9 @@ export class TagSigner {
     if (Number(epoch) !== this.signature.epoch) return { refusal: "old-epoch" };
     const expiresMs = Number(expires) * MS_PER_SECOND;
     if (isOver(expiresMs, nowMs)) return { refusal: "expired" };
-    const checked = { tag: decodeURIComponent(tag) };
+    const decoded = decodedTag(tag);
+    if (decoded === null) return { refusal: "unsigned" };
+    const checked = { tag: decoded };
     if (text.length <= REMEMBERED_CHARS_MAX) {
       remember(this.#checked, ownText(text), { checked, expiresMs });
     }
@@ -111,6 +115,15 @@ export class TagSigner {
 
   #mac(key: Buffer, payload: string): Buffer {
     return createHmac("sha256", key).update(`${PURPOSE}\n${this.#group}\n${payload}`).digest();
+  }
+}
+
+/** Null: broken escapes. Another holder of the key may have signed them. */
+function decodedTag(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
   }
 }
 

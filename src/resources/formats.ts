@@ -24,6 +24,10 @@ const QUALIFIED_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** RFC 9110 section 5.5, visible characters and inner spaces; obs-text is allowed. */
 const FIELD_VALUE = /^([\x21-\x7e\x80-\uffff]([\t\x20-\x7e\x80-\uffff]*[\x21-\x7e\x80-\uffff])?)?$/;
+/** Half of a pair of UTF-16: no character, so that no bytes of UTF-8 stand for it. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+/** What every proxy and agent on the way hands on as it is. */
+const LANE_TAG = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 const HOST_LABEL = /^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 /** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
@@ -162,8 +166,14 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "a header name: letters, digits and '-'",
   ),
   "header-value": format(
-    (text) => FIELD_VALUE.test(text),
-    "a header value: one line without spaces at its ends",
+    (text) => FIELD_VALUE.test(text) && !LONE_SURROGATE.test(text),
+    "a header value: one line of characters without spaces at its ends",
+  ),
+  "lane-tag": format(
+    (text) => LANE_TAG.test(text),
+    "a lane's tag: printable ASCII characters without spaces at its ends",
+    "GL0113",
+    "The tag travels in a header: use letters, digits, '-', '_' and '.', e.g. gray.",
   ),
   "redirect-text": format(
     (text) => /^[\x21-\x7e]+$/.test(text),

@@ -51,7 +51,7 @@ export const FORCED_CONDITIONS_MAX = 100;
 
 const spec = Type.Object({
   group: text("dns-subdomain"),
-  tag: Type.Optional(text("header-value")),
+  tag: Type.Optional(text("lane-tag")),
   selector: Type.Object({ matchLabels: labels() }),
   services: Type.Optional(Type.Array(objectNameSchema(), { uniqueBy: ["name", "namespace"] })),
   enabled: Type.Boolean({ default: true }),
