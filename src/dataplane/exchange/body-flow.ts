@@ -14,6 +14,9 @@ import { proxyError } from "../proxy-error.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ForwardPlan } from "./handler.ts";
 
+/** Of a request's body this much may wait for its route; then the client waits. */
+export const READY_BYTES_MAX = 65_536;
+
 /** The request's body: from the client through the filters to the upstream. */
 export class RequestFlow implements BodySink {
   readonly chain: BodyChain = new BodyChain(this);
@@ -22,6 +25,8 @@ export class RequestFlow implements BodySink {
   #plan: ForwardPlan | null = null;
   /** What has passed before the head could be sent. */
   #ready: BodyBuffer | null = new BodyBuffer();
+  #isReadyFull = false;
+  #isChainFull = false;
   #hasPassed = false;
   #hasEnded = false;
   #trailers: Headers | null = null;
@@ -55,6 +60,7 @@ export class RequestFlow implements BodySink {
     if (this.#ready !== null) {
       this.#ready.append(body);
       this.#open();
+      this.#holdReady();
     } else this.#send(body);
   }
 
@@ -72,8 +78,16 @@ export class RequestFlow implements BodySink {
   }
 
   onHeldMuch(isMuch: boolean): void {
-    if (isMuch) this.#exchange.connection.pauseReading();
-    else this.#exchange.connection.resumeReading();
+    this.#isChainFull = isMuch;
+    this.#exchange.holdRequestBody(isMuch || this.#isReadyFull);
+  }
+
+  /** The route may make the request wait: what has passed the filters meanwhile is bounded. */
+  #holdReady(): void {
+    const isFull = this.#ready !== null && this.#ready.size >= READY_BYTES_MAX;
+    if (isFull === this.#isReadyFull) return;
+    this.#isReadyFull = isFull;
+    this.#exchange.holdRequestBody(isFull || this.#isChainFull);
   }
 
   #open(): void {
@@ -91,6 +105,7 @@ export class RequestFlow implements BodySink {
     }
     this.#exchange.forward(this.#plan);
     if (this.#hasPassed) this.#send(ready);
+    this.#holdReady();
   }
 
   #send(body: BodyBuffer): void {

@@ -107,6 +107,7 @@ export class Exchange implements UpstreamUser, Expirable {
     return this.#status !== 0;
   }
 
+  /** Asked anew after each callback: any of them may have ended the exchange. */
   get isOver(): boolean {
     return this.#over;
   }
@@ -180,7 +181,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#upstream?.abort();
     this.#upstream = null;
     const replacement = this.#filterOwn(draft);
-    if (this.#isDone()) return;
+    if (this.isOver) return;
     if (replacement === null) this.#writeLocal(draft, bytes);
     else if (replacement !== HELD) this.#replace(replacement);
     else if (bytes.length > 0) this.responseTap?.onData(bytes, true);
@@ -211,6 +212,12 @@ export class Exchange implements UpstreamUser, Expirable {
   /** Sends a part of the body on, or keeps it until there is somebody to send it to. */
   passRequestBody(chunk: Buffer): void {
     if (!this.#sender.body(this.#upstream, chunk)) this.connection.pauseReading();
+  }
+
+  /** The filters hold as much of the body as they may, or no longer do. */
+  holdRequestBody(isMuch: boolean): void {
+    if (this.#sender.hold(isMuch)) this.connection.resumeReading();
+    else this.connection.pauseReading();
   }
 
   onRequestEnd(trailers: Headers | null): void {
@@ -250,7 +257,7 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   onUpstreamDrain(): void {
-    this.connection.resumeReading();
+    if (this.#sender.drained()) this.connection.resumeReading();
   }
 
   onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void {
@@ -307,7 +314,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#draft = draft;
     this.#response = response;
     const replacement = this.#handler.onResponse(this, draft);
-    if (this.#isDone() || replacement === HELD) return;
+    if (this.isOver || replacement === HELD) return;
     if (replacement === null) {
       this.startResponse();
       return;
@@ -416,11 +423,6 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.hasBody) return false;
     const method = this.head.method;
     return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
-  }
-
-  /** Whether a callback has ended the exchange. */
-  #isDone(): boolean {
-    return this.#over;
   }
 
   #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {

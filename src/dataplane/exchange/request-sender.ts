@@ -14,6 +14,10 @@ export class RequestSender {
   #head: OutgoingHead | null = null;
   #trailers: Headers | null = null;
   readonly #unsent: Buffer[] = [];
+  /** There is nobody to send to, or its buffer is full. */
+  #isBlocked = false;
+  /** The filters have as much of the body as they may. */
+  #isHeld = false;
   #attempt: UpstreamAttempt | null = null;
   #mirrors: readonly MirrorCall[] = NO_MIRRORS;
 
@@ -40,9 +44,25 @@ export class RequestSender {
   /** Sends a part of the body, or keeps it for later. False: no more for now. */
   body(upstream: Upstream | null, chunk: Buffer): boolean {
     for (const mirror of this.#mirrors) mirror.body(chunk);
-    if (upstream !== null) return this.#write(upstream, chunk);
+    if (upstream !== null) {
+      this.#isBlocked = !this.#write(upstream, chunk);
+      return !this.#isBlocked;
+    }
     this.#unsent.push(chunk);
+    this.#isBlocked = true;
     return false;
+  }
+
+  /** The upstream takes more. True: more of the body is wanted, and may be read. */
+  drained(): boolean {
+    this.#isBlocked = false;
+    return !this.#isHeld;
+  }
+
+  /** The filters hold much, or no longer do. True: more of the body may be read. */
+  hold(isMuch: boolean): boolean {
+    this.#isHeld = isMuch;
+    return !isMuch && !this.#isBlocked;
   }
 
   end(upstream: Upstream | null, trailers: Headers | null): void {
@@ -59,7 +79,8 @@ export class RequestSender {
     if (!this.#hasBody) return false;
     for (const chunk of this.#unsent) writable = this.#write(connection, chunk) && writable;
     this.#unsent.length = 0;
-    if (!this.isPassed) return writable;
+    this.#isBlocked = !writable;
+    if (!this.isPassed) return writable && !this.#isHeld;
     this.#writeEnd(connection);
     return false;
   }
