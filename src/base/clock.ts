@@ -35,6 +35,11 @@ export function delay(clock: Clock, delayMs: number): Promise<void> {
   });
 }
 
+/** For libraries that want one. */
+export function dateOf(wallMs: number): Date {
+  return new Date(wallMs);
+}
+
 /** RFC 3339 text of a wall time, as Kubernetes writes it (whole seconds, UTC). */
 export function timestamp(wallMs: number): string {
   return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;

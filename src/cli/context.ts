@@ -49,7 +49,7 @@ export interface OfflineGateway {
    * Null when no gateway listens there; throws what says what is wrong with the request. Equal
    * `draw`s draw the same, so that two gateways can be compared.
    */
-  explain(request: ExplainRequest, draw: number): ExplainResult | null;
+  explain(request: ExplainRequest, draw: number): Promise<ExplainResult | null>;
   /** Stops the plug-ins. */
   close(): void;
 }

@@ -78,7 +78,7 @@ async function explainOffline(
   const { snapshot } = compile({ resources, modules, nowMs: context.clock.nowMs() });
   const gateway = await context.offlineGateway(snapshot);
   try {
-    const result = gateway.explain(request, 0);
+    const result = await gateway.explain(request, 0);
     if (result !== null) return result;
     throw new CliError("no gateway of the files listens anywhere", "Name the Gateway's file too.");
   } finally {

@@ -97,13 +97,13 @@ async function replay(
   const then = await context.offlineGateway(after);
   let draw = 0;
   const failed: string[] = [];
-  const onRequest = ({ request, headers }: TrafficRequest): void => {
+  const onRequest = async ({ request, headers }: TrafficRequest): Promise<void> => {
     draw += 1;
     for (const name of headers) logged.add(name);
     const decide = (gateway: OfflineGateway): ReturnType<OfflineGateway["explain"]> =>
       gateway.explain(request, draw);
     try {
-      difference.add(request, decide(now), decide(then));
+      difference.add(request, await decide(now), await decide(then));
     } catch (error) {
       failed.push(`${request.url}: ${messageOf(error)}`);
     }
@@ -122,12 +122,12 @@ async function replay(
 
 async function readRecent(
   context: Context,
-  onRequest: (traffic: TrafficRequest) => void,
+  onRequest: (traffic: TrafficRequest) => Promise<void>,
 ): Promise<TrafficRead> {
   const client = await connect(context);
   const { decisions } = await client.recent({ where: [], limit: RECENT_LIMIT_MAX });
   for (const decision of decisions) {
-    onRequest({ request: questionOf(decision), headers: new Set() });
+    await onRequest({ request: questionOf(decision), headers: new Set() });
   }
   return { requestCount: decisions.length, hopCount: 0, badCount: 0, bad: [], isCut: false };
 }

@@ -31,7 +31,7 @@ export interface TrafficRead {
 export async function readAccessLog(
   path: string,
   shown: string,
-  onRequest: (traffic: TrafficRequest) => void,
+  onRequest: (traffic: TrafficRequest) => Promise<void>,
 ): Promise<TrafficRead> {
   const read: TrafficRead = { requestCount: 0, hopCount: 0, badCount: 0, bad: [], isCut: false };
   let lineNumber = 0;
@@ -52,7 +52,7 @@ export async function readAccessLog(
       } else if (traffic === null) read.hopCount += 1;
       else {
         read.requestCount += 1;
-        onRequest(traffic);
+        await onRequest(traffic);
       }
     }
   } catch (error) {

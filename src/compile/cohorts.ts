@@ -367,6 +367,7 @@ export function dealOf(ratio: GroupRatio | undefined, group: string): CohortDeal
 function keyFrom(key: RatioKey): CohortKey {
   if (key.header !== undefined) return { kind: "header", name: key.header.toLowerCase() };
   if (key.cookie !== undefined) return { kind: "cookie", name: key.cookie };
+  if (key.claim !== undefined) return { kind: "claim", name: key.claim };
   if (key.issuedCookie === undefined) return { kind: "clientIp" };
   const { name, maxAgeSeconds } = key.issuedCookie;
   return { kind: "issuedCookie", name, maxAgeSeconds };

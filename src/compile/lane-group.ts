@@ -3,7 +3,8 @@
 import { wallTimeOf } from "../base/clock.ts";
 import type { LaneGroup, ObjectName } from "../resources/kinds/lane-group.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
-import type { Lane, LaneContext, OperandSources } from "../snapshot/snapshot.ts";
+import type { TokenOperands } from "../resources/kinds/token-operands.ts";
+import type { Lane, LaneContext, OperandSources, TokenSettings } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import { compileAny, compileRule } from "./lane-rule.ts";
@@ -154,11 +155,29 @@ function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
 }
 
 function operandSources(operands: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
-  const { clientIp, body } = operands;
+  const { clientIp, body, jwt, geo } = operands;
   return {
     trustedHops: clientIp?.trustedHops ?? 0,
     ...(body === undefined ? {} : { bodyBytesMax: body.maxBytes }),
+    ...(jwt === undefined ? {} : { tokens: tokenSettings(jwt) }),
+    ...(geo === undefined ? {} : { geoDatabase: geo.database }),
   };
+}
+
+function tokenSettings(operands: TokenOperands): TokenSettings {
+  const { issuer, audiences, jwks, jwksUri = "", header, cookie, query } = operands;
+  return {
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audiences === undefined ? {} : { audiences }),
+    keys: jwks === undefined ? { kind: "remote", uri: jwksUri } : { kind: "inline", jwks },
+    from: tokenPlace(header, cookie, query),
+  };
+}
+
+function tokenPlace(header?: string, cookie?: string, query?: string): TokenSettings["from"] {
+  if (cookie !== undefined) return { kind: "cookie", name: cookie };
+  if (query !== undefined) return { kind: "query", name: query };
+  return { kind: "header", name: header?.toLowerCase() ?? "authorization" };
 }
 
 function references(names: readonly ObjectName[], own: string, path: string): NamedReference[] {

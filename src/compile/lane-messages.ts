@@ -1,5 +1,6 @@
 //! What there is to say about the lanes of a group: parents, expiry, rules that cannot work.
 
+import { operandKindsOfRule } from "../lane/operand-kinds.ts";
 import { contentHash } from "../base/canonical-json.ts";
 import { findContradiction, isImplied } from "../lane/contradiction.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
@@ -68,6 +69,7 @@ export function reportRules(model: GroupModel, messages: MessageList): void {
   let pairsLeft = COMPARED_PAIRS_MAX;
   for (const current of model.lanes) {
     reportExpiry(current, messages);
+    reportSources(model, current, messages);
     const { lane } = current;
     if (lane.rule === null || !lane.enabled || reportImpossible(current, messages)) continue;
     const identity = contentHash(lane.rule.condition);
@@ -132,6 +134,32 @@ function reportImpossible({ lane, resource }: LaneModel, messages: MessageList):
     remedy: "Write `any` where one of them is enough, or remove one.",
   });
   return true;
+}
+
+const SOURCES = [
+  { kind: "claim", field: "tokens", write: "operands: {jwt: {jwksUri: ADDRESS}}" },
+  { kind: "geo", field: "geoDatabase", write: "operands: {geo: {database: PATH}}" },
+] as const;
+
+/** A rule reads what its lane group does not say how to get. */
+function reportSources(model: GroupModel, current: LaneModel, messages: MessageList): void {
+  const { lane, resource } = current;
+  for (const { kind, field, write } of SOURCES) {
+    if (model.operands?.[field] !== undefined) continue;
+    for (const place of ["rule", "forcedIn", "forcedOut"] as const) {
+      const rule = lane[place] ?? null;
+      if (rule === null || !operandKindsOfRule(rule).has(kind)) continue;
+      messages.add(resource, {
+        severity: "error",
+        code: "GL0320",
+        path: `spec.${place}`,
+        message:
+          `a condition reads ${kind}, for which the lane group ${model.name} names no source, ` +
+          "so it is missing in every request",
+        remedy: `Write ${write} in the LaneGroup.`,
+      });
+    }
+  }
 }
 
 /** Entries that name what is not there. `routes`: all routes of the VirtualServices. */

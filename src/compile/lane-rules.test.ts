@@ -186,7 +186,8 @@ const BAD: readonly (readonly [rule: string, code: string, path: string, says: R
   [`{path: yes, operator: exists}`, "GL0103", "rule.path", /must be true/],
   [`{all: []}`, "GL0111", "rule.all", /must not be empty/],
   [`{all: [{header: a, operator: exists}], any: []}`, "GL0114", "rule", /all and any/],
-  [`{geo: country, operator: exists}`, "GL0320", "rule.geo", /no operand/],
+  [`{workload: a, operator: exists}`, "GL0320", "rule.workload", /no operand/],
+  [`{claim: "a b", operator: exists}`, "GL0113", "rule.claim", /a path to one place/],
   [`{body: {json: a}, operator: exists}`, "GL0114", "rule.body", /not a known field/],
   [`{bodyJson: "a..b", operator: exists}`, "GL0113", "rule.bodyJson", /a path to one place/],
   [`{bodyJson: 1, operator: exists}`, "GL0103", "rule.bodyJson", /must be a text/],
@@ -263,4 +264,61 @@ test("ASM's ingress rules decide the lane: one of them, with all that it matches
 test("ASM's strict mode is an isolated group with the fallback strict", () => {
   const group = run(ASM("[]")).snapshot.laneGroups["/asm"];
   assert.deepEqual([group?.isolated, group?.fallback], [true, "strict"]);
+});
+
+const OPERANDS = (jwt: string): string =>
+  GROUP + `\n  operands: {jwt: ${jwt}, geo: {database: /data/city.mmdb}}`;
+
+test("a rule that reads a claim or a place without a source is named", () => {
+  const rule = "rule: {any: [{claim: sub, operator: exists}, {geo: country, operator: exists}]}";
+  const codes = (...texts: readonly string[]): string[] =>
+    run(...texts)
+      .messages.filter(({ code }) => code === "GL0320")
+      .map(({ path }) => path);
+  assert.deepEqual(codes(GROUP, lane("gray", rule)), ["spec.rule", "spec.rule"]);
+  assert.deepEqual(codes(OPERANDS("{jwksUri: https://id.example/keys}"), lane("gray", rule)), []);
+});
+
+test("the sources of claims and places are in the snapshot", () => {
+  const { operands } = groupOf(run(OPERANDS("{jwksUri: https://id.example/keys, issuer: id}")));
+  assert.deepEqual(operands, {
+    trustedHops: 0,
+    tokens: {
+      issuer: "id",
+      keys: { kind: "remote", uri: "https://id.example/keys" },
+      from: { kind: "header", name: "authorization" },
+    },
+    geoDatabase: "/data/city.mmdb",
+  });
+});
+
+for (const [jwt, path, says] of [
+  ["{}", "jwt", /jwks/],
+  ["{jwksUri: ftp://x}", "jwt.jwksUri", /http or https/],
+  [`{jwks: "{}"}`, "jwt.jwks", /must be a key set/],
+  [`{jwks: '{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'}`, "jwt.jwks", /shared secret/],
+  [`{jwks: '{"keys": [{"kty": "EC", "d": "c2VjcmV0"}]}'}`, "jwt.jwks", /private key/],
+  ["{jwksUri: https://x, cookie: a, query: b}", "jwt", /cookie/],
+] as const) {
+  test(`the source of claims ${jwt} is refused`, () => {
+    const [document] = parseManifests(OPERANDS(jwt), "t.yaml").documents;
+    const { resource, faults } = validateResource(document?.value, document?.positionOf);
+    assert.equal(resource, null);
+    const fault = faults.find((each) => each.path === `spec.operands.${path}`);
+    assert.ok(fault !== undefined, JSON.stringify(faults));
+    assert.match(fault.message, says);
+    assert.ok(!JSON.stringify(faults).includes("c2VjcmV0"), "a key is shown");
+  });
+}
+
+test("shares that are sticky by a claim need a source of claims", () => {
+  const ratio = "\n  ratio: {key: {claim: sub}}";
+  const [document] = parseManifests(GROUP + ratio, "t.yaml").documents;
+  const { faults } = validateResource(document?.value, document?.positionOf);
+  assert.deepEqual(
+    faults.map(({ path }) => path),
+    ["spec.operands.jwt"],
+  );
+  const [good] = parseManifests(OPERANDS("{jwksUri: https://x}") + ratio, "t.yaml").documents;
+  assert.deepEqual(validateResource(good?.value, good?.positionOf).faults, []);
 });

@@ -17,7 +17,7 @@ export async function offlineGateway(snapshot: Snapshot): Promise<OfflineGateway
   const preparer = new Preparer({ logger, plugins: pluginServices(systemClock, logger) });
   const runtime = await preparer.prepareGateway(snapshot, null);
   return {
-    explain(request: ExplainRequest, draw: number): ExplainResult | null {
+    explain(request: ExplainRequest, draw: number): Promise<ExplainResult | null> {
       const question = questionOf(request, snapshot, new Map());
       const port = portOf(runtime, question.port);
       return explainQuestion(

@@ -2,6 +2,7 @@
 
 import { RE2JS } from "re2js";
 import { wallTimeOf } from "../base/clock.ts";
+import { parseJsonPath } from "../base/json-path.ts";
 import { isPercentage } from "./share.ts";
 
 export interface TextFormat {
@@ -159,6 +160,18 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "a time as in RFC 3339",
     "GL0113",
     "Write e.g. 2026-12-31T18:00:00Z.",
+  ),
+  "absolute-path": format(
+    (text) => /^\/[^\0]{1,4095}$/.test(text),
+    "an absolute path of a file",
+    "GL0113",
+    "Begin it with a slash.",
+  ),
+  "json-path": format(
+    (text) => parseJsonPath(text) !== null,
+    "a path to one place",
+    "GL0113",
+    'Write e.g. sub, realm.roles[0] or ["https://shop.example/id"].',
   ),
   "header-name": format((text) => TOKEN.test(text), "a header name: letters, digits and '-'"),
   "header-match-name": format(

@@ -16,6 +16,8 @@ export type KeyHashName = (typeof KEY_HASHES)[number];
 export type CohortKey =
   | { readonly kind: "header"; readonly name: string }
   | { readonly kind: "cookie"; readonly name: string }
+  /** A path into the claims of a verified token. */
+  | { readonly kind: "claim"; readonly name: string }
   | { readonly kind: "clientIp" }
   /** A cookie that the gateway makes for whoever has none. */
   | { readonly kind: "issuedCookie"; readonly name: string; readonly maxAgeSeconds: number };

@@ -151,8 +151,10 @@ export type OperandKind =
   | "bodyJson"
   /** A field of the body as a form; of several of a name the first. */
   | "bodyForm"
-  /** Path into a verified JWT's claims: `sub`, `realm.role`. Missing in every request so far. */
-  | "claim";
+  /** Path into the claims of a verified JWT: `sub`, `realm.role`. */
+  | "claim"
+  /** Of the client's address: `country`, or a path into the database's record. */
+  | "geo";
 
 /**
  * A missing operand: every operator is false but `!=`, `notIn` and `absent`.
@@ -181,6 +183,18 @@ export type Operator =
   /** hash(operand) mod 100 < value. */
   | "percentage";
 
+export interface TokenSettings {
+  /** Absent: any issuer whose key it is. */
+  readonly issuer?: string;
+  /** One of them must be the token's; absent: any. */
+  readonly audiences?: readonly string[];
+  readonly keys:
+    | { readonly kind: "inline"; readonly jwks: string }
+    | { readonly kind: "remote"; readonly uri: string };
+  /** Where requests carry the token; a header's name is lower-case. */
+  readonly from: { readonly kind: "header" | "cookie" | "query"; readonly name: string };
+}
+
 /** How much of a body rules read when the lane group does not say. */
 export const BODY_BYTES_DEFAULT = 65_536;
 
@@ -189,4 +203,8 @@ export interface OperandSources {
   readonly trustedHops: number;
   /** A longer body is not read: its operands are missing. Absent: `BODY_BYTES_DEFAULT`. */
   readonly bodyBytesMax?: number;
+  /** How tokens are verified; absent: claims are missing. */
+  readonly tokens?: TokenSettings;
+  /** Path of a MaxMind database; absent: places are missing. */
+  readonly geoDatabase?: string;
 }

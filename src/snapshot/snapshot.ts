@@ -23,6 +23,7 @@ export type {
   Operator,
   SignatureKey,
   Test,
+  TokenSettings,
 } from "./lane.ts";
 export { BODY_BYTES_DEFAULT } from "./lane.ts";
 

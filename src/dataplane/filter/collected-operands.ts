@@ -7,17 +7,21 @@ import { exhausted } from "../../base/assert.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import { contextTag } from "../../lane/context.ts";
 import { isEntryRoute } from "../../lane/decide.ts";
+import type { PreparedLaneGroup } from "../../lane/decide.ts";
 import type { OperandKind, Route } from "../../snapshot/snapshot.ts";
 import type { GroupSources, OperandSources } from "../runtime/operand-sources.ts";
 import type { ListenerRuntime } from "../runtime/runtime.ts";
-import type { BodyChain } from "./body-chain.ts";
+import type { BodyChain, BodyStage } from "./body-chain.ts";
+import { TokenClaims, tokenOf } from "./token-claims.ts";
+import { BodyAction } from "../../wasm/enums.ts";
+import { clientAddress } from "./request-operands.ts";
 import { contextLookup } from "./lane-context.ts";
 import { RequestBody } from "./request-body.ts";
 import type { BodyFault } from "./request-body.ts";
 import { WholeBodyStage } from "./whole-body-stage.ts";
 
 /** Operands that are not in the head. */
-export type CollectedKind = "bodyJson" | "bodyForm" | "claim";
+export type CollectedKind = "bodyJson" | "bodyForm" | "claim" | "geo";
 
 /** What collecting needs of the pass it belongs to. */
 export interface CollectingPass {
@@ -27,7 +31,15 @@ export interface CollectingPass {
   /** Null: the request has no body. */
   makeRequestChain(): BodyChain | null;
   route(): Route | null;
+  readonly remoteAddress: string;
+  readonly isRequestOver: boolean;
+  resume(): void;
 }
+
+const PASSING_STAGE: BodyStage = {
+  onBody: () => BodyAction.continue,
+  onTrailers: () => BodyAction.continue,
+};
 
 const BODY_FAULTS: Readonly<Record<BodyFault, string>> = {
   "": "",
@@ -55,6 +67,10 @@ export class CollectedOperands {
   #stage: WholeBodyStage | null = null;
   #isTooLong = false;
   #body: RequestBody | null = null;
+  #hasAskedTokens = false;
+  readonly #tokens = new Map<string, TokenClaims>();
+  /** Set while tokens are verified: fulfilled when the pass has gone on. */
+  verified: Promise<void> | null = null;
 
   constructor(pass: CollectingPass, sources: OperandSources) {
     this.#pass = pass;
@@ -63,6 +79,10 @@ export class CollectedOperands {
 
   /** True: not all is there yet; the pass is resumed when it is. */
   waits(): boolean {
+    return this.#waitsForBody() || this.#waitsForTokens();
+  }
+
+  #waitsForBody(): boolean {
     if (this.#hasAskedBody) return false;
     this.#hasAskedBody = true;
     const bytesMax = this.#bodyBytesWanted();
@@ -88,8 +108,9 @@ export class CollectedOperands {
       case "bodyForm":
         return this.#readBody().form(name, sources.bodyBytesMax);
       case "claim":
-        // Nothing verifies tokens yet, and an unverified claim would be worth nothing.
-        return undefined;
+        return this.#tokens.get(group)?.claim(name);
+      case "geo":
+        return sources.geo?.read(this.#clientAddress(sources.group), name);
       default:
         return exhausted(kind);
     }
@@ -98,8 +119,55 @@ export class CollectedOperands {
   /** Why an operand is missing, in words; `""` when there is nothing to say. */
   whyMissing(group: string, kind: OperandKind): string {
     const sources = this.#sources.byGroup.get(group);
-    if (sources === undefined || (kind !== "bodyJson" && kind !== "bodyForm")) return "";
+    if (sources === undefined) return "";
+    if (kind === "claim") return this.#tokens.get(group)?.fault ?? "no token is verified";
+    if (kind === "geo" && sources.geo === null) return "there is no geo database";
+    if (kind !== "bodyJson" && kind !== "bodyForm") return "";
     return BODY_FAULTS[this.#readBody().faultOf(kind, sources.bodyBytesMax)];
+  }
+
+  #waitsForTokens(): boolean {
+    if (this.#hasAskedTokens) return false;
+    this.#hasAskedTokens = true;
+    const pending: Promise<void>[] = [];
+    for (const [name, sources] of this.#sources.byGroup) {
+      if (sources.tokens === null || !this.#isAsked(sources)) continue;
+      const token = tokenOf(this.#pass.request, sources.tokens.source);
+      const claims = new TokenClaims();
+      this.#tokens.set(name, claims);
+      if (token === null) continue;
+      const known = sources.tokens.known(token);
+      if (known !== null) claims.take(known);
+      else
+        pending.push(
+          sources.tokens.verify(token).then((outcome) => {
+            claims.take(outcome);
+          }),
+        );
+    }
+    if (pending.length === 0) return false;
+    const release = this.#holdBody();
+    this.verified = Promise.all(pending).then(release);
+    return true;
+  }
+
+  /** Nothing of the body passes meanwhile. Gives what lets it go, and the pass. */
+  #holdBody(): () => void {
+    const { requestChain } = this.#pass;
+    if (requestChain === null) {
+      return () => {
+        if (!this.#pass.isRequestOver) this.#pass.resume();
+      };
+    }
+    const index = requestChain.add(PASSING_STAGE, "stopAll");
+    return () => {
+      requestChain.continue(index);
+    };
+  }
+
+  #clientAddress({ group }: PreparedLaneGroup): string {
+    const { request, remoteAddress } = this.#pass;
+    return clientAddress(request, remoteAddress, group.operands?.trustedHops ?? 0);
   }
 
   #readBody(): RequestBody {

@@ -1,6 +1,7 @@
 //! What a share made of a request, in words: key, salt, hash, bucket, interval and limit.
 
 import type { CohortExplanation } from "../../lane/cohort.ts";
+import { isToken } from "./explain-rule.ts";
 import type { CohortInterval, CohortKey } from "../../snapshot/cohort.ts";
 
 /** Longer keys are cut: a message is to be read. */
@@ -22,12 +23,13 @@ export function explainedCohort(explained: CohortExplanation): string {
   const modulo = deal.hash === "murmur3" ? "" : ` % ${deal.modulo}`;
   const shown =
     keyValue.length > SHOWN_CHARS_MAX ? `${keyValue.slice(0, SHOWN_CHARS_MAX)}…` : keyValue;
+  const keyShown = isToken(keyValue) ? "a token" : JSON.stringify(shown);
   const result =
     hit === null
       ? "in no interval: the baseline"
       : `in [${hit.fromPpm}, ${hit.toPpm}) of the lane ${hit.lane}`;
   return (
-    `${shares}; ${key} is ${JSON.stringify(shown)}, ${deal.hash}${modulo}${salt} is ` +
+    `${shares}; ${key} is ${keyShown}, ${deal.hash}${modulo}${salt} is ` +
     `${hash ?? ""}, bucket ${bucketPpm} of 1000000 is ${result}`
   );
 }

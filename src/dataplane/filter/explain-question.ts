@@ -13,11 +13,11 @@ import type { ExplainAnswer, ExplainQuestion } from "./explain.ts";
 const LOOPBACK = "127.0.0.1";
 
 /** Null when the runtime has no listener of that port. */
-export function explainQuestion(
+export async function explainQuestion(
   runtime: Runtime,
   question: ExplainQuestion,
   deps: { readonly prng: Prng; readonly clock: Clock },
-): ExplainAnswer | null {
+): Promise<ExplainAnswer | null> {
   const listener = runtime.listeners.get(question.port);
   if (listener === undefined) return null;
   const { path } = listener.gateway.edge ?? DEFAULT_EDGE;
@@ -39,5 +39,5 @@ export function explainQuestion(
     upgrade: null,
   } as const;
   const { remoteAddress = LOOPBACK } = question;
-  return explain(runtime, listener, { ...request }, { ...deps, remoteAddress, body });
+  return await explain(runtime, listener, { ...request }, { ...deps, remoteAddress, body });
 }

@@ -63,7 +63,13 @@ function describeTest(outcome: TestOutcome, whyMissing: WhyMissing): string {
   return `${testText(test)} (${given}${detail}: ${state})`;
 }
 
+/** A JSON Web Token, with or without its scheme: whoever reads one may use it. */
+export function isToken(text: string): boolean {
+  return /^(?:bearer +)?eyJ[\w-]*\.[\w-]+\.[\w-]*$/i.test(text);
+}
+
 /** Bytes as text again. */
 function shown(wireText: string): string {
+  if (isToken(wireText)) return `a token of ${wireText.length} characters`;
   return cut(JSON.stringify(Buffer.from(wireText, "latin1").toString("utf8")));
 }

@@ -93,7 +93,7 @@ interface Collected {
 }
 
 /** Runs the request through the gateway of `listener`. A plug-in that pauses is named so. */
-export function explain(
+export async function explain(
   runtime: Runtime,
   listener: ListenerRuntime,
   request: RequestHead,
@@ -103,7 +103,7 @@ export function explain(
     readonly remoteAddress: string;
     readonly body: Buffer;
   },
-): ExplainAnswer {
+): Promise<ExplainAnswer> {
   const collected: Collected = { outcome: null, refusals: new Map(), reply: null };
   const { edge = DEFAULT_EDGE } = listener.gateway;
   const peer = { remoteAddress: deps.remoteAddress, isSecure: false };
@@ -117,6 +117,7 @@ export function explain(
   if (readsBodyEarly(listener)) pass.requestChain = given.chain();
   pass.run();
   given.send();
+  await pass.collected?.verified;
   return answerOf(pass, collected);
 }
 

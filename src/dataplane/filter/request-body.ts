@@ -74,7 +74,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function stepsOf(path: string): readonly JsonPathStep[] {
+/** Of a path that a rule names. */
+export function stepsOf(path: string): readonly JsonPathStep[] {
   const known = paths.get(path);
   if (known !== undefined) return known;
   if (paths.size === PATHS_MAX) paths.clear();

@@ -63,7 +63,7 @@ function plain(address: string): string {
 }
 
 /** RFC 6265, 4.2.1: `name=value` between semicolons; of several of a name the first. */
-function cookieValue({ headers }: EditableRequest, name: string): string | undefined {
+export function cookieValue({ headers }: EditableRequest, name: string): string | undefined {
   if (!headers.has("cookie")) return undefined;
   for (const field of headers.getAll("cookie")) {
     for (const pair of field.split(";")) {

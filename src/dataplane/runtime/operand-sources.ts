@@ -3,6 +3,8 @@
 import type { PreparedLaneGroup } from "../../lane/decide.ts";
 import { operandKindsOf } from "../../lane/operand-kinds.ts";
 import { BODY_BYTES_DEFAULT } from "../../snapshot/snapshot.ts";
+import type { GeoDatabase } from "./geo-database.ts";
+import type { TokenVerifier } from "./token-verifier.ts";
 
 export interface OperandSources {
   /** By lane group; those that read only heads are not in it. */
@@ -15,23 +17,35 @@ export interface GroupSources {
   readonly group: PreparedLaneGroup;
   /** 0: no rule reads bodies. */
   readonly bodyBytesMax: number;
+  /** Null: no rule reads claims, or nothing verifies them. */
+  readonly tokens: TokenVerifier | null;
+  /** Null: no rule reads places, or there is no database that can be read. */
+  readonly geo: GeoDatabase | null;
 }
 
+/** What has been opened for the lane groups of a snapshot, by name. */
+export type OpenedSources = ReadonlyMap<string, Pick<GroupSources, "tokens" | "geo">>;
+
 /** Null: the head is all that any rule reads, and nothing has to be collected. */
-export function operandSourcesOf(groups: readonly PreparedLaneGroup[]): OperandSources | null {
+export function operandSourcesOf(
+  groups: readonly PreparedLaneGroup[],
+  opened: OpenedSources,
+): OperandSources | null {
   const byGroup = new Map<string, GroupSources>();
   let bodyBytesMax = 0;
   for (const group of groups) {
-    const sources = groupSourcesOf(group);
-    if (sources === null) continue;
+    const kinds = operandKindsOf(group.group);
+    const readsBody = kinds.has("bodyJson") || kinds.has("bodyForm");
+    if (!readsBody && !kinds.has("claim") && !kinds.has("geo")) continue;
+    const limit = group.group.operands?.bodyBytesMax ?? BODY_BYTES_DEFAULT;
+    const sources = {
+      group,
+      bodyBytesMax: readsBody ? limit : 0,
+      tokens: opened.get(group.name)?.tokens ?? null,
+      geo: opened.get(group.name)?.geo ?? null,
+    };
     byGroup.set(group.name, sources);
     bodyBytesMax = Math.max(bodyBytesMax, sources.bodyBytesMax);
   }
   return byGroup.size === 0 ? null : { byGroup, bodyBytesMax };
-}
-
-function groupSourcesOf(group: PreparedLaneGroup): GroupSources | null {
-  const kinds = operandKindsOf(group.group);
-  if (!kinds.has("bodyJson") && !kinds.has("bodyForm")) return null;
-  return { group, bodyBytesMax: group.group.operands?.bodyBytesMax ?? BODY_BYTES_DEFAULT };
 }

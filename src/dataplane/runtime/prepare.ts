@@ -4,6 +4,8 @@
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import type { Clock } from "../../base/clock.ts";
+import { systemClock } from "../../base/clock.ts";
 import { traceHeaderOf } from "../../lane/context.ts";
 import { prepareLanes } from "../../lane/fallback.ts";
 import { prepareRouteTable } from "../../route/route.ts";
@@ -25,9 +27,12 @@ import type { Logger } from "../../telemetry/logger.ts";
 import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
 import { prepareSigned } from "../filter/signed-context.ts";
 import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
-import type { PluginSlot } from "../filter/plugin-slot.ts";
+import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { HostIndex } from "./host-index.ts";
+import { keyFetcher } from "./fetch-keys.ts";
 import { operandSourcesOf } from "./operand-sources.ts";
+import type { OpenedSources } from "./operand-sources.ts";
+import { SourceOpener } from "./source-opener.ts";
 import type { ListenerRuntime, Runtime } from "./runtime.ts";
 
 /** Compiled modules kept for plug-ins to come; the least recently used one goes. */
@@ -36,6 +41,8 @@ const MODULES_CACHED_MAX = 32;
 export interface PrepareServices {
   readonly plugins: PluginServices;
   readonly logger: Logger;
+  /** Absent: the system's. */
+  readonly clock?: Clock;
   /** Where other than the host's defaults. */
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
   /** Where plug-ins' own calls go; without it nowhere. */
@@ -57,10 +64,18 @@ const VERSION_DIGITS = 12;
 
 export class Preparer {
   readonly #services: PrepareServices;
+  readonly #opener: SourceOpener;
   readonly #modules = new Map<string, PluginModule>();
 
   constructor(services: PrepareServices) {
     this.#services = services;
+    const { clock = systemClock, logger } = services;
+    this.#opener = new SourceOpener({ clock, logger, fetchKeys: keyFetcher(clock) });
+  }
+
+  /** Of the snapshot that was last prepared: what its rules read and cannot be opened. */
+  get sourceFaults(): readonly PluginFault[] {
+    return this.#opener.faults;
   }
 
   /** The runtime serves from now on: plug-ins call out to its clusters. */
@@ -80,12 +95,16 @@ export class Preparer {
     const signed = prepareSigned(lanes.groups.values(), previous?.signed);
     const base = { snapshot, lanes, signed, plugins, hosts: NO_HOSTS, carriedHeaders: "" };
     const tables = prepareTables(snapshot, previous);
+    const sources = await this.#opener.open(snapshot);
     const listeners = new Map<number, ListenerRuntime>();
     for (const gateway of Object.values(snapshot.gateways)) {
       for (const listener of gateway.listeners) {
         const routes = tables.get(listener.routeTable);
         if (routes === undefined || listeners.has(listener.port)) continue;
-        listeners.set(listener.port, makeListener(base, { gateway, listener, routes }));
+        listeners.set(
+          listener.port,
+          makeListener({ ...base, sources }, { gateway, listener, routes }),
+        );
       }
     }
     return { ...base, listeners };
@@ -231,7 +250,7 @@ function prepareTables(
 }
 
 function makeListener(
-  base: Pick<Runtime, "lanes" | "signed" | "plugins">,
+  base: Pick<Runtime, "lanes" | "signed" | "plugins"> & { readonly sources: OpenedSources },
   parts: { gateway: Gateway; listener: Listener; routes: PreparedRouteTable },
 ): ListenerRuntime {
   const groups = base.lanes.byGateway.get(parts.gateway.name) ?? [];
@@ -248,7 +267,7 @@ function makeListener(
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
-    operandSources: operandSourcesOf(groups),
+    operandSources: operandSourcesOf(groups, base.sources),
     plugins,
   };
 }

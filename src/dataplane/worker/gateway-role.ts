@@ -71,6 +71,10 @@ export class GatewayRole implements WorkerRole {
     return this.pluginSlots().flatMap(({ fault }) => fault ?? []);
   }
 
+  sourceFaults(): readonly PluginFault[] {
+    return this.#preparer.sourceFaults;
+  }
+
   /** A lane whose endpoints have all been ejected falls back, as if it had none. */
   #watchHealth(runtime: Runtime, { clusters }: Snapshot): void {
     const { pools, sweeper } = this.#context;
@@ -83,10 +87,10 @@ export class GatewayRole implements WorkerRole {
     runtime.lanes.isHealthy = (endpoint) => pools.clusters.isHealthy(endpoint, sweeper.nowMs);
   }
 
-  explain(question: ExplainQuestion): ExplainAnswer | null {
+  async explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
     if (this.#runtime === null) return null;
     const { clock } = this.#context;
-    return explainQuestion(this.#runtime, question, { prng: this.#prng, clock });
+    return await explainQuestion(this.#runtime, question, { prng: this.#prng, clock });
   }
 
   oldRuntimesDrained(): Promise<void> {

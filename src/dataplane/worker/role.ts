@@ -9,8 +9,10 @@ export interface WorkerRole {
   configure(snapshot: Snapshot): Promise<string | null>;
   /** Plug-ins of the snapshot that runs which do not run as it says. */
   pluginFaults?(): readonly PluginFault[];
+  /** What rules read and cannot be opened. */
+  sourceFaults?(): readonly PluginFault[];
   /** Null when no listener of that port runs here. */
-  explain(question: ExplainQuestion): ExplainAnswer | null;
+  explain(question: ExplainQuestion): Promise<ExplainAnswer | null>;
   /** Resolves when no exchange runs on a runtime that has been swapped out by now. */
   oldRuntimesDrained(): Promise<void>;
   /** Null when the pod's sidecar listens here; else why not. */

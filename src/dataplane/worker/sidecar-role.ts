@@ -57,8 +57,8 @@ export class SidecarRole implements WorkerRole {
     return null;
   }
 
-  explain(): null {
-    return null;
+  explain(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   /** Sidecars keep what gateways may still use; nothing waits for their own old exchanges. */

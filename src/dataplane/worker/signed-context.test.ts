@@ -169,7 +169,7 @@ describe("at a gateway of a group that signs", () => {
       assert.deepEqual(refused, [`gateway g ${reason}`, `gateway g ${reason}`]);
       const headers = [["x-tag", tag]] as const;
       const question = { method: "GET", authority: "b", target: "/", headers, port: 80 };
-      const { decision } = role.explain(question) ?? {};
+      const { decision } = (await role.explain(question)) ?? {};
       assert.equal(decision?.lane, null);
       assert.match(decision.detail, new RegExp(`^the request's lane.* believed \\(${reason}\\); `));
     });

@@ -31,7 +31,7 @@ function startWorker() {
       new Promise((resolve) => {
         calls.push({ version: snapshot.version, finish: resolve });
       }),
-    explain: () => null,
+    explain: () => Promise.resolve(null),
     oldRuntimesDrained: () => Promise.resolve(),
     podFailure: () => null,
     drainPod: () => Promise.resolve(),

@@ -66,7 +66,7 @@ export class WorkerProcess {
         this.#configureNext(message.id, message.delta);
         return;
       case "explain": {
-        const answer = this.#explain(message.question);
+        const answer = await this.#explain(message.question);
         this.#channel.send({ type: "explained", id: message.id, answer });
         return;
       }
@@ -110,15 +110,18 @@ export class WorkerProcess {
   #configureNext(id: number, delta: SnapshotDelta): void {
     this.#configured = this.#configured.then(async () => {
       const error = await this.#configure(delta);
-      const faults = this.#role.pluginFaults?.() ?? [];
+      const faults = [
+        ...(this.#role.pluginFaults?.() ?? []),
+        ...(this.#role.sourceFaults?.() ?? []),
+      ];
       this.#channel.send({ type: "configured", id, error, ...(faults[0] && { faults }) });
     });
   }
 
   /** A fault of ours in explain costs the explanation, not the traffic of this worker. */
-  #explain(question: ExplainQuestion): ExplainAnswer | null {
+  async #explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
     try {
-      return this.#role.explain(question);
+      return await this.#role.explain(question);
     } catch (error) {
       this.#hooks.onAssertion(error);
       return null;

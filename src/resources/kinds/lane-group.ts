@@ -10,6 +10,8 @@ import { items, member } from "./member.ts";
 import { anyStatus } from "./pod-template.ts";
 import { checkGroupRatio, fillGroupRatio, groupRatioSchema } from "./ratio.ts";
 import type { GroupRatio } from "./ratio.ts";
+import { checkTokenOperands, tokenOperands } from "./token-operands.ts";
+import type { TokenOperands } from "./token-operands.ts";
 
 export interface LaneGroupSpec {
   readonly entry: {
@@ -77,6 +79,9 @@ export interface OperandSettings {
   readonly clientIp?: { readonly trustedHops: number };
   /** A longer body is not read. */
   readonly body?: { readonly maxBytes: number };
+  readonly jwt?: TokenOperands;
+  /** Path of a MaxMind database on the gateway's machine. */
+  readonly geo?: { readonly database: string };
 }
 
 /** A named object; the namespace is filled with the referring object's. */
@@ -133,6 +138,8 @@ const operands = Type.Object({
       trustedHops: Type.Integer({ default: 0, minimum: 0, maximum: TRUSTED_HOPS_MAX }),
     }),
   ),
+  jwt: Type.Optional(tokenOperands()),
+  geo: Type.Optional(Type.Object({ database: text("absolute-path") })),
   body: Type.Optional(
     Type.Object({
       maxBytes: Type.Integer({ default: BODY_BYTES_DEFAULT, minimum: 1, maximum: BODY_BYTES_MAX }),
@@ -228,6 +235,7 @@ function fillGroup(object: JsonObject): void {
 function checkGroup(object: JsonObject, report: Report): void {
   checkServiceFallback(object, report);
   checkContext(object, report);
+  checkTokenOperands(object, report);
   checkGroupRatio(object, report);
 }
 

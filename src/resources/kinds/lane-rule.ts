@@ -26,6 +26,10 @@ export interface LaneCondition {
   readonly bodyJson?: string;
   /** A field of the form that is the request's body. */
   readonly bodyForm?: string;
+  /** A path into the claims of a verified token: `sub`. */
+  readonly claim?: string;
+  /** `country`, `city`, …, or a path into the database's record. */
+  readonly geo?: string;
   readonly method?: true;
   readonly path?: true;
   readonly host?: true;
@@ -47,11 +51,19 @@ export const RULE_VALUES_MAX = 1_000;
 export const RULE_TEXT_MAX = 4_096;
 
 /** Operands that need a name, and what the name is. */
-export const NAMED_OPERANDS = ["header", "cookie", "query", "bodyJson", "bodyForm"] as const;
+export const NAMED_OPERANDS = [
+  "header",
+  "cookie",
+  "query",
+  "bodyJson",
+  "bodyForm",
+  "claim",
+  "geo",
+] as const;
 /** Operands of which a request has one; written `path: true`. */
 export const PLAIN_OPERANDS = ["method", "path", "host", "clientIp"] as const;
 /** Known from other products; refused, so that nobody waits for them. */
-const REFUSED_OPERANDS = ["geo", "claim", "workload"] as const;
+const REFUSED_OPERANDS = ["workload"] as const;
 const COMBINERS = ["all", "any", "not"] as const;
 const CONDITION_FIELDS = ["operator", "value", "values", "hash"] as const;
 
@@ -219,7 +231,7 @@ class RuleCheck {
       this.#format("header-name", value, path);
     } else if (value.length > RULE_TEXT_MAX) {
       this.#say("GL0111", path, `must have at most ${RULE_TEXT_MAX} characters`);
-    } else if (name === "bodyJson") this.#path(value, path);
+    } else if (name !== "query" && name !== "bodyForm") this.#path(value, path);
   }
 
   #path(value: string, path: Path): void {

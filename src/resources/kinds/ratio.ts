@@ -45,6 +45,8 @@ export interface GroupRatio {
 export interface RatioKey {
   readonly header?: string;
   readonly cookie?: string;
+  /** A path into the claims of a verified token: `sub`. */
+  readonly claim?: string;
   readonly clientIp?: object;
   readonly issuedCookie?: { readonly name: string; readonly maxAgeSeconds: number };
 }
@@ -86,6 +88,7 @@ const groupRatio = Type.Object({
       {
         header: Type.Optional(text("header-name")),
         cookie: Type.Optional(text("header-name")),
+        claim: Type.Optional(text("json-path")),
         clientIp: Type.Optional(Type.Object({})),
         issuedCookie: Type.Optional(
           Type.Object({
@@ -104,7 +107,7 @@ const groupRatio = Type.Object({
           }),
         ),
       },
-      { exactlyOneOf: ["header", "cookie", "clientIp", "issuedCookie"] },
+      { exactlyOneOf: ["header", "cookie", "claim", "clientIp", "issuedCookie"] },
     ),
   ),
   hash: oneOf(["murmur3", "fnv1a", "sha256", "traffic-tag", "frontend-gray", "unleash"], {
@@ -168,6 +171,14 @@ export function checkGroupRatio(object: JsonObject, report: Report): void {
     });
   }
   checkModulo(hash, modulo, report);
+  if (member(ratio, "key", "claim") === undefined) return;
+  if (member(object, "spec", "operands", "jwt") !== undefined) return;
+  report({
+    code: "GL0104",
+    path: ["spec", "operands", "jwt"],
+    says: "is required when the key is a claim: without it no token is verified",
+    remedy: "Write operands: {jwt: {jwksUri: ADDRESS}}.",
+  });
 }
 
 const UNSALTED: ReadonlySet<string> = new Set(["fnv1a", "sha256", "traffic-tag", "frontend-gray"]);
