@@ -10,7 +10,7 @@ import { run as runTests } from "node:test";
 import { spec } from "node:test/reporters";
 import { ROOT, checkNodeVersion, fail, run } from "./tools.mjs";
 
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 600_000;
 /** Component tests may have to build what they test with. */
 const COMPONENT_FILE_TIMEOUT_MS = 1_500_000;
 const FILES_AT_ONCE_MAX = 4;

@@ -2,10 +2,14 @@
 //! of its table, with the article's own example and outcome; explain must foretell every request.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import { SeededPrng } from "../../src/base/prng.ts";
 import type { Prng } from "../../src/base/prng.ts";
-import { Graylane } from "../support/graylane.ts";
+import { mmdb } from "../../src/dataplane/testing/mmdb.ts";
+import { Graylane, KINDS } from "../support/graylane.ts";
 
 const SEED = 20_261_121;
 /** Random rules; each is asked that many random requests. */
@@ -250,6 +254,36 @@ suite("the content rules of the mse-order walk-through", () => {
       /bodyJson user.names\[1\] == "xiaoming" \(absent, since the body is no JSON/,
     );
     assert.match(stdout, /bodyForm name in \["xiaohong", "李雷"\] \("xiaohong": met\)/);
+  });
+
+  test("a claim of a verified token, and the place of the client's address", async () => {
+    const { publicKey, privateKey } = await generateKeyPair("ES256");
+    const { privateKey: strangers } = await generateKeyPair("ES256");
+    const jwks = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "k" }] });
+    const database = join(graylane.stateDirectory, "places.mmdb");
+    writeFileSync(database, mmdb({ "10.1.0.0/16": { country: { iso_code: "CN" } } }));
+    const operands = { clientIp: { trustedHops: 1 }, jwt: { jwks }, geo: { database } };
+    await graylane.patch(KINDS.LaneGroup, ["default", "mse-order"], (group) => ({
+      ...group,
+      spec: { ...(group["spec"] as object), operands },
+    }));
+    await apply(`rule: {any: [{claim: "roles[0]", operator: "==", value: beta},
+    {geo: country, operator: in, values: [CN]}]}`);
+    const bearer = async (key: typeof privateKey, role: string): Promise<Headers> => {
+      const token = new SignJWT({ roles: [role] }).setProtectedHeader({ alg: "ES256", kid: "k" });
+      return [["authorization", `Bearer ${await token.sign(key)}`]];
+    };
+    assert.equal(await grayOf(get(await bearer(privateKey, "beta"))), "AC");
+    assert.equal(await grayOf(get(await bearer(privateKey, "other"))), "");
+    assert.equal(await grayOf(get(await bearer(strangers, "beta"))), "");
+    assert.equal(await grayOf(get([["x-forwarded-for", "10.1.2.3"]])), "AC");
+    assert.equal(await grayOf(get([["x-forwarded-for", "10.2.2.3"]])), "");
+    writeFileSync(database, "no database");
+    await apply(`rule: {any: [{claim: "roles[0]", operator: "==", value: alpha},
+    {geo: country, operator: in, values: [CN]}]}`);
+    const { stdout } = await graylane.cli("describe", "lanegroup", "mse-order");
+    assert.match(stdout, /GL0328.*places\.mmdb/s);
+    assert.equal(await grayOf(get([["x-forwarded-for", "10.1.2.3"]])), "AC", "the last one serves");
   });
 
   test("graylane explain tells each condition with the value it was given", async () => {

@@ -15,7 +15,7 @@ import { mmdb } from "../testing/mmdb.ts";
 import { SOURCE, cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
-const TIMEOUT = { timeout: 10_000 };
+const TIMEOUT = { timeout: 60_000 };
 const A = cluster("a");
 const { publicKey, privateKey } = await generateKeyPair("ES256");
 const JWKS = JSON.stringify({

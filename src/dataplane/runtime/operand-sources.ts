@@ -34,18 +34,19 @@ export function operandSourcesOf(
   const byGroup = new Map<string, GroupSources>();
   let bodyBytesMax = 0;
   for (const group of groups) {
-    const kinds = operandKindsOf(group.group);
-    const readsBody = kinds.has("bodyJson") || kinds.has("bodyForm");
-    if (!readsBody && !kinds.has("claim") && !kinds.has("geo")) continue;
-    const limit = group.group.operands?.bodyBytesMax ?? BODY_BYTES_DEFAULT;
-    const sources = {
-      group,
-      bodyBytesMax: readsBody ? limit : 0,
-      tokens: opened.get(group.name)?.tokens ?? null,
-      geo: opened.get(group.name)?.geo ?? null,
-    };
+    const sources = groupSources(group, opened);
+    if (sources === null) continue;
     byGroup.set(group.name, sources);
     bodyBytesMax = Math.max(bodyBytesMax, sources.bodyBytesMax);
   }
   return byGroup.size === 0 ? null : { byGroup, bodyBytesMax };
+}
+
+function groupSources(group: PreparedLaneGroup, opened: OpenedSources): GroupSources | null {
+  const kinds = operandKindsOf(group.group);
+  const readsBody = kinds.has("bodyJson") || kinds.has("bodyForm");
+  if (!readsBody && !kinds.has("claim") && !kinds.has("geo")) return null;
+  const limit = group.group.operands?.bodyBytesMax ?? BODY_BYTES_DEFAULT;
+  const { tokens = null, geo = null } = opened.get(group.name) ?? {};
+  return { group, bodyBytesMax: readsBody ? limit : 0, tokens, geo };
 }

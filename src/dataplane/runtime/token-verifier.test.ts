@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
-import type { JWK, KeyLike } from "jose";
+import type { JWK } from "jose";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
 import { TokenKeys } from "./token-keys.ts";
@@ -16,7 +16,7 @@ interface Signer {
 }
 
 async function signer(kid: string): Promise<Signer> {
-  const { publicKey, privateKey } = await generateKeyPair<KeyLike>("ES256");
+  const { publicKey, privateKey } = await generateKeyPair("ES256");
   const jwk = { ...(await exportJWK(publicKey)), kid, alg: "ES256" };
   return {
     jwk,
