@@ -8,16 +8,16 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help:
       "A rule reads `claim` or `geo`, and the LaneGroup's `operands` do not say how tokens are " +
-      "verified or where the database is: the operand is missing in every request. Or it reads the " +
-      "calling `workload`, which rules cannot: let a plug-in set a header.",
+      "verified or where the database is: the operand is missing in every request. Or it reads " +
+      "the calling `workload`, which rules cannot: let a plug-in set a header.",
   },
   GL0328: {
     title: "A geo database cannot be read",
     severity: "error",
     help:
-      "The file that the LaneGroup's `operands.geo.database` names is not there, may not be read " +
-      "by a gateway, or is no MaxMind database. Until then the one that was read last is used, or " +
-      "places are missing in every request.",
+      "The file that the LaneGroup's `operands.geo.database` names is not there, may not be " +
+      "read by a gateway, or is no MaxMind database. Until then the one that was read last is " +
+      "used, or places are missing in every request.",
   },
   GL0321: {
     title: "A lane's parent does not exist",
