@@ -3,6 +3,8 @@
 import type { Cluster, Gateway, Listener, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
 import { compileAssignment, compileCluster } from "./cluster.ts";
 import type { EnvoyConfig, EnvoyResource, EnvoyResources, GatewayView } from "./envoy-config.ts";
+import { enteredGroups } from "./lane-entry.ts";
+import type { EnteredGroup } from "./lane-entry.ts";
 import { compileListener } from "./listener.ts";
 import { Refusals } from "./refusals.ts";
 import type { ActionContext } from "./route-action.ts";
@@ -24,13 +26,12 @@ export function compileForEnvoy(
   const context: ActionContext = { snapshot, keys, refusals, used };
   const listeners: EnvoyResource[] = [];
   const routes: EnvoyResource[] = [];
-  for (const { gateway, listener } of listenersOf(snapshot, view, refusals)) {
+  for (const { gateway, groups, listener } of listenersOf(snapshot, view, refusals)) {
     const source = sourceOf(gateway, listener);
     listeners.push(compileListener(gateway, listener, { snapshot, view, source }));
-    const table = snapshot.routeTables[listener.routeTable];
-    routes.push(
-      compileRouteTable(table ?? { name: listener.routeTable, virtualHosts: [] }, context),
-    );
+    const name = listener.routeTable;
+    const table = snapshot.routeTables[name] ?? { name, virtualHosts: [] };
+    routes.push(compileRouteTable(table, groups, context));
   }
   const clusters = clustersOf(snapshot, used);
   return {
@@ -49,18 +50,20 @@ export function gatewaysOf(snapshot: Snapshot, view: GatewayView): Gateway[] {
   );
 }
 
-function listenersOf(
-  snapshot: Snapshot,
-  view: GatewayView,
-  refusals: Refusals,
-): { readonly gateway: Gateway; readonly listener: Listener }[] {
+interface OpenedListener {
+  readonly gateway: Gateway;
+  readonly groups: readonly EnteredGroup[];
+  readonly listener: Listener;
+}
+
+function listenersOf(snapshot: Snapshot, view: GatewayView, refusals: Refusals): OpenedListener[] {
   const taken = new Set<number>();
   return gatewaysOf(snapshot, view).flatMap((gateway) => {
-    refuseLanes(gateway, snapshot, refusals);
+    const groups = enteredGroups(gateway, snapshot, refusals);
     return gateway.listeners.flatMap((listener) => {
       const refused = refusedListener(gateway, listener, taken);
       taken.add(listener.port);
-      if (refused === null) return [{ gateway, listener }];
+      if (refused === null) return [{ gateway, groups, listener }];
       refusals.add(sourceOf(gateway, listener), refused);
       return [];
     });
@@ -83,20 +86,6 @@ function refusedListener(
   if (edge?.refuseAbsoluteForm === true) return "refuse requests in absolute-form";
   if (edge?.addForwardedHostPort === true) return "add X-Forwarded-Host and X-Forwarded-Port";
   return null;
-}
-
-/** Routes that name a lane's subset, and headers that a plug-in sets, are followed; no more. */
-function refuseLanes(gateway: Gateway, { laneGroups }: Snapshot, refusals: Refusals): void {
-  for (const group of Object.values(laneGroups)) {
-    if (!group.gateways.includes(gateway.name)) continue;
-    const decides = group.lanes.some(
-      ({ rule, forcedIn, forcedOut }) => rule !== null || (forcedIn ?? forcedOut) !== undefined,
-    );
-    if (decides) refusals.add(group.source, "enter lanes by rules");
-    if (group.cohorts !== undefined) refusals.add(group.source, "enter lanes by shares");
-    if (group.signature !== undefined) refusals.add(group.source, "sign the context of lanes");
-    if (group.context.mode === "baggage") refusals.add(group.source, "write W3C baggage");
-  }
 }
 
 function sourceOf({ name }: Gateway, { source }: Listener): ObjectRef {

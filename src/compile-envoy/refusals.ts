@@ -5,8 +5,8 @@ import type { ObjectRef } from "../snapshot/snapshot.ts";
 
 const NOT_EXPRESSED = "GL0701";
 const REMEDY =
-  "Envoy answers 503 there; the embedded gateway serves it. Leave it out, or do not use Envoy " +
-  "for this.";
+  "The embedded gateway does it. Leave it out, or do not use Envoy for this: docs/envoy.md says " +
+  "what Envoys do instead.";
 
 export class Refusals {
   readonly #faults = new Map<string, Fault>();

@@ -43,7 +43,7 @@ export interface ActionContext {
 export function compileAction(
   route: Route,
   context: ActionContext,
-  decided: DecidedLane | null = null,
+  decided: readonly DecidedLane[] = [],
 ): JsonObject {
   const refused = refusedPart(route, context);
   if (refused !== null) return unavailable(context.refusals.add(route.source, refused));
@@ -62,7 +62,7 @@ export function compileAction(
   }
   if (ways.length === 1 && first.way.kind === "missing") return unavailable(first.way.message);
   const requestHeaders = headerFields("request", route.requestHeaders);
-  const forward = { ...forwarding(route, context), ...destinations(ways, context) };
+  const forward = { ...forwarding(route, context), ...destinations(ways, context, decided) };
   return { route: forward, ...requestHeaders, ...responseHeaders };
 }
 
@@ -74,37 +74,65 @@ interface DestinationWay {
 /** A destination without weight gets nothing, unless it is the only one. */
 function waysOf(
   action: Extract<RouteAction, { kind: "forward" }>,
-  { keys }: ActionContext,
-  decided: DecidedLane | null,
+  context: ActionContext,
+  decided: readonly DecidedLane[],
 ): DestinationWay[] {
   const weighted = action.destinations.filter(({ weight }) => weight > 0);
   const chosen = weighted.length > 0 ? weighted : action.destinations.slice(0, 1);
-  return chosen.map((destination) => ({ destination, way: keys.wayOf(destination, decided) }));
+  return chosen.map((destination) => {
+    const decision = primaryDecision(destination, decided, context);
+    return { destination, way: context.keys.wayOf(destination, decision) };
+  });
 }
 
-function destinations(ways: readonly DestinationWay[], context: ActionContext): JsonObject {
+/** Of several groups the one whose member is called; a lane goes before a baseline. */
+function primaryDecision(
+  { target }: WeightedDestination,
+  decided: readonly DecidedLane[],
+  { keys, snapshot }: ActionContext,
+): DecidedLane | null {
+  const cluster = target.kind === "cluster" ? snapshot.clusters[target.cluster] : undefined;
+  const names = cluster === undefined ? [] : keys.groupsOf(cluster).map(({ name }) => name);
+  const members = decided.filter(({ group }) => names.includes(group));
+  const candidates = members.length > 0 ? members : decided;
+  return candidates.find(({ lane }) => lane !== null) ?? candidates[0] ?? null;
+}
+
+function destinations(
+  ways: readonly DestinationWay[],
+  context: ActionContext,
+  decided: readonly DecidedLane[],
+): JsonObject {
   const entries = ways.map(({ destination, way }) => ({
     name: way.kind === "cluster" ? way.cluster : "(missing)",
     weight: Math.max(1, destination.weight),
     ...(way.kind === "cluster" ? metadataMatch(way.steps) : {}),
-    ...headerFields("request", withLane(destination, context.snapshot)),
+    ...headerFields("request", withLanes(destination, context.snapshot, decided)),
     ...headerFields("response", destination.responseHeaders),
   }));
   for (const { way } of ways) if (way.kind === "cluster") context.used.add(way.cluster);
   return { weighted_clusters: { clusters: entries } };
 }
 
-/** A route that names a lane's subset makes that lane the request's: the next hops are told. */
-function withLane(destination: WeightedDestination, snapshot: Snapshot): HeaderOperations {
-  const { target, requestHeaders } = destination;
-  if (target.kind !== "cluster" || target.subset?.kind !== "lane") return requestHeaders;
-  const { group: groupName, lane: laneName } = target.subset;
-  const group = snapshot.laneGroups[groupName];
-  const tag = group?.lanes.find(({ name }) => name === laneName)?.tag;
-  if (group === undefined || tag === undefined || group.signature !== undefined) {
-    return requestHeaders;
-  }
-  return { ...requestHeaders, set: [...requestHeaders.set, [group.context.routeHeader, tag]] };
+/** The next hops are told; a route that names a lane's subset makes that lane the request's. */
+function withLanes(
+  { target, requestHeaders }: WeightedDestination,
+  { laneGroups }: Snapshot,
+  decided: readonly DecidedLane[],
+): HeaderOperations {
+  const subset = target.kind === "cluster" ? target.subset : null;
+  const named = subset?.kind === "lane" ? [subset] : [];
+  const others = decided.filter(({ group }) => named.every((one) => one.group !== group));
+  const told = [...others, ...named].flatMap(({ group: groupName, lane: laneName }) => {
+    const group = laneGroups[groupName];
+    const lane = group?.lanes.find(({ name }) => name === laneName);
+    if (lane?.enabled !== true || group?.signature !== undefined) return [];
+    const { routeHeader = "" } = group?.context ?? {};
+    return requestHeaders.remove.includes(routeHeader) ? [] : [[routeHeader, lane.tag] as const];
+  });
+  return told.length === 0
+    ? requestHeaders
+    : { ...requestHeaders, set: [...told, ...requestHeaders.set] };
 }
 
 function forwarding(route: Route, context: ActionContext): JsonObject {

@@ -4,22 +4,22 @@ import type { JsonObject } from "../base/json.ts";
 import { preparePattern } from "../route/pattern.ts";
 import type { HeaderMatch, RouteMatch, StringMatch } from "../snapshot/snapshot.ts";
 
-/** One Envoy match; the routes of the snapshot have several, of which any will do. */
-export function compileMatch(match: RouteMatch): JsonObject {
+export interface FieldMatchers {
+  readonly headers: readonly JsonObject[];
+  readonly query: readonly JsonObject[];
+}
+
+/** All that a match asks beside the path. */
+export function compileFields(match: RouteMatch): FieldMatchers {
   const headers: JsonObject[] = [];
   if (match.method !== undefined) headers.push(headerMatcher(":method", match.method));
   if (match.authority !== undefined) headers.push(headerMatcher(":authority", match.authority));
   for (const field of match.headers ?? []) headers.push(fieldMatcher(field));
   for (const field of match.withoutHeaders ?? []) headers.push(absentMatcher(field));
-  const query = (match.queryParams ?? []).map(queryMatcher);
-  return {
-    ...pathMatcher(match.uri),
-    ...(headers.length === 0 ? {} : { headers }),
-    ...(query.length === 0 ? {} : { query_parameters: query }),
-  };
+  return { headers, query: (match.queryParams ?? []).map(queryMatcher) };
 }
 
-function pathMatcher(uri: StringMatch | undefined): JsonObject {
+export function pathMatcher(uri: StringMatch | undefined): JsonObject {
   if (uri === undefined) return { prefix: "/" };
   if (uri.kind === "regex") return { safe_regex: { regex: regexOf(uri) } };
   const folding = uri.ignoreCase === true ? { case_sensitive: false } : {};

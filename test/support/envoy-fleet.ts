@@ -87,14 +87,15 @@ export function askAt(question: {
   readonly host: string;
   readonly path: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly method?: string;
 }): Promise<Answer> {
-  const { port, host, path, headers } = question;
+  const { port, host, path, headers, method = "GET" } = question;
   return new Promise((done) => {
     const fail = (error: Error): void => {
       done({ status: 0, headers: {}, body: error.message });
     };
     const fields = { host, ...Object.fromEntries(headers) };
-    const options = { host: "127.0.0.1", port, path, headers: fields };
+    const options = { host: "127.0.0.1", port, path, method, headers: fields };
     const request = httpRequest(options, (response) => {
       let body = "";
       response.setEncoding("utf8");
