@@ -29,6 +29,7 @@ import {
   checkTaggings,
   collectRunners,
 } from "./consistency.ts";
+import type { Runner } from "./consistency.ts";
 import type { StoredAllocation } from "./allocation-state.ts";
 import { compileCohorts } from "./cohorts.ts";
 import { collectSubsets, rulesByService, withPolicy } from "./destination-rule.ts";
@@ -39,6 +40,8 @@ import type { LabelIndex } from "./label-index.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
 import { reportEntryRoutes } from "./lane-messages.ts";
 import type { GroupModel, LaneScope } from "./lane-model.ts";
+import { laneFindings } from "./lane-status.ts";
+import type { LaneFindings } from "./lane-status.ts";
 import { compileLaneGroups } from "./lanes.ts";
 import { compareMessages, compareTexts, MessageList } from "./messages.ts";
 import { compileEndpoints, compileWorkloads, indexPods } from "./pod.ts";
@@ -80,6 +83,8 @@ export interface CompileResult {
   readonly messages: readonly Fault[];
   /** By `namespace/name` of LaneGroups: what `status.allocation` must hold from now on. */
   readonly allocations: ReadonlyMap<string, StoredAllocation>;
+  /** By `refText` of lanes and lane groups: what their status says of pods and shares. */
+  readonly findings: ReadonlyMap<string, LaneFindings>;
   /** Wall time at which the next lane expires, so that the outcome is another; null: none does. */
   readonly nextExpiryMs: number | null;
 }
@@ -124,12 +129,14 @@ export function compile(input: CompileInput): CompileResult {
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
   };
-  checkLanes(world, routing);
+  const runners = collectRunners(index.deployments, index.pods, pods);
+  checkLanes(world, routing, runners);
   const snapshot = sorted({ ...content, version: snapshotVersion(content) });
   return {
     snapshot,
     messages: messages.sorted(),
     allocations: cohorts.allocations,
+    findings: laneFindings({ models, laneGroups: cohorts.laneGroups, services, pods, runners }),
     nextExpiryMs: nextExpiryMs(index.lanes, input.nowMs ?? null),
   };
 }
@@ -238,11 +245,11 @@ function compileServices(
 }
 
 function checkLanes(
-  { index, pods, scope, models, laneGroups, plugins }: World,
+  { scope, models, laneGroups, plugins }: World,
   { routeTables }: Pick<Snapshot, "routeTables">,
+  runners: LabelIndex<Runner>,
 ): void {
   const { services, messages } = scope;
-  const runners = collectRunners(index.deployments, index.pods, pods);
   checkServices(services, runners, messages);
   for (const model of models) {
     const group = laneGroups[model.name];

@@ -32,6 +32,11 @@ export interface Resource {
   readonly [other: string]: unknown;
 }
 
+/** `Lane default/gray`: a key for one object of any kind. */
+export function refText({ kind, namespace, name }: ObjectRef): string {
+  return `${kind} ${namespace}/${name}`;
+}
+
 export function refOf(resource: Resource): ObjectRef {
   return {
     kind: resource.kind,

@@ -7,8 +7,18 @@ import type { Resource } from "../../resources/object.ts";
 
 /** Parts of a status that the publisher writes. */
 const OWN_STATUS = new Set(["conditions", "validationMessages", "observedGeneration"]);
+/** Parts of a lane's or a lane group's status that the publisher writes. */
+export const FINDINGS: readonly string[] = [
+  ...["state", "services", "members", "share", "shares"],
+  ...["openLanes", "lanes", "baseline"],
+];
+const LANE_KINDS: ReadonlySet<string> = new Set([
+  ...["LaneGroup", "Lane", "ASMSwimLaneGroup", "ASMSwimLane"],
+]);
 /** Bookkeeping that no compiler reads. */
 const BOOKKEEPING = new Set(["resourceVersion", "managedFields", "generation"]);
+
+const LANE_STATUS: ReadonlySet<string> = new Set([...OWN_STATUS, ...FINDINGS]);
 
 interface Remembered {
   readonly resourceVersion: string;
@@ -38,11 +48,19 @@ export class InputFingerprint {
 function meaning(resource: Resource): unknown {
   const metadata = without(resource.metadata, BOOKKEEPING);
   if (resource.kind === "Pod") return { ...resource, metadata };
-  const status = isRecord(resource.status) ? without(resource.status, OWN_STATUS) : {};
+  const own = isLaneKind(resource) ? LANE_STATUS : OWN_STATUS;
+  const status = isRecord(resource.status) ? without(resource.status, own) : {};
   return { ...without(resource, new Set(["status"])), metadata, status };
 }
 
-function without(record: Readonly<Record<string, unknown>>, names: ReadonlySet<string>): object {
+export function isLaneKind({ kind }: Resource): boolean {
+  return LANE_KINDS.has(kind);
+}
+
+export function without(
+  record: Readonly<Record<string, unknown>>,
+  names: ReadonlySet<string>,
+): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(record).filter(([name]) => !names.has(name)));
 }
 

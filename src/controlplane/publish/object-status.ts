@@ -2,12 +2,13 @@
 //!
 //! The shape is Istio's (`conditions`, `validationMessages`), so its tools can show it.
 
+import { contentHash } from "../../base/canonical-json.ts";
 import { timestamp } from "../../base/clock.ts";
 import { bringsPlugin } from "../../compile/plugin-kinds.ts";
 import type { Fault, Severity } from "../../resources/fault.ts";
-import { refOf } from "../../resources/object.ts";
-import type { ObjectRef, Resource } from "../../resources/object.ts";
-import { isRecord } from "./inputs.ts";
+import { refOf, refText } from "../../resources/object.ts";
+import type { Resource } from "../../resources/object.ts";
+import { FINDINGS, isLaneKind, isRecord, without } from "./inputs.ts";
 
 /** How many messages one object's status carries; `analyze` prints all. */
 const MESSAGES_MAX = 32;
@@ -60,64 +61,104 @@ export interface StatusWrite {
   readonly status: Readonly<Record<string, unknown>>;
 }
 
+/** What the compiler and the nodes say of the objects. */
+export interface Said {
+  readonly faults: readonly Fault[];
+  /** By `refText`: fields that the object's status has beside its messages. */
+  readonly findings: ReadonlyMap<string, Findings>;
+}
+
+type Findings = Readonly<Record<string, unknown>>;
+
 /** The statuses to write so that each object tells its own faults, and no others. */
 export function statusWrites(
   resources: readonly Resource[],
-  faults: readonly Fault[],
+  { faults, findings }: Said,
   nowMs: number,
 ): StatusWrite[] {
   const byObject = new Map<string, Fault[]>();
   for (const fault of faults) {
     if (fault.object === null) continue;
-    const key = keyOf(fault.object);
+    const key = refText(fault.object);
     const list = byObject.get(key);
     if (list === undefined) byObject.set(key, [fault]);
     else list.push(fault);
   }
   const writes: StatusWrite[] = [];
   for (const resource of resources) {
-    const own = byObject.get(keyOf(refOf(resource))) ?? [];
+    const key = refText(refOf(resource));
+    const own = { faults: byObject.get(key) ?? [], findings: findings.get(key) };
     const status = nextStatus(resource, own, nowMs);
     if (status !== null) writes.push({ resource, status });
   }
   return writes;
 }
 
-/** Null when the status says it already, or when there is nothing to say and nothing was said. */
+/**
+ * Null when the status says it already, or when there is nothing to say and nothing was said. Of a
+ * plug-in it is always said whether it is ready: it may have to be fetched.
+ */
 function nextStatus(
   resource: Resource,
-  faults: readonly Fault[],
+  own: { readonly faults: readonly Fault[]; readonly findings: Findings | undefined },
   nowMs: number,
 ): StatusWrite["status"] | null {
+  const { faults } = own;
   const current = isRecord(resource.status) ? resource.status : {};
-  const conditions = Array.isArray(current["conditions"])
-    ? (current["conditions"] as unknown[])
-    : [];
-  const old = conditions.find((one) => isRecord(one) && one["type"] === "Accepted");
-  if (old === undefined && hasNothingToSay(resource, faults)) return null;
+  const conditions = listOf(current["conditions"]);
+  const old = conditions.filter(isRecord).find((one) => one["type"] === "Accepted");
+  const isSilent = faults.length === 0 && own.findings === undefined && !bringsPlugin(resource);
+  if (old === undefined && isSilent) return null;
 
   const validationMessages = faults.slice(0, MESSAGES_MAX).map(messageOf);
   const condition = conditionOf(resource, faults);
+  const found = withFindings(resource, current, own.findings);
   const same =
-    isRecord(old) &&
+    found === current &&
+    old !== undefined &&
     Object.entries(condition).every(([name, value]) => old[name] === value) &&
     JSON.stringify(current["validationMessages"] ?? []) === JSON.stringify(validationMessages);
   if (same) return null;
-
-  const sameTransition = isRecord(old) && old["status"] === condition.status;
-  const since = sameTransition ? old["lastTransitionTime"] : undefined;
-  const lastTransitionTime = typeof since === "string" ? since : timestamp(nowMs);
+  const lastTransitionTime = transitionTime(old, condition.status) ?? timestamp(nowMs);
   return {
-    ...current,
+    ...found,
     observedGeneration: condition.observedGeneration,
     conditions: [...conditions.filter((one) => one !== old), { ...condition, lastTransitionTime }],
     validationMessages,
   };
 }
 
-/** Of a plug-in it is always said whether it is ready: it may have to be fetched. */
-function hasNothingToSay(resource: Resource, faults: readonly Fault[]): boolean {
-  return faults.length === 0 && !bringsPlugin(resource);
+/** Since when the condition has been so; undefined: it was not. */
+function transitionTime(
+  old: Readonly<Record<string, unknown>> | undefined,
+  status: Condition["status"],
+): string | undefined {
+  const since = old?.["status"] === status ? old["lastTransitionTime"] : undefined;
+  return typeof since === "string" ? since : undefined;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as readonly unknown[]) : [];
+}
+
+/** By status: the findings that it says. Most passes find nothing new of thousands of lanes. */
+const judged = new WeakMap<StatusWrite["status"], Findings>();
+
+/** `current` itself when it says the same of the lane already. */
+function withFindings(
+  resource: Resource,
+  current: StatusWrite["status"],
+  findings: Findings | undefined,
+): StatusWrite["status"] {
+  if (!isLaneKind(resource)) return current;
+  if (findings !== undefined && judged.get(current) === findings) return current;
+  const names = new Set(FINDINGS);
+  const rest = without(current, names);
+  // What was found for a lane whose group is gone goes too.
+  const next = { ...rest, ...findings };
+  if (contentHash(next) !== contentHash(current)) return next;
+  if (findings !== undefined) judged.set(current, findings);
+  return current;
 }
 
 function conditionOf(
@@ -152,8 +193,4 @@ function messageOf(fault: Fault): ValidationMessage {
     level: LEVELS[fault.severity],
     message: `${path}${fault.message}${remedy}`,
   };
-}
-
-function keyOf(ref: ObjectRef): string {
-  return `${ref.kind} ${ref.namespace}/${ref.name}`;
 }

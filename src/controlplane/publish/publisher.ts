@@ -43,6 +43,8 @@ export interface CompileOutcome {
   readonly messages: readonly Fault[];
   /** By `namespace/name` of LaneGroups: what `status.allocation` must say from now on. */
   readonly allocations?: ReadonlyMap<string, unknown>;
+  /** By `refText` of lanes and lane groups: what their status says beside the messages. */
+  readonly findings?: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   /** Wall time from which the same objects mean something else (a lane expires); null: never. */
   readonly nextExpiryMs?: number | null;
 }
@@ -344,7 +346,9 @@ export class Publisher {
   async #writeStatuses(resources: readonly Resource[]): Promise<void> {
     if (this.#failure !== "") return;
     const { writeStatus, clock, logger } = this.#options;
-    for (const write of statusWrites(resources, this.#messages(), clock.nowMs())) {
+    const { findings = new Map<string, never>() } = this.#compiled;
+    const said = { faults: this.#messages(), findings };
+    for (const write of statusWrites(resources, said, clock.nowMs())) {
       try {
         await writeStatus(write);
       } catch (cause) {

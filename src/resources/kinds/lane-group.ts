@@ -214,6 +214,10 @@ export const LANE_GROUP: KindInfo = defineKind({
     column("BASELINE", (object) => (object as LaneGroup).spec.baseline.lane ?? "<untagged>"),
     column("FALLBACK", (object) => (object as LaneGroup).spec.fallback),
     column("HEADER", (object) => (object as LaneGroup).spec.context.routeHeader),
+    column("LANES", ({ status }) => {
+      const lanes = member(status, "openLanes");
+      return typeof lanes === "string" ? `${lanes} open` : "<none>";
+    }),
     column("SERVICES", (object) => String((object as LaneGroup).spec.services.length)),
   ],
   fill: fillGroup,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseManifests } from "../parse.ts";
 import { validateResource } from "../validate.ts";
+import { LANE } from "./lane.ts";
 
 /** `line:column code message` of every fault of one document. */
 function faultsOf(text: string): string[] {
@@ -37,6 +38,26 @@ for (const { name, tag, isFit } of tags) {
     const faults = faultsOf(lane(`tag: "${tag}"`));
     if (isFit) assert.deepEqual(faults, []);
     else assert.match(faults.join("\n"), new RegExp(`^7:8 GL0113 spec\\.tag ${WANT}, is "[^\n]*$`));
+  });
+}
+
+const columns = [
+  { name: "before anything was found", status: {}, want: ["<none>", "<none>"] },
+  {
+    name: "of a lane with a share",
+    status: { services: "2/3", share: "10 %" },
+    want: ["2/3 services", "10 %"],
+  },
+  { name: "of a status by hand", status: { services: 2, share: null }, want: ["<none>", "<none>"] },
+];
+for (const { name, status, want } of columns) {
+  test(`get shows members and share ${name}`, () => {
+    const object = { apiVersion: "v1", kind: "Lane", metadata: { name: "gray" }, status };
+    const shown = LANE.columns.filter((each) => ["MEMBERS", "SHARE"].includes(each.name));
+    assert.deepEqual(
+      shown.map((each) => each.value(object)),
+      want,
+    );
   });
 }
 

@@ -49,6 +49,9 @@ export interface Lane extends Resource {
 /** Items of `forcedIn` and `forcedOut`; each may hold a list of values. */
 export const FORCED_CONDITIONS_MAX = 100;
 
+/** As kubectl shows what is not there. */
+const NOTHING = "<none>";
+
 const spec = Type.Object({
   group: text("dns-subdomain"),
   tag: Type.Optional(text("lane-tag")),
@@ -81,6 +84,8 @@ export const LANE: KindInfo = defineKind({
     column("GROUP", (object) => (object as Lane).spec.group),
     column("TAG", (object) => (object as Lane).spec.tag ?? object.metadata.name),
     column("ENABLED", (object) => String((object as Lane).spec.enabled)),
+    column("MEMBERS", (object) => found(object, "services", " services")),
+    column("SHARE", (object) => found(object, "share")),
     column("PRIORITY", (object) => String((object as Lane).spec.priority)),
     wideColumn("OWNER", (object) => (object as Lane).spec.owner ?? ""),
     wideColumn("EXPIRES", (object) => (object as Lane).spec.expiresAt ?? ""),
@@ -88,6 +93,12 @@ export const LANE: KindInfo = defineKind({
   fill: fillLane,
   check: checkLane,
 });
+
+/** A text that the publisher has written into the status; nothing before it has. */
+function found({ status }: Resource, name: string, what = ""): string {
+  const value = member(status, name);
+  return typeof value === "string" ? `${value}${what}` : NOTHING;
+}
 
 function fillLane(object: JsonObject): void {
   fillNamespaces(items(member(object, "spec", "services")), object);
