@@ -17,7 +17,8 @@ interface LaneHandles {
   /** By the first digit of the status; 0: the client had gone. */
   readonly byClass: readonly Counter[];
   readonly duration: Histogram;
-  readonly fallbacks: Counter;
+  /** By the fallback's reason, made at the first of its kind. */
+  readonly fallbacks: Map<string, Counter>;
 }
 
 export class TrafficReport implements TrafficObserver {
@@ -62,8 +63,8 @@ export class TrafficReport implements TrafficObserver {
     );
     this.#fallbacks = metrics.counter({
       name: "graylane_lane_fallbacks_total",
-      help: "Hops served by another lane than the request's own.",
-      labelNames: ["role", "lane_group", "lane"],
+      help: "Hops that the request's own lane did not serve, by reason.",
+      labelNames: ["role", "lane_group", "lane", "reason"],
     });
     this.#services = new ServiceTraffic(metrics);
     this.#connections = metrics
@@ -131,7 +132,7 @@ export class TrafficReport implements TrafficObserver {
     const handles = this.#handles(record);
     handles.byClass[Math.floor(record.status / 100)]?.increment();
     handles.duration.observe(record.durationMs / MS_PER_SECOND);
-    if (record.fallback !== "") handles.fallbacks.increment();
+    if (record.fallback !== "") this.#countFallback(handles, record);
     // A pod's inbound side calls its own app, which the caller's side has counted.
     if (record.upstreamMs >= 0 && record.role !== "inbound") this.#services.count(record);
     this.#accessLog?.write(this.#format(record));
@@ -176,20 +177,38 @@ export class TrafficReport implements TrafficObserver {
     await this.#accessLog?.close();
   }
 
+  #countFallback(
+    { fallbacks }: LaneHandles,
+    { role, laneGroup, lane, fallback }: ExchangeRecord,
+  ): void {
+    let counter = fallbacks.get(fallback);
+    if (counter === undefined) {
+      // `fallback:no-copy`; the reasons are a closed set (lane/fallback.ts).
+      const reason = fallback.slice(fallback.indexOf(":") + 1);
+      counter = this.#fallbacks.with(role, laneGroup, nameOf(lane), reason);
+      fallbacks.set(fallback, counter);
+    }
+    counter.increment();
+  }
+
   #handles({ role, laneGroup, lane }: ExchangeRecord): LaneHandles {
     const key = `${role} ${laneGroup} ${lane}`;
     const known = this.#byLane.get(key);
     if (known !== undefined) return known;
-    const named = lane === "" ? "baseline" : lane;
+    const named = nameOf(lane);
     const classes = ["gone", "1xx", "2xx", "3xx", "4xx", "5xx"];
     const handles = {
       byClass: classes.map((name) => this.#requests.with(role, laneGroup, named, name)),
       duration: this.#durations.with(role, laneGroup, named),
-      fallbacks: this.#fallbacks.with(role, laneGroup, named),
+      fallbacks: new Map<string, Counter>(),
     };
     this.#byLane.set(key, handles);
     return handles;
   }
+}
+
+function nameOf(lane: string): string {
+  return lane === "" ? "baseline" : lane;
 }
 
 function contextsRefused(metrics: Metrics): Family<Counter> {
