@@ -3,6 +3,7 @@
 //! An answer reaches the root context that asked (`proxy_on_http_call_response`), whatever has
 //! become of the stream that was asking: as in Envoy.
 
+import { FixedHeaderMap } from "./fixed-header-map.ts";
 import type { HeaderPair } from "./header-pairs.ts";
 import type { RootContext } from "./root-context.ts";
 import type { HeaderMap } from "./stream-host.ts";
@@ -57,8 +58,8 @@ export class CallAnswer {
 
   constructor(response: HttpCallResponse) {
     this.body = response.body;
-    this.#headers = new FixedMap(response.headers);
-    this.#trailers = new FixedMap(response.trailers);
+    this.#headers = new FixedHeaderMap(response.headers);
+    this.#trailers = new FixedHeaderMap(response.trailers);
   }
 
   get headers(): HeaderMap {
@@ -105,41 +106,5 @@ export class CallTable {
       this.#lastToken = this.#lastToken >= TOKEN_MAX ? TOKEN_STEP : this.#lastToken + TOKEN_STEP;
     } while (this.#pending.has(this.#lastToken));
     return this.#lastToken;
-  }
-}
-
-class FixedMap implements HeaderMap {
-  readonly #pairs: readonly HeaderPair[];
-
-  constructor(pairs: readonly HeaderPair[]) {
-    this.#pairs = pairs;
-  }
-
-  get size(): number {
-    return this.#pairs.length;
-  }
-
-  get(name: string): string | undefined {
-    return this.#pairs.find((pair) => pair[0] === name)?.[1];
-  }
-
-  set(): void {
-    // Answers are read only; the host functions refuse before they come here.
-  }
-
-  add(): void {
-    // As `set`.
-  }
-
-  remove(): void {
-    // As `set`.
-  }
-
-  replaceAll(): void {
-    // As `set`.
-  }
-
-  forEach(visit: (name: string, value: string) => void): void {
-    for (const [name, value] of this.#pairs) visit(name, value);
   }
 }

@@ -2,11 +2,13 @@
 
 import type { Timer } from "../base/clock.ts";
 import { LoadFault } from "./fault.ts";
+import { FixedHeaderMap } from "./fixed-header-map.ts";
+import type { HeaderPair } from "./header-pairs.ts";
 import { CallAnswer, CallTable } from "./http-calls.ts";
 import type { HttpCallResponse } from "./http-calls.ts";
 import { PluginUsage } from "./plugin-usage.ts";
 import { StreamContext } from "./stream-context.ts";
-import type { StreamHost } from "./stream-host.ts";
+import type { HeaderMap, StreamHost } from "./stream-host.ts";
 import { TICK_PERIOD_MS_MIN } from "./tick-throttle.ts";
 import type { Vm } from "./vm.ts";
 
@@ -39,6 +41,12 @@ export class RootContext {
   readonly calls: CallTable = new CallTable();
   /** The answer whose callback is running. */
   answer: CallAnswer | null = null;
+  /** What a callback of gRPC that is running can read. */
+  grpcInitialMetadata: HeaderMap | null = null;
+  grpcTrailingMetadata: HeaderMap | null = null;
+  grpcMessage: Uint8Array | null = null;
+  /** Of the last gRPC call that was closed; the text only in that callback. */
+  grpcStatus: { readonly code: number; readonly text: string } = { code: 0, text: "" };
 
   #streamCount = 0;
   readonly #vm: Vm;
@@ -123,6 +131,7 @@ export class RootContext {
   abandon(): void {
     this.cancelTick();
     this.calls.cancelAll();
+    this.#vm.grpc.cancelAllOf(this);
     this.#vm.services.sharedQueues?.forget(this);
   }
 
@@ -145,6 +154,36 @@ export class RootContext {
     this.answer = null;
   }
 
+  onGrpcInitialMetadata(token: number, pairs: readonly HeaderPair[]): void {
+    this.grpcInitialMetadata = new FixedHeaderMap(pairs);
+    this.#call("proxy_on_grpc_receive_initial_metadata", () =>
+      this.#vm.guest.grpcInitialMetadata?.(this.id, token, pairs.length),
+    );
+    this.grpcInitialMetadata = null;
+  }
+
+  onGrpcMessage(token: number, message: Uint8Array): void {
+    this.grpcMessage = message;
+    this.#call("proxy_on_grpc_receive", () =>
+      this.#vm.guest.grpcMessage?.(this.id, token, message.length),
+    );
+    this.grpcMessage = null;
+  }
+
+  onGrpcTrailingMetadata(token: number, pairs: readonly HeaderPair[]): void {
+    this.grpcTrailingMetadata = new FixedHeaderMap(pairs);
+    this.#call("proxy_on_grpc_receive_trailing_metadata", () =>
+      this.#vm.guest.grpcTrailingMetadata?.(this.id, token, pairs.length),
+    );
+    this.grpcTrailingMetadata = null;
+  }
+
+  onGrpcClose(token: number, code: number, text: string): void {
+    this.grpcStatus = { code, text };
+    this.#call("proxy_on_grpc_close", () => this.#vm.guest.grpcClose?.(this.id, token, code));
+    this.grpcStatus = { code, text: "" };
+  }
+
   /** Something is in a queue that this context has registered last. */
   onQueueReady(token: number): void {
     this.#call("proxy_on_queue_ready", () => this.#vm.guest.queueReady?.(this.id, token, 0));
@@ -161,6 +200,7 @@ export class RootContext {
   delete(): void {
     this.isAwaitingDone = false;
     this.calls.cancelAll();
+    this.#vm.grpc.cancelAllOf(this);
     this.#vm.services.sharedQueues?.forget(this);
     this.#call("proxy_on_delete", () => this.#vm.guest.delete?.(this.id, 0, 0));
     this.#vm.roots.delete(this.id);

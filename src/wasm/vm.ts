@@ -25,6 +25,8 @@ import type { PluginModule } from "./module.ts";
 import { ENTRIES_PER_SAMPLE } from "./plugin-usage.ts";
 import type { UsageTable } from "./plugin-usage.ts";
 import type { RootContext } from "./root-context.ts";
+import { GrpcTable } from "./grpc-calls.ts";
+import type { GrpcCaller } from "./grpc-calls.ts";
 import type { HttpCaller } from "./http-calls.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
 import type { SharedQueueStore } from "./shared-queues.ts";
@@ -64,6 +66,8 @@ export interface PluginServices {
   readonly sharedQueues?: SharedQueueStore;
   /** Without it every cluster is unknown. */
   readonly httpCall?: HttpCaller;
+  /** The same for gRPC. */
+  readonly grpcCall?: GrpcCaller;
   /** Where plug-ins find a VM that they may share; without it each has a VM of its own. */
   readonly vms?: VmPool;
   /** Bounds the ticks of all plug-ins together; without it only their period is bounded. */
@@ -95,6 +99,10 @@ export interface GuestCallbacks {
   readonly responseBody: Callback<number>;
   readonly responseTrailers: Callback<number>;
   readonly httpCallResponse: Callback<void, HttpCallEnd>;
+  readonly grpcInitialMetadata: Callback<void>;
+  readonly grpcMessage: Callback<void>;
+  readonly grpcTrailingMetadata: Callback<void>;
+  readonly grpcClose: Callback<void>;
   readonly queueReady: Callback<void>;
   readonly done: Callback<number>;
   readonly log: Callback<void>;
@@ -120,6 +128,7 @@ export class Vm {
   readonly guest: GuestCallbacks;
   readonly roots: Map<number, RootContext> = new Map();
   readonly streams: StreamTable<StreamContext> = new StreamTable();
+  readonly grpc: GrpcTable = new GrpcTable();
   readonly names: ByteCache<string | null> = new ByteCache(fieldName);
   readonly values: ByteCache<string | null> = new ByteCache(fieldValue);
   readonly paths: ByteCache<readonly string[]> = new ByteCache((bytes) => utf8(bytes).split("\0"));
@@ -318,6 +327,10 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     responseBody: find("proxy_on_response_body"),
     responseTrailers: find("proxy_on_response_trailers"),
     httpCallResponse: find("proxy_on_http_call_response"),
+    grpcInitialMetadata: find("proxy_on_grpc_receive_initial_metadata"),
+    grpcMessage: find("proxy_on_grpc_receive"),
+    grpcTrailingMetadata: find("proxy_on_grpc_receive_trailing_metadata"),
+    grpcClose: find("proxy_on_grpc_close"),
     queueReady: find("proxy_on_queue_ready"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),

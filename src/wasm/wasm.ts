@@ -12,6 +12,14 @@ export { MetricStore } from "./metric-store.ts";
 export type { Metric } from "./metric-store.ts";
 export { DEFAULT_BUDGETS } from "./fuel/gauge.ts";
 export type { Budgets, GuestTime } from "./fuel/gauge.ts";
+export type {
+  GrpcCaller,
+  GrpcConnection,
+  GrpcRefusal,
+  GrpcRequest,
+  GrpcSink,
+} from "./grpc-calls.ts";
+export type { HttpCall, HttpCaller, HttpCallResponse, PendingCall } from "./http-calls.ts";
 export { loadModule, PluginModule } from "./module.ts";
 export type { LoadOptions } from "./module.ts";
 export { Plugin } from "./plugin.ts";

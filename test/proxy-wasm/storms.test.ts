@@ -7,6 +7,7 @@ import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
 import { FakeClock } from "../../src/base/fake-clock.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
 import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
+import type { GrpcCaller, GrpcSink } from "../../src/wasm/grpc-calls.ts";
 import type { HttpCallResponse } from "../../src/wasm/http-calls.ts";
 import { loadModule, PluginModule } from "../../src/wasm/module.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
@@ -154,3 +155,89 @@ test("a guest that never returns from the answer of a call is stopped", async ()
   assert.match(plugin.lastTrap?.message ?? "", /budget of 20 ms/);
   assert.equal(plugin.lastTrap?.callback, "proxy_on_http_call_response");
 });
+
+const STREAM = `(import "env" "proxy_grpc_stream"
+  (func $f (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))`;
+const OPEN_STREAM = `(call $f (i32.const 64) (i32.const 7) (i32.const 64) (i32.const 1)
+  (i32.const 64) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 32))`;
+
+class FakeGrpc {
+  readonly sinks: GrpcSink[] = [];
+  cancelled = 0;
+
+  readonly open: GrpcCaller = (_request, sink) => {
+    this.sinks.push(sink);
+    return {
+      send: () => true,
+      end: () => undefined,
+      cancel: () => {
+        this.cancelled += 1;
+      },
+    };
+  };
+}
+
+test("a thousand gRPC streams may be open; their ends after the request's end are no harm", async () => {
+  const grpc = new FakeGrpc();
+  const services = { ...testServices(), budgets: BUDGETS, grpcCall: grpc.open };
+  const plugin = await run(storm(STREAM, OPEN_STREAM), services);
+  assert.equal(grpc.sinks.length, 1_024);
+  for (const sink of grpc.sinks) sink.onClose(0, "");
+  assert.equal(plugin.isReady, true);
+});
+
+test("calls of unknown services are refused now and told later, a thousand at most", async () => {
+  const services = { ...testServices(), budgets: BUDGETS };
+  // A `GrpcService` whose cluster is `x`.
+  const bytes = storm(
+    STREAM + LOG.replace("$f", "$log"),
+    `(call $f (i32.const 128) (i32.const 5) (i32.const 64) (i32.const 1)
+      (i32.const 64) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 32))`,
+    `(data (i32.const 128) "\\0a\\03\\0a\\01x")
+    (func (export "proxy_on_grpc_close") (param i32 i32 i32)
+      (drop (call $log (i32.const 2) (i32.const 64) (i32.const 7))))`,
+  );
+  const plugin = await run(bytes, services);
+  assert.deepEqual(services.lines, []);
+  services.clock.advance(0);
+  assert.deepEqual(services.lines, Array(1_024).fill("info: cluster"));
+  assert.equal(plugin.isReady, true);
+});
+
+const TRAPS = [
+  { name: "initial metadata", export: "receive_initial_metadata", tell: "onInitialMetadata" },
+  { name: "a message", export: "receive", tell: "onMessage" },
+  { name: "trailing metadata", export: "receive_trailing_metadata", tell: "onTrailingMetadata" },
+  { name: "the close", export: "close", tell: "onClose" },
+] as const;
+
+for (const { name, export: callback, tell } of TRAPS) {
+  test(`a guest that never returns from ${name} of a stream is stopped, its streams cancelled`, async () => {
+    const grpc = new FakeGrpc();
+    const services = {
+      ...testServices(),
+      budgets: { callbackMs: 20, startMs: 1_000 },
+      grpcCall: grpc.open,
+    };
+    const bytes = guest({
+      imports: STREAM,
+      body: `(data (i32.const 64) "cluster")
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          (drop ${OPEN_STREAM}) ${OPEN_STREAM})
+        (func (export "proxy_on_grpc_${callback}") (param i32 i32 i32) (loop $forever (br $forever)))`,
+    });
+    const plugin = await run(bytes, services);
+    const [first, second] = grpc.sinks;
+    assert.ok(first !== undefined && second !== undefined);
+    if (tell === "onMessage") first.onMessage(Buffer.from("x"));
+    else if (tell === "onClose") first.onClose(0, "");
+    else first[tell]([["x", "1"]]);
+    assert.equal(plugin.isReady, false);
+    assert.equal(plugin.lastTrap?.callback, `proxy_on_grpc_${callback}`);
+    assert.match(plugin.lastTrap.message, /budget of 20 ms/);
+    assert.equal(grpc.cancelled, 2);
+    // Whatever still comes reaches nobody.
+    second.onMessage(Buffer.from("late"));
+    second.onClose(0, "");
+  });
+}

@@ -26,6 +26,12 @@ import { Envoy, httpListener, socketAddress } from "./envoy.ts";
 
 /** As both hosts call the cluster behind the gateway, and where plug-ins call out to. */
 export const CLUSTER = "outbound|8000||echo.default.svc.cluster.local";
+/**
+ * Of servers of gRPC: the first answers, behind the second nobody listens. Envoy sends the name as
+ * the authority, and servers refuse one with `|`.
+ */
+export const GRPC_CLUSTER = "grpc-server";
+export const GRPC_DEAD_CLUSTER = "grpc-dead";
 const REPLY_MS_MAX = 3_000;
 /** Between chunks, so that each is likely to be read alone. */
 const CHUNK_PAUSE_MS = 30;
@@ -105,7 +111,15 @@ export async function startEcho(): Promise<{ readonly port: number; stop(): void
   };
 }
 
-export async function startOurHost(plugin: ProbePlugin, echoPort: number): Promise<Host> {
+/** Where the upstreams of both hosts listen. */
+export interface UpstreamPorts {
+  readonly echo: number;
+  readonly grpc: number;
+  /** Nobody listens there. */
+  readonly dead: number;
+}
+
+export async function startOurHost(plugin: ProbePlugin, ports: UpstreamPorts): Promise<Host> {
   const port = await freePort();
   const lines: string[] = [];
   const context = trafficContext();
@@ -125,9 +139,15 @@ export async function startOurHost(plugin: ProbePlugin, echoPort: number): Promi
   } as const;
   const sha256 = createHash("sha256").update(readFileSync(plugin.path)).digest("hex");
   const echo = cluster("echo");
+  const grpc = { ...cluster("grpc"), name: GRPC_CLUSTER };
+  const dead = { ...cluster("dead"), name: GRPC_DEAD_CLUSTER };
   const snapshot = gatewaySnapshot(80, [forwardRoute(echo.name)], {
-    clusters: { [echo.name]: echo },
-    endpoints: { [echo.name]: { endpoints: [endpoint(echoPort)] } },
+    clusters: { [echo.name]: echo, [grpc.name]: grpc, [dead.name]: dead },
+    endpoints: {
+      [echo.name]: { endpoints: [endpoint(ports.echo)] },
+      [grpc.name]: { endpoints: [endpoint(ports.grpc)] },
+      [dead.name]: { endpoints: [endpoint(ports.dead)] },
+    },
     plugins: {
       probe: {
         name: "probe",
@@ -150,32 +170,40 @@ export async function startOurHost(plugin: ProbePlugin, echoPort: number): Promi
 
 export async function startEnvoyHost(
   plugin: ProbePlugin,
-  echoPort: number,
+  ports: UpstreamPorts,
   binary: string,
 ): Promise<Host> {
   const port = await freePort();
   const listener = httpListener(port, [probeFilter(plugin)], [route()], {
     http_protocol_options: { enable_trailers: true },
   });
-  const endpoints = [{ lb_endpoints: [{ endpoint: { address: socketAddress(echoPort) } }] }];
-  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-  const upstream = {
-    name: CLUSTER,
-    type: "STATIC",
-    load_assignment: { cluster_name: CLUSTER, endpoints },
-    typed_extension_protocol_options: {
-      [options]: {
-        "@type": `type.googleapis.com/${options}`,
-        explicit_http_config: { http_protocol_options: { enable_trailers: true } },
-      },
-    },
-  };
+  const clusters = [
+    upstream(CLUSTER, ports.echo, { http_protocol_options: { enable_trailers: true } }),
+    upstream(GRPC_CLUSTER, ports.grpc, { http2_protocol_options: {} }),
+    upstream(GRPC_DEAD_CLUSTER, ports.dead, { http2_protocol_options: {} }),
+  ];
   const envoy = await Envoy.start({
     binary,
-    staticResources: { listeners: [listener], clusters: [upstream] },
+    staticResources: { listeners: [listener], clusters },
     componentLogLevel: "wasm:info",
   });
   return { port, lines: () => linesOf(envoy.log), stop: () => envoy.stop() };
+}
+
+function upstream(name: string, port: number, protocol: object): object {
+  const endpoints = [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }];
+  const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  return {
+    name,
+    type: "STATIC",
+    load_assignment: { cluster_name: name, endpoints },
+    typed_extension_protocol_options: {
+      [options]: {
+        "@type": `type.googleapis.com/${options}`,
+        explicit_http_config: protocol,
+      },
+    },
+  };
 }
 
 function route(): object {

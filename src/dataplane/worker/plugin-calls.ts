@@ -1,4 +1,4 @@
-//! HTTP calls of plug-ins to clusters of the snapshot, over the worker's own upstream pools.
+//! HTTP and gRPC calls of plug-ins to clusters of the snapshot, over the worker's own pools.
 //!
 //! A call that gets no answer is answered as Envoy does: 503 when nobody could be reached or the
 //! answer broke off, 504 when it took too long.
@@ -11,6 +11,7 @@ import type { ResponseHead } from "../../http/response-parser.ts";
 import { isAuthority, isMethod, isTarget } from "../../http/syntax.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
+import type { GrpcConnection, GrpcRefusal, GrpcRequest, GrpcSink } from "../../wasm/grpc-calls.ts";
 import type { HttpCall, HttpCallResponse, PendingCall } from "../../wasm/http-calls.ts";
 import { isAllowedField } from "../filter/request-header-map.ts";
 import { HostIndex } from "../runtime/host-index.ts";
@@ -18,6 +19,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { UpstreamPools } from "../upstream/upstream-pools.ts";
+import { RunningGrpc } from "./plugin-grpc.ts";
 
 /** A larger answer is dropped: the plug-in hears that the call broke off. Envoy's buffer limit. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
@@ -56,6 +58,20 @@ export class PluginCalls {
     if (cluster === null || !isValid(call)) return null;
     const running = new RunningCall(this.#deps, call, onDone);
     running.start(this.#pick(cluster), cluster);
+    return running;
+  }
+
+  /** A `GrpcCaller`. Always over HTTP/2, whatever the cluster says of its protocol. */
+  startGrpc(request: GrpcRequest, sink: GrpcSink): GrpcConnection | GrpcRefusal {
+    const cluster = this.#find(request.cluster);
+    if (cluster === null) return "no_cluster";
+    // Servers refuse names such as `outbound|9000||host`, which Envoy would send.
+    const name = isAuthority(request.cluster) ? request.cluster : `${cluster.host}:${cluster.port}`;
+    const authority = request.authority ?? name;
+    const isValidTarget = isTarget(`/${request.service}/${request.method}`);
+    if (!isValidTarget || !isAuthority(authority)) return "bad_request";
+    const running = new RunningGrpc(this.#deps, request, sink);
+    running.start({ cluster, endpoint: this.#pick(cluster), authority });
     return running;
   }
 

@@ -34,6 +34,7 @@ export function pluginServices(
       clock.after(0, task, { unref: true });
     }),
     httpCall: (call, onDone) => calls?.start(call, onDone) ?? null,
+    grpcCall: (request, sink) => calls?.startGrpc(request, sink) ?? "no_cluster",
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
     log(entry) {

@@ -1,5 +1,5 @@
 //! Buffers: bodies, configurations. Those that belong to something this host never has (connection
-//! data, gRPC messages, call data) read as empty, as they do in Envoy when there is none.
+//! data, call data), or not now (a gRPC message), read as empty, as they do in Envoy.
 
 import { BufferKind, Status } from "../enums.ts";
 import type { Vm } from "../vm.ts";
@@ -69,6 +69,8 @@ function findBuffer(vm: Vm, kind: number): Uint8Array | Status {
       return vm.root?.isConfiguring === true ? vm.root.plugin.configuration : Status.notFound;
     case BufferKind.httpCallResponseBody:
       return vm.enteredRoot?.answer?.body ?? Status.notFound;
+    case BufferKind.grpcMessage:
+      return vm.enteredRoot?.grpcMessage ?? EMPTY;
     default:
       return kind > BufferKind.callData ? Status.badArgument : EMPTY;
   }

@@ -110,10 +110,19 @@ function changeFunctions(vm: Vm): HostFunctions {
 }
 
 function readableMap(vm: Vm, kind: number): HeaderMap | null {
-  const answer = vm.enteredRoot?.answer ?? null;
-  if (kind === MapKind.httpCallResponseHeaders) return answer?.headers ?? null;
-  if (kind === MapKind.httpCallResponseTrailers) return answer?.trailers ?? null;
-  return vm.stream?.map(kind) ?? null;
+  const root = vm.enteredRoot;
+  switch (kind) {
+    case MapKind.httpCallResponseHeaders:
+      return root?.answer?.headers ?? null;
+    case MapKind.httpCallResponseTrailers:
+      return root?.answer?.trailers ?? null;
+    case MapKind.grpcInitialMetadata:
+      return root?.grpcInitialMetadata ?? null;
+    case MapKind.grpcTrailingMetadata:
+      return root?.grpcTrailingMetadata ?? null;
+    default:
+      return vm.stream?.map(kind) ?? null;
+  }
 }
 
 function writableMap(vm: Vm, kind: number): HeaderMap | null {

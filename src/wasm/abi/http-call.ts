@@ -1,6 +1,4 @@
-//! Calls out of a plug-in. HTTP calls go through the embedder. gRPC needs HTTP/2 to upstreams,
-//! which this host does not have: every service is then one that Envoy does not know. DNS is not
-//! offered.
+//! HTTP calls out of a plug-in, through the embedder. DNS is not offered.
 
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
@@ -12,18 +10,10 @@ import type { HostFunctions } from "./imports.ts";
 
 const CLUSTER_BYTES_MAX = 1024;
 const BODY_BYTES_MAX = 16 * 1024 * 1024;
-/** The low two bits of a token: what it is of. */
-const GRPC_CALL = 1;
-const GRPC_STREAM = 2;
 
 export function callFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
   return {
-    /** Of the last gRPC call; there was none. An HTTP call leaves it as it is, as in Envoy. */
-    proxy_get_status(outCode: number, outText: number, outLength: number): Status {
-      const status = memory.writeU32(outCode, 0);
-      return status === Status.ok ? memory.giveLatin1("", outText, outLength) : status;
-    },
     // eslint-disable-next-line max-params -- the ABI's own parameter list
     proxy_http_call(
       cluster: number,
@@ -51,7 +41,6 @@ export function callFunctions(vm: Vm): HostFunctions {
       memory.writeU32(outToken, token ?? 0);
       return token === null ? Status.badArgument : Status.ok;
     },
-    ...grpcFunctions(vm),
     envoy_resolve_dns: () => Status.unimplemented,
   };
 }
@@ -86,34 +75,4 @@ function startCall(vm: Vm, call: HttpCall): number | null {
   const { httpCall } = vm.services;
   if (root === null || httpCall === undefined || root.calls.isFull) return null;
   return root.calls.start(root, httpCall, call);
-}
-
-function grpcFunctions(vm: Vm): HostFunctions {
-  const isInside = (...places: number[]): boolean => {
-    for (let index = 0; index < places.length; index += 2) {
-      if (!vm.memory.isInside(places[index] ?? 0, places[index + 1] ?? 0)) return false;
-    }
-    return true;
-  };
-  const unknown = (isKnownKind: boolean): Status =>
-    isKnownKind ? Status.notFound : Status.badArgument;
-  const kindOf = (token: number): number => token & 3;
-  const isGrpc = (token: number): boolean =>
-    kindOf(token) === GRPC_CALL || kindOf(token) === GRPC_STREAM;
-  return {
-    // eslint-disable-next-line max-params -- the ABI's own parameter list
-    proxy_grpc_call(a: number, b: number, c: number, d: number, e: number, f: number): Status {
-      return isInside(a, b, c, d, e, f) ? Status.parseFailure : Status.invalidMemoryAccess;
-    },
-    // eslint-disable-next-line max-params -- the ABI's own parameter list
-    proxy_grpc_stream(a: number, b: number, c: number, d: number, e: number, f: number): Status {
-      return isInside(a, b, c, d, e, f) ? Status.parseFailure : Status.invalidMemoryAccess;
-    },
-    proxy_grpc_send(token: number, message: number, length: number): Status {
-      if (!isInside(message, length)) return Status.invalidMemoryAccess;
-      return unknown(kindOf(token) === GRPC_STREAM);
-    },
-    proxy_grpc_close: (token: number) => unknown(isGrpc(token)),
-    proxy_grpc_cancel: (token: number) => unknown(isGrpc(token)),
-  };
 }

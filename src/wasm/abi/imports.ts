@@ -6,6 +6,7 @@ import { contextFunctions } from "./contexts.ts";
 import { foreignFunctions } from "./foreign.ts";
 import { headerFunctions } from "./headers.ts";
 import { higressFunctions } from "./higress.ts";
+import { grpcFunctions } from "./grpc.ts";
 import { callFunctions } from "./http-call.ts";
 import { localResponseFunctions } from "./local-response.ts";
 import { logFunctions } from "./log.ts";
@@ -36,6 +37,7 @@ export function createImports(vm: Vm): Record<string, HostFunctions> {
     sharedDataFunctions(vm),
     sharedQueueFunctions(vm),
     callFunctions(vm),
+    grpcFunctions(vm),
     higressFunctions(),
   ];
   for (const face of faces) {

@@ -7,12 +7,15 @@ const FIXED32 = 5;
 /** A varint has at most 10 bytes. */
 const VARINT_BITS_MAX = 70;
 
+/** A length-delimited field. */
+export type BytesField = readonly [number: number, value: Uint8Array];
+
 /**
- * The length-delimited fields of a message by number; the last one of a number counts. Fields of
- * other types are left out. Null: not a message.
+ * The length-delimited fields of a message in order. Fields of other types are left out. Null: not
+ * a message.
  */
-export function decodeBytesFields(message: Uint8Array): Map<number, Uint8Array> | null {
-  const fields = new Map<number, Uint8Array>();
+export function listBytesFields(message: Uint8Array): BytesField[] | null {
+  const fields: BytesField[] = [];
   let at = 0;
   while (at < message.length) {
     const tag = readVarint(message, at);
@@ -21,9 +24,15 @@ export function decodeBytesFields(message: Uint8Array): Map<number, Uint8Array> 
     const length = readLength(message, tag.end, tag.value % 8);
     if (number === 0 || length === null || length.end + length.value > message.length) return null;
     at = length.end + length.value;
-    if (tag.value % 8 === BYTES) fields.set(number, message.subarray(length.end, at));
+    if (tag.value % 8 === BYTES) fields.push([number, message.subarray(length.end, at)]);
   }
   return fields;
+}
+
+/** The same by number; the last one of a number counts. */
+export function decodeBytesFields(message: Uint8Array): Map<number, Uint8Array> | null {
+  const fields = listBytesFields(message);
+  return fields === null ? null : new Map(fields);
 }
 
 /** Booleans and bytes by field number, in order; what has its default value is left out. */

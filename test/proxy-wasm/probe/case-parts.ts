@@ -25,3 +25,18 @@ export function everywhere(name: string, lines: readonly string[]): ProbeCase {
 
 export const BODY = { method: "POST", path: "/post" } as const;
 export const CHUNKS: readonly string[] = ["abc", "defg", "hij"];
+
+/** A field of a protobuf message: less than 128 bytes. */
+export function fieldBytes(number: number, bytes: Buffer): Buffer {
+  return Buffer.from([number * 8 + 2, bytes.length, ...bytes]);
+}
+
+/** The same as it stands in a script. */
+export function field(number: number, bytes: Buffer): string {
+  return percent(fieldBytes(number, bytes));
+}
+
+/** Bytes as they stand in a script. */
+export function percent(bytes: Buffer): string {
+  return [...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+}

@@ -2,6 +2,7 @@
 
 import { BODY, CHUNKS, everywhere, GET } from "./case-parts.ts";
 import type { ProbeGroup } from "./case-parts.ts";
+import { GRPC } from "./grpc-cases.ts";
 import { CALLS, FOREIGN, METRICS, PROPERTIES, SHARED } from "./state-cases.ts";
 
 const HEADERS: ProbeGroup = {
@@ -392,4 +393,5 @@ export const GROUPS: readonly ProbeGroup[] = [
   PROPERTIES,
   FOREIGN,
   CALLS,
+  GRPC,
 ];

@@ -1,6 +1,6 @@
 //! Cases of what outlives a stream, or belongs to no map or buffer of it.
 
-import { BODY, CHUNKS, everywhere, GET, inEveryPhase } from "./case-parts.ts";
+import { BODY, CHUNKS, everywhere, GET, inEveryPhase, field } from "./case-parts.ts";
 import type { ProbeGroup } from "./case-parts.ts";
 
 export const SHARED: ProbeGroup = {
@@ -142,15 +142,6 @@ const PUBLIC_KEY =
 const SIGNATURE =
   "30450220490de0667a60b4527d4695eaab8df680eb5c42424d0c95098f631cb2c674f892022100acae0d" +
   "0e731ea006033eeec2ae41244b7150dee27b8044fc198027ab73a1ad3e";
-
-/** A field of a protobuf message, for a script: less than 128 bytes. */
-function field(number: number, bytes: Buffer): string {
-  return percent(Buffer.from([number * 8 + 2, bytes.length, ...bytes]));
-}
-
-function percent(bytes: Buffer): string {
-  return [...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
-}
 
 function verification(hash: string, text: string): string {
   return [

@@ -55,6 +55,11 @@ function play(script: string, phase: string, prefix: string, stream: i32, otherw
   return answer;
 }
 
+/** Of a call's token: how many calls there were before is not compared. */
+function kindOf(token: i32): string {
+  return (token & 3).toString();
+}
+
 function own(id: i32, phase: string, details: string): i32 {
   const name = names.has(id) ? names.get(id) : lastName;
   log(name + " " + phase + details);
@@ -127,6 +132,22 @@ export function proxy_on_response_trailers(id: i32, count: i32): i32 {
 export function proxy_on_http_call_response(root: i32, token: i32, headers: i32, body: i32, trailers: i32): void {
   const sizes = " body=" + body.toString() + " trailers=" + trailers.toString();
   ofRoot("call", (headers > 0 ? " answered" : " failed") + sizes, 0);
+}
+
+export function proxy_on_grpc_receive_initial_metadata(root: i32, token: i32, count: i32): void {
+  ofRoot("gi", " token=" + kindOf(token) + (count > 0 ? " some" : " none"), 0);
+}
+
+export function proxy_on_grpc_receive(root: i32, token: i32, size: i32): void {
+  ofRoot("gm", " token=" + kindOf(token) + " size=" + size.toString(), 0);
+}
+
+export function proxy_on_grpc_receive_trailing_metadata(root: i32, token: i32, count: i32): void {
+  ofRoot("gt", " token=" + kindOf(token) + " count=" + count.toString(), 0);
+}
+
+export function proxy_on_grpc_close(root: i32, token: i32, status: i32): void {
+  ofRoot("gc", " token=" + kindOf(token) + " status=" + status.toString(), 0);
 }
 
 export function proxy_on_queue_ready(root: i32, token: i32): void {
