@@ -7,7 +7,6 @@ import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { compileListener } from "./listener.ts";
 import { Refusals } from "./refusals.ts";
-import type { ActionContext } from "./route-action.ts";
 import { compileRouteTable } from "./route-table.ts";
 import { SubsetKeys } from "./subset-keys.ts";
 
@@ -23,7 +22,7 @@ export function compileForEnvoy(
   const refusals = new Refusals();
   const keys = new SubsetKeys(snapshot, alsoUsed);
   const used = new Set<string>();
-  const context: ActionContext = { snapshot, keys, refusals, used };
+  const context = { snapshot, keys, refusals, used };
   const listeners: EnvoyResource[] = [];
   const routes: EnvoyResource[] = [];
   for (const { gateway, groups, listener } of listenersOf(snapshot, view, refusals)) {
@@ -31,7 +30,11 @@ export function compileForEnvoy(
     listeners.push(compileListener(gateway, listener, { snapshot, view, source }));
     const name = listener.routeTable;
     const table = snapshot.routeTables[name] ?? { name, virtualHosts: [] };
-    routes.push(compileRouteTable(table, groups, context));
+    const removed = groups.flatMap(({ isRemoved, routeHeader }) =>
+      isRemoved ? [routeHeader] : [],
+    );
+    const removedHeaders = [...new Set(removed)];
+    routes.push(compileRouteTable(table, groups, { ...context, removedHeaders }));
   }
   const clusters = clustersOf(snapshot, used);
   return {

@@ -4,7 +4,7 @@
 //! Envoy's matchers would not decide as `lane/program.ts` does is refused.
 
 import type { JsonObject } from "../base/json.ts";
-import { makePredicate } from "../lane/operators.ts";
+import { holdsWhenMissing, makePredicate } from "../lane/operators.ts";
 import type { Condition, Operator, Test } from "../snapshot/snapshot.ts";
 import { cookiePattern, otherwiseSpelled, quoted } from "./operand-pattern.ts";
 
@@ -46,13 +46,28 @@ class Inexpressible extends Error {
   override readonly name = "Inexpressible";
 }
 
-export function clausesOf(condition: Condition): ClauseOutcome {
+/** To rules the headers named in `removed` (lower-case) are missing, whatever a client has sent. */
+export function clausesOf(
+  condition: Condition,
+  removed: ReadonlySet<string> = new Set<string>(),
+): ClauseOutcome {
   try {
-    return { kind: "clauses", clauses: alternatives(condition, true) };
+    return { kind: "clauses", clauses: alternatives(missing(condition, removed), true) };
   } catch (error) {
     if (error instanceof Inexpressible) return { kind: "refused", what: error.message };
     throw error;
   }
+}
+
+function missing(condition: Condition, removed: ReadonlySet<string>): Condition {
+  if (removed.size === 0) return condition;
+  if (condition.kind === "not") return { kind: "not", of: missing(condition.of, removed) };
+  if (condition.kind !== "test") {
+    return { kind: condition.kind, of: condition.of.map((one) => missing(one, removed)) };
+  }
+  const { operand, operator } = condition;
+  if (operand.kind !== "header" || !removed.has(operand.name)) return condition;
+  return { kind: holdsWhenMissing(operator) ? "all" : "any", of: [] };
 }
 
 /** Null: there is no route of Envoy's that would match both. */

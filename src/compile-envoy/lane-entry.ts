@@ -22,7 +22,9 @@ export interface EnteredGroup {
   readonly group: LaneGroup;
   /** Lower-case. */
   readonly routeHeader: string;
-  /** Whether the header can be there when a route is chosen: from a client, or by a plug-in. */
+  /** The routes remove the header: whoever has sent it is not believed. */
+  readonly isRemoved: boolean;
+  /** Whether the header counts when a route is chosen: from a client, or by a plug-in. */
   readonly mayCarryContext: boolean;
   /** The first that is met decides. */
   readonly entries: readonly LaneEntry[];
@@ -37,7 +39,8 @@ export function enteredGroups(
   const groups = Object.values(laneGroups)
     .filter(({ gateways }) => gateways.includes(gateway.name))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  const entered = groups.map((group) => enteredGroup(group, gateway, refusals));
+  const removed = new Set(removedByRoutes(gateway, groups));
+  const entered = groups.map((group) => enteredGroup(group, removed, refusals));
   const deciding = entered.filter(({ entries }) => entries.length > 0);
   if (deciding.length <= 1) return entered;
   for (const { group } of deciding) {
@@ -46,13 +49,34 @@ export function enteredGroups(
   return entered.map((one) => ({ ...one, entries: [] }));
 }
 
-function enteredGroup(group: LaneGroup, { plugins }: Gateway, refusals: Refusals): EnteredGroup {
+/** Lower-case names of the lane headers that clients may not send to the gateway. */
+export function headersOfLanes(groups: readonly LaneGroup[]): string[] {
+  const stripped = groups.filter(({ stripFromClients }) => stripFromClients);
+  return [...new Set(stripped.map(({ context }) => context.routeHeader.toLowerCase()))].sort();
+}
+
+/**
+ * Those that routes remove. Where plug-ins may write one, the listener removes it before; but a
+ * listener's change does not reach connections that are open already.
+ */
+function removedByRoutes({ plugins }: Gateway, groups: readonly LaneGroup[]): string[] {
+  return plugins.length > 0 ? [] : headersOfLanes(groups);
+}
+
+function enteredGroup(
+  group: LaneGroup,
+  removed: ReadonlySet<string>,
+  refusals: Refusals,
+): EnteredGroup {
   const isRefused = refuseContext(group, refusals);
+  const routeHeader = group.context.routeHeader.toLowerCase();
+  const isRemoved = removed.has(routeHeader);
   return {
     group,
-    routeHeader: group.context.routeHeader.toLowerCase(),
-    mayCarryContext: !isRefused && (!group.stripFromClients || plugins.length > 0),
-    entries: isRefused ? [] : entriesOf(group, refusals),
+    routeHeader,
+    isRemoved,
+    mayCarryContext: !isRefused && !isRemoved,
+    entries: isRefused ? [] : entriesOf(group, removed, refusals),
   };
 }
 
@@ -63,7 +87,11 @@ function refuseContext(group: LaneGroup, refusals: Refusals): boolean {
   return group.signature !== undefined || group.context.mode === "baggage";
 }
 
-function entriesOf(group: LaneGroup, refusals: Refusals): LaneEntry[] {
+function entriesOf(
+  group: LaneGroup,
+  removed: ReadonlySet<string>,
+  refusals: Refusals,
+): LaneEntry[] {
   const open = group.lanes.filter(({ enabled }) => enabled);
   const forcing = open.flatMap((lane) => laneEntries(group, lane, lane.forcedIn?.condition));
   const ruled = open.flatMap((lane) => laneEntries(group, lane, lane.rule?.condition));
@@ -71,7 +99,7 @@ function entriesOf(group: LaneGroup, refusals: Refusals): LaneEntry[] {
 
   function laneEntries(of: LaneGroup, lane: Lane, rule: Condition | undefined): LaneEntry[] {
     if (rule === undefined) return [];
-    const outcome = clausesOf(withoutForcedOut(rule, lane));
+    const outcome = clausesOf(withoutForcedOut(rule, lane), removed);
     if (outcome.kind === "clauses") return outcome.clauses.map((clause) => ({ lane, clause }));
     refusals.add(laneSource(of, lane), `enter the lane ${lane.name} by ${outcome.what}`);
     return [];

@@ -16,7 +16,10 @@ export type Written = readonly (readonly [header: string, tag: string])[];
 
 const ANY: RouteMatch = {};
 
-/** For a request that took the route at `index` of `routes` by `base`, before it was written on. */
+/**
+ * For a request that took the route at `index` of `routes` by `base` before it was written on. An
+ * index behind them all: no route took it.
+ */
 export function rematches(
   routes: readonly Route[],
   index: number,

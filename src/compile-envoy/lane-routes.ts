@@ -27,7 +27,7 @@ export function compileRoutes(
   groups: readonly EnteredGroup[],
   context: ActionContext,
 ): CompiledRoute[] {
-  return routes.flatMap((base, index) =>
+  const compiled = routes.flatMap((base, index) =>
     variantsOf(base, routes, groups, context).flatMap((variant) =>
       matchesOf(base).flatMap((match) => {
         const given = { base, match, variant, context };
@@ -37,6 +37,23 @@ export function compileRoutes(
       }),
     ),
   );
+  return [...compiled, ...compileFound(routes, groups, context)];
+}
+
+/** For requests that no route takes before a lane's header is written on them. */
+function compileFound(
+  routes: readonly Route[],
+  groups: readonly EnteredGroup[],
+  context: ActionContext,
+): CompiledRoute[] {
+  const variants = laneVariants(null, groups);
+  if (!variants.some(({ written }) => isAskedAbout(routes, written))) return [];
+  return variants.flatMap((variant) => {
+    const given = { base: null, match: {}, variant, context };
+    return rematches(routes, routes.length, given.match, variant.written).flatMap((next) =>
+      compileVariant(given, next.route, next.match),
+    );
+  });
 }
 
 /** Only the plain one where it makes no difference which lane a request is in. */
@@ -67,33 +84,36 @@ function namesSomeLanes({ action }: Route): boolean {
 }
 
 interface Given {
-  readonly base: Route;
+  /** Null: no route takes the request. */
+  readonly base: Route | null;
   readonly match: RouteMatch;
   readonly variant: LaneVariant;
   readonly context: ActionContext;
 }
 
-function compileVariant(
-  { base, match, variant, context }: Given,
-  taken: Route | null,
-  more: RouteMatch,
-): CompiledRoute[] {
-  const route = taken ?? base;
+function compileVariant(given: Given, taken: Route | null, more: RouteMatch): CompiledRoute[] {
+  const { base, match, variant, context } = given;
   const isBase = taken === base;
+  const lanes = laneSources(variant, context);
   const json = joinMatches({
     own: isBase ? { ...match, ...more } : more,
     others: isBase ? [] : [match],
     clause: variant.clause,
-    rewrites: route.policy?.rewrite !== undefined || route.action.kind === "redirect",
+    rewrites: rewritesPath(taken),
   });
   if (json === null) {
-    const what = `enter the lane by the path at the route ${base.id}, which asks about it as well`;
-    for (const source of laneSources(variant, context)) context.refusals.add(source, what);
+    const route = (base ?? taken)?.id ?? "";
+    const what = `enter the lane by the path at the route ${route}, which asks about it as well`;
+    for (const source of lanes) context.refusals.add(source, what);
     return [];
   }
-  const action = taken === null ? NO_ROUTE : compileAction(taken, context, variant.decided);
-  const sources = [route.source, ...laneSources(variant, context)];
-  return [{ json: { name: route.id, match: json, ...action }, sources }];
+  if (taken === null) return [{ json: { match: json, ...NO_ROUTE }, sources: lanes }];
+  const action = compileAction(taken, context, variant.decided);
+  return [{ json: { name: taken.id, match: json, ...action }, sources: [taken.source, ...lanes] }];
+}
+
+function rewritesPath(route: Route | null): boolean {
+  return route?.policy?.rewrite !== undefined || route?.action.kind === "redirect";
 }
 
 function laneSources({ decided }: LaneVariant, { snapshot }: ActionContext): ObjectRef[] {

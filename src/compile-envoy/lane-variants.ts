@@ -24,9 +24,9 @@ const UNASKED: LaneVariant = {
   written: [],
 };
 
-/** The last one asks nothing. */
-export function laneVariants(route: Route, groups: readonly EnteredGroup[]): LaneVariant[] {
-  const asked = groups.filter(({ group }) => !isNamedBy(route, group.name));
+/** The last one asks nothing. `route` is null where none takes the request. */
+export function laneVariants(route: Route | null, groups: readonly EnteredGroup[]): LaneVariant[] {
+  const asked = groups.filter(({ group }) => route === null || !isNamedBy(route, group.name));
   return asked.reduce((before, group) => combined(before, groupVariants(group, route)), [UNASKED]);
 }
 
@@ -51,7 +51,7 @@ function combined(before: readonly LaneVariant[], next: readonly LaneVariant[]):
 }
 
 /** As `lane/decide.ts`: a context, whatever it says, comes before rules. */
-function groupVariants(entered: EnteredGroup, route: Route): LaneVariant[] {
+function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[] {
   const { group, routeHeader, mayCarryContext, entries } = entered;
   const enter = (lane: Lane, clause: Clause): LaneVariant => ({
     clause,

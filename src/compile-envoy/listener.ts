@@ -5,6 +5,7 @@ import type { EdgeSettings } from "../snapshot/edge.ts";
 import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot/snapshot.ts";
 import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
+import { headersOfLanes } from "./lane-entry.ts";
 
 const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 const MANAGER_TYPE =
@@ -81,16 +82,14 @@ function edgeFields(edge: EdgeSettings | undefined): JsonObject {
   };
 }
 
-/** Before anything reads the request: nobody from outside enters a lane by its header. */
-function strippedContext(gateway: Gateway, snapshot: Snapshot): JsonObject {
-  const groups = Object.values(snapshot.laneGroups).filter(
-    ({ gateways, stripFromClients }) => stripFromClients && gateways.includes(gateway.name),
-  );
-  const names = [...new Set(groups.map(({ context }) => context.routeHeader))].sort();
-  if (names.length === 0) return {};
+/** For plug-ins, which may write the header themselves. Without any, the routes remove it. */
+function strippedContext({ name, plugins }: Gateway, { laneGroups }: Snapshot): JsonObject {
+  const groups = Object.values(laneGroups).filter(({ gateways }) => gateways.includes(name));
+  const headers = plugins.length === 0 ? [] : headersOfLanes(groups);
+  if (headers.length === 0) return {};
   const mutation = {
     "@type": EARLY_MUTATION_TYPE,
-    mutations: names.map((remove) => ({ remove })),
+    mutations: headers.map((remove) => ({ remove })),
   };
   return {
     early_header_mutation_extensions: [{ name: EARLY_MUTATION, typed_config: mutation }],

@@ -35,6 +35,8 @@ export interface ActionContext {
   readonly snapshot: Snapshot;
   readonly keys: SubsetKeys;
   readonly refusals: Refusals;
+  /** Lower-case: taken from every request, unless a lane's tag is written there. */
+  readonly removedHeaders: readonly string[];
   /** Noted for each cluster that a route leads to. */
   readonly used: Set<string>;
 }
@@ -107,7 +109,7 @@ function destinations(
     name: way.kind === "cluster" ? way.cluster : "(missing)",
     weight: Math.max(1, destination.weight),
     ...(way.kind === "cluster" ? metadataMatch(way.steps) : {}),
-    ...headerFields("request", withLanes(destination, context.snapshot, decided)),
+    ...headerFields("request", withLanes(destination, context, decided)),
     ...headerFields("response", destination.responseHeaders),
   }));
   for (const { way } of ways) if (way.kind === "cluster") context.used.add(way.cluster);
@@ -117,7 +119,7 @@ function destinations(
 /** The next hops are told; a route that names a lane's subset makes that lane the request's. */
 function withLanes(
   { target, requestHeaders }: WeightedDestination,
-  { laneGroups }: Snapshot,
+  { snapshot: { laneGroups }, removedHeaders }: ActionContext,
   decided: readonly DecidedLane[],
 ): HeaderOperations {
   const subset = target.kind === "cluster" ? target.subset : null;
@@ -130,9 +132,8 @@ function withLanes(
     const { routeHeader = "" } = group?.context ?? {};
     return requestHeaders.remove.includes(routeHeader) ? [] : [[routeHeader, lane.tag] as const];
   });
-  return told.length === 0
-    ? requestHeaders
-    : { ...requestHeaders, set: [...told, ...requestHeaders.set] };
+  const { remove, set, add } = requestHeaders;
+  return { remove: [...removedHeaders, ...remove], set: [...told, ...set], add };
 }
 
 function forwarding(route: Route, context: ActionContext): JsonObject {
