@@ -7,7 +7,7 @@ import type { Cluster, Route } from "../../snapshot/snapshot.ts";
 import type { RetryPolicy } from "../../snapshot/routing.ts";
 import { RawClient, eventually, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
-import { endAll, startRawUpstream } from "../testing/harness.ts";
+import { endAll, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);
@@ -21,6 +21,7 @@ const RETRY: RetryPolicy = {
   backOffMaxMs: 10,
 };
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const LAST_GET = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const ERROR = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 3\r\n\r\nbad";
 
 interface Setup extends Fixture {
@@ -270,4 +271,29 @@ test("a mirror that cannot be reached costs the request nothing", async () => {
   const { client } = await start([answer(OK)], { route: { policy } });
   client.send(POST);
   assert.match(await client.until(/ok$/), /^HTTP\/1.1 200 /);
+});
+
+test("a GET whose idle connection is dead is sent on a new one: all idle ones may be", async () => {
+  const idleCount = 5;
+  const waiting: Socket[] = [];
+  const upstream = await startRawUpstream((socket, index) => {
+    let requestCount = 0;
+    socket.on("data", () => {
+      requestCount += 1;
+      if (index < idleCount && requestCount > 1) socket.destroy();
+      else if (index >= idleCount) socket.write(OK);
+      else if (waiting.push(socket) === idleCount) for (const one of waiting) one.write(OK);
+    });
+  });
+  const gateway = await startFixture(
+    gatewaySnapshot(80, [forwardRoute("default/a")], {
+      clusters: { "default/a": cluster("a") },
+      endpoints: { "default/a": { endpoints: [endpoint(upstream.port)] } },
+    }),
+  );
+  const clients = Array.from({ length: idleCount }, () => sendRaw(gateway.port, LAST_GET));
+  for (const answer of await Promise.all(clients)) assert.match(answer, /200 OK/);
+  assert.match(await sendRaw(gateway.port, LAST_GET), /200 OK/);
+  assert.equal(upstream.connectionCount, idleCount + 1);
+  upstream.close();
 });

@@ -210,7 +210,9 @@ export class UpstreamAttempt {
     const pool = this.#plan.isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
     this.#pool = pool;
     this.#limitTry();
-    const acquired = pool.acquire(this.#exchange, this.#plan);
+    // Where one idle connection was closed, the others may be dead, too, and not yet known to be:
+    // a process that is killed takes all of its connections with it.
+    const acquired = pool.acquire(this.#exchange, this.#plan, this.#resets > 0);
     switch (acquired.kind) {
       case "ready":
         this.#exchange.onUpstreamReady(acquired.connection);

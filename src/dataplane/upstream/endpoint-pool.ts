@@ -71,14 +71,15 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
     return this.#all.size - this.#idle.length + this.#waiting.size;
   }
 
-  acquire(user: UpstreamUser, options: AcquireOptions): AcquireResult {
-    const connection = this.#idle.pop();
+  acquire(user: UpstreamUser, options: AcquireOptions, wantsNew = false): AcquireResult {
+    const { cluster } = options;
+    const mayOpen = this.#mayOpen(cluster);
+    const connection = wantsNew && mayOpen ? undefined : this.#idle.pop();
     if (connection !== undefined) {
       connection.attach(user);
       return { kind: "ready", connection };
     }
-    const { cluster } = options;
-    if (this.#mayOpen(cluster)) {
+    if (mayOpen) {
       return { kind: "connecting", connection: this.#open(user, options) };
     }
     if (this.#waiting.size >= PENDING_PER_ENDPOINT_MAX) return { kind: "overflow" };

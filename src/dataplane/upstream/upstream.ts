@@ -68,7 +68,8 @@ export interface UpstreamPool {
   readonly port: number;
   /** Exchanges that it carries or keeps waiting. */
   readonly activeCount: number;
-  acquire(user: UpstreamUser, options: AcquireOptions): AcquireResult;
+  /** `wantsNew`: a connection that is opened now, not an idle one, if another may be opened. */
+  acquire(user: UpstreamUser, options: AcquireOptions, wantsNew?: boolean): AcquireResult;
   cancel(waiting: Waiting): void;
   closeIdle(): void;
 }
