@@ -16,7 +16,10 @@ const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 200);
 const FRESH_CONNECTION_EVERY = 4;
 /** Enough that no request waits for a connection, even while a worker is away. */
 const CONNECTIONS_MAX = 2_000;
-const BACK_MS_MAX = 1_000;
+/** So long a gateway tries to connect (`upstream-attempt.ts`): an absence that is longer shows. */
+const BACK_MS_MAX = 610;
+/** Rounds of kills, until in one of them the machine was not too busy with something else. */
+const ROUNDS_MAX = 5;
 /** Time for the spare worker to start, and for the client to see that all is well again. */
 const PAUSE_MS = 3_000;
 
@@ -124,15 +127,21 @@ function report(t: TestContext, result: OpenLoopResult, kills: readonly Kill[]):
   for (const failure of result.failures) t.diagnostic(failure);
 }
 
-/** The fastest: at the others something else may have had the machine to itself for a moment. */
-function assertSoonBack(kills: readonly Kill[]): void {
-  const fastestMs = Math.min(...kills.map(({ backMs }) => backMs));
-  assert.ok(fastestMs < BACK_MS_MAX, `back after ${fastestMs} ms at the earliest`);
+/** The first round in which every worker was back soon enough for the others' claims to hold. */
+async function calmRound(
+  t: TestContext,
+  role: "gateway" | "sidecar",
+): Promise<[OpenLoopResult, Kill[]]> {
+  for (let round = 1; round <= ROUNDS_MAX; round++) {
+    const [result, kills] = await killUnderLoad(role);
+    report(t, result, kills);
+    if (kills.every(({ backMs }) => backMs < BACK_MS_MAX)) return [result, kills];
+  }
+  throw new Error(`in no round were all workers back within ${BACK_MS_MAX} ms`);
 }
 
 test(`a gateway worker killed ${KILLS} times fails only what was in flight on it`, async (t) => {
-  const [result, kills] = await killUnderLoad("gateway");
-  report(t, result, kills);
+  const [result, kills] = await calmRound(t, "gateway");
   // A request that was not in flight is one on a new connection, or on one of the other worker:
   // it would show as a refusal, a time-out or an answer of an error.
   for (const failure of result.failures) {
@@ -144,12 +153,10 @@ test(`a gateway worker killed ${KILLS} times fails only what was in flight on it
     `${result.failed} failed, but only ${inFlight} were in flight`,
   );
   assert.equal(result.received, result.right);
-  assertSoonBack(kills);
 });
 
 test(`the sidecars' worker killed ${KILLS} times fails only what was in flight on it`, async (t) => {
-  const [result, kills] = await killUnderLoad("sidecar");
-  report(t, result, kills);
+  const [result, kills] = await calmRound(t, "sidecar");
   for (const failure of result.failures) assert.match(failure, /status 502: upstream_reset/);
   const inFlight = kills.reduce((sum, kill) => sum + kill.inFlight, 0);
   assert.ok(
@@ -157,7 +164,6 @@ test(`the sidecars' worker killed ${KILLS} times fails only what was in flight o
     `${result.failed} failed, but only ${inFlight} were in flight`,
   );
   assert.equal(result.received, result.sent);
-  assertSoonBack(kills);
 });
 
 async function gatewayRequests(): Promise<number> {
