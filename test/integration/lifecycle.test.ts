@@ -10,7 +10,7 @@ import type { Resource } from "../../src/resources/object.ts";
 import { Graylane, KINDS, runCommand, temporaryDirectory } from "../support/graylane.ts";
 
 const EXAMPLE = "examples/asm-hash-tagging";
-const GONE_DEADLINE_MS = 10_000;
+const GONE_DEADLINE_MS = 60_000;
 const POLL_MS = 20;
 
 function isAlive(pid: number): boolean {

@@ -9,7 +9,7 @@ import { atEnd, endAll } from "../testing/harness.ts";
 import { SOURCE, cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
-const TIMEOUT = { timeout: 10_000 };
+const TIMEOUT = { timeout: 60_000 };
 const A = cluster("a");
 const LIMIT = 64;
 const VIP: Condition = {
