@@ -7,6 +7,7 @@ import type {
   Route,
   RouteAction,
   Snapshot,
+  Target,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
 import { durationOf } from "./envoy-config.ts";
@@ -17,6 +18,8 @@ import type { DecidedLane, SubsetKeys, Way } from "./subset-keys.ts";
 
 const STATUS_UNAVAILABLE = 503;
 const PPM_DENOMINATOR = "MILLION";
+/** Never sent in clear instead. */
+const TLS_TO_SERVICES = "speak TLS to a service by this control plane";
 const REDIRECT_CODES: Readonly<Record<number, string>> = {
   301: "MOVED_PERMANENTLY",
   302: "FOUND",
@@ -252,7 +255,7 @@ function refusedPart(
   const { destinations: list } = action.kind === "forward" ? action : { destinations: [] };
   const operations = [requestHeaders, ...list.map((one) => one.requestHeaders)];
   if (operations.some(touchesHost)) return "edit the Host field by header operations";
-  return refusedMirror(policy, context) ?? subsetPolicy(action, context.snapshot);
+  return refusedMirror(policy, context) ?? refusedPolicy(action, context.snapshot);
 }
 
 function refusedMirror(
@@ -262,6 +265,7 @@ function refusedMirror(
   for (const { target, requestHeaders } of policy?.mirrors ?? []) {
     if (touches(requestHeaders)) return "edit the header fields of a mirrored request";
     const cluster = target.kind === "cluster" ? snapshot.clusters[target.cluster] : undefined;
+    if (cluster?.policy?.tls !== undefined) return TLS_TO_SERVICES;
     if (cluster !== undefined && keys.keysOf(cluster).length > 0) {
       return "mirror to a service that has lanes or subsets";
     }
@@ -269,17 +273,22 @@ function refusedMirror(
   return null;
 }
 
-function subsetPolicy(action: RouteAction, { clusters }: Snapshot): string | null {
+function refusedPolicy(action: RouteAction, { clusters }: Snapshot): string | null {
   if (action.kind !== "forward") return null;
   for (const { target, fallback } of action.destinations) {
-    for (const one of [target, fallback]) {
-      if (one?.kind !== "cluster" || one.subset?.kind !== "labels") continue;
-      if (clusters[one.cluster]?.subsetPolicies?.[one.subset.name] !== undefined) {
-        return "follow a traffic policy of a single subset";
-      }
-    }
+    const refused = refusedTarget(target, clusters) ?? refusedTarget(fallback, clusters);
+    if (refused !== null) return refused;
   }
   return null;
+}
+
+function refusedTarget(target: Target | null, clusters: Snapshot["clusters"]): string | null {
+  if (target?.kind !== "cluster") return null;
+  const { policy, subsetPolicies } = clusters[target.cluster] ?? {};
+  if (policy?.tls !== undefined) return TLS_TO_SERVICES;
+  const isOwn =
+    target.subset?.kind === "labels" && subsetPolicies?.[target.subset.name] !== undefined;
+  return isOwn ? "follow a traffic policy of a single subset" : null;
 }
 
 function touches({ remove, set, add }: HeaderOperations): boolean {

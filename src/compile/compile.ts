@@ -56,8 +56,8 @@ import {
 } from "./route-table.ts";
 import type { Binding } from "./route-table.ts";
 import { collectServices } from "./service.ts";
-import type { ServiceMap } from "./service.ts";
 import type { MatchPlaces } from "./target.ts";
+import { UpstreamTlsResolver } from "./upstream-tls.ts";
 import { compileRoutes } from "./virtual-service.ts";
 import { BLOCKED, compilePlugins } from "./wasm-plugin.ts";
 import type { ModuleResult, Plugins } from "./wasm-plugin.ts";
@@ -124,7 +124,7 @@ export function compile(input: CompileInput): CompileResult {
   const content = {
     formatVersion: 1 as const,
     ...routing,
-    ...compileServices(services, pods, rulesByService(index.destinationRules)),
+    ...compileServices(world, rulesByService(index.destinationRules)),
     laneGroups: cohorts.laneGroups,
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
@@ -229,15 +229,16 @@ function blockedTables(
 }
 
 function compileServices(
-  services: ServiceMap,
-  pods: LabelIndex<Pod>,
+  { scope, pods }: World,
   rules: ReadonlyMap<string, DestinationRule>,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
+  const { services, secrets, messages } = scope;
+  const tls = new UpstreamTlsResolver(secrets, messages);
   const clusters: Record<string, Cluster> = {};
   const endpoints: Record<string, EndpointSet> = {};
   for (const entry of services.values()) {
     for (const cluster of entry.clusters) {
-      clusters[cluster.name] = withPolicy(cluster, rules.get(entry.key));
+      clusters[cluster.name] = withPolicy(cluster, rules.get(entry.key), tls);
     }
     Object.assign(endpoints, compileEndpoints(entry, pods));
   }

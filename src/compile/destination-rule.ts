@@ -1,13 +1,18 @@
 //! DestinationRules to the subsets of services and the policies of their clusters.
 
+import type { ClientTlsSettings } from "../resources/kinds/client-tls.ts";
 import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
+import type { TrafficPolicy } from "../resources/kinds/traffic-policy.ts";
 import type { Cluster, Subset } from "../snapshot/snapshot.ts";
 import type { ClusterPolicy } from "../snapshot/routing.ts";
+import type { UpstreamTls } from "../snapshot/tls.ts";
 import type { MessageList } from "./messages.ts";
 import { namespaceOf } from "./resource-index.ts";
 import { serviceKeyOf } from "./service.ts";
 import type { ServiceMap } from "./service.ts";
-import { compileTrafficPolicy, overlaid, upgradesToHttp2 } from "./traffic-policy.ts";
+import { compileTrafficPolicy, overlaid, settled, upgradesToHttp2 } from "./traffic-policy.ts";
+import type { CompiledPolicy } from "./traffic-policy.ts";
+import type { UpstreamTlsResolver } from "./upstream-tls.ts";
 
 /** Subsets by `namespace/name` of the Service, then by name. The first rule of a host counts. */
 export type SubsetMap = ReadonlyMap<string, ReadonlyMap<string, Subset>>;
@@ -52,20 +57,33 @@ export function rulesByService(
 }
 
 /** The cluster with what the rule says of its endpoints' use. */
-export function withPolicy(cluster: Cluster, rule: DestinationRule | undefined): Cluster {
+export function withPolicy(
+  cluster: Cluster,
+  rule: DestinationRule | undefined,
+  tls: UpstreamTlsResolver,
+): Cluster {
   if (rule === undefined) return cluster;
   const { trafficPolicy, subsets = [] } = rule.spec;
-  const policy = compileTrafficPolicy(trafficPolicy, cluster.port);
+  const compile = (written: TrafficPolicy | undefined, path: string): CompiledPolicy => {
+    const found = (settings: ClientTlsSettings, at: string): UpstreamTls | null =>
+      tls.resolve(settings, { rule, path: `${path}${at}`, host: cluster.host });
+    return compileTrafficPolicy(written, cluster.port, found);
+  };
+  const whole = compile(trafficPolicy, "spec.trafficPolicy");
+  const policy = settled(whole);
   const subsetPolicies: Record<string, ClusterPolicy> = {};
-  for (const subset of subsets) {
-    const own = compileTrafficPolicy(subset.trafficPolicy, cluster.port);
-    const whole = own === undefined ? undefined : overlaid(policy, own);
-    if (whole !== undefined) subsetPolicies[subset.name] = whole;
+  for (const [index, subset] of subsets.entries()) {
+    const own = compile(subset.trafficPolicy, `spec.subsets[${index}].trafficPolicy`);
+    if (!isEmpty(own)) subsetPolicies[subset.name] = settled(overlaid(whole, own));
   }
   return {
     ...cluster,
     ...(upgradesToHttp2(trafficPolicy, cluster.port) ? { protocol: "h2" as const } : {}),
-    ...(policy === undefined ? {} : { policy }),
+    ...(isEmpty(policy) ? {} : { policy }),
     ...(Object.keys(subsetPolicies).length === 0 ? {} : { subsetPolicies }),
   };
+}
+
+function isEmpty(policy: CompiledPolicy): boolean {
+  return Object.keys(policy).length === 0;
 }

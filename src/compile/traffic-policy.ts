@@ -1,5 +1,6 @@
 //! trafficPolicies of DestinationRules to the policies of clusters.
 
+import type { ClientTlsSettings } from "../resources/kinds/client-tls.ts";
 import type {
   ConnectionPoolSettings,
   ConsistentHash,
@@ -14,6 +15,7 @@ import type {
   LoadBalancer,
   OutlierDetection,
 } from "../snapshot/routing.ts";
+import type { UpstreamTls } from "../snapshot/tls.ts";
 import { durationMs } from "./duration.ts";
 
 /** Istio's defaults, where they differ from "none". */
@@ -27,34 +29,49 @@ const MAGLEV_TABLE_SIZE = 65_537;
 const MAGLEV_TABLE_SIZE_MAX = 5_000_011;
 const MS_PER_SECOND = 1_000;
 
-/** At one port. Undefined when nothing is asked for. */
+/** `tls` null: in clear, also where the host's own policy says otherwise. */
+export type CompiledPolicy = Omit<ClusterPolicy, "tls"> & { readonly tls?: UpstreamTls | null };
+
+/** `path`: where in the policy the settings stand. */
+export type FindTls = (settings: ClientTlsSettings, path: string) => UpstreamTls | null;
+
+/** At one port. Empty when nothing is asked for. */
 export function compileTrafficPolicy(
   policy: TrafficPolicy | undefined,
   port: number,
-): ClusterPolicy | undefined {
-  const atPort = policy?.portLevelSettings?.find((entry) => entry.port.number === port);
-  const { loadBalancer, connectionPool, outlierDetection } = atPort ?? policy ?? {};
+  findTls: FindTls,
+): CompiledPolicy {
+  const index = indexOfPort(policy, port);
+  const atPort = policy?.portLevelSettings?.[index];
+  const { loadBalancer, connectionPool, outlierDetection, tls } = atPort ?? policy ?? {};
+  const path = atPort === undefined ? ".tls" : `.portLevelSettings[${index}].tls`;
   const balancer = loadBalancer === undefined ? undefined : compileBalancer(loadBalancer);
-  const compiled: ClusterPolicy = {
+  return {
     ...(balancer === undefined ? {} : { loadBalancer: balancer }),
     ...(connectionPool === undefined ? {} : { connections: compileLimits(connectionPool) }),
     ...(outlierDetection === undefined ? {} : { outliers: compileOutliers(outlierDetection) }),
+    ...(tls === undefined ? {} : { tls: findTls(tls, path) }),
   };
-  return Object.keys(compiled).length === 0 ? undefined : compiled;
+}
+
+function indexOfPort(policy: TrafficPolicy | undefined, port: number): number {
+  return policy?.portLevelSettings?.findIndex((entry) => entry.port.number === port) ?? -1;
 }
 
 /** For the whole host at this port: its subsets share one protocol. */
 export function upgradesToHttp2(policy: TrafficPolicy | undefined, port: number): boolean {
-  const atPort = policy?.portLevelSettings?.find((entry) => entry.port.number === port);
+  const atPort = policy?.portLevelSettings?.[indexOfPort(policy, port)];
   return (atPort ?? policy)?.connectionPool?.http?.h2UpgradePolicy === "UPGRADE";
 }
 
 /** A subset's own policy, with what it does not say taken from the host's. */
-export function overlaid(
-  base: ClusterPolicy | undefined,
-  own: ClusterPolicy | undefined,
-): ClusterPolicy | undefined {
-  return base === undefined || own === undefined ? (own ?? base) : { ...base, ...own };
+export function overlaid(base: CompiledPolicy, own: CompiledPolicy): CompiledPolicy {
+  return { ...base, ...own };
+}
+
+/** What is in clear has no TLS to speak of. */
+export function settled({ tls, ...rest }: CompiledPolicy): ClusterPolicy {
+  return tls == null ? rest : { ...rest, tls };
 }
 
 function compileBalancer({ simple, consistentHash }: LoadBalancerSettings): LoadBalancer {

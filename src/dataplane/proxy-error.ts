@@ -17,6 +17,7 @@ export type ProxyErrorCode =
   | "lane_has_no_endpoint"
   | "no_endpoint"
   | "upstream_connect_failed"
+  | "upstream_tls_failed"
   | "upstream_overflow"
   | "upstream_reset"
   | "upstream_protocol"
@@ -37,6 +38,7 @@ export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
   lane_has_no_endpoint: { status: 503, side: "upstream" },
   no_endpoint: { status: 503, side: "upstream" },
   upstream_connect_failed: { status: 503, side: "upstream" },
+  upstream_tls_failed: { status: 503, side: "upstream" },
   upstream_overflow: { status: 503, side: "upstream" },
   upstream_reset: { status: 502, side: "upstream" },
   upstream_protocol: { status: 502, side: "upstream" },

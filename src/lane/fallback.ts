@@ -36,6 +36,8 @@ export interface EndpointChoice {
   readonly reason: ChoiceReason;
   /** Why nothing may serve, in words for the 503's body; null when something does. */
   readonly missing: string | null;
+  /** The route's fallback, when it is the one that serves. */
+  readonly via?: Target;
 }
 
 /** The answer for one lane at one cluster. */
@@ -238,7 +240,7 @@ function routeFallback(
     { target: fallback, fallback: null, group: null, lane: null },
     isHealthy,
   );
-  const choice = { ...found, reason: step.reason };
+  const choice = { ...found, reason: step.reason, via: fallback };
   if (isHealthy === undefined) byTarget.set(fallback, choice);
   return choice;
 }

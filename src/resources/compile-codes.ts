@@ -185,6 +185,38 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "for `MUTUAL` there is also `ca.crt` (or `cacert`, or the Secret `NAME-cacert`). Until it " +
       "is right, TLS handshakes for the server's hosts fail.",
   },
+  GL0243: {
+    title: "A mode of TLS to a host is not served",
+    severity: "error",
+    help:
+      "`ISTIO_MUTUAL` takes its certificates from Istio's own agent, and there is none here. Use " +
+      "`MUTUAL` or `SIMPLE` with `credentialName` or files, or `DISABLE`. Until then requests to " +
+      "the host are answered 503: they are not sent in clear instead.",
+  },
+  GL0244: {
+    title: "The Secret of TLS to a host is missing",
+    severity: "error",
+    help:
+      "`trafficPolicy.tls.credentialName` names a Secret in the DestinationRule's namespace or " +
+      "in `istio-system`. Until it exists, requests to the host are answered 503.",
+  },
+  GL0245: {
+    title: "The Secret of TLS to a host is not usable",
+    severity: "error",
+    help:
+      "`SIMPLE` wants the authorities in `ca.crt` (or `cacert`, or in the Secret `NAME-cacert`); " +
+      "`MUTUAL` wants `tls.crt` and `tls.key` (or `cert` and `key`), and trusts the system's " +
+      "authorities when there are none beside them. Until it is right, requests to the host are " +
+      "answered 503.",
+  },
+  GL0246: {
+    title: "The settings of TLS to a host contradict each other",
+    severity: "error",
+    help:
+      "`credentialName` and files exclude each other; `MUTUAL` wants a certificate with its " +
+      "key, and `SIMPLE` shows none; `insecureSkipVerify` excludes what would be verified. " +
+      "Until it is right, requests to the host are answered 503.",
+  },
   GL0301: {
     title: "A lane's group does not exist",
     severity: "error",

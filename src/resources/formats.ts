@@ -33,6 +33,7 @@ const HOST_LABEL = /^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 /** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
 const DURATION = /^(\d+(\.\d+)?(ms|us|h|m|s))+$/;
+const FILE_PATH = /^\/[^\0\r\n]+$/;
 const PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
 const URL_SCHEMES: ReadonlySet<string> = new Set(["oci", "http", "https", "file"]);
 
@@ -56,6 +57,11 @@ function isHost(text: string): boolean {
   if (text === "*") return true;
   const host = text.startsWith("*.") ? text.slice(2) : text;
   return text.length <= SUBDOMAIN_MAX && host.split(".").every((label) => HOST_LABEL.test(label));
+}
+
+/** What may stand in SNI (RFC 6066 section 3): a host name, and no IP address. */
+function isServerName(text: string): boolean {
+  return isHost(text) && !text.includes("*") && !/(^|\.)\d+$/.test(text);
 }
 
 function isAuthority(text: string): boolean {
@@ -193,6 +199,24 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "a path: printable characters without spaces",
   ),
   "ingress-path": format((text) => /^\/[\x21-\x7e]*$/.test(text), "a path that begins with '/'"),
+  "server-name": format(
+    isServerName,
+    "the name of a server: letters, digits, '-' and '.', and no address",
+    "GL0113",
+    "Write e.g. cart.example.com.",
+  ),
+  "file-path": format(
+    (text) => FILE_PATH.test(text),
+    "the path of a file, from the root",
+    "GL0113",
+    "Write e.g. /etc/certs/client.pem.",
+  ),
+  "authorities-path": format(
+    (text) => text === "system" || FILE_PATH.test(text),
+    "the path of a file, from the root, or system",
+    "GL0113",
+    "Write e.g. /etc/certs/ca.pem.",
+  ),
   authority: format(isAuthority, "a host name, optionally with ':' and a port"),
   host: format(
     isHost,

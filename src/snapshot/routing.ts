@@ -4,6 +4,7 @@
 //! asks for none of it carries nothing of it.
 
 import type { HeaderOperations, StringMatch, Target } from "./snapshot.ts";
+import type { UpstreamTls } from "./tls.ts";
 
 /** Absent members: not asked for. A route without any has no policy at all. */
 export interface RoutePolicy {
@@ -83,6 +84,8 @@ export interface ClusterPolicy {
   readonly loadBalancer?: LoadBalancer;
   readonly connections?: ConnectionLimits;
   readonly outliers?: OutlierDetection;
+  /** Absent: in clear. */
+  readonly tls?: UpstreamTls;
 }
 
 export type LoadBalancer =

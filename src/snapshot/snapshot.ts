@@ -190,7 +190,7 @@ export interface Cluster {
   /** `<namespace>/<name>` of the Service. */
   readonly service: string;
   readonly connectTimeoutMs: number;
-  /** `h2`: HTTP/2 in clear, with prior knowledge; absent: HTTP/1.1. */
+  /** `h2`: HTTP/2, in clear with prior knowledge, in TLS by ALPN; absent: HTTP/1.1. */
   readonly protocol?: "h2";
   /** Of the DestinationRule; absent: endpoints are drawn at random, without further limits. */
   readonly policy?: ClusterPolicy;

@@ -261,7 +261,7 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void {
-    const reused = this.#upstream?.reused ?? false;
+    const used = this.#upstream;
     if (kind === "timeout") this.#upstream?.abort();
     this.#upstream = null;
     if (this.#over) return;
@@ -274,12 +274,13 @@ export class Exchange implements UpstreamUser, Expirable {
     if (attempt === null) return;
     // A response that filters have seen cannot be taken back.
     const mayRetry = this.#draft === null;
-    if (mayRetry && this.#retry(attempt, kind, reused)) return;
+    if (mayRetry && this.#retry(attempt, kind, used)) return;
     this.fail(attempt.failure(kind, detail));
   }
 
-  #retry(attempt: UpstreamAttempt, kind: UpstreamFailureKind, reused: boolean): boolean {
-    const isSafe = kind === "connect" || (reused && kind === "reset" && this.#mayReplay());
+  #retry(attempt: UpstreamAttempt, kind: UpstreamFailureKind, used: Upstream | null): boolean {
+    const isUnsent = kind === "connect" || (kind === "tls" && used === null && attempt.hasOthers);
+    const isSafe = isUnsent || (used?.reused === true && kind === "reset" && this.#mayReplay());
     if (isSafe && attempt.retry(kind === "reset")) return true;
     if (!attempt.retryFailure(kind)) return false;
     this.#sender.rewind();

@@ -26,9 +26,8 @@ import { misdirection, secureLocation } from "./secure-hosts.ts";
 import type { Exchange } from "./exchange.ts";
 import { RequestFlow, ResponseFlow } from "./body-flow.ts";
 import { HELD, UNMANAGED } from "./handler.ts";
-import type { ExchangeHandler, Replacement, ResponseDraft } from "./handler.ts";
+import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
 import { manage } from "./managed-forward.ts";
-import type { Management } from "./managed-forward.ts";
 import { startMirrors } from "./mirror.ts";
 import { SpecialRoute } from "./special-route.ts";
 
@@ -244,7 +243,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError(missingCode(destination, outcome.decision), choice.missing));
       return;
     }
-    this.#forward(exchange, destination, { endpoints: choice.endpoints, route });
+    this.#forward(exchange, choice.via ?? destination.target, {
+      endpoints: choice.endpoints,
+      route,
+    });
   }
 
   #endUse(): void {
@@ -298,11 +300,11 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
 
   #forward(
     exchange: Exchange,
-    { target }: WeightedDestination,
+    target: Target,
     { endpoints, route }: { readonly endpoints: readonly Endpoint[]; readonly route: Route },
   ): void {
-    const name = target.kind === "cluster" ? target.cluster : "";
-    const cluster = this.#runtime.lanes.clusters.get(name)?.cluster;
+    assert(target.kind === "cluster", "what does not exist has no endpoints");
+    const cluster = this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
     const managed = this.#manage(exchange, route, target);
     const { service = "", connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = cluster ?? {};
     const plan = {
@@ -311,6 +313,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       connectTimeoutMs: managed.cluster?.limits.connectTimeoutMs ?? connectTimeoutMs,
       timeoutMs: route.timeoutMs,
       cluster: managed.cluster,
+      tls: exchange.context.pools.secureFor(cluster, target.subset),
       isHttp2: cluster?.protocol === "h2",
       retry: managed.retry,
       hash: managed.hash,
@@ -346,8 +349,11 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   }
 
   /** What the route's retries and the cluster's DestinationRule ask for; mostly nothing. */
-  #manage(exchange: Exchange, route: Route, target: Target): Management {
-    if (target.kind !== "cluster") return UNMANAGED;
+  #manage(
+    exchange: Exchange,
+    route: Route,
+    target: Extract<Target, { kind: "cluster" }>,
+  ): Management {
     const cluster = this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
     const isManaged = cluster?.policy !== undefined || cluster?.subsetPolicies !== undefined;
     if (!isManaged && route.policy?.retry === undefined) return UNMANAGED;

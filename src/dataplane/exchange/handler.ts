@@ -4,6 +4,7 @@ import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { Headers } from "../../http/headers.ts";
 import type { RetryPolicy } from "../../snapshot/routing.ts";
 import type { ClusterState } from "../upstream/cluster-state.ts";
+import type { SecurePools } from "../upstream/secure-pools.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Where a request goes: any of these endpoints, all of which serve the same lane. */
@@ -16,7 +17,9 @@ export interface ForwardPlan {
   readonly timeoutMs: number;
   /** State of a cluster with a policy; null: endpoints are drawn at random, without limits. */
   readonly cluster: ClusterState | null;
-  /** The endpoint is spoken to in HTTP/2, with prior knowledge; else in HTTP/1.1. */
+  /** How endpoints are spoken to in TLS; null: in clear. */
+  readonly tls: SecurePools | null;
+  /** The endpoint is spoken to in HTTP/2; else in HTTP/1.1. */
   readonly isHttp2: boolean;
   /** Null: only what carried nothing is tried again. */
   readonly retry: RetryPolicy | null;
@@ -24,8 +27,10 @@ export interface ForwardPlan {
   readonly hash: number | null;
 }
 
+export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash">;
+
 /** Of a plan for endpoints without a policy. */
-export const UNMANAGED: Pick<ForwardPlan, "cluster" | "retry" | "hash"> = {
+export const UNMANAGED: Management = {
   cluster: null,
   retry: null,
   hash: null,

@@ -5,15 +5,14 @@ import { queryParam } from "../../route/route.ts";
 import type { Cluster, Route, Subset } from "../../snapshot/snapshot.ts";
 import type { ClusterPolicy, HashKey, LoadBalancer } from "../../snapshot/routing.ts";
 import { hashText } from "../upstream/balancer.ts";
+import { policyOf, subsetName } from "../upstream/cluster-policy.ts";
 import type { Exchange } from "./exchange.ts";
 import { UNMANAGED } from "./handler.ts";
-import type { ForwardPlan } from "./handler.ts";
+import type { Management } from "./handler.ts";
 
 /** A cluster whose route retries needs its counts, also without a DestinationRule. */
 const NO_POLICY: ClusterPolicy = {};
 const COOKIE_VALUE_LIMIT = 0xffff_ffff;
-
-export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash">;
 
 export interface ManagedInput {
   readonly exchange: Exchange;
@@ -29,19 +28,13 @@ export function manage(input: ManagedInput): Management & { readonly cookie: str
   const { exchange, route, cluster, subset } = input;
   const retry = route.policy?.retry ?? null;
   if (cluster === undefined) return { ...UNMANAGED, retry, cookie: null };
-  const name = nameOf(subset);
-  const policy = cluster.subsetPolicies?.[name] ?? cluster.policy;
+  const policy = policyOf(cluster, subset);
   if (policy === undefined && retry === null) return { ...UNMANAGED, cookie: null };
   const { pools, clock } = exchange.context;
-  const key = `${cluster.name} ${policy === cluster.policy ? "" : name}`;
+  const key = `${cluster.name} ${policy === cluster.policy ? "" : subsetName(subset)}`;
   const state = pools.clusters.get(key, policy ?? NO_POLICY, clock.monotonicMs());
   const { text, cookie } = keyFor(policy?.loadBalancer, input);
   return { cluster: state, retry, hash: text === null ? null : hashText(text), cookie };
-}
-
-function nameOf(subset: Subset | null): string {
-  if (subset === null) return "";
-  return subset.kind === "lane" ? subset.lane : subset.name;
 }
 
 function keyFor(balancer: LoadBalancer | undefined, input: ManagedInput): Key {

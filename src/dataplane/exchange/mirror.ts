@@ -39,11 +39,13 @@ export function startMirrors(
     const { endpoints } = chooseEndpoints(lanes, wanted);
     const endpoint = endpoints[endpoints.length <= 1 ? 0 : prng.below(endpoints.length)];
     if (endpoint === undefined) continue;
+    if (mirror.target.kind !== "cluster") continue;
+    const { cluster: name, subset } = mirror.target;
+    const pool = pools.poolFor(endpoint, lanes.clusters.get(name)?.cluster, subset);
+    // What the copy should be sent in TLS with cannot be used.
+    if (typeof pool === "string") continue;
     const call = new MirrorCall(exchange, mirror);
-    const { address, port } = endpoint;
-    const name = mirror.target.kind === "cluster" ? mirror.target.cluster : "";
-    const isHttp2 = lanes.clusters.get(name)?.cluster.protocol === "h2";
-    call.start(isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port));
+    call.start(pool);
     calls.push(call);
   }
   return calls;

@@ -81,6 +81,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: choice.endpoints,
       connectTimeoutMs: host.cluster.connectTimeoutMs,
       timeoutMs: 0,
+      tls: exchange.context.pools.secureFor(host.cluster, null),
       isHttp2: host.cluster.protocol === "h2",
       ...UNMANAGED,
     });
@@ -172,6 +173,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: [{ address: host, port, pod: "", labels: {} }],
       connectTimeoutMs: OUTSIDE_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
+      tls: null,
       isHttp2: exchange.head.isHttp2 === true,
       ...UNMANAGED,
     });

@@ -60,6 +60,11 @@ export class UpstreamAttempt {
     return 1 + this.#connectFailures + this.#resets + this.#retries;
   }
 
+  /** Other endpoints may serve where one does not. */
+  get hasOthers(): boolean {
+    return this.#plan.endpoints.length > 1;
+  }
+
   /** `address:port` of the endpoint in use. */
   get address(): string {
     return this.#pool === null ? "" : `${this.#pool.address}:${this.#pool.port}`;
@@ -141,6 +146,8 @@ export class UpstreamAttempt {
           "upstream_connect_failed",
           `${where} accepted no connection (${detail}, ${this.count} tries)`,
         );
+      case "tls":
+        return proxyError("upstream_tls_failed", `${where}: ${detail}`);
       case "reset":
         return proxyError("upstream_reset", `${where} closed before it answered (${detail})`);
       case "truncated":
@@ -180,10 +187,10 @@ export class UpstreamAttempt {
   }
 
   #balanced(): number {
-    const { cluster, endpoints, hash } = this.#plan;
+    const { cluster, endpoints, hash, tls } = this.#plan;
     if (cluster === null || endpoints.length === 0) return 0;
     const { prng, pools, sweeper } = this.#exchange.context;
-    const activeCount = (endpoint: Endpoint): number => pools.activeCount(endpoint);
+    const activeCount = (endpoint: Endpoint): number => (tls ?? pools).activeCount(endpoint);
     return cluster.pick(endpoints, { prng, hash, activeCount }, sweeper.nowMs);
   }
 
@@ -205,9 +212,11 @@ export class UpstreamAttempt {
       return;
     }
     this.#endpoint = endpoint;
-    const { pools } = this.#exchange.context;
-    const { address, port } = endpoint;
-    const pool = this.#plan.isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
+    const pool = this.#poolOf(endpoint);
+    if (typeof pool === "string") {
+      this.#fail("upstream_tls_failed", `service ${this.service} ${pool}`);
+      return;
+    }
     this.#pool = pool;
     this.#limitTry();
     // Where one idle connection was closed, the others may be dead, too, and not yet known to be:
@@ -227,6 +236,14 @@ export class UpstreamAttempt {
         this.#fail("upstream_overflow", `too many requests wait for ${this.service}`);
         return;
     }
+  }
+
+  /** A text: why there is none. */
+  #poolOf({ address, port }: Endpoint): UpstreamPool | string {
+    const { tls, isHttp2 } = this.#plan;
+    if (tls !== null) return tls.pool(address, port, isHttp2);
+    const { pools } = this.#exchange.context;
+    return isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
   }
 
   #limitTry(): void {
@@ -284,7 +301,7 @@ export class UpstreamAttempt {
     outliers.record(this.#endpoint, status, endpoints, this.#exchange.context.clock.monotonicMs());
   }
 
-  #fail(code: "no_endpoint" | "upstream_overflow", message: string): void {
+  #fail(code: "no_endpoint" | "upstream_overflow" | "upstream_tls_failed", message: string): void {
     this.#exchange.fail(proxyError(code, message));
   }
 }

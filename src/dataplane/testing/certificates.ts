@@ -1,4 +1,5 @@
-//! Certificates for tests only: a CA, two for a.test, one for b.test and one of a client.
+//! Certificates for tests only: a CA, three for a.test (one has expired), one for b.test, one of a
+//! client and one of a workload (by URI and address).
 //! Their keys are public, and nothing trusts the CA.
 
 export const CA: { readonly certificate: string; readonly privateKey: string } = {
@@ -102,6 +103,48 @@ BggqhkjOPQQDAgNHADBEAiAqKz2BLBYYhJwKYLx/iVCGjH975uZkKsWe/klrolcc
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgteqhGRHhVvwhtbIj
 yBmrCmEsp+Ts+6StIn2yP5uuXMShRANCAAQwJM72xUTlubS3RR/dWG1zaUAaE5rD
 7gndo+OC4niuyjzTbTYzoMhk8oWaLL0r6dHumH5oD+yg8ecrWIMG9klp
+-----END PRIVATE KEY-----
+`,
+};
+
+export const A_TEST_EXPIRED: { readonly certificate: string; readonly privateKey: string } = {
+  certificate: `-----BEGIN CERTIFICATE-----
+MIIBfjCCASWgAwIBAgICEAAwCgYIKoZIzj0EAwIwGzEZMBcGA1UEAwwQR3JheWxh
+bmUgdGVzdCBDQTAeFw0wMDAxMDEwMDAwMDBaFw0wMTAxMDEwMDAwMDBaMB8xDzAN
+BgNVBAMMBmEudGVzdDEMMAoGA1UECgwDZXhwMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEdJeF1oV0jHo7GdK/BVE8wGgR6m8TtJQFwhzOWhD086ne9VmTZRUqXa/0
+RZjeO1/ouXFXZVSHzNKDuWpvEDbac6NVMFMwEQYDVR0RBAowCIIGYS50ZXN0MB0G
+A1UdDgQWBBS1PFhMfuTvorNV/o7oKgRPUSL3uDAfBgNVHSMEGDAWgBQG/+xm71uc
+huTN1PG0OOXmVCnhXjAKBggqhkjOPQQDAgNHADBEAiBl5MiDysdhfroXLBGmWmLR
+GWA1GGqOrJdwk4R4GaCo0AIgXJzvfrv3Wq1glhWhcO0IpJ2tjXkKwfv2Rk7p+QYZ
+dPc=
+-----END CERTIFICATE-----
+`,
+  privateKey: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggFjlvAretaNMnqxB
+EPAOCzqi5r0wEMBiCMLeZ1Wo30qhRANCAAR0l4XWhXSMejsZ0r8FUTzAaBHqbxO0
+lAXCHM5aEPTzqd71WZNlFSpdr/RFmN47X+i5cVdlVIfM0oO5am8QNtpz
+-----END PRIVATE KEY-----
+`,
+};
+
+export const WORKLOAD: { readonly certificate: string; readonly privateKey: string } = {
+  certificate: `-----BEGIN CERTIFICATE-----
+MIIBojCCAUigAwIBAgICEAEwCgYIKoZIzj0EAwIwGzEZMBcGA1UEAwwQR3JheWxh
+bmUgdGVzdCBDQTAgFw0yMDAxMDEwMDAwMDBaGA8yMTI2MDEwMTAwMDAwMFowIDEN
+MAsGA1UEAwwEY2FydDEPMA0GA1UECgwGc3BpZmZlMFkwEwYHKoZIzj0CAQYIKoZI
+zj0DAQcDQgAES0cPpGFzcLtacnwPDkMNLs98figBKSjGiaWFcOLEzfEurKtPF6yA
+9VjOCtYzILZHHPmEmLYvFED4W9kUAe08uKN1MHMwMQYDVR0RBCowKIYgc3BpZmZl
+Oi8vdGVzdC9ucy9kZWZhdWx0L3NhL2NhcnSHBH8AAAEwHQYDVR0OBBYEFDa3URuS
+ms3oS0rSfaZS3/Q5d93FMB8GA1UdIwQYMBaAFAb/7GbvW5yG5M3U8bQ45eZUKeFe
+MAoGCCqGSM49BAMCA0gAMEUCIQD9uMHZkJF8T/zVyHiuShZNl5uemwaornQ90Lec
+jSLrvgIgf7x0sQ9SCoPUwqprC7kM8BNpox2OxtL+bosdiHP6f8k=
+-----END CERTIFICATE-----
+`,
+  privateKey: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/nkwdaf1hjrXBG4V
+4EPpnMih6V8kQTbQySKwMhKP/KihRANCAARLRw+kYXNwu1pyfA8OQw0uz3x+KAEp
+KMaJpYVw4sTN8S6sq08XrID1WM4K1jMgtkcc+YSYti8UQPhb2RQB7Ty4
 -----END PRIVATE KEY-----
 `,
 };

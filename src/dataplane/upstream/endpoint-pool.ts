@@ -4,7 +4,8 @@ import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 import type { ConnectionOwner } from "./upstream-connection.ts";
-import type { Upstream, UpstreamPool, UpstreamUser } from "./upstream.ts";
+import type { TlsDial } from "./tls-dial.ts";
+import type { PoolEndpoint, Upstream, UpstreamPool, UpstreamUser } from "./upstream.ts";
 
 /** Per worker and endpoint; Envoy's default circuit breaker. */
 export const CONNECTIONS_PER_ENDPOINT_MAX = 1_024;
@@ -49,20 +50,24 @@ export type AcquireResult =
 export class EndpointPool implements ConnectionOwner, UpstreamPool {
   readonly address: string;
   readonly port: number;
+  readonly tls: TlsDial | null;
   readonly sweeper: DeadlineSweeper;
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Set<UpstreamConnection>();
   readonly #waiting = new Set<Waiting>();
   readonly #onEmpty: (pool: EndpointPool) => void;
 
+  /** Its connections carry nothing more than they do. */
+  #isRetired = false;
+
   constructor(
-    address: string,
-    port: number,
+    { address, port, tls }: PoolEndpoint,
     sweeper: DeadlineSweeper,
     onEmpty: (pool: EndpointPool) => void,
   ) {
     this.address = address;
     this.port = port;
+    this.tls = tls;
     this.sweeper = sweeper;
     this.#onEmpty = onEmpty;
   }
@@ -108,7 +113,8 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
   onConnectionIdle(connection: UpstreamConnection): void {
     const next = this.#takeWaiting();
     if (next === null) {
-      this.#idle.push(connection);
+      if (this.#isRetired) connection.abort();
+      else this.#idle.push(connection);
       return;
     }
     connection.attach(next.user);
@@ -128,6 +134,11 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
 
   closeIdle(): void {
     for (const connection of [...this.#idle]) connection.abort();
+  }
+
+  retire(): void {
+    this.#isRetired = true;
+    this.closeIdle();
   }
 
   #open(user: UpstreamUser, options: AcquireOptions): UpstreamConnection {

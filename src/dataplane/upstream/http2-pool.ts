@@ -4,7 +4,8 @@ import type { DeadlineSweeper } from "../deadlines.ts";
 import type { AcquireOptions, AcquireResult } from "./endpoint-pool.ts";
 import { Http2Session } from "./http2-session.ts";
 import type { SessionOwner } from "./http2-session.ts";
-import type { UpstreamPool, UpstreamUser } from "./upstream.ts";
+import type { TlsDial } from "./tls-dial.ts";
+import type { PoolEndpoint, UpstreamPool, UpstreamUser } from "./upstream.ts";
 
 /** Per worker and endpoint: with the 100 streams that most servers allow, 1,600 exchanges. */
 const SESSIONS_PER_ENDPOINT_MAX = 16;
@@ -12,13 +13,18 @@ const SESSIONS_PER_ENDPOINT_MAX = 16;
 export class Http2Pool implements UpstreamPool, SessionOwner {
   readonly address: string;
   readonly port: number;
+  readonly tls: TlsDial | null;
   readonly sweeper: DeadlineSweeper;
   readonly #sessions = new Set<Http2Session>();
   readonly #onEmpty: () => void;
 
-  constructor(address: string, port: number, sweeper: DeadlineSweeper, onEmpty: () => void) {
+  /** Its sessions carry nothing more than they do. */
+  #isRetired = false;
+
+  constructor({ address, port, tls }: PoolEndpoint, sweeper: DeadlineSweeper, onEmpty: () => void) {
     this.address = address;
     this.port = port;
+    this.tls = tls;
     this.sweeper = sweeper;
     this.#onEmpty = onEmpty;
   }
@@ -41,7 +47,9 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
     const session = new Http2Session(this, options);
     this.#sessions.add(session);
     if (cluster !== null) cluster.connections += 1;
-    return session.open(user);
+    const opened = session.open(user);
+    if (this.#isRetired) session.retire();
+    return opened;
   }
 
   /** Nobody waits here: streams either have room or not. */
@@ -53,6 +61,11 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
     if (!this.#sessions.delete(session)) return;
     if (session.cluster !== null) session.cluster.connections -= 1;
     if (this.#sessions.size === 0) this.#onEmpty();
+  }
+
+  retire(): void {
+    this.#isRetired = true;
+    for (const session of [...this.#sessions]) session.retire();
   }
 
   closeIdle(): void {

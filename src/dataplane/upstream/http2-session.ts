@@ -15,7 +15,8 @@ import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions, AcquireResult } from "./endpoint-pool.ts";
 import { UpstreamStream } from "./http2-stream.ts";
 import type { StreamSession } from "./http2-stream.ts";
-import type { UpstreamUser } from "./upstream.ts";
+import { tlsFailure } from "./tls-dial.ts";
+import type { PoolEndpoint, UpstreamFailureKind, UpstreamUser } from "./upstream.ts";
 
 /** At once on one session, whatever the server allows. */
 const STREAMS_PER_SESSION_MAX = 1_000;
@@ -24,9 +25,7 @@ const STREAMS_BEFORE_SETTINGS_MAX = 100;
 const STREAM_WINDOW_BYTES = 262_144;
 const CONNECTION_WINDOW_BYTES = 1_048_576;
 
-export interface SessionOwner {
-  readonly address: string;
-  readonly port: number;
+export interface SessionOwner extends PoolEndpoint {
   readonly sweeper: DeadlineSweeper;
   onSessionClosed(session: Http2Session): void;
 }
@@ -47,6 +46,9 @@ export class Http2Session implements Expirable, StreamSession {
   #isRetired = false;
   #isClosed = false;
   #fault = "connection closed";
+  /** Of what a stream failed that had not begun. */
+  #faultKind: UpstreamFailureKind = "connect";
+  readonly scheme: "http" | "https";
   hasServed = false;
 
   constructor(owner: SessionOwner, options: AcquireOptions) {
@@ -56,9 +58,11 @@ export class Http2Session implements Expirable, StreamSession {
     this.#idleTimeoutMs = limits?.idleTimeoutMs ?? UPSTREAM_IDLE_TIMEOUT_MS;
     this.#requestsLeft = limits?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
-    const { address: host, port } = owner;
-    this.#session = connectHttp2("http://upstream", {
-      createConnection: () => connect({ host, port, noDelay: true }),
+    const { address: host, port, tls } = owner;
+    this.scheme = tls === null ? "http" : "https";
+    this.#session = connectHttp2(`${this.scheme}://upstream`, {
+      createConnection: () =>
+        tls === null ? connect({ host, port, noDelay: true }) : tls.connect(host, port, "h2"),
       settings: {
         enablePush: false,
         initialWindowSize: STREAM_WINDOW_BYTES,
@@ -107,6 +111,12 @@ export class Http2Session implements Expirable, StreamSession {
     this.close();
   }
 
+  /** Takes no further exchanges, and ends after those that it carries. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#streams.size === 0) this.close();
+  }
+
   close(): void {
     this.#session.destroy();
     this.#onClosed();
@@ -115,6 +125,12 @@ export class Http2Session implements Expirable, StreamSession {
   #listen(): void {
     const session = this.#session;
     session.on("connect", () => {
+      if (this.scheme === "https" && session.alpnProtocol !== "h2") {
+        this.#faultKind = "tls";
+        this.#fault = "it did not choose h2 (ALPN)";
+        this.close();
+        return;
+      }
       this.#isConnected = true;
       this.deadlineMs = NO_DEADLINE;
       if (this.#streams.size === 0) this.#rest();
@@ -129,7 +145,9 @@ export class Http2Session implements Expirable, StreamSession {
       if (code !== constants.NGHTTP2_NO_ERROR) this.#fault = `GOAWAY ${code}`;
     });
     session.on("error", (error: NodeJS.ErrnoException) => {
-      this.#fault = error.code ?? error.message;
+      const failure = this.scheme === "https" ? tlsFailure(error) : null;
+      this.#fault = failure?.detail ?? error.code ?? error.message;
+      this.#faultKind = failure?.kind ?? "connect";
     });
     session.on("close", () => {
       this.#onClosed();
@@ -142,7 +160,7 @@ export class Http2Session implements Expirable, StreamSession {
     this.#isRetired = true;
     this.#owner.sweeper.remove(this);
     this.#owner.onSessionClosed(this);
-    for (const stream of [...this.#streams]) stream.onSessionClosed(this.#fault);
+    for (const stream of [...this.#streams]) stream.onSessionClosed(this.#faultKind, this.#fault);
     this.#streams.clear();
   }
 }

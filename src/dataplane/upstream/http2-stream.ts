@@ -13,6 +13,7 @@ import type { OutgoingHead, Upstream, UpstreamFailureKind, UpstreamUser } from "
 export interface StreamSession {
   /** It has carried a whole exchange before. */
   hasServed: boolean;
+  readonly scheme: "http" | "https";
   /** Null when it takes no more. */
   request(headers: OutgoingHttpHeaders, hasBody: boolean): ClientHttp2Stream | null;
   onStreamClosed(stream: UpstreamStream): void;
@@ -43,16 +44,16 @@ export class UpstreamStream implements Upstream {
     });
   }
 
-  /** Nothing comes any more. */
-  onSessionClosed(detail: string): void {
-    if (this.#stream === null) this.#fail("connect", detail);
+  /** Nothing comes any more. `kind`: what a request has failed of that was not sent. */
+  onSessionClosed(kind: UpstreamFailureKind, detail: string): void {
+    if (this.#stream === null) this.#fail(kind, detail);
     else this.#fail(this.#lossKind(), detail);
   }
 
   sendHead({ method, target, headers, hasBody }: OutgoingHead): boolean {
     const fields = {
       ":method": method,
-      ":scheme": "http",
+      ":scheme": this.#session.scheme,
       ":authority": headers.get("host") ?? "",
       ":path": target,
       ...http2Fields(headers),

@@ -15,7 +15,8 @@ const GATEWAY_ERRORS: ReadonlySet<number> = new Set([502, 503, 504]);
 export function mayRetryFailure(policy: RetryPolicy, kind: UpstreamFailureKind): boolean {
   const { on } = policy;
   if (on.includes("5xx") || on.includes("gateway-error")) return true;
-  if (kind === "connect") return on.includes("connect-failure") || on.includes("reset");
+  if (kind === "connect" || kind === "tls")
+    return on.includes("connect-failure") || on.includes("reset");
   return on.includes("reset");
 }
 

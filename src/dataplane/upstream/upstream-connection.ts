@@ -18,8 +18,10 @@ import type { ConnectionLimits } from "../../snapshot/routing.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
+import { tlsFailure } from "./tls-dial.ts";
 import type {
   OutgoingHead,
+  PoolEndpoint,
   SwitchableUpstream,
   Upstream,
   UpstreamFailureKind,
@@ -27,9 +29,7 @@ import type {
 } from "./upstream.ts";
 
 /** What a connection tells the pool that owns it. */
-export interface ConnectionOwner {
-  readonly address: string;
-  readonly port: number;
+export interface ConnectionOwner extends PoolEndpoint {
   readonly sweeper: DeadlineSweeper;
   onConnectionIdle(connection: UpstreamConnection): void;
   onConnectionClosed(connection: UpstreamConnection): void;
@@ -70,20 +70,14 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#user = user;
     this.#parser = new ResponseParser(this);
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
-    this.#socket = connect({
-      host: owner.address,
-      port: owner.port,
-      noDelay: true,
-      // A tunnel's two sides end one after the other; `#onEnd` closes everything else.
-      allowHalfOpen: true,
-    });
+    this.#socket = dial(owner);
     this.#listen();
     owner.sweeper.add(this);
   }
 
   #listen(): void {
     const socket = this.#socket;
-    socket.on("connect", () => {
+    socket.on(this.#owner.tls === null ? "connect" : "secureConnect", () => {
       this.#connected = true;
       this.deadlineMs = NO_DEADLINE;
       this.#guard(() => this.#user?.onUpstreamReady(this));
@@ -101,11 +95,17 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
       });
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#fail(this.#lossKind(), error.code ?? error.message);
+      this.#onError(error);
     });
     socket.on("close", () => {
       this.#fail(this.#lossKind(), "connection closed");
     });
+  }
+
+  #onError(error: NodeJS.ErrnoException): void {
+    const failure = this.#owner.tls === null || this.#heard ? null : tlsFailure(error);
+    if (failure === null) this.#fail(this.#lossKind(), error.code ?? error.message);
+    else this.#fail(failure.kind, failure.detail);
   }
 
   #limit({ idleTimeoutMs, requestsPerConnectionMax }: ConnectionLimits): void {
@@ -319,6 +319,12 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#owner.onConnectionClosed(this);
     this.#tunnel?.onClosed();
   }
+}
+
+function dial({ address, port, tls }: PoolEndpoint): Socket {
+  if (tls !== null) return tls.connect(address, port, "http/1.1");
+  // A tunnel's two sides end one after the other; `#onEnd` closes everything else.
+  return connect({ host: address, port, noDelay: true, allowHalfOpen: true });
 }
 
 /** Closes a second before the peer's announced `Keep-Alive: timeout=…` (seconds) would. */

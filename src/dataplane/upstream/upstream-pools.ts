@@ -1,58 +1,103 @@
 //! All endpoint pools of a worker. They outlive runtimes: a new snapshot keeps warm connections.
 
+import type { Cluster, Subset } from "../../snapshot/snapshot.ts";
+import type { UpstreamTls } from "../../snapshot/tls.ts";
 import type { DeadlineSweeper } from "../deadlines.ts";
 import { ClusterStates } from "./cluster-state.ts";
-import { EndpointPool } from "./endpoint-pool.ts";
-import { Http2Pool } from "./http2-pool.ts";
+import { policyOf } from "./cluster-policy.ts";
+import type { EndpointPool } from "./endpoint-pool.ts";
+import { PoolSet } from "./pool-set.ts";
+import { SecurePools } from "./secure-pools.ts";
 import type { UpstreamPool } from "./upstream.ts";
 
 export class UpstreamPools {
   /** Of clusters that have a policy. */
   readonly clusters: ClusterStates = new ClusterStates();
   readonly #sweeper: DeadlineSweeper;
-  /** Bounded by the open connections: a pool without any is dropped. */
-  readonly #pools = new Map<string, EndpointPool>();
-  readonly #http2Pools = new Map<string, Http2Pool>();
+  readonly #plain: PoolSet;
+  /** By what the settings say: equal ones share their connections. */
+  readonly #secure = new Map<string, SecurePools>();
+  readonly #bySettings = new WeakMap<UpstreamTls, SecurePools>();
+  /** No longer asked for; they go when their last connection has gone. */
+  #retired: SecurePools[] = [];
 
   constructor(sweeper: DeadlineSweeper) {
     this.#sweeper = sweeper;
+    this.#plain = new PoolSet(sweeper, null);
   }
 
   /** Pools with at least one connection. */
   get size(): number {
-    return this.#pools.size + this.#http2Pools.size;
+    return this.#allSecure().reduce((sum, { size }) => sum + size, this.#plain.size);
   }
 
-  /** The pool of `address:port`, for HTTP/1.1. */
+  /** The pool of `address:port`, in clear, for HTTP/1.1. */
   get(address: string, port: number): EndpointPool {
-    const key = `${address}:${port}`;
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = new EndpointPool(address, port, this.#sweeper, () => this.#pools.delete(key));
-      this.#pools.set(key, pool);
-    }
-    return pool;
+    return this.#plain.get(address, port);
   }
 
   getHttp2(address: string, port: number): UpstreamPool {
-    const key = `${address}:${port}`;
-    let pool = this.#http2Pools.get(key);
-    if (pool === undefined) {
-      pool = new Http2Pool(address, port, this.#sweeper, () => this.#http2Pools.delete(key));
-      this.#http2Pools.set(key, pool);
-    }
-    return pool;
+    return this.#plain.getHttp2(address, port);
   }
 
-  /** Exchanges at an endpoint, without making a pool for it. */
-  activeCount({ address, port }: { readonly address: string; readonly port: number }): number {
-    const key = `${address}:${port}`;
-    const count = this.#pools.get(key)?.activeCount ?? 0;
-    if (this.#http2Pools.size === 0) return count;
-    return count + (this.#http2Pools.get(key)?.activeCount ?? 0);
+  /** Null: in clear. */
+  secureFor(cluster: Cluster | undefined, subset: Subset | null): SecurePools | null {
+    if (cluster?.policy === undefined && cluster?.subsetPolicies === undefined) return null;
+    const tls = policyOf(cluster, subset)?.tls;
+    return tls === undefined ? null : this.#secureOf(tls);
+  }
+
+  /** In clear or in TLS, as the cluster's policy says. A text: why there is none. */
+  poolFor(
+    { address, port }: { readonly address: string; readonly port: number },
+    cluster: Cluster | undefined,
+    subset: Subset | null,
+  ): UpstreamPool | string {
+    const isHttp2 = cluster?.protocol === "h2";
+    const secure = this.secureFor(cluster, subset);
+    if (secure !== null) return secure.pool(address, port, isHttp2);
+    return isHttp2 ? this.getHttp2(address, port) : this.get(address, port);
+  }
+
+  /** Lets go of what no cluster asks for any more. */
+  retainSecure(clusters: Readonly<Record<string, Cluster>>): void {
+    this.#retired = this.#retired.filter(({ size }) => size > 0);
+    if (this.#secure.size === 0) return;
+    const kept = new Set<SecurePools>();
+    for (const { policy, subsetPolicies = {} } of Object.values(clusters)) {
+      for (const each of [policy, ...Object.values(subsetPolicies)]) {
+        if (each?.tls !== undefined) kept.add(this.#secureOf(each.tls));
+      }
+    }
+    for (const [key, pools] of this.#secure) {
+      if (kept.has(pools)) continue;
+      this.#secure.delete(key);
+      pools.retire();
+      this.#retired.push(pools);
+    }
+  }
+
+  /** Exchanges at an endpoint in clear, without making a pool for it. */
+  activeCount(endpoint: { readonly address: string; readonly port: number }): number {
+    return this.#plain.activeCount(endpoint);
   }
 
   closeIdle(): void {
-    for (const pool of [...this.#pools.values(), ...this.#http2Pools.values()]) pool.closeIdle();
+    this.#plain.closeIdle();
+    for (const pools of this.#allSecure()) pools.closeIdle();
+  }
+
+  #secureOf(tls: UpstreamTls): SecurePools {
+    const known = this.#bySettings.get(tls);
+    if (known?.isRetired === false) return known;
+    const key = JSON.stringify(tls);
+    const pools = this.#secure.get(key) ?? new SecurePools(tls, this.#sweeper);
+    this.#secure.set(key, pools);
+    this.#bySettings.set(tls, pools);
+    return pools;
+  }
+
+  #allSecure(): SecurePools[] {
+    return [...this.#secure.values(), ...this.#retired];
   }
 }

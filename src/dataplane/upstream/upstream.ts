@@ -3,14 +3,16 @@
 import type { Headers } from "../../http/headers.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
+import type { TlsDial } from "./tls-dial.ts";
 import type { AcquireOptions, AcquireResult, Waiting } from "./endpoint-pool.ts";
 
 /**
  * `reset`: closed before any byte of a response. `truncated`: closed in the middle of one.
- * `pending`: no connection became free. `timeout`: one try took longer than it may.
+ * `pending`: no connection became free. `timeout`: one try took longer than it may. `tls`: the two
+ * sides could not agree on TLS, so that nothing was asked.
  */
 export type UpstreamFailureKind =
-  "connect" | "reset" | "truncated" | "protocol" | "pending" | "timeout";
+  "connect" | "reset" | "truncated" | "protocol" | "pending" | "timeout" | "tls";
 
 /** A request's head as it goes out. `headers` has Transfer-Encoding where HTTP/1.1 needs it. */
 export interface OutgoingHead {
@@ -60,6 +62,14 @@ export interface UpstreamUser {
   onUpstreamBatchEnd(): void;
   /** A belief of ours was wrong while this exchange's bytes were handled. */
   onUpstreamAssertion(error: unknown): void;
+}
+
+/** Where a pool's connections go. */
+export interface PoolEndpoint {
+  readonly address: string;
+  readonly port: number;
+  /** Null: in clear. */
+  readonly tls: TlsDial | null;
 }
 
 /** The connections of one worker to one endpoint in one protocol. */

@@ -49,6 +49,7 @@ export class GatewayRole implements WorkerRole {
     this.#watchHealth(runtime, snapshot);
     this.#runtime = runtime;
     this.#preparer.serves(runtime);
+    this.#context.pools.retainSecure(snapshot.clusters);
     this.#uses.swap();
     this.#deciding.swap();
     if (old !== null) {

@@ -125,7 +125,7 @@ class RunningCall implements UpstreamUser, PendingCall {
   }
 
   /** The guest is running: whatever comes of it comes later. */
-  start(endpoint: Endpoint | null, { connectTimeoutMs, protocol }: Cluster): void {
+  start(endpoint: Endpoint | null, cluster: Cluster): void {
     const { clock, pools } = this.#deps;
     if (this.#call.timeoutMs > 0) {
       this.#timer = clock.after(this.#call.timeoutMs, () => {
@@ -138,8 +138,14 @@ class RunningCall implements UpstreamUser, PendingCall {
       });
       return;
     }
-    const { address, port } = endpoint;
-    const pool = protocol === "h2" ? pools.getHttp2(address, port) : pools.get(address, port);
+    const pool = pools.poolFor(endpoint, cluster, null);
+    if (typeof pool === "string") {
+      this.#later(() => {
+        this.#answer(503, `upstream connect error: ${pool}`);
+      });
+      return;
+    }
+    const { connectTimeoutMs } = cluster;
     const acquired = pool.acquire(this, { connectTimeoutMs, cluster: null });
     if (acquired.kind === "ready") {
       this.onUpstreamReady(acquired.connection);

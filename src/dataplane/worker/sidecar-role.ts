@@ -43,6 +43,7 @@ export class SidecarRole implements WorkerRole {
     const runtime = this.#preparer.prepareSidecar(snapshot, this.#runtime);
     // The runtime first: a new sidecar's first request must find its own workload.
     this.#runtime = runtime;
+    this.#context.pools.retainSecure(snapshot.clusters);
     this.#failures.clear();
     for (const [name, workload] of Object.entries(snapshot.workloads)) {
       const failure = await this.#place(name, workload);

@@ -1,13 +1,16 @@
-//! The trafficPolicy of a DestinationRule: balancing, connection limits, outlier detection.
+//! The trafficPolicy of a DestinationRule: balancing, connection limits, outlier detection, TLS.
 
 import Type from "typebox";
 import type { TObject, TUnsafe } from "typebox";
+import { clientTls } from "./client-tls.ts";
+import type { ClientTlsSettings } from "./client-tls.ts";
 import { notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
 
 export interface TrafficPolicy {
   readonly loadBalancer?: LoadBalancerSettings;
   readonly connectionPool?: ConnectionPoolSettings;
   readonly outlierDetection?: OutlierDetectionSettings;
+  readonly tls?: ClientTlsSettings;
   /** In the place of the others at these ports, as in Istio: nothing is taken over from them. */
   readonly portLevelSettings?: readonly PortTrafficPolicy[];
 }
@@ -143,7 +146,8 @@ const settings = {
       ),
     }),
   ),
-  ...notHonouredFields("proxyProtocol", "retryBudget", "tls", "tunnel"),
+  tls: Type.Optional(clientTls),
+  ...notHonouredFields("proxyProtocol", "retryBudget", "tunnel"),
 };
 
 const trafficPolicySchema: TObject = Type.Object({

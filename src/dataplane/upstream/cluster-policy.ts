@@ -1,0 +1,17 @@
+//! The policy that is for a target: its subset's, else the whole cluster's.
+
+import type { ClusterPolicy } from "../../snapshot/routing.ts";
+import type { Cluster, Subset } from "../../snapshot/snapshot.ts";
+
+/** Of a DestinationRule, which knows a lane by its name. */
+export function subsetName(subset: Subset | null): string {
+  if (subset === null) return "";
+  return subset.kind === "lane" ? subset.lane : subset.name;
+}
+
+export function policyOf(
+  { policy, subsetPolicies }: Cluster,
+  subset: Subset | null,
+): ClusterPolicy | undefined {
+  return subsetPolicies?.[subsetName(subset)] ?? policy;
+}

@@ -1,0 +1,75 @@
+//! The pools of the endpoints that are spoken to in one way: in clear, or with one set of
+//! certificates.
+
+import type { DeadlineSweeper } from "../deadlines.ts";
+import { EndpointPool } from "./endpoint-pool.ts";
+import { Http2Pool } from "./http2-pool.ts";
+import type { TlsDial } from "./tls-dial.ts";
+import type { UpstreamPool } from "./upstream.ts";
+
+export class PoolSet {
+  readonly #sweeper: DeadlineSweeper;
+  /** Null: in clear. */
+  readonly #tls: TlsDial | null;
+  /** Bounded by the open connections: a pool without any is dropped. */
+  readonly #pools = new Map<string, EndpointPool>();
+  readonly #http2Pools = new Map<string, Http2Pool>();
+  #isRetired = false;
+
+  constructor(sweeper: DeadlineSweeper, tls: TlsDial | null) {
+    this.#sweeper = sweeper;
+    this.#tls = tls;
+  }
+
+  /** Pools with at least one connection. */
+  get size(): number {
+    return this.#pools.size + this.#http2Pools.size;
+  }
+
+  /** The pool of `address:port`, for HTTP/1.1. */
+  get(address: string, port: number): EndpointPool {
+    const key = `${address}:${port}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const endpoint = { address, port, tls: this.#tls };
+      pool = new EndpointPool(endpoint, this.#sweeper, () => this.#pools.delete(key));
+      this.#pools.set(key, pool);
+      if (this.#isRetired) pool.retire();
+    }
+    return pool;
+  }
+
+  getHttp2(address: string, port: number): UpstreamPool {
+    const key = `${address}:${port}`;
+    let pool = this.#http2Pools.get(key);
+    if (pool === undefined) {
+      const endpoint = { address, port, tls: this.#tls };
+      pool = new Http2Pool(endpoint, this.#sweeper, () => this.#http2Pools.delete(key));
+      this.#http2Pools.set(key, pool);
+      if (this.#isRetired) pool.retire();
+    }
+    return pool;
+  }
+
+  /** Exchanges at an endpoint, without making a pool for it. */
+  activeCount({ address, port }: { readonly address: string; readonly port: number }): number {
+    const key = `${address}:${port}`;
+    const count = this.#pools.get(key)?.activeCount ?? 0;
+    if (this.#http2Pools.size === 0) return count;
+    return count + (this.#http2Pools.get(key)?.activeCount ?? 0);
+  }
+
+  closeIdle(): void {
+    for (const pool of this.#all()) pool.closeIdle();
+  }
+
+  /** Each connection ends with the exchanges that it carries. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const pool of this.#all()) pool.retire();
+  }
+
+  #all(): (EndpointPool | Http2Pool)[] {
+    return [...this.#pools.values(), ...this.#http2Pools.values()];
+  }
+}
