@@ -1,6 +1,7 @@
 //! The context of one plug-in (module plus configuration) in one VM: configuration, ticks, end.
 
 import type { Timer } from "../base/clock.ts";
+import type { DeclaredProperties } from "./declared-properties.ts";
 import { LoadFault } from "./fault.ts";
 import { FixedHeaderMap } from "./fixed-header-map.ts";
 import type { HeaderPair } from "./header-pairs.ts";
@@ -47,6 +48,9 @@ export class RootContext {
   grpcMessage: Uint8Array | null = null;
   /** Of the last gRPC call that was closed; the text only in that callback. */
   grpcStatus: { readonly code: number; readonly text: string } = { code: 0, text: "" };
+
+  /** Null: nothing has been declared. */
+  declared: DeclaredProperties | null = null;
 
   #streamCount = 0;
   readonly #vm: Vm;

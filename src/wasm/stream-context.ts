@@ -2,6 +2,7 @@
 //! guest may see and change in that phase.
 
 import type { BodyBuffer } from "./body-buffer.ts";
+import type { DeclaredProperties } from "./declared-properties.ts";
 import { BodyAction, BufferKind, MapKind, StreamAction, StreamKind } from "./enums.ts";
 import type { StreamMapKind } from "./enums.ts";
 import type { PluginTrap } from "./fault.ts";
@@ -23,6 +24,8 @@ export class StreamContext {
   readonly host: StreamHost;
   /** True in on_log: every map can be read again and none written. */
   isLogging = false;
+  /** Null: nothing has been declared. */
+  declared: DeclaredProperties | null = null;
 
   readonly #vm: Vm;
   #readableMaps = 0;

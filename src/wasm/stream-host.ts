@@ -65,6 +65,11 @@ export interface StreamHost {
   property(path: readonly string[]): Uint8Array | null;
   /** Kept for the exchange: later filters and the access log see it. `value` is the callee's. */
   setProperty(name: string, value: Uint8Array): void;
+  /**
+   * As `setProperty`, but for an object of Envoy's, found only under `["filter_state", key]`.
+   * Without it no such object is known.
+   */
+  setFilterState?(key: string, value: Uint8Array): void;
   /** Forgets the cached route: the guest edited request headers or asked for it. */
   clearRouteCache(): void;
   /** At most once per context. The callback that asked has answered `StreamAction.stopAll`. */

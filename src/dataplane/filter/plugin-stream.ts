@@ -192,6 +192,10 @@ export class PluginStream implements StreamHost {
     else properties.set(name, value);
   }
 
+  setFilterState(key: string, value: Uint8Array): void {
+    this.setProperty(filterStateName(key), value);
+  }
+
   clearRouteCache(): void {
     this.#pass.clearRoute();
   }
@@ -286,9 +290,12 @@ const FIELD_PROPERTIES: Readonly<Record<string, string>> = {
   useragent: "user-agent",
 };
 
-function storedName(path: readonly string[]): string {
-  const name = path[0] === "filter_state" ? path[1] : path[0];
-  return path[0] === "filter_state" && name !== undefined && name.startsWith("wasm.")
-    ? name.slice("wasm.".length)
-    : (name ?? "");
+/** Under which a property is stored. Objects of Envoy have names that no path of one part has. */
+function storedName([first = "", second = ""]: readonly string[]): string {
+  if (first !== "filter_state") return first;
+  return second.startsWith("wasm.") ? second.slice("wasm.".length) : filterStateName(second);
+}
+
+function filterStateName(key: string): string {
+  return `filter_state\0${key}`;
 }

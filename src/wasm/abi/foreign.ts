@@ -1,11 +1,13 @@
 //! Foreign functions: Envoy's extension point. Here: clear_route_cache, compress and uncompress
-//! (zlib), sign and verify_signature. Others answer NOT_FOUND, as an unknown name does in Envoy.
+//! (zlib), declare_property, set_envoy_filter_state, sign and verify_signature. Others answer
+//! NOT_FOUND, as an unknown name does in Envoy.
 
 import { deflateSync, inflateSync } from "node:zlib";
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
 import type { Vm } from "../vm.ts";
 import { signText, verifySignature } from "./digital-signature.ts";
+import { declareProperty, setEnvoyFilterState } from "./filter-state.ts";
 import type { HostFunctions } from "./imports.ts";
 
 const NAME_BYTES_MAX = 256;
@@ -21,6 +23,8 @@ const FUNCTIONS: ReadonlyMap<string, ForeignFunction> = new Map<string, ForeignF
   ["clear_route_cache", clearRouteCache],
   ["compress", (_vm, input) => compress(input)],
   ["uncompress", (_vm, input) => uncompress(input)],
+  ["declare_property", declareProperty],
+  ["set_envoy_filter_state", setEnvoyFilterState],
   ["sign", signText],
   ["verify_signature", verifySignature],
 ]);

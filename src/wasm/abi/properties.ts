@@ -54,10 +54,17 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       }
       const start = name >>> 0;
       const key = utf8(memory.bytes.subarray(start, start + (nameLength >>> 0)));
+      if (vm.root?.declared?.isReadOnly(key) === true && isSet(vm.stream, key)) {
+        return Status.badArgument;
+      }
       vm.stream.host.setProperty(key, bytes);
       return Status.ok;
     },
   };
+}
+
+function isSet(stream: StreamContext, key: string): boolean {
+  return stream.host.property(["filter_state", `wasm.${key}`]) !== null;
 }
 
 function readProperty(vm: Vm, path: readonly string[]): Uint8Array | null {

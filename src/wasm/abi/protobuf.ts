@@ -16,23 +16,45 @@ export type BytesField = readonly [number: number, value: Uint8Array];
  */
 export function listBytesFields(message: Uint8Array): BytesField[] | null {
   const fields: BytesField[] = [];
-  let at = 0;
-  while (at < message.length) {
-    const tag = readVarint(message, at);
-    if (tag === null) return null;
-    const number = Math.floor(tag.value / 8);
-    const length = readLength(message, tag.end, tag.value % 8);
-    if (number === 0 || length === null || length.end + length.value > message.length) return null;
-    at = length.end + length.value;
-    if (tag.value % 8 === BYTES) fields.push([number, message.subarray(length.end, at)]);
-  }
-  return fields;
+  const isMessage = walk(message, (number, value) => {
+    if (typeof value !== "number") fields.push([number, value]);
+  });
+  return isMessage ? fields : null;
 }
 
 /** The same by number; the last one of a number counts. */
 export function decodeBytesFields(message: Uint8Array): Map<number, Uint8Array> | null {
   const fields = listBytesFields(message);
   return fields === null ? null : new Map(fields);
+}
+
+/** The varints of a message by number; the last one of a number counts. Null: not a message. */
+export function decodeVarintFields(message: Uint8Array): Map<number, number> | null {
+  const fields = new Map<number, number>();
+  const isMessage = walk(message, (number, value) => {
+    if (typeof value === "number") fields.set(number, value);
+  });
+  return isMessage ? fields : null;
+}
+
+/** Visits varints and length-delimited fields. False: not a message. */
+function walk(
+  message: Uint8Array,
+  visit: (number: number, value: number | Uint8Array) => void,
+): boolean {
+  let at = 0;
+  while (at < message.length) {
+    const tag = readVarint(message, at);
+    if (tag === null) return false;
+    const number = Math.floor(tag.value / 8);
+    const type = tag.value % 8;
+    const length = readLength(message, tag.end, type);
+    if (number === 0 || length === null || length.end + length.value > message.length) return false;
+    if (type === VARINT) visit(number, readVarint(message, tag.end)?.value ?? 0);
+    at = length.end + length.value;
+    if (type === BYTES) visit(number, message.subarray(length.end, at));
+  }
+  return true;
 }
 
 /** Booleans and bytes by field number, in order; what has its default value is left out. */

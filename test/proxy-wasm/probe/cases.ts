@@ -2,6 +2,7 @@
 
 import { BODY, CHUNKS, everywhere, GET } from "./case-parts.ts";
 import type { ProbeGroup } from "./case-parts.ts";
+import { FILTER_STATE } from "./filter-state-cases.ts";
 import { GRPC } from "./grpc-cases.ts";
 import { CALLS, FOREIGN, METRICS, PROPERTIES, SHARED } from "./state-cases.ts";
 
@@ -394,4 +395,5 @@ export const GROUPS: readonly ProbeGroup[] = [
   FOREIGN,
   CALLS,
   GRPC,
+  FILTER_STATE,
 ];

@@ -1,0 +1,123 @@
+//! The foreign functions declare_property and set_envoy_filter_state.
+
+import { CLUSTER } from "../../support/conformance.ts";
+import { fieldBytes, inEveryPhase, percent } from "./case-parts.ts";
+import type { ProbeGroup } from "./case-parts.ts";
+
+/** A field of a small number. */
+function number(field: number, value: number): Buffer {
+  return Buffer.from([field * 8, value]);
+}
+
+const READ_ONLY = number(2, 1);
+
+function declare(name: string, ...more: readonly Buffer[]): string {
+  const input = percent(Buffer.concat([fieldBytes(1, Buffer.from(name)), ...more]));
+  return `call_foreign_function s:declare_property s:${input} v`;
+}
+
+function store(path: string, value: string, ...more: readonly Buffer[]): string {
+  const parts = [fieldBytes(1, Buffer.from(path)), fieldBytes(2, Buffer.from(value)), ...more];
+  const input = percent(Buffer.concat(parts));
+  return `call_foreign_function s:set_envoy_filter_state s:${input} v`;
+}
+
+function storeAndRead(path: string, ...values: readonly string[]): string[] {
+  return values.flatMap((value) => [
+    `rh ${store(path, value)}`,
+    `rh get_property s:filter_state%00${path} v`,
+    `rh get_property s:${path} v`,
+  ]);
+}
+
+const ANY_TEXT = ["string", "hashable_string", "network.upstream_server_name"];
+const MORE_TEXT = ["network.network_namespace", "tcp_proxy.cluster", "upstream.dynamic_host"];
+const GET_CALL = "p::method=GET&:path=/call&:authority=echo&:scheme=http";
+
+export const FILTER_STATE: ProbeGroup = {
+  covers: "declared properties and Envoy's filter state",
+  cases: [
+    {
+      name: "declare-in-stream",
+      script: [
+        ...inEveryPhase([declare("one", READ_ONLY), declare("one")]),
+        "rh set_property s:one s:v1",
+        "rh set_property s:one s:v2",
+        "rh get_property s:one v",
+        "rh get_property s:filter_state%00wasm.one v",
+        "rh get_property s:filter_state%00one v",
+        "rh call_foreign_function s:declare_property s: v",
+        "rh call_foreign_function s:declare_property s: v",
+        `rh ${declare("message", number(3, 3), fieldBytes(4, Buffer.from("x")))}`,
+        `rh ${declare("odd", number(3, 9), number(5, 9))}`,
+        "rh set_property s:odd s:v1",
+        "rh get_property s:odd v",
+      ],
+    },
+    {
+      name: "declare-in-root",
+      script: [
+        `rh http_call s:${CLUSTER} ${GET_CALL} s: p: 2000 n`,
+        "rh return 1",
+        `call ${declare("fixed", READ_ONLY)}`,
+        `call ${declare("fixed")}`,
+        "call set_property s:fixed s:x",
+        "call set_effective_context $s",
+        "call set_property s:fixed s:v1",
+        "call set_property s:fixed s:v2",
+        "call get_property s:fixed v",
+        `call ${declare("late", READ_ONLY)}`,
+        `call ${store("envoy.string", "x")}`,
+        `call ${store("nothing", "x")}`,
+        "call continue_stream 0",
+        "sh set_property s:fixed s:v3",
+        "sh set_property s:late s:v3",
+        "sh set_property s:late s:v4",
+        "log get_property s:fixed v",
+        "log get_property s:late v",
+        "log set_property s:fixed s:v4",
+      ],
+    },
+    {
+      name: "declared-before",
+      script: [
+        "rh set_property s:fixed s:",
+        "rh set_property s:fixed s:v1",
+        "rh get_property s:fixed v",
+        "rh set_property s:free s:v1",
+        "rh set_property s:free s:v2",
+        "rh get_property s:free v",
+      ],
+    },
+    {
+      name: "filter-state",
+      script: [
+        ...[...ANY_TEXT, ...MORE_TEXT].flatMap((name) => storeAndRead(`envoy.${name}`, "v1", "")),
+        ...storeAndRead(
+          "envoy.upstream.dynamic_port",
+          "v1",
+          "80",
+          "65536",
+          "-1",
+          "4294967296",
+          "007",
+        ),
+        ...storeAndRead("envoy.ratelimit.hits_addend", "v1", "7", "4294967295", "4294967296"),
+        ...storeAndRead("wasm.x", "v1"),
+        ...storeAndRead("nothing", "v1"),
+      ],
+    },
+    {
+      name: "filter-state-everywhere",
+      script: [
+        ...inEveryPhase([
+          store("envoy.string", "v1", number(3, 1)),
+          "get_property s:filter_state%00envoy.string v",
+          "call_foreign_function s:set_envoy_filter_state s: v",
+          "call_foreign_function s:set_envoy_filter_state s:%ff v",
+        ]),
+        "sh get_property s:filter_state%00wasm.envoy.string v",
+      ],
+    },
+  ],
+};
