@@ -77,6 +77,7 @@ function modelGroup(
     context: contextOf(spec),
     signature: null,
     outsideHosts: [],
+    traceFrom: null,
     acceptFromClients: false,
     lanes: members.map((lane) => modelLane(lane, scope)),
   };

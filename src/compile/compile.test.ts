@@ -148,6 +148,15 @@ test("a group's context goes to no host outside but those that it names", () => 
   ]);
 });
 
+test("who is told which lane served is in the snapshot only where the group says it", () => {
+  const toldBy = (spec: object): unknown =>
+    compile(withModule([gateway, service, laneGroup(spec)])).snapshot.laneGroups["default/shop"]
+      ?.traceFrom;
+  assert.equal(toldBy({}), undefined);
+  assert.deepEqual(toldBy({ trace: { allowFrom: [] } }), []);
+  assert.deepEqual(toldBy({ trace: { allowFrom: ["10.0.0.0/8"] } }), ["10.0.0.0/8"]);
+});
+
 test("lane groups that one request meets need a route header and a member of their own", () => {
   const second = (context: object): string[] => {
     const first = laneGroup({ context: { mode: "baggage", routeHeader: "x-a", baggageKey: "k" } });

@@ -67,6 +67,7 @@ function modelGroup(
     context: modelContext(group),
     signature: modelSignature(group, scope),
     outsideHosts: (spec.context.outsideHosts ?? []).map((host) => host.toLowerCase()),
+    traceFrom: spec.trace?.allowFrom ?? null,
     acceptFromClients: spec.acceptFromClients,
     lanes,
   };

@@ -48,6 +48,8 @@ export interface GroupModel {
   readonly signature: LaneSignature | "unusable" | null;
   /** Lower-case. */
   readonly outsideHosts: readonly string[];
+  /** Null: callers on the gateway's machine. */
+  readonly traceFrom: readonly string[] | null;
   readonly acceptFromClients: boolean;
   /** In decision order. */
   readonly lanes: readonly LaneModel[];

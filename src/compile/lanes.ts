@@ -29,6 +29,7 @@ export function compileLaneGroups(
       context: model.context,
       ...compileSignature(model),
       ...(model.outsideHosts.length === 0 ? {} : { outsideHosts: model.outsideHosts }),
+      ...(model.traceFrom === null ? {} : { traceFrom: model.traceFrom }),
       stripFromClients: !model.acceptFromClients && !matchesHeader(gateways, routeHeader),
       ...(model.operands === null ? {} : { operands: model.operands }),
       lanes: compileLanes(model),

@@ -5,6 +5,7 @@
 //! agent and command line.
 
 import type { DecisionRule, Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
+import { allowedAddresses } from "./allowed-addresses.ts";
 import { cohortLane, explainCohort, prepareCohorts } from "./cohort.ts";
 import type { CohortExplanation, CohortInput, PreparedCohorts } from "./cohort.ts";
 import { contextPlace, contextTag } from "./context.ts";
@@ -60,6 +61,8 @@ export interface PreparedLaneGroup {
   /** Null: no lane has a share. */
   readonly cohorts: PreparedCohorts | null;
   readonly baseline: LaneDecision;
+  /** By address: who may see in the response which lane served; null: callers on this machine. */
+  readonly isTold: ((address: string) => boolean) | null;
 }
 
 /** Lanes in decision order, and the index of the rules that lead into them. */
@@ -115,6 +118,7 @@ export function prepareLaneGroup(group: LaneGroup): PreparedLaneGroup {
     ruled: ruledLanes(prepared, ({ rule }) => rule),
     cohorts: group.cohorts === undefined ? null : prepareCohorts(group.cohorts),
     baseline: { reason: "baseline", group: group.name, lane: null, tag: null },
+    isTold: group.traceFrom === undefined ? null : allowedAddresses(group.traceFrom),
   };
 }
 

@@ -62,7 +62,7 @@ const MAKERS: Readonly<Record<Operator, Maker>> = {
   ">": (wanted) => comparison(first(wanted), (number, limit) => number > limit),
   ">=": (wanted) => comparison(first(wanted), (number, limit) => number >= limit),
   semver: (wanted) => versionRange(first(wanted)),
-  cidr: (wanted) => networks(wanted),
+  cidr: (wanted) => isWithinOneOf(wanted),
   percentage: (_wanted, test) => percentage(test),
 };
 
@@ -103,7 +103,8 @@ function versionRange(text: string): Predicate {
   };
 }
 
-function networks(texts: readonly string[]): Predicate {
+/** Whether an address is in one of the networks, or is one of the addresses. */
+export function isWithinOneOf(texts: readonly string[]): Predicate {
   const ranges = texts.map((text) =>
     text.includes("/") ? ipaddr.parseCIDR(text) : wholeAddress(text),
   );

@@ -1,5 +1,6 @@
 //! The forms that texts in a resource must have, each with a sentence for whoever broke it.
 
+import ipaddr from "ipaddr.js";
 import { RE2JS } from "re2js";
 import { wallTimeOf } from "../base/clock.ts";
 import { parseJsonPath } from "../base/json-path.ts";
@@ -108,6 +109,12 @@ function isGatewayRef(text: string): boolean {
 function isBase64(text: string): boolean {
   const packed = text.replaceAll(/[\r\n]/g, "");
   return packed.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(packed);
+}
+
+/** An address, or one and the length of its prefix. */
+export function isNetwork(text: string): boolean {
+  if (text.includes("/")) return ipaddr.isValidCIDR(text);
+  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text);
 }
 
 function isPortName(text: string): boolean {
@@ -229,6 +236,12 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "a host name, '*' or '*.' and a host name",
     "GL0113",
     "Write e.g. '*', '*.example.com' or example.com, without a port.",
+  ),
+  network: format(
+    isNetwork,
+    "an address or a network",
+    "GL0113",
+    "Write e.g. 10.0.0.0/8 or 2001:db8::/32.",
   ),
   "gateway-host": format(
     isGatewayHost,

@@ -27,6 +27,8 @@ export interface LaneGroup {
   readonly signature?: LaneSignature;
   /** Hosts outside the mesh that are sent the context: names, `*.name`, `*`. Absent: none. */
   readonly outsideHosts?: readonly string[];
+  /** Networks and addresses of callers who are told which lane served. Absent: this machine's. */
+  readonly traceFrom?: readonly string[];
   /** Client-sent lane context is removed at an untrusted listener (design: trust). */
   readonly stripFromClients: boolean;
   /** Where rules take what they read from; absent: the defaults. */

@@ -27,13 +27,12 @@ import type { Exchange } from "./exchange.ts";
 import { RequestFlow, ResponseFlow } from "./body-flow.ts";
 import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
+import { tellLane } from "./lane-report.ts";
 import { manage } from "./managed-forward.ts";
 import { startMirrors } from "./mirror.ts";
 import { SpecialRoute } from "./special-route.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
-/** Told to allowed callers only: which lane served, and why. */
-export const LANE_RESPONSE_HEADER = "x-graylane-lane";
 
 export class GatewayExchange implements ExchangeHandler, PassOwner {
   readonly role = "gateway";
@@ -283,7 +282,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   /** What plug-ins do not see. */
   #addOwnFields(exchange: Exchange, response: ResponseDraft): void {
     if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
-    if (isLoopback(exchange.connection.remoteAddress)) this.#addLaneField(exchange, response);
+    const clientAddress = this.#clientAddress;
+    const told = { headers: response.headers, outcome: this.#outcome, clientAddress };
+    tellLane(exchange, this.#runtime.lanes, told);
   }
 
   #addVia({ local, headers }: ResponseDraft): void {
@@ -362,17 +363,6 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const managed = manage({ exchange, route, cluster, subset, clientAddress });
     this.#cookie = managed.cookie;
     return managed;
-  }
-
-  #addLaneField(exchange: Exchange, response: ResponseDraft): void {
-    const { decision, servedLane, fallback } = exchange;
-    if (decision === null) return;
-    const lane = decision.lane ?? "baseline";
-    const why = fallback === "" ? "" : `; ${fallback}`;
-    response.headers.set(
-      LANE_RESPONSE_HEADER,
-      `${lane}; reason=${decision.reason}; served=${servedLane}${why}`,
-    );
   }
 }
 

@@ -42,6 +42,7 @@ export interface LaneGroupSpec {
   };
   readonly acceptFromClients: boolean;
   readonly operands?: OperandSettings;
+  readonly trace?: TraceSettings;
   /** Who is in the share that a lane's `ratio` names. */
   readonly ratio?: GroupRatio;
 }
@@ -84,6 +85,12 @@ export interface OperandSettings {
   readonly geo?: { readonly database: string };
 }
 
+/** Who is told in the response which lane served, and why. */
+export interface TraceSettings {
+  /** Networks and addresses of clients, in the place of loopback. */
+  readonly allowFrom: readonly string[];
+}
+
 /** A named object; the namespace is filled with the referring object's. */
 export interface ObjectName {
   readonly name: string;
@@ -116,6 +123,7 @@ export function fillNamespaces(references: readonly unknown[], object: JsonObjec
 const TRUSTED_HOPS_MAX = 20;
 const ENTRY_ROUTES_MAX = 1_000;
 const OUTSIDE_HOSTS_MAX = 100;
+const TRACE_NETWORKS_MAX = 100;
 const EPOCH_MAX = 999_999_999;
 /** Longer than a chain of calls takes, its queues included; short for one who has stolen a tag. */
 const LIFETIME_DEFAULT_SECONDS = 300;
@@ -199,6 +207,9 @@ const spec = Type.Object({
   }),
   acceptFromClients: Type.Boolean({ default: false }),
   operands: Type.Optional(operands),
+  trace: Type.Optional(
+    Type.Object({ allowFrom: Type.Array(text("network"), { maxItems: TRACE_NETWORKS_MAX }) }),
+  ),
   ratio: Type.Optional(groupRatioSchema()),
 });
 

@@ -4,9 +4,8 @@
 //! the same codes and the same sentences.
 
 import semver from "semver";
-import ipaddr from "ipaddr.js";
 import { parseJsonPath } from "../../base/json-path.ts";
-import { FORMATS, regexFault } from "../formats.ts";
+import { FORMATS, isNetwork, regexFault } from "../formats.ts";
 import { shown } from "../schema-faults.ts";
 import { nearest } from "../suggest.ts";
 import type { Finding, Path, Report } from "./kind.ts";
@@ -405,13 +404,6 @@ class RuleCheck {
 
 function numberText(value: unknown): string {
   return typeof value === "number" || typeof value === "string" ? String(value) : "";
-}
-
-function isNetwork(text: string): boolean {
-  if (text.includes("/")) {
-    return ipaddr.isValidCIDR(text);
-  }
-  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,0 +1,77 @@
+//! What a response says of its request's lane, to callers who may know.
+
+import type { Headers } from "../../http/headers.ts";
+import type { LaneDecision } from "../../lane/decide.ts";
+import { BASELINE_NAME } from "../../lane/fallback.ts";
+import type { PreparedLanes } from "../../lane/fallback.ts";
+import type { Subset } from "../../snapshot/snapshot.ts";
+import { isLoopback } from "../loopback.ts";
+import type { LaneOutcome } from "../filter/lane-filter.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Which lane the request is in and which served it. */
+export const LANE_RESPONSE_HEADER = "x-graylane-lane";
+/** All about this hop's decision; a request asks for it by the value `1` of the same name. */
+export const TRACE_HEADER = "x-graylane-trace";
+const ASKED = "1";
+
+export interface Told {
+  readonly headers: Headers;
+  readonly outcome: LaneOutcome | null;
+  /** The client's, as far as it can be trusted. */
+  readonly clientAddress: string;
+}
+
+/** Adds the fields that the caller may see; nothing for a request that no lane group decided. */
+export function tellLane(exchange: Exchange, lanes: PreparedLanes, told: Told): void {
+  const { decision, servedLane, fallback } = exchange;
+  if (decision === null) return;
+  const isTold = lanes.groups.get(decision.group)?.isTold ?? null;
+  const mayKnow =
+    isTold === null
+      ? isLoopback(exchange.connection.remoteAddress) && isLoopback(told.clientAddress)
+      : isTold(told.clientAddress);
+  if (!mayKnow) return;
+  const lane = decision.lane ?? BASELINE_NAME;
+  const why = fallback === "" ? "" : `; ${fallback}`;
+  told.headers.set(
+    LANE_RESPONSE_HEADER,
+    `${lane}; reason=${decision.reason}; served=${servedLane}${why}`,
+  );
+  if (asksForTrace(exchange.head.headers)) {
+    told.headers.set(TRACE_HEADER, traceOf(exchange, lanes, decision, told.outcome));
+  }
+}
+
+/** By the names' lengths first: hardly any request asks. */
+function asksForTrace({ names, values }: Headers): boolean {
+  for (let index = 0; index < names.length; index++) {
+    if (names[index]?.length !== TRACE_HEADER.length) continue;
+    if (names[index] === TRACE_HEADER) return values[index] === ASKED;
+  }
+  return false;
+}
+
+/** `group=default/shop; lane=gray; reason=rule; hop=default/a; wanted=gray; served=baseline; …`. */
+function traceOf(
+  exchange: Exchange,
+  lanes: PreparedLanes,
+  { group, reason, lane }: LaneDecision,
+  outcome: LaneOutcome | null,
+): string {
+  const name = lane ?? BASELINE_NAME;
+  const decided = `group=${group}; lane=${name}; reason=${reason}`;
+  const target = outcome?.destination?.target;
+  const choice = outcome?.choice ?? null;
+  if (target?.kind !== "cluster" || choice === null) return decided;
+  const service = lanes.clusters.get(target.cluster)?.cluster.service ?? target.cluster;
+  const served = choice.missing === null ? exchange.servedLane : "none";
+  const wanted = wantedOf(target.subset, name);
+  return `${decided}; hop=${service}; wanted=${wanted}; served=${served}; why=${choice.reason}`;
+}
+
+/** The subset that the route names, else the lane. One of a DestinationRule may have any name. */
+function wantedOf(subset: Subset | null, lane: string): string {
+  if (subset === null) return lane;
+  return subset.kind === "lane" ? subset.lane : subset.name.replace(/[^\x21-\x7e]/g, "?");
+}
