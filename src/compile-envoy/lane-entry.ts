@@ -1,15 +1,11 @@
 //! Which requests enter which lanes at one gateway, as lists that Envoy's routes are made from.
 
-import type {
-  Condition,
-  Gateway,
-  Lane,
-  LaneGroup,
-  ObjectRef,
-  Snapshot,
-} from "../snapshot/snapshot.ts";
+import type { Condition, Gateway, Lane, LaneGroup, Snapshot } from "../snapshot/snapshot.ts";
 import { clausesOf } from "./lane-condition.ts";
 import type { Clause } from "./lane-condition.ts";
+import { NO_SHARES, sharesOf } from "./lane-shares.ts";
+import type { SharesAt } from "./lane-shares.ts";
+import { laneSource } from "./lane-source.ts";
 import type { Refusals } from "./refusals.ts";
 
 /** One way into a lane. */
@@ -28,6 +24,8 @@ export interface EnteredGroup {
   readonly mayCarryContext: boolean;
   /** The first that is met decides. */
   readonly entries: readonly LaneEntry[];
+  /** What lanes take of the requests that nothing else has decided. */
+  readonly sharesAt: SharesAt;
 }
 
 /** The lane groups of a gateway, by name. */
@@ -41,12 +39,14 @@ export function enteredGroups(
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const removed = new Set(removedByRoutes(gateway, groups));
   const entered = groups.map((group) => enteredGroup(group, removed, refusals));
-  const deciding = entered.filter(({ entries }) => entries.length > 0);
+  const deciding = entered.filter(
+    ({ group, entries }) => entries.length > 0 || group.cohorts !== undefined,
+  );
   if (deciding.length <= 1) return entered;
   for (const { group } of deciding) {
-    refusals.add(group.source, "enter lanes of several groups by rules at one gateway");
+    refusals.add(group.source, "enter lanes of several groups at one gateway by rules or shares");
   }
-  return entered.map((one) => ({ ...one, entries: [] }));
+  return entered.map((one) => ({ ...one, entries: [], sharesAt: NO_SHARES }));
 }
 
 /** Lower-case names of the lane headers that clients may not send to the gateway. */
@@ -77,11 +77,11 @@ function enteredGroup(
     isRemoved,
     mayCarryContext: !isRefused && !isRemoved,
     entries: isRefused ? [] : entriesOf(group, removed, refusals),
+    sharesAt: isRefused ? NO_SHARES : sharesOf(group, refusals),
   };
 }
 
 function refuseContext(group: LaneGroup, refusals: Refusals): boolean {
-  if (group.cohorts !== undefined) refusals.add(group.source, "enter lanes by shares");
   if (group.signature !== undefined) refusals.add(group.source, "sign the context of lanes");
   if (group.context.mode === "baggage") refusals.add(group.source, "write W3C baggage");
   return group.signature !== undefined || group.context.mode === "baggage";
@@ -109,10 +109,4 @@ function entriesOf(
 function withoutForcedOut(rule: Condition, { forcedOut }: Lane): Condition {
   if (forcedOut === undefined) return rule;
   return { kind: "all", of: [rule, { kind: "not", of: forcedOut.condition }] };
-}
-
-/** Lanes are of their group's namespace; ASM's are known by their group. */
-export function laneSource({ source }: LaneGroup, { name }: Lane): ObjectRef {
-  if (source.kind !== "LaneGroup") return source;
-  return { kind: "Lane", namespace: source.namespace, name };
 }

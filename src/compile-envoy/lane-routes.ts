@@ -6,8 +6,9 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ObjectRef, Route, RouteMatch } from "../snapshot/snapshot.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
-import { laneSource } from "./lane-entry.ts";
 import { isAskedAbout, matchesOf, rematches } from "./lane-rematch.ts";
+import { NO_SHARES } from "./lane-shares.ts";
+import { laneSource } from "./lane-source.ts";
 import { laneVariants } from "./lane-variants.ts";
 import type { LaneVariant } from "./lane-variants.ts";
 import { joinMatches } from "./match-join.ts";
@@ -24,9 +25,10 @@ export interface CompiledRoute {
 
 export function compileRoutes(
   routes: readonly Route[],
-  groups: readonly EnteredGroup[],
+  entered: readonly EnteredGroup[],
   context: ActionContext,
 ): CompiledRoute[] {
+  const groups = entered.map((group) => withoutFoundShares(group, routes, context));
   const compiled = routes.flatMap((base, index) =>
     variantsOf(base, routes, groups, context).flatMap((variant) =>
       matchesOf(base).flatMap((match) => {
@@ -38,6 +40,18 @@ export function compileRoutes(
     ),
   );
   return [...compiled, ...compileFound(routes, groups, context)];
+}
+
+/** A draw among a route's clusters comes too late to find another route. */
+function withoutFoundShares(
+  entered: EnteredGroup,
+  routes: readonly Route[],
+  { refusals }: ActionContext,
+): EnteredGroup {
+  const { group, routeHeader, sharesAt } = entered;
+  if (sharesAt === NO_SHARES || !isAskedAbout(routes, [[routeHeader, ""]])) return entered;
+  refusals.add(group.source, "enter lanes by shares beside routes that ask for the lane's header");
+  return { ...entered, sharesAt: NO_SHARES };
 }
 
 /** For requests that no route takes before a lane's header is written on them. */
@@ -108,7 +122,7 @@ function compileVariant(given: Given, taken: Route | null, more: RouteMatch): Co
     return [];
   }
   if (taken === null) return [{ json: { match: json, ...NO_ROUTE }, sources: lanes }];
-  const action = compileAction(taken, context, variant.decided);
+  const action = compileAction(taken, context, variant.draws);
   return [{ json: { name: taken.id, match: json, ...action }, sources: [taken.source, ...lanes] }];
 }
 
@@ -116,7 +130,8 @@ function rewritesPath(route: Route | null): boolean {
   return route?.policy?.rewrite !== undefined || route?.action.kind === "redirect";
 }
 
-function laneSources({ decided }: LaneVariant, { snapshot }: ActionContext): ObjectRef[] {
+function laneSources({ draws }: LaneVariant, { snapshot }: ActionContext): ObjectRef[] {
+  const decided = draws.flatMap((draw) => draw.decided);
   return decided.flatMap(({ group: groupName, lane: laneName }) => {
     const group = snapshot.laneGroups[groupName];
     const lane = group?.lanes.find(({ name }) => name === laneName);

@@ -3,6 +3,7 @@
 
 import type { JsonObject } from "../base/json.ts";
 import { isEntryRoute } from "../lane/decide.ts";
+import { PPM_TOTAL } from "../lane/key-hash.ts";
 import type { Lane, Route } from "../snapshot/snapshot.ts";
 import { bothOf } from "./lane-condition.ts";
 import type { Clause } from "./lane-condition.ts";
@@ -12,15 +13,23 @@ import type { DecidedLane } from "./subset-keys.ts";
 
 export interface LaneVariant {
   readonly clause: Clause;
-  /** One decision for each group that decides. */
-  readonly decided: readonly DecidedLane[];
+  /** One of them is drawn for each request; together a million parts. */
+  readonly draws: readonly LaneDraw[];
   /** What the decisions write: the route is chosen anew with it. */
   readonly written: readonly (readonly [header: string, tag: string])[];
 }
 
+export interface LaneDraw {
+  readonly partsPpm: number;
+  /** One decision for each group that decides. */
+  readonly decided: readonly DecidedLane[];
+}
+
+export const NOTHING_DECIDED: readonly LaneDraw[] = [{ partsPpm: PPM_TOTAL, decided: [] }];
+
 const UNASKED: LaneVariant = {
   clause: { headers: [], query: [], pathRegex: null },
-  decided: [],
+  draws: NOTHING_DECIDED,
   written: [],
 };
 
@@ -44,9 +53,19 @@ function combined(before: readonly LaneVariant[], next: readonly LaneVariant[]):
     next.flatMap((other) => {
       const clause = bothOf(one.clause, other.clause);
       if (clause === null) return [];
-      const decided = [...one.decided, ...other.decided];
-      return [{ clause, decided, written: [...one.written, ...other.written] }];
+      const draws = bothDraws(one.draws, other.draws);
+      return [{ clause, draws, written: [...one.written, ...other.written] }];
     }),
+  );
+}
+
+/** At most one group of a gateway draws. */
+function bothDraws(some: readonly LaneDraw[], others: readonly LaneDraw[]): LaneDraw[] {
+  return some.flatMap((one) =>
+    others.map((other) => ({
+      partsPpm: Math.min(one.partsPpm, other.partsPpm),
+      decided: [...one.decided, ...other.decided],
+    })),
   );
 }
 
@@ -55,10 +74,10 @@ function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[
   const { group, routeHeader, mayCarryContext, entries } = entered;
   const enter = (lane: Lane, clause: Clause): LaneVariant => ({
     clause,
-    decided: [{ group: group.name, lane: lane.name }],
+    draws: [draw(group.name, lane.name)],
     written: [[routeHeader, lane.tag]],
   });
-  const baseline = { ...UNASKED, decided: [{ group: group.name, lane: null }] };
+  const baseline = { ...UNASKED, draws: [draw(group.name, null)] };
   const variants: LaneVariant[] = [];
   if (mayCarryContext) {
     const tags = new Map([...group.lanes].reverse().map((lane) => [lane.tag, lane]));
@@ -69,8 +88,21 @@ function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[
     variants.push({ ...baseline, clause: headerClause(routeHeader, ".+") });
   }
   const isEntry = isEntryRoute({ group }, route);
-  if (isEntry) for (const { lane, clause } of entries) variants.push(enter(lane, clause));
-  return [...variants, baseline];
+  if (!isEntry) return [...variants, baseline];
+  for (const { lane, clause } of entries) variants.push(enter(lane, clause));
+  return [...variants, { ...baseline, draws: shareDraws(entered, route) }];
+}
+
+/** Those in no share are drawn for the baseline. */
+function shareDraws({ group, sharesAt }: EnteredGroup, route: Route | null): LaneDraw[] {
+  const shares = sharesAt(route?.id ?? null);
+  const drawn = shares.map(({ lane, partsPpm }) => draw(group.name, lane.name, partsPpm));
+  const rest = shares.reduce((left, { partsPpm }) => left - partsPpm, PPM_TOTAL);
+  return rest === 0 ? drawn : [...drawn, draw(group.name, null, rest)];
+}
+
+function draw(group: string, lane: string | null, partsPpm = PPM_TOTAL): LaneDraw {
+  return { partsPpm, decided: [{ group, lane }] };
 }
 
 function headerClause(name: string, regex: string): Clause {

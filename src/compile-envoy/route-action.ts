@@ -12,11 +12,14 @@ import type {
 } from "../snapshot/snapshot.ts";
 import { durationOf } from "./envoy-config.ts";
 import type { Refusals } from "./refusals.ts";
+import type { LaneDraw } from "./lane-variants.ts";
 import { confusesEmpty } from "./route-match.ts";
 import { metadataMatch } from "./subset-keys.ts";
 import type { DecidedLane, SubsetKeys, Way } from "./subset-keys.ts";
 
 const STATUS_UNAVAILABLE = 503;
+/** The sum of the weights of a route's clusters. */
+const WEIGHTS_MAX = 4_294_967_295;
 const PPM_DENOMINATOR = "MILLION";
 /** Never sent in clear instead. */
 const TLS_TO_SERVICES = "speak TLS to a service by this control plane";
@@ -48,7 +51,7 @@ export interface ActionContext {
 export function compileAction(
   route: Route,
   context: ActionContext,
-  decided: readonly DecidedLane[] = [],
+  draws: readonly LaneDraw[],
 ): JsonObject {
   const refused = refusedPart(route, context);
   if (refused !== null) return unavailable(context.refusals.add(route.source, refused));
@@ -58,7 +61,7 @@ export function compileAction(
   if (action.kind === "direct") {
     return { direct_response: directResponse(action.status, action.body), ...responseHeaders };
   }
-  const ways = waysOf(action, context, decided);
+  const ways = waysOf(action, context, draws);
   const [first] = ways;
   if (first === undefined) return unavailable("the route has no destination");
   const blocked = ways.find(({ way }) => way.kind === "refused");
@@ -66,13 +69,19 @@ export function compileAction(
     return unavailable(context.refusals.add(route.source, blocked.way.what));
   }
   if (ways.length === 1 && first.way.kind === "missing") return unavailable(first.way.message);
+  if (ways.reduce((sum, { weight }) => sum + weight, 0) > WEIGHTS_MAX) {
+    const what = `divide requests by weights that come to more than ${WEIGHTS_MAX} with lanes' shares`;
+    return unavailable(context.refusals.add(route.source, what));
+  }
   const requestHeaders = headerFields("request", route.requestHeaders);
-  const forward = { ...forwarding(route, context), ...destinations(ways, context, decided) };
+  const forward = { ...forwarding(route, context), ...destinations(ways, context) };
   return { route: forward, ...requestHeaders, ...responseHeaders };
 }
 
 interface DestinationWay {
   readonly destination: WeightedDestination;
+  readonly decided: readonly DecidedLane[];
+  readonly weight: number;
   readonly way: Way;
 }
 
@@ -80,14 +89,23 @@ interface DestinationWay {
 function waysOf(
   action: Extract<RouteAction, { kind: "forward" }>,
   context: ActionContext,
-  decided: readonly DecidedLane[],
+  draws: readonly LaneDraw[],
 ): DestinationWay[] {
   const weighted = action.destinations.filter(({ weight }) => weight > 0);
   const chosen = weighted.length > 0 ? weighted : action.destinations.slice(0, 1);
-  return chosen.map((destination) => {
-    const decision = primaryDecision(destination, decided, context);
-    return { destination, way: context.keys.wayOf(destination, decision) };
-  });
+  const ways = chosen.flatMap((destination) =>
+    draws.map(({ decided, partsPpm }) => {
+      const decision = primaryDecision(destination, decided, context);
+      const way = context.keys.wayOf(destination, decision);
+      return { destination, decided, way, weight: Math.max(1, destination.weight) * partsPpm };
+    }),
+  );
+  const divisor = ways.reduce((common, { weight }) => greatestDivisor(common, weight), 0);
+  return ways.map((way) => ({ ...way, weight: way.weight / divisor }));
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
 }
 
 /** Of several groups the one whose member is called; a lane goes before a baseline. */
@@ -103,14 +121,10 @@ function primaryDecision(
   return candidates.find(({ lane }) => lane !== null) ?? candidates[0] ?? null;
 }
 
-function destinations(
-  ways: readonly DestinationWay[],
-  context: ActionContext,
-  decided: readonly DecidedLane[],
-): JsonObject {
-  const entries = ways.map(({ destination, way }) => ({
+function destinations(ways: readonly DestinationWay[], context: ActionContext): JsonObject {
+  const entries = ways.map(({ destination, decided, way, weight }) => ({
     name: way.kind === "cluster" ? way.cluster : "(missing)",
-    weight: Math.max(1, destination.weight),
+    weight,
     ...(way.kind === "cluster" ? metadataMatch(way.steps) : {}),
     ...headerFields("request", withLanes(destination, context, decided)),
     ...headerFields("response", destination.responseHeaders),

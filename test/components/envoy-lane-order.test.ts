@@ -11,6 +11,7 @@ import type { Fields, Served } from "../support/two-gateways.ts";
 const found = await findEnvoy();
 const skip = found.kind === "missing" ? found.reason : false;
 
+const SHARE_REQUESTS = 400;
 const GOLD: Fields = [["x-tier", "gold"]];
 const tier = (value: string): string => `{ header: x-tier, operator: ==, value: ${value} }`;
 const context = (value: string): Fields => [[LANE_HEADER, value]];
@@ -141,6 +142,35 @@ suite(
       ]);
       await gateways.addPod("gray");
       await demand([[inLane("gray"), GOLD]]);
+    });
+
+    test("a share takes its part of what rules leave, at every route its own part", async () => {
+      const named = (name: string, more = ""): string =>
+        `{ name: ${name}, match: [{ uri: { prefix: /${name} } }], ` +
+        `route: [{ destination: { host: shop }, weight: 30 }, { destination: { host: shop }, weight: 70 }${more}] }`;
+      const shares = (percent: string): string =>
+        `ratio:\n    percent: "${percent}"\n    routes: [{ virtualService: shop, route: all, percent: "100%" }, ` +
+        `{ virtualService: shop, route: none, percent: "0%" }]`;
+      await gateways.apply(
+        routes(`[${named("all")}, ${named("none")}, ${PLAIN}]`) +
+          laneGroup("  ratio: { sticky: false }") +
+          lane("blue", `rule: ${tier("gold")}`) +
+          lane("gray", shares("25%")),
+      );
+      await demand([
+        [inLane("gray"), [], "/all"],
+        [BASE, [], "/none"],
+        [inLane("blue"), GOLD, "/all"],
+      ]);
+      let count = 0;
+      for (let index = 0; index < SHARE_REQUESTS; index++) {
+        const served = await gateways.askEnvoy({ path: "/plain" });
+        const isIn = served.lane !== null;
+        assert.deepEqual(served, isIn ? inLane("gray") : BASE);
+        if (isIn) count += 1;
+      }
+      // Six standard deviations of a binomial draw.
+      assert.ok(Math.abs(count - SHARE_REQUESTS / 4) < 52, `${count} of ${SHARE_REQUESTS}`);
     });
 
     test("a rule that Envoy cannot say is on the lane, which is not entered; others are", async () => {
