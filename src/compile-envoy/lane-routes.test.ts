@@ -120,7 +120,7 @@ test("what no route can say is refused at the object that asks for it", () => {
     [
       [group("shops", share(1))],
       route([10_000, 1]),
-      "VirtualService shop: Envoy cannot divide requests by weights",
+      "VirtualService shop: Envoy cannot divide requests by weights of",
     ],
     [
       [group("one", share(1)), group("two", { lanes: [{ ...GRAY, ...pathRule("/a") }] })],

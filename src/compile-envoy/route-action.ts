@@ -70,7 +70,7 @@ export function compileAction(
   }
   if (ways.length === 1 && first.way.kind === "missing") return unavailable(first.way.message);
   if (ways.reduce((sum, { weight }) => sum + weight, 0) > WEIGHTS_MAX) {
-    const what = `divide requests by weights that come to more than ${WEIGHTS_MAX} with lanes' shares`;
+    const what = `divide requests by weights of more than ${WEIGHTS_MAX} with lanes' shares`;
     return unavailable(context.refusals.add(route.source, what));
   }
   const requestHeaders = headerFields("request", route.requestHeaders);
