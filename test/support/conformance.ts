@@ -233,7 +233,11 @@ function linesOf(log: string): string[] {
 }
 
 /** Sends one case and returns the reply, cut down to what two gateways can have in common. */
-export async function send(port: number, probe: ProbeCase): Promise<string> {
+export async function send(
+  port: number,
+  probe: ProbeCase,
+  replyMsMax: number = REPLY_MS_MAX,
+): Promise<string> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const received = { text: "", isClosed: false };
   socket.setEncoding("latin1");
@@ -242,7 +246,7 @@ export async function send(port: number, probe: ProbeCase): Promise<string> {
   socket.on("close", () => (received.isClosed = true));
   await once(socket, "connect");
   await write(socket, probe);
-  const endMs = systemClock.monotonicMs() + REPLY_MS_MAX;
+  const endMs = systemClock.monotonicMs() + replyMsMax;
   const method = probe.method ?? "GET";
   while (!received.isClosed && !isWhole(received.text, method)) {
     if (systemClock.monotonicMs() > endMs) break;

@@ -5,6 +5,8 @@ import { after, test } from "node:test";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import type { Metadata, ServerDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { systemClock } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import { FakeClock } from "../../base/fake-clock.ts";
 import { freePort } from "../../base/testing/free-port.ts";
 import type { GrpcRequest, GrpcSink } from "../../wasm/grpc-calls.ts";
 import type { HeaderPair } from "../../wasm/header-pairs.ts";
@@ -133,9 +135,13 @@ interface Running {
   readonly heard: Heard;
 }
 
-function start(port: number | null, changes: Partial<GrpcRequest> = {}): Running {
+function start(
+  port: number | null,
+  changes: Partial<GrpcRequest> = {},
+  clock: Clock = systemClock,
+): Running {
   const heard = new Heard();
-  const call = new RunningGrpc({ clock: systemClock, pools }, { ...REQUEST, ...changes }, heard);
+  const call = new RunningGrpc({ clock, pools }, { ...REQUEST, ...changes }, heard);
   const place = port === null ? null : endpoint(port);
   call.start({ cluster: cluster("echo"), endpoint: place, authority: "echo:80" });
   return { call, heard };
@@ -193,7 +199,13 @@ test("metadata and the timeout reach the server, what is the protocol's own does
 test("the timeout ends a call that nobody answers, and the server hears of it", async () => {
   const server = new EchoServer();
   const port = await server.start();
-  const heard = await unary(port, "wait", { timeoutMs: 100 });
+  const clock = new FakeClock();
+  const timeoutMs = 600_000;
+  const { call, heard } = start(port, { timeoutMs }, clock);
+  call.send(Buffer.from("wait"));
+  call.end();
+  await eventually(() => server.deadlineMs > 0);
+  clock.advance(timeoutMs);
   assert.equal(heard.close?.status, status.UNAVAILABLE);
   assert.match(heard.close.text, /^upstream request timeout/);
   await eventually(() => server.cancelled > 0);
