@@ -19,7 +19,7 @@ export function explainedCohort(explained: CohortExplanation): string {
     const issued = deal.key.kind === "issuedCookie" ? ", the gateway would issue one" : "";
     return `${shares}; ${key} is absent${issued}: no share`;
   }
-  const salt = deal.salt === "" ? "" : ` with the salt ${JSON.stringify(deal.salt)}`;
+  const salt = deal.salt === "" ? " without a salt" : ` with the salt ${JSON.stringify(deal.salt)}`;
   const modulo = deal.hash === "murmur3" ? "" : ` % ${deal.modulo}`;
   const shown =
     keyValue.length > SHOWN_CHARS_MAX ? `${keyValue.slice(0, SHOWN_CHARS_MAX)}…` : keyValue;

@@ -241,14 +241,21 @@ function decisionOf(
   const { decision = null, route = null } = outcome ?? {};
   if (decision === null) return null;
   const { reason, group, lane } = decision;
-  const detail =
+  const why =
     reason === "route" && route !== null
       ? `route ${describeRoute(route)} names the lane's subset`
       : detailOf(runtime, pass, group);
+  const detail = `${why}${lane === null ? "" : epochOf(runtime, group)}`;
   const refusal = refusals.get(group);
   if (refusal === undefined) return { reason, group, lane, detail };
   const refused = `the request's lane context is not believed (${refusal})`;
   return { reason, group, lane, detail: `${refused}; ${detail}` };
+}
+
+/** In which epoch the lane travels on: a higher one makes what was signed before worthless. */
+function epochOf(runtime: Runtime, group: string): string {
+  const signed = runtime.signed.get(group);
+  return signed === undefined ? "" : `; signed in the epoch ${signed.signer.signature.epoch}`;
 }
 
 function detailOf(runtime: Runtime, pass: GatewayPass, groupName: string): string {
