@@ -51,7 +51,7 @@ function readCluster(item: Cursor): Cluster {
   const word = policy.choice(Object.keys(BALANCERS), "ROUND_ROBIN");
   const loadBalancer = BALANCERS[word];
   return {
-    ...{ name, host: name, aliases: [], namespace: "", port: 0, service: `/${name}` },
+    ...{ name, host: name, aliases: [], namespace: "", port: 0, service: name },
     connectTimeoutMs: readDuration(item.at("connect_timeout"), CONNECT_TIMEOUT_MS_DEFAULT),
     ...(loadBalancer !== undefined && { policy: { loadBalancer } }),
   };

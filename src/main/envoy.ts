@@ -13,9 +13,18 @@ import type { CodeResolver } from "../envoy/wasm-filter.ts";
 import type { Fault } from "../resources/fault.ts";
 import { formatFault } from "../resources/format-fault.ts";
 import { EnvoyLog } from "../telemetry/envoy-log.ts";
-import { startEnvoyAdmin } from "./envoy-admin.ts";
+import { startAdminServer } from "./admin-server.ts";
+import type { AdminSource } from "./admin-server.ts";
+import { packageVersion } from "./package-root.ts";
 import { StaticEngine } from "./static-engine.ts";
 import type { Terminal } from "./up.ts";
+
+const MS_PER_SECOND = 1_000;
+
+interface Running {
+  readonly engine: StaticEngine;
+  readonly log: EnvoyLog;
+}
 
 /** Resolves to the exit code: 0 when it was told to stop, 1 when the configuration is refused. */
 export async function runEnvoy(
@@ -89,17 +98,21 @@ async function serve(
     worker: workerOptions(bootstrap, options),
     logger: log,
   });
-  const failure = await start(engine, bootstrap, interrupted);
-  if (failure !== null) {
-    log.critical(`error initializing configuration '${options.file}': ${failure}`);
+  const ended = new AbortController();
+  try {
+    const failure = await start({ engine, log }, bootstrap, ended.signal);
+    if (failure !== null) {
+      log.critical(`error initializing configuration '${options.file}': ${failure}`);
+      return 1;
+    }
+    log.info("all dependencies initialized. starting workers");
+    log.info("starting main dispatch loop");
+    if (!interrupted.aborted) await once(interrupted, "abort");
+    log.warn("caught a signal");
+  } finally {
     await engine.stop();
-    return 1;
+    ended.abort();
   }
-  log.info("all dependencies initialized. starting workers");
-  log.info("starting main dispatch loop");
-  if (!interrupted.aborted) await once(interrupted, "abort");
-  log.warn("caught a signal");
-  await engine.stop();
   log.info("exiting");
   return 0;
 }
@@ -121,17 +134,16 @@ function workerOptions(
 
 /** Null when everything runs; else why not. */
 async function start(
-  engine: StaticEngine,
+  running: Running,
   bootstrap: EnvoyBootstrap,
-  interrupted: AbortSignal,
+  ended: AbortSignal,
 ): Promise<string | null> {
-  const admin = await openAdmin(engine, bootstrap, interrupted);
+  const admin = await openAdmin(running, bootstrap, ended);
   if (admin !== null) return admin;
   try {
-    const faults = await engine.start();
-    const refused = faults.find((fault) => isRefusal(fault, bootstrap));
-    if (refused === undefined) return null;
-    return `Unable to create Wasm plugin ${refused.object?.name ?? ""}: ${refused.message}`;
+    const refusal = await running.engine.start((fault) => isRefusal(fault, bootstrap));
+    if (refusal === null) return null;
+    return `Unable to create Wasm plugin ${refusal.object?.name ?? ""}: ${refusal.message}`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
@@ -145,21 +157,44 @@ function isRefusal({ object }: Fault, { snapshot }: EnvoyBootstrap): boolean {
 }
 
 async function openAdmin(
-  engine: StaticEngine,
-  { admin, listeners }: EnvoyBootstrap,
-  interrupted: AbortSignal,
+  { engine, log }: Running,
+  bootstrap: EnvoyBootstrap,
+  ended: AbortSignal,
 ): Promise<string | null> {
+  const { admin } = bootstrap;
   if (admin === null) return null;
-  const source = {
-    isReady: () => engine.isReady,
-    metrics: () => engine.metrics(),
-    listeners,
-  };
-  const server = await startEnvoyAdmin(source, admin);
+  const server = await startAdminServer(adminSource({ engine, log }, bootstrap), admin);
   if (typeof server === "string") {
     return `the admin endpoints cannot listen on ${admin.host}:${admin.port}: ${server}`;
   }
-  server.unref();
-  interrupted.addEventListener("abort", () => server.close());
+  ended.addEventListener("abort", () => {
+    server.close();
+    // One that is kept alive would keep the process alive.
+    server.closeAllConnections();
+  });
   return null;
+}
+
+function adminSource({ engine, log }: Running, bootstrap: EnvoyBootstrap): AdminSource {
+  const startedMs = systemClock.monotonicMs();
+  const { snapshot } = bootstrap;
+  const listeners = bootstrap.listeners.map(({ name, address: { host, port } }) => ({
+    gateway: name,
+    address: `${host}:${port}`,
+  }));
+  return {
+    version: packageVersion(),
+    isReady: () => engine.isReady,
+    uptimeSeconds: () => (systemClock.monotonicMs() - startedMs) / MS_PER_SECOND,
+    gatewayWorkers: () => engine.workerCount,
+    metrics: () => engine.metrics(),
+    snapshot: () => snapshot,
+    listeners: () => (engine.isReady ? listeners : []),
+    ejected: () => engine.ejected(),
+    logLevel: () => log.level,
+    setLogLevel: (level) => {
+      log.level = level;
+      return engine.setLogLevel(level);
+    },
+  };
 }

@@ -63,8 +63,8 @@ export async function runPlugin(
 /** Null when it serves; else why not. */
 async function start(engine: StaticEngine): Promise<string | null> {
   try {
-    const [fault] = await engine.start();
-    return fault === undefined ? null : `${fault.message}\n${fault.remedy}`.trimEnd();
+    const fault = await engine.start(() => true);
+    return fault === null ? null : `${fault.message}\n${fault.remedy}`.trimEnd();
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

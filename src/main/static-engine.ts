@@ -7,7 +7,7 @@ import type { Fault } from "../resources/fault.ts";
 import { diffSnapshots } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { Logger, LogLevel } from "../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 
@@ -41,16 +41,33 @@ export class StaticEngine {
     });
   }
 
-  /** Resolves to the faults of single plug-ins. Rejects when a worker cannot run the snapshot. */
-  async start(): Promise<readonly Fault[]> {
+  /**
+   * Resolves to null when it is ready, else to the first fault of a plug-in for which it must not
+   * be. Rejects when a worker cannot run the snapshot.
+   */
+  async start(isRefusal: (fault: Fault) => boolean): Promise<Fault | null> {
     await this.#fleet.start();
     const [faults = []] = await Promise.all(this.#configured);
-    this.isReady = true;
-    return faults;
+    const refusal = faults.find(isRefusal) ?? null;
+    this.isReady = refusal === null;
+    return refusal;
+  }
+
+  get workerCount(): number {
+    return this.#fleet.gateways.length;
   }
 
   metrics(): Promise<MetricsSnapshot> {
     return this.#fleet.metrics();
+  }
+
+  /** `address:port` of the endpoints that some worker has ejected. */
+  ejected(): Promise<ReadonlySet<string>> {
+    return this.#fleet.ejected();
+  }
+
+  setLogLevel(level: LogLevel): Promise<void> {
+    return this.#fleet.setLogLevel(level);
   }
 
   stop(): Promise<void> {

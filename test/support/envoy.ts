@@ -4,8 +4,9 @@
 //! environment under `${GRAYLANE_CACHE:-~/.cache/graylane}/envoy`, made on first use.
 
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type { ChildProcess, StdioOptions } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -73,6 +74,8 @@ async function run(command: string, parameters: readonly string[]): Promise<stri
 
 export interface EnvoyOptions {
   readonly binary: string;
+  /** Before Envoy's own flags: of a program that takes these. */
+  readonly words?: readonly string[];
   /** `static_resources` of the bootstrap, as Envoy's JSON. */
   readonly staticResources?: object;
   /** In place of all that: the whole bootstrap, which has its admin endpoints at that port. */
@@ -105,13 +108,16 @@ export class Envoy {
     writeFileSync(join(folder, "envoy.json"), JSON.stringify(bootstrap));
     const parameters = ["-c", join(folder, "envoy.json"), "--disable-hot-restart"];
     parameters.push("--concurrency", String(options.concurrency ?? 1));
-    parameters.push("-l", "warning", "--log-path", join(folder, "envoy.log"));
+    parameters.push("-l", "warning");
     // Ten seconds by default: a test that waits for a line would wait so long.
     parameters.push("--file-flush-interval-msec", "20");
     if (options.componentLogLevel !== undefined) {
       parameters.push("--component-log-level", options.componentLogLevel);
     }
-    const child = spawn(options.binary, parameters, { stdio: "ignore" });
+    const log = openSync(join(folder, "envoy.log"), "a");
+    const stdio: StdioOptions = ["ignore", "ignore", log];
+    const child = spawn(options.binary, [...(options.words ?? []), ...parameters], { stdio });
+    closeSync(log);
     const envoy = new Envoy(child, adminPort, folder);
     try {
       await envoy.#waitUntilReady();

@@ -1,0 +1,151 @@
+//! One bootstrap in real Envoy and in `graylane envoy -c`: the same answers, byte for byte where
+//! the bytes are the proxy's own.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { resolve } from "node:path";
+import { after, before, suite, test } from "node:test";
+import { freePort } from "../../src/base/testing/free-port.ts";
+import { Envoy, findEnvoy, httpListener, socketAddress, wasmFilter } from "../support/envoy.ts";
+import type { EnvoyOptions } from "../support/envoy.ts";
+import { ask, COMMAND } from "../support/graylane.ts";
+import type { Answer, Question } from "../support/graylane.ts";
+import { builtPlugin } from "../support/plugin.ts";
+
+const USERS = ["jason", "bob", "stacy", "jessie", "vance", "jack", "", "4711"];
+const POLICIES = [
+  { range: 30, tagValue: "s1" },
+  { range: 70, tagValue: "s2" },
+];
+const TAGGING = {
+  rules: [{ header: "x-user-id", modulo: 100, tagHeader: "x-tag", policies: POLICIES }],
+};
+/** Of an answer: what a proxy decides, without what names or times it. */
+const COMPARED = ["content-type", "content-length", "location", "x-said", "x-tagged"];
+
+const binary = await findEnvoy();
+const skip = binary.kind === "missing" ? binary.reason : false;
+const engines: readonly (readonly [name: string, Pick<EnvoyOptions, "binary" | "words">])[] = [
+  ["Envoy", { binary: binary.kind === "found" ? binary.path : "" }],
+  ["graylane envoy", { binary: process.execPath, words: [COMMAND, "envoy"] }],
+];
+
+function listener(port: number, configuration: object): object {
+  const filter = wasmFilter(
+    "tagging",
+    resolve(builtPlugin("hash-tagging")),
+    JSON.stringify(configuration),
+  );
+  const tagged = (value: string): object => ({ name: "x-tag", string_match: { exact: value } });
+  const header = { key: "x-tagged", value: "yes" };
+  return httpListener(
+    port,
+    [filter],
+    [
+      { match: { path: "/moved" }, redirect: { path_redirect: "/new", response_code: "FOUND" } },
+      {
+        match: { prefix: "/", headers: [tagged("s1")] },
+        route: { cluster: "echo", prefix_rewrite: "/s1/" },
+        response_headers_to_add: [{ header }],
+      },
+      {
+        match: { prefix: "/", headers: [tagged("s2")] },
+        direct_response: { status: 418, body: { inline_string: "s2 has tea" } },
+      },
+      { match: { prefix: "/echo" }, route: { cluster: "echo" } },
+    ],
+  );
+}
+
+function cluster(port: number): object {
+  const endpoint = { address: socketAddress(port) };
+  const endpoints = [{ lb_endpoints: [{ endpoint }] }];
+  const load_assignment = { cluster_name: "echo", endpoints };
+  return { name: "echo", type: "STATIC", connect_timeout: "5s", load_assignment };
+}
+
+/** Of a 404 only that: ours says why no route matched. */
+function seen({ status, headers, body }: Answer, port: number): object {
+  if (status === 404) return { status };
+  return {
+    status,
+    headers: COMPARED.map((name) => String(headers[name]).replace(`:${port}`, "")),
+    body,
+  };
+}
+
+suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, () => {
+  const upstream = createServer((request, response) => {
+    const { method, url } = request;
+    response.setHeader("x-said", `${method} ${url} ${String(request.headers["x-tag"])}`);
+    request.pipe(response);
+  });
+  const running: { readonly name: string; readonly port: number; readonly envoy: Envoy }[] = [];
+
+  before(async () => {
+    upstream.listen(0, "127.0.0.1");
+    await once(upstream, "listening");
+    const { port: upstreamPort } = upstream.address() as AddressInfo;
+    for (const [name, program] of engines) {
+      const port = await freePort();
+      const staticResources = {
+        listeners: [listener(port, TAGGING)],
+        clusters: [cluster(upstreamPort)],
+      };
+      const envoy = await Envoy.start({ ...program, staticResources, concurrency: 1 });
+      running.push({ name, port, envoy });
+    }
+  });
+  after(async () => {
+    await Promise.all(running.map(({ envoy }) => envoy.stop()));
+    upstream.closeAllConnections();
+    upstream.close();
+  });
+
+  async function both(question: Question): Promise<readonly object[]> {
+    return Promise.all(
+      running.map(async ({ port }) => seen(await ask(`http://127.0.0.1:${port}`, question), port)),
+    );
+  }
+
+  test("each user has the same tag, route and answer", async () => {
+    const statuses = new Set<number>();
+    for (const user of USERS) {
+      for (const path of ["/a?b=c", "/echo/x", "/moved"]) {
+        const headers = [["x-user-id", user]] as const;
+        const [envoys, ours] = await both({ path, method: "POST", headers, body: user });
+        assert.deepEqual(ours, envoys, `${user} at ${path}`);
+        statuses.add((ours as { status: number }).status);
+      }
+    }
+    // Else the users would not have met every route.
+    assert.deepEqual([...statuses].sort(), [200, 302, 404, 418]);
+  });
+
+  test("both say on their admin port what they serve", async () => {
+    for (const { name, port, envoy } of running) {
+      const page = async (path: string): Promise<string> =>
+        (await ask(`http://127.0.0.1:${envoy.adminPort}`, { path })).body;
+      assert.equal(await page("/ready"), "LIVE\n", name);
+      assert.equal(await page("/listeners"), `test::127.0.0.1:${port}\n`, name);
+      assert.match(await page("/clusters"), /^echo::127\.0\.0\.1:\d+::weight::1$/m, name);
+      assert.match(await page("/server_info"), /"state": ?"LIVE"/, name);
+      const stats = await page("/stats?filter=^cluster.echo.upstream_rq_2xx$");
+      assert.match(stats, /^cluster\.echo\.upstream_rq_2xx: [1-9]/, name);
+    }
+  });
+});
+
+test("both refuse what the plug-in refuses, with its words", { skip }, async () => {
+  for (const [name, program] of engines) {
+    const listeners = [listener(await freePort(), { rules: [{}] })];
+    const clusters = [cluster(1)];
+    await assert.rejects(
+      Envoy.start({ ...program, staticResources: { listeners, clusters } }),
+      /refused to start[^]*rules\[0\]\.policies is missing/,
+      name,
+    );
+  }
+});
