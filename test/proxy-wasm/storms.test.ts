@@ -227,6 +227,8 @@ for (const { name, export: callback, tell } of TRAPS) {
         (func (export "proxy_on_grpc_${callback}") (param i32 i32 i32) (loop $forever (br $forever)))`,
     });
     const plugin = await run(bytes, services);
+    const host = new FakeStreamHost([[":path", "/"]]);
+    const waiting = plugin.createStream(host);
     const [first, second] = grpc.sinks;
     assert.ok(first !== undefined && second !== undefined);
     if (tell === "onMessage") first.onMessage(Buffer.from("x"));
@@ -236,6 +238,9 @@ for (const { name, export: callback, tell } of TRAPS) {
     assert.equal(plugin.lastTrap?.callback, `proxy_on_grpc_${callback}`);
     assert.match(plugin.lastTrap.message, /budget of 20 ms/);
     assert.equal(grpc.cancelled, 2);
+    // An exchange in the same VM follows the fail mode.
+    assert.deepEqual(host.events, ["vm trapped"]);
+    assert.equal(waiting?.onRequestHeaders(true), -1);
     // Whatever still comes reaches nobody.
     second.onMessage(Buffer.from("late"));
     second.onClose(0, "");
