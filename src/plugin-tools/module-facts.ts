@@ -1,6 +1,8 @@
 //! Reads from a module's bytes what neither the JavaScript interface nor the host's own reader
 //! tells: the sizes of its sections, its memory, its producers. The engine has validated them.
 
+import { ModuleReader } from "../wasm/module-reader.ts";
+
 /** Custom sections that are listed; a module with more is cut there. */
 const CUSTOM_SECTIONS_MAX = 1_000;
 const PRODUCERS_MAX = 100;
@@ -39,40 +41,35 @@ class FactReader {
   memory: { pages: number; pagesMax: number | null } | null = null;
   readonly customSections: CustomSection[] = [];
   readonly producers: Producer[] = [];
-  readonly #bytes: Uint8Array;
-  #at = 8;
+  readonly #reader: ModuleReader;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.#reader = new ModuleReader(bytes);
   }
 
   readAll(): void {
-    while (this.#at < this.#bytes.length) {
-      const id = this.#byte();
-      const length = this.#u32();
-      const end = this.#at + length;
+    this.#reader.eachSection((id, length, end) => {
       this.#section(id, length, end);
-      this.#at = end;
-    }
+    });
   }
 
   #section(id: number, length: number, end: number): void {
     if (id === SECTION.code) this.codeBytes = length;
     else if (id === SECTION.data) this.dataBytes = length;
-    else if (id === SECTION.function) this.functionCount = this.#u32();
+    else if (id === SECTION.function) this.functionCount = this.#reader.u32();
     else if (id === SECTION.memory) this.#memory();
     else if (id === SECTION.custom) this.#custom(length, end);
   }
 
   #memory(): void {
-    if (this.#u32() === 0) return;
-    const flags = this.#byte();
-    const pages = this.#u32();
-    this.memory = { pages, pagesMax: (flags & 1) === 1 ? this.#u32() : null };
+    if (this.#reader.u32() === 0) return;
+    const flags = this.#reader.byte();
+    const pages = this.#reader.u32();
+    this.memory = { pages, pagesMax: (flags & 1) === 1 ? this.#reader.u32() : null };
   }
 
   #custom(length: number, end: number): void {
-    const name = this.#text();
+    const name = this.#reader.text();
     if (this.customSections.length < CUSTOM_SECTIONS_MAX) {
       this.customSections.push({ name, bytes: length });
     }
@@ -85,37 +82,13 @@ class FactReader {
   }
 
   #producers(end: number): void {
-    for (let fields = this.#u32(); fields > 0; fields--) {
-      const field = this.#text();
-      for (let values = this.#u32(); values > 0 && this.#at < end; values--) {
+    for (let fields = this.#reader.u32(); fields > 0; fields--) {
+      const field = this.#reader.text();
+      for (let values = this.#reader.u32(); values > 0 && this.#reader.at < end; values--) {
         if (this.producers.length >= PRODUCERS_MAX) return;
-        this.producers.push({ field, name: this.#text(), version: this.#text() });
+        this.producers.push({ field, name: this.#reader.text(), version: this.#reader.text() });
       }
     }
-  }
-
-  #byte(): number {
-    const byte = this.#bytes[this.#at];
-    if (byte === undefined) throw new RangeError("the file ends in the middle of a section");
-    this.#at += 1;
-    return byte;
-  }
-
-  /** LEB128, unsigned. */
-  #u32(): number {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  #text(): string {
-    const length = this.#u32();
-    const start = this.#at;
-    this.#at += length;
-    return new TextDecoder().decode(this.#bytes.subarray(start, this.#at));
   }
 }
 

@@ -1,6 +1,8 @@
 //! Reads what the JavaScript interface does not tell of a module: the types of its imports and
 //! exports (WebAssembly specification, section 5.5). The engine has validated the bytes before.
 
+import { ModuleReader } from "./module-reader.ts";
+
 /** `iI:i` is (i32, i64) -> i32. Letters: i i32, I i64, f f32, F f64, ? anything else. */
 export type Signature = string;
 
@@ -44,37 +46,32 @@ class SectionReader implements ModuleSections {
   readonly functionExports = new Map<string, Signature>();
   exportsMemory = false;
 
-  readonly #bytes: Uint8Array;
-  #at = 8;
+  readonly #reader: ModuleReader;
   readonly #types: Signature[] = [];
   /** Type index of each function, imports first. */
   readonly #functions: number[] = [];
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.#reader = new ModuleReader(bytes);
   }
 
   readAll(): void {
-    while (this.#at < this.#bytes.length) {
-      const id = this.#byte();
-      const length = this.#u32();
-      const end = this.#at + length;
+    this.#reader.eachSection((id) => {
       if (id === SECTION.type) this.#fill(this.#types, () => this.#functionType());
       if (id === SECTION.import)
         this.#each(() => {
           this.#importEntry();
         });
-      if (id === SECTION.function) this.#fill(this.#functions, () => this.#u32());
+      if (id === SECTION.function) this.#fill(this.#functions, () => this.#reader.u32());
       if (id === SECTION.export)
         this.#each(() => {
           this.#exportEntry();
         });
-      this.#at = end;
-    }
+    });
   }
 
   #each(read: () => void): void {
-    const count = this.#u32();
+    const count = this.#reader.u32();
     for (let index = 0; index < count; index++) read();
   }
 
@@ -85,7 +82,8 @@ class SectionReader implements ModuleSections {
   }
 
   #functionType(): Signature {
-    if (this.#byte() !== FUNCTION_TYPE) throw new RangeError("a type that is not a function type");
+    if (this.#reader.byte() !== FUNCTION_TYPE)
+      throw new RangeError("a type that is not a function type");
     const parameters = this.#valueTypes();
     return `${parameters}:${this.#valueTypes()}`;
   }
@@ -93,63 +91,39 @@ class SectionReader implements ModuleSections {
   #valueTypes(): string {
     let letters = "";
     this.#each(() => {
-      letters += LETTERS[this.#byte()] ?? "?";
+      letters += LETTERS[this.#reader.byte()] ?? "?";
     });
     return letters;
   }
 
   #importEntry(): void {
-    const module = this.#text();
-    const name = this.#text();
-    const kind = this.#byte();
+    const module = this.#reader.text();
+    const name = this.#reader.text();
+    const kind = this.#reader.byte();
     if (kind === EXTERNAL.function) {
-      const type = this.#u32();
+      const type = this.#reader.u32();
       this.#functions.push(type);
       this.functionImports.push({ module, name, signature: this.#types[type] ?? "?" });
       return;
     }
     this.otherImports.push({ module, name });
-    if (kind === EXTERNAL.table) this.#at += 1;
+    if (kind === EXTERNAL.table) this.#reader.at += 1;
     if (kind === EXTERNAL.table || kind === EXTERNAL.memory) this.#limits();
-    if (kind === EXTERNAL.global || kind === EXTERNAL.tag) this.#at += 2;
+    if (kind === EXTERNAL.global || kind === EXTERNAL.tag) this.#reader.at += 2;
   }
 
   #limits(): void {
-    const flags = this.#byte();
-    this.#u32();
-    if ((flags & 1) === 1) this.#u32();
+    const flags = this.#reader.byte();
+    this.#reader.u32();
+    if ((flags & 1) === 1) this.#reader.u32();
   }
 
   #exportEntry(): void {
-    const name = this.#text();
-    const kind = this.#byte();
-    const index = this.#u32();
+    const name = this.#reader.text();
+    const kind = this.#reader.byte();
+    const index = this.#reader.u32();
     if (kind === EXTERNAL.memory && name === "memory") this.exportsMemory = true;
     if (kind !== EXTERNAL.function) return;
     this.functionExports.set(name, this.#types[this.#functions[index] ?? -1] ?? "?");
-  }
-
-  #byte(): number {
-    const byte = this.#bytes[this.#at];
-    if (byte === undefined) throw new RangeError("the file ends in the middle of a section");
-    this.#at += 1;
-    return byte;
-  }
-
-  /** LEB128, unsigned. */
-  #u32(): number {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  #text(): string {
-    const length = this.#u32();
-    const start = this.#at;
-    this.#at += length;
-    return new TextDecoder().decode(this.#bytes.subarray(start, this.#at));
   }
 }
