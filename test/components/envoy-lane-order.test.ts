@@ -1,5 +1,5 @@
-//! What comes before and after a lane's rule on a real Envoy: other lanes, contexts, routes that ask
-//! for the lane's header, fallbacks. The embedded gateway is asked the same.
+//! What comes before and after a lane's rule on a real Envoy: other lanes, contexts, routes that
+//! ask for the lane's header, fallbacks. The embedded gateway is asked the same.
 
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
@@ -43,7 +43,7 @@ suite(
     });
     after(() => gateways.stop());
 
-    test("the first lane by priority takes it; who is forced in goes before, who is forced out never", async () => {
+    test("the first lane by priority takes it; forcedIn goes before, forcedOut keeps out", async () => {
       const any = `rule: { any: [{ header: x-device, operator: exists }, ${tier("gold")}] }`;
       const blue = `priority: 1\n  rule: ${tier("gold")}\n  forcedOut: [${tier("gold")}]`;
       await gateways.apply(
@@ -128,7 +128,7 @@ suite(
       ]);
     });
 
-    test("without pods of its own a lane is served by its parent, by the baseline, or by nobody", async () => {
+    test("a lane without pods is served by its parent, by the baseline, or by nobody", async () => {
       const gray = (more = ""): string => lane("gray", `rule: ${tier("gold")}${more}`);
       await gateways.apply(routes() + laneGroup("  fallback: chain") + gray("\n  parent: blue"));
       await gateways.removePod("gray");
@@ -144,7 +144,7 @@ suite(
       await demand([[inLane("gray"), GOLD]]);
     });
 
-    test("a share takes its part of what rules leave, at every route its own part", async () => {
+    test("a share takes its part of what rules leave, at each route its own", async () => {
       const named = (name: string, more = ""): string =>
         `{ name: ${name}, match: [{ uri: { prefix: /${name} } }], ` +
         `route: [{ destination: { host: shop }, weight: 30 }, { destination: { host: shop }, weight: 70 }${more}] }`;

@@ -151,7 +151,7 @@ suite("lanes that rules lead into, on a real Envoy", { skip, timeout: 240_000 },
   });
   after(() => gateways.stop());
 
-  test("a header takes a request into the lane, and nobody writes the lane's header himself", async () => {
+  test("a header leads into the lane, and nobody writes the lane's header himself", async () => {
     const rule = "rule: { header: x-tier, operator: '==', value: gold }";
     await gateways.apply(laneGroup() + lane("gray", rule));
     const gray = { status: 200, pod: "shop-gray", lane: "gray" };
