@@ -54,6 +54,7 @@ let server: Server;
 let origin: string;
 let isReady = true;
 let level: LogLevel = "info";
+let isDrained = false;
 
 before(async () => {
   const started = await startAdminServer(
@@ -69,6 +70,11 @@ before(async () => {
       logLevel: () => level,
       setLogLevel: (wanted) => {
         level = wanted;
+        return Promise.resolve();
+      },
+      isDrained: () => isDrained,
+      drainListeners: () => {
+        isDrained = true;
         return Promise.resolve();
       },
     },
@@ -207,6 +213,14 @@ const refusals = [
     ...{ asks: "a level that is none", path: "/logging?level=loud", method: "POST", status: 400 },
     says: /no level "loud"; take one of debug, info/,
   },
+  {
+    ...{ asks: "draining by a GET", path: "/drain_listeners", method: "GET", status: 405 },
+    says: /POST/,
+  },
+  {
+    ...{ asks: "draining of what is not", path: "/drain_listeners?inboundonly", method: "POST" },
+    ...{ status: 400, says: /inboundonly is not offered: leave it out/ },
+  },
   { asks: "a format that is none", path: "/stats?format=x", method: "GET", status: 400, says: /x/ },
   {
     ...{ asks: "a filter that is none", path: "/stats?filter=(", method: "GET", status: 400 },
@@ -234,4 +248,16 @@ test("before every worker is synced the answer is 503 PRE_INITIALIZING", async (
   isReady = false;
   assert.deepEqual(await ask("/ready"), { status: 503, body: "PRE_INITIALIZING\n" });
   isReady = true;
+});
+
+test("drained gateways have no open port, and are not ready", async () => {
+  const page = await ask("/drain_listeners", "POST", { origin: "http://example.com" });
+  assert.equal(page.status, 403);
+  assert.equal(isDrained, false);
+  assert.deepEqual(await ask("/drain_listeners?graceful", "POST"), { status: 200, body: "OK\n" });
+  assert.deepEqual(await ask("/ready"), { status: 503, body: "DRAINING\n" });
+  assert.deepEqual(await ask("/listeners"), { status: 200, body: "" });
+  assert.match((await ask("/server_info")).body, /"state": "DRAINING"/);
+  assert.match((await ask("/stats")).body, /^server\.live: 0$/m);
+  isDrained = false;
 });

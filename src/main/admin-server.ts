@@ -32,6 +32,10 @@ export interface AdminSource {
   readonly ejected: () => Promise<ReadonlySet<string>>;
   readonly logLevel: () => LogLevel;
   readonly setLogLevel: (level: LogLevel) => Promise<void>;
+  /** The gateways' ports have been closed for good. */
+  readonly isDrained: () => boolean;
+  /** Resolves when they accept nothing any more. */
+  readonly drainListeners: () => Promise<void>;
 }
 
 interface Page {
@@ -62,13 +66,17 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       body: JSON.stringify(source.snapshot(), withoutKeys, 1),
     }),
   },
+  "/drain_listeners": {
+    ...{ method: "POST", help: "closes the gateways' ports until the end; what runs is finished" },
+    page: drainListeners,
+  },
   "/help": { method: "GET", help: "this list", page: () => text(200, helpText()) },
   "/listeners": {
     ...{ method: "GET", help: "open ports of the gateways (?format=json)" },
     page: (source, query) =>
       query.get("format") === "json"
-        ? json(listenersJson(source.listeners()))
-        : text(200, listenersText(source.listeners())),
+        ? json(listenersJson(openListeners(source)))
+        : text(200, listenersText(openListeners(source))),
   },
   "/logging": {
     ...{ method: "POST", help: `the level of the logs (?level=${LOG_LEVELS.join("|")})` },
@@ -76,7 +84,7 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   },
   "/ready": {
     ...{ method: "GET", help: "200 LIVE when every worker runs the current snapshot, else 503" },
-    page: (source) => text(source.isReady() ? 200 : 503, `${stateOf(source)}\n`),
+    page: (source) => text(isLive(source) ? 200 : 503, `${stateOf(source)}\n`),
   },
   "/server_info": {
     ...{ method: "GET", help: "version, state and time since the start" },
@@ -195,14 +203,32 @@ async function prometheus(source: AdminSource): Promise<Page> {
 async function allMetrics(source: AdminSource): Promise<MetricsSnapshot> {
   const own = await source.metrics();
   const facts = {
-    isLive: source.isReady(),
+    isLive: isLive(source),
     uptime: Math.floor(source.uptimeSeconds()),
     concurrency: source.gatewayWorkers(),
   };
   return { families: [...own.families, ...envoyMetrics(own, facts).families] };
 }
 
-function stateOf(source: AdminSource): "LIVE" | "PRE_INITIALIZING" {
+async function drainListeners(source: AdminSource, query: URLSearchParams): Promise<Page> {
+  if (query.has("inboundonly")) {
+    const remedy = "leave it out to drain the gateways; sidecars are drained with their pods";
+    return text(400, `inboundonly is not offered: ${remedy}\n`);
+  }
+  await source.drainListeners();
+  return text(200, "OK\n");
+}
+
+function openListeners(source: AdminSource): readonly OpenListener[] {
+  return source.isDrained() ? [] : source.listeners();
+}
+
+function isLive(source: AdminSource): boolean {
+  return source.isReady() && !source.isDrained();
+}
+
+function stateOf(source: AdminSource): "LIVE" | "DRAINING" | "PRE_INITIALIZING" {
+  if (source.isDrained()) return "DRAINING";
   return source.isReady() ? "LIVE" : "PRE_INITIALIZING";
 }
 

@@ -196,5 +196,7 @@ function adminSource({ engine, log }: Running, bootstrap: EnvoyBootstrap): Admin
       log.level = level;
       return engine.setLogLevel(level);
     },
+    isDrained: () => engine.isDrained,
+    drainListeners: () => engine.drainListeners(),
   };
 }

@@ -70,6 +70,14 @@ export class StaticEngine {
     return this.#fleet.setLogLevel(level);
   }
 
+  get isDrained(): boolean {
+    return this.#fleet.isDrained;
+  }
+
+  drainListeners(): Promise<void> {
+    return this.#fleet.drainListeners();
+  }
+
   stop(): Promise<void> {
     return this.#fleet.stop();
   }

@@ -184,6 +184,8 @@ function adminSource({ fleet, publisher, status }: Parts, log: LeveledLogger): A
       log.level = level;
       return fleet.setLogLevel(level);
     },
+    isDrained: () => fleet.isDrained,
+    drainListeners: () => fleet.drainListeners(),
   };
 }
 

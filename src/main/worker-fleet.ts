@@ -67,6 +67,7 @@ export class WorkerFleet {
   #logLevel: LogLevel;
   #launchCount = 0;
   #isStopping = false;
+  #isDrained = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -143,6 +144,19 @@ export class WorkerFleet {
     await Promise.allSettled(running.map((link) => link.setLogLevel(logLevel)));
   }
 
+  /** Whether the gateways' ports have been closed for good. */
+  get isDrained(): boolean {
+    return this.#isDrained;
+  }
+
+  /** Of all gateways that run, and of those that are started from now on. */
+  async drainListeners(): Promise<void> {
+    this.#isDrained = true;
+    const spare = this.#spares.get("gateway");
+    const running = [...this.gateways, ...(spare === undefined ? [] : [spare])];
+    await Promise.allSettled(running.map((link) => link.drainListeners()));
+  }
+
   async stop(): Promise<void> {
     this.#isStopping = true;
     await Promise.all(this.gateways.map((link) => link.stop(STOP_GRACE_MS)));
@@ -192,7 +206,7 @@ export class WorkerFleet {
 
   #spawn(role: NodeRole, id: string): ChildProcess {
     const options: WorkerOptions = {
-      ...{ ...this.#options.worker, logLevel: this.#logLevel },
+      ...{ ...this.#options.worker, logLevel: this.#logLevel, isDrained: this.#isDrained },
       ...{ role, id },
     };
     const env = { [WORKER_OPTIONS_VARIABLE]: JSON.stringify(options) };

@@ -104,6 +104,10 @@ export class WorkerLink implements ConfigNode {
     await this.#ask({ type: "logLevel", level });
   }
 
+  async drainListeners(): Promise<void> {
+    await this.#ask({ type: "drainListeners" });
+  }
+
   async awaitDrain(): Promise<void> {
     await this.#ask({ type: "awaitDrain" });
   }

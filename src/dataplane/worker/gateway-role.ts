@@ -30,17 +30,21 @@ export class GatewayRole implements WorkerRole {
   /** As `#uses`, but only until the request filters have run. */
   readonly #deciding = new RuntimeUses();
   readonly #listeners = new Map<number, TrafficListener>();
+  #isDrained: boolean;
+  /** Resolves when what ran at the drained listeners has ended. */
+  #drained: Promise<unknown> = Promise.resolve();
 
   constructor(options: WorkerOptions, context: TrafficContext, preparer: Preparer) {
     this.#options = options;
     this.#context = context;
     this.#preparer = preparer;
     this.#prng = context.prng;
+    this.#isDrained = options.isDrained === true;
   }
 
   async configure(snapshot: Snapshot): Promise<string | null> {
     const runtime = await this.#preparer.prepareGateway(snapshot, this.#runtime);
-    const failure = await this.#openListeners(runtime);
+    const failure = this.#isDrained ? null : await this.#openListeners(runtime);
     if (failure !== null) {
       stopUnused(runtime.plugins, this.#runtime?.plugins ?? new Map());
       return failure;
@@ -106,7 +110,13 @@ export class GatewayRole implements WorkerRole {
     return Promise.resolve();
   }
 
+  drainListeners(): void {
+    this.#isDrained = true;
+    this.#shutListeners();
+  }
+
   async stop(): Promise<void> {
+    await this.#drained;
     await Promise.all([...this.#listeners.values()].map((listener) => listener.drain()));
   }
 
@@ -137,7 +147,15 @@ export class GatewayRole implements WorkerRole {
       opened.set(port, listener);
     }
     for (const [port, listener] of opened) this.#listeners.set(port, listener);
+    // Drained while these were being opened.
+    if (this.#isDrained) this.#shutListeners();
     return null;
+  }
+
+  #shutListeners(): void {
+    const running = [...this.#listeners.values()].map((listener) => listener.drain());
+    this.#listeners.clear();
+    this.#drained = Promise.all([this.#drained, ...running]);
   }
 
   /** New certificates for new connections; those that are open keep what they have. */

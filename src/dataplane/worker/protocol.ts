@@ -27,6 +27,8 @@ export interface WorkerOptions {
   readonly logPath: string;
   /** Present: the log is standard error in Envoy's form, in place of `logLevel` and `logPath`. */
   readonly envoyLog?: EnvoyLevels;
+  /** Gateways open no ports any more: they have been drained (`drainListeners`). */
+  readonly isDrained?: boolean;
   /** Folder in memory that gateway workers map for what plug-ins share; absent or "": none. */
   readonly sharedMemory?: string;
 }
@@ -42,6 +44,8 @@ export type ToWorker =
   /** Which endpoints are ejected here: `address:port`. */
   | { readonly type: "ejected"; readonly id: number }
   | { readonly type: "logLevel"; readonly id: number; readonly level: LogLevel }
+  /** Gateways close their ports for good; what runs goes on to its end. */
+  | { readonly type: "drainListeners"; readonly id: number }
   | { readonly type: "awaitDrain"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly pod: string }
   /** Answered when nothing is in flight to the pod, or when the time is over. */
@@ -79,6 +83,7 @@ export type FromWorker =
     }
   | { readonly type: "ejected"; readonly id: number; readonly endpoints: readonly string[] }
   | { readonly type: "logLevel"; readonly id: number }
+  | { readonly type: "listenersDrained"; readonly id: number }
   | { readonly type: "drained"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly error: string | null }
   | { readonly type: "podDrained"; readonly id: number };

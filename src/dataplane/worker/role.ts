@@ -15,6 +15,8 @@ export interface WorkerRole {
   explain(question: ExplainQuestion): Promise<ExplainAnswer | null>;
   /** Resolves when no exchange runs on a runtime that has been swapped out by now. */
   oldRuntimesDrained(): Promise<void>;
+  /** Closes the ports of gateways for good: no later snapshot opens one. */
+  drainListeners?(): void;
   /** Null when the pod's sidecar listens here; else why not. */
   podFailure(pod: string): string | null;
   /** Resolves when nothing is in flight to the pod, or after `timeoutMs`. */

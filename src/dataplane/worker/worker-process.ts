@@ -85,6 +85,10 @@ export class WorkerProcess {
         this.#hooks.setLogLevel(message.level);
         this.#channel.send({ type: "logLevel", id: message.id });
         return;
+      case "drainListeners":
+        this.#role.drainListeners?.();
+        this.#channel.send({ type: "listenersDrained", id: message.id });
+        return;
       case "awaitDrain":
         await this.#role.oldRuntimesDrained();
         this.#channel.send({ type: "drained", id: message.id });
