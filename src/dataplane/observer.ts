@@ -7,6 +7,8 @@ import type { AccessLogEntry } from "../telemetry/access-log.ts";
 export interface ExchangeRecord extends AccessLogEntry {
   readonly service: string;
   readonly servedLane: string;
+  /** Why the lane itself did not serve, a `ChoiceReason` such as `fallback:no-copy`; "": it did. */
+  readonly fallbackReason: string;
   /** Tries to reach an endpoint; 0 when none was needed. */
   readonly attempts: number;
 }

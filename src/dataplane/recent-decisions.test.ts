@@ -10,7 +10,7 @@ const RECORD: ExchangeRecord = {
   ...{ forwardedFor: "203.0.113.9", userAgent: "", requestId: "r", headers: [] },
   ...{ authority: "shop", upstream: "", cluster: "", route: "default/vs/http[0]" },
   ...{ laneGroup: "default/shop", lane: "gray", reason: "rule", fallback: "" },
-  ...{ service: "", servedLane: "gray", attempts: 1 },
+  ...{ service: "", servedLane: "gray", fallbackReason: "", attempts: 1 },
 };
 
 function add(recent: RecentDecisions, user: string, more: Partial<ExchangeRecord> = {}): void {

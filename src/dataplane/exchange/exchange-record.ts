@@ -49,6 +49,7 @@ export function recordOf(exchange: Exchange, outcome: ExchangeOutcome): Exchange
     fallback: exchange.fallback === "" ? "" : exchange.servedLane,
     service: attempt?.service ?? "",
     servedLane: exchange.servedLane,
+    fallbackReason: exchange.fallback,
     attempts: attempt?.count ?? 0,
   };
 }

@@ -3,9 +3,11 @@ import { after, test } from "node:test";
 import { freePort } from "../../base/testing/free-port.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { LaneGroup, Subset } from "../../snapshot/snapshot.ts";
+import { eventually } from "../testing/fixture.ts";
 import { endAll, sendRaw, startGateway, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { SOURCE } from "../testing/snapshot-maker.ts";
+import type { ExchangeRecord } from "../observer.ts";
 import { DEFAULT_EDGE } from "./edge-fields.ts";
 
 const B = cluster("b");
@@ -49,8 +51,13 @@ interface Case {
 
 after(endAll);
 
-/** The response's fields that tell of the lane. */
-async function ask({ group, edge, subset, isEmpty, request }: Case): Promise<string[]> {
+interface Answer {
+  /** The response's fields that tell of the lane. */
+  readonly fields: readonly string[];
+  readonly records: readonly ExchangeRecord[];
+}
+
+async function ask({ group, edge, subset, isEmpty, request }: Case): Promise<Answer> {
   const upstream = await startRawUpstream((socket) => {
     socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
   });
@@ -71,12 +78,13 @@ async function ask({ group, edge, subset, isEmpty, request }: Case): Promise<str
   assert.ok(gateway !== undefined);
   const gateways = { [GATEWAY]: edge === undefined ? gateway : { ...gateway, edge } };
   const port = await freePort();
-  await startGateway(port, { ...snapshot, gateways });
+  const { records } = await startGateway(port, { ...snapshot, gateways });
   const text = await sendRaw(
     port,
     `GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${request}\r\n`,
   );
-  return text.split("\r\n").filter((line) => line.startsWith("x-graylane-"));
+  await eventually(() => records.length > 0);
+  return { fields: text.split("\r\n").filter((line) => line.startsWith("x-graylane-")), records };
 }
 
 const ASKED = "x-graylane-trace: 1\r\n";
@@ -166,6 +174,18 @@ const cases: readonly (Case & { readonly name: string; readonly want: readonly s
 ];
 for (const { name, want, ...each } of cases) {
   test(name, async () => {
-    assert.deepEqual(await ask(each), want);
+    assert.deepEqual((await ask(each)).fields, want);
   });
 }
+
+test("the record of a fallback has the stand-in and the reason", async () => {
+  const shown = async (request: string): Promise<unknown> =>
+    (await ask({ request })).records.map(({ fallback, fallbackReason }) => ({
+      fallback,
+      fallbackReason,
+    }));
+  assert.deepEqual(await shown(GRAY), [{ fallback: "", fallbackReason: "" }]);
+  assert.deepEqual(await shown("canary: blue\r\n"), [
+    { fallback: "baseline", fallbackReason: "fallback:no-copy" },
+  ]);
+});

@@ -9,7 +9,7 @@ const RECORD: ExchangeRecord = {
   ...{ role: "gateway", startMs: 0, method: "GET", path: "/", protocol: "HTTP/1.1", status: 200 },
   ...{ flags: "", bytesReceived: 0, bytesSent: 0, durationMs: 1, upstreamMs: -1 },
   ...{ forwardedFor: "", userAgent: "", requestId: "", authority: "", upstream: "", cluster: "" },
-  ...{ service: "", servedLane: "baseline", attempts: 1, headers: [] },
+  ...{ service: "", servedLane: "baseline", fallbackReason: "", attempts: 1, headers: [] },
   ...{ route: "", laneGroup: "default/shop", lane: "gray", reason: "rule", fallback: "" },
 };
 
@@ -17,9 +17,9 @@ test("fallbacks are counted by lane and reason, and a hop without one is not", a
   const report = await TrafficReport.open({
     ...{ clock: systemClock, logger: silentLogger, accessLogPath: "" },
   });
-  const fallbacks = ["", "fallback:no-copy", "fallback:no-endpoint", "fallback:no-copy"];
-  for (const fallback of fallbacks) report.onExchangeEnd({ ...RECORD, fallback });
-  report.onExchangeEnd({ ...RECORD, lane: "", fallback: "fallback:closed" });
+  const reasons = ["", "fallback:no-copy", "fallback:no-endpoint", "fallback:no-copy"];
+  for (const fallbackReason of reasons) report.onExchangeEnd({ ...RECORD, fallbackReason });
+  report.onExchangeEnd({ ...RECORD, lane: "", fallbackReason: "fallback:closed" });
   const family = report.metrics
     .snapshot()
     .families.find(({ name }) => name === "graylane_lane_fallbacks_total");

@@ -132,7 +132,7 @@ export class TrafficReport implements TrafficObserver {
     const handles = this.#handles(record);
     handles.byClass[Math.floor(record.status / 100)]?.increment();
     handles.duration.observe(record.durationMs / MS_PER_SECOND);
-    if (record.fallback !== "") this.#countFallback(handles, record);
+    if (record.fallbackReason !== "") this.#countFallback(handles, record);
     // A pod's inbound side calls its own app, which the caller's side has counted.
     if (record.upstreamMs >= 0 && record.role !== "inbound") this.#services.count(record);
     this.#accessLog?.write(this.#format(record));
@@ -179,14 +179,14 @@ export class TrafficReport implements TrafficObserver {
 
   #countFallback(
     { fallbacks }: LaneHandles,
-    { role, laneGroup, lane, fallback }: ExchangeRecord,
+    { role, laneGroup, lane, fallbackReason }: ExchangeRecord,
   ): void {
-    let counter = fallbacks.get(fallback);
+    let counter = fallbacks.get(fallbackReason);
     if (counter === undefined) {
       // `fallback:no-copy`; the reasons are a closed set (lane/fallback.ts).
-      const reason = fallback.slice(fallback.indexOf(":") + 1);
+      const reason = fallbackReason.slice(fallbackReason.indexOf(":") + 1);
       counter = this.#fallbacks.with(role, laneGroup, nameOf(lane), reason);
-      fallbacks.set(fallback, counter);
+      fallbacks.set(fallbackReason, counter);
     }
     counter.increment();
   }
