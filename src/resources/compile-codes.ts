@@ -67,8 +67,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A Gateway's port is not opened",
     severity: "warning",
     help:
-      "The embedded gateway serves plain HTTP so far; a server of another protocol is left " +
-      "out.",
+      "The embedded gateway serves HTTP and HTTPS; a server of another protocol (TCP, TLS " +
+      "passed through) is left out.",
   },
   GL0210: {
     title: "A DestinationRule's host is no Service",
