@@ -188,7 +188,10 @@ suite(
         return JSON.stringify((await client.get(KINDS.Lane, "default", name)).status);
       };
       const refused = /GL0701.*Envoy cannot enter the lane blue by the operand clientIp/;
-      assert.match(await statusOf("blue"), refused);
+      // Statuses are written after the configuration is out.
+      await gateways.graylane.until("the refusal is on the lane", async () =>
+        refused.test(await statusOf("blue")),
+      );
       assert.doesNotMatch(await statusOf("gray"), /GL0701/);
     });
   },

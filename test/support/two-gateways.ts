@@ -112,9 +112,22 @@ export class TwoGateways {
     return gateways;
   }
 
-  /** Resolves when both run it. */
+  /**
+   * Resolves when both run it. Statuses that the server writes meanwhile are a conflict to `apply`,
+   * which is tried again then.
+   */
   async apply(yaml: string): Promise<void> {
-    await this.graylane.apply(yaml);
+    const file = this.graylane.file(yaml);
+    let said = "";
+    await this.graylane.until(
+      () => said,
+      async () => {
+        const { exitCode, stdout, stderr } = await this.graylane.cli("apply", "-f", file);
+        said = stdout + stderr;
+        if (exitCode !== 0 && !said.includes("(Conflict)")) throw new Error(said);
+        return exitCode === 0;
+      },
+    );
     await this.graylane.published();
   }
 
