@@ -294,6 +294,15 @@ describe("framing stays the codec's", () => {
       want: /ok$/,
       seen: /^GET \/ HTTP\/1\.1\r\nhost: b\r\n/,
     },
+    {
+      name: "a route's values beyond ASCII are UTF-8, and no line of their own",
+      route: forwardRoute(A.name, {
+        requestHeaders: { ...NO_HEADER_OPERATIONS, set: [["x-name", "李\u010a"]] },
+        responseHeaders: { ...NO_HEADER_OPERATIONS, add: [["x-name", "é"]] },
+      }),
+      want: /\r\nx-name: \xc3\xa9\r\n[^]*ok$/,
+      seen: /\r\nx-name: \xe6\x9d\x8e\xc4\x8a\r\n/,
+    },
   ];
   for (const { name, route, send = LAST_GET, want, seen } of cases) {
     test(name, async () => {

@@ -11,14 +11,19 @@ const FRAMING: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** The same with values as wire texts. */
+const onTheWire = new WeakMap<HeaderOperations, HeaderOperations>();
+
 export function applyHeaderOperations(operations: HeaderOperations, headers: Headers): void {
   for (const name of operations.remove) {
     if (!FRAMING.has(name) && name !== "host") headers.remove(name);
   }
-  for (const [name, value] of operations.set) {
+  if (operations.set.length === 0 && operations.add.length === 0) return;
+  const { set, add } = wireOperations(operations);
+  for (const [name, value] of set) {
     if (isWritable(name)) headers.set(fieldOf(name), value);
   }
-  for (const [name, value] of operations.add) {
+  for (const [name, value] of add) {
     if (name === "host" || name === ":authority") headers.set("host", value);
     else if (isWritable(name)) headers.add(name, value);
   }
@@ -31,4 +36,18 @@ function isWritable(name: string): boolean {
 
 function fieldOf(name: string): string {
   return name === ":authority" ? "host" : name;
+}
+
+function wireOperations(operations: HeaderOperations): HeaderOperations {
+  const known = onTheWire.get(operations);
+  if (known !== undefined) return known;
+  const { remove, set, add } = operations;
+  const made = { remove, set: set.map(onWire), add: add.map(onWire) };
+  onTheWire.set(operations, made);
+  return made;
+}
+
+/** One character for each byte of UTF-8, as the codec writes them. */
+function onWire([name, value]: readonly [string, string]): readonly [string, string] {
+  return [name, Buffer.from(value, "utf8").toString("latin1")];
 }
