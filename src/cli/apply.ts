@@ -21,7 +21,7 @@ export interface ApplyOptions {
 type Outcome = "created" | "configured" | "unchanged";
 
 /** Of one object, when another writer changes it between our read and our write. */
-const ATTEMPTS_MAX = 2;
+const ATTEMPTS_MAX = 10;
 
 export async function apply(context: Context, options: ApplyOptions): Promise<number> {
   if (options.output !== undefined && options.output !== "name") {
@@ -100,7 +100,7 @@ async function applyOne(
       const answer = await client.update(apiKind, next, { dryRun: isDryRun });
       return { outcome: outcomeOf(answer, resourceVersion), warnings: answer.warnings };
     } catch (error) {
-      // Somebody else wrote (or created) it meanwhile: look again.
+      // Somebody else wrote (or created) it meanwhile, maybe the server its status: look again.
       const isConflict = error instanceof ApiError && error.code === 409;
       if (!isConflict || attempt >= ATTEMPTS_MAX) throw error;
     }

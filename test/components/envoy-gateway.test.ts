@@ -178,12 +178,13 @@ suite("a real Envoy as the gateway", { skip, timeout: 240_000 }, () => {
     const large = "\\pL{1000}".repeat(5);
     const match = `[{ match: [{ uri: { regex: '/${large}' } }], `;
     await apply(virtualService(`${match}route: [${toSubset("v2")}] }]`, "bad", "bad.example.com"));
-    const { status } = await graylane.client.get(KINDS.VirtualService, "default", "bad");
     // Too large a program for Envoy, not for the embedded gateway.
-    assert.match(
-      JSON.stringify(status),
-      /GL0702.*Envoy edge-1 refused the routes.*RE2 program size/,
-    );
+    await graylane.until("the refusal is told", async () => {
+      const { status } = await graylane.client.get(KINDS.VirtualService, "default", "bad");
+      return /GL0702.*Envoy edge-1 refused the routes.*RE2 program size/.test(
+        JSON.stringify(status),
+      );
+    });
     assert.equal((await askEnvoy()).body, "shop-v1");
     await graylane.cli("delete", "virtualservice", "bad");
     await graylane.published();

@@ -281,8 +281,10 @@ suite("the content rules of the mse-order walk-through", () => {
     writeFileSync(database, "no database");
     await apply(`rule: {any: [{claim: "roles[0]", operator: "==", value: alpha},
     {geo: country, operator: in, values: [CN]}]}`);
-    const { stdout } = await graylane.cli("describe", "lanegroup", "mse-order");
-    assert.match(stdout, /GL0328.*places\.mmdb/s);
+    await graylane.until("the unreadable database is told", async () => {
+      const { stdout } = await graylane.cli("describe", "lanegroup", "mse-order");
+      return /GL0328.*places\.mmdb/s.test(stdout);
+    });
     assert.equal(await grayOf(get([["x-forwarded-for", "10.1.2.3"]])), "AC", "the last one serves");
   });
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { explainUnsettled } from "../../examples/walkthrough/settled.ts";
-import { ApiClient } from "../../src/api/client.ts";
+import { ApiClient, ApiError } from "../../src/api/client.ts";
 import type { ApiKind, ClientFile } from "../../src/api/types.ts";
 import { delay, systemClock } from "../../src/base/clock.ts";
 import type { Resource } from "../../src/resources/object.ts";
@@ -51,6 +51,7 @@ function asm(plural: string): ApiKind {
   return { group: "istio.alibabacloud.com", version: "v1", plural, namespaced: false };
 }
 
+const CONFLICT = 409;
 const DEADLINE_MS = 60_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const STOP_DEADLINE_MS = 30_000;
@@ -178,8 +179,15 @@ export class Graylane {
     [namespace, name]: readonly [namespace: string, name: string],
     edit: (resource: Resource) => Resource,
   ): Promise<Resource> {
-    const resource = await this.client.get(kind, namespace, name);
-    return (await this.client.update(kind, edit(structuredClone(resource)))).resource;
+    for (;;) {
+      const resource = await this.client.get(kind, namespace, name);
+      try {
+        return (await this.client.update(kind, edit(structuredClone(resource)))).resource;
+      } catch (error) {
+        // The server may have written its status in between.
+        if (!(error instanceof ApiError) || error.code !== CONFLICT) throw error;
+      }
+    }
   }
 
   /**
