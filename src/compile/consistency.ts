@@ -88,11 +88,12 @@ export function checkLanePods(
       return entry === undefined ? [] : runnersOf(entry, runners);
     }),
   );
-  for (const current of model.lanes) checkLane(current, group.lanes, [...members], messages);
+  const memberships = membershipsOf(members, group.lanes);
+  for (const current of model.lanes) checkLane(current, memberships, messages);
   const stray = [...members].filter(
     (runner) =>
       !isInBaseline(runner, group.baseline, group.lanes) &&
-      !group.lanes.some((lane) => isInLane(runner, lane)),
+      memberships.ofRunner.get(runner)?.length === 0,
   );
   if (stray.length === 0) return;
   messages.add(model.resource, {
@@ -115,13 +116,48 @@ function laneLabelled({ name, labels }: Runner, { baseline }: LaneGroup): string
   return `${name} (${own.map((key) => `${key}=${labels[key] ?? ""}`).join(", ")})`;
 }
 
+/** Who is in which lane. */
+interface Memberships {
+  /** In the order of the lanes. */
+  readonly placeOf: ReadonlyMap<Lane, number>;
+  readonly ofRunner: ReadonlyMap<Runner, readonly Lane[]>;
+  readonly ofLane: ReadonlyMap<Lane, readonly Runner[]>;
+}
+
+/** Each runner is compared only with the lanes that ask for one of its labels. */
+function membershipsOf(members: Iterable<Runner>, lanes: readonly Lane[]): Memberships {
+  const placeOf = new Map(lanes.map((lane, place) => [lane, place]));
+  const asking = new Map<string, Lane[]>();
+  for (const lane of lanes) {
+    const text = labelText(Object.entries(lane.selector)[0]);
+    const others = asking.get(text);
+    if (others === undefined) asking.set(text, [lane]);
+    else others.push(lane);
+  }
+  const ofRunner = new Map<Runner, readonly Lane[]>();
+  const ofLane = new Map<Lane, Runner[]>(lanes.map((lane) => [lane, []]));
+  for (const runner of members) {
+    const labels = [undefined, ...Object.entries(runner.labels)];
+    const own = labels
+      .flatMap((label) => asking.get(labelText(label)) ?? [])
+      .filter((lane) => isInLane(runner, lane));
+    ofRunner.set(runner, own);
+    for (const lane of own) ofLane.get(lane)?.push(runner);
+  }
+  return { placeOf, ofRunner, ofLane };
+}
+
+/** Without a label: of a selector that selects everything. */
+function labelText(label: readonly [key: string, value: string] | undefined): string {
+  return label === undefined ? "" : label.join("=");
+}
+
 function checkLane(
   { lane, resource, selectorPath: path }: LaneModel,
-  lanes: readonly Lane[],
-  members: readonly Runner[],
+  { placeOf, ofRunner, ofLane }: Memberships,
   messages: MessageList,
 ): void {
-  const own = members.filter((runner) => isInLane(runner, lane));
+  const own = ofLane.get(lane) ?? [];
   if (own.length === 0) {
     messages.add(resource, {
       severity: "info",
@@ -130,16 +166,23 @@ function checkLane(
       message: `no Deployment or Pod of the group's services is in the lane ${lane.name}`,
     });
   }
-  // Each pair once, told at the later lane; equal selectors have a message of their own.
-  for (const other of lanes.slice(0, lanes.indexOf(lane))) {
-    if (isSameSelector(other, lane)) continue;
-    const shared = own.filter((runner) => isInLane(runner, other));
-    if (shared.length === 0) continue;
+  const place = (one: Lane): number => placeOf.get(one) ?? 0;
+  const shared = new Map<Lane, Runner[]>();
+  for (const runner of own) {
+    for (const other of ofRunner.get(runner) ?? []) {
+      // Each pair once, told at the later lane; equal selectors have a message of their own.
+      if (place(other) >= place(lane) || isSameSelector(other, lane)) continue;
+      const both = shared.get(other);
+      if (both === undefined) shared.set(other, [runner]);
+      else both.push(runner);
+    }
+  }
+  for (const [other, both] of [...shared].sort(([a], [b]) => place(a) - place(b))) {
     messages.add(resource, {
       severity: "warning",
       code: "GL0307",
       path,
-      message: `${listNames(shared.map(({ name }) => name))}: in the lane ${other.name} too`,
+      message: `${listNames(both.map(({ name }) => name))}: in the lane ${other.name} too`,
       remedy: "Give each pod the labels of one lane, or make the selectors narrower.",
     });
   }
