@@ -155,7 +155,7 @@ async function loadLimit(context: BenchContext, settings: Settings): Promise<num
 function settingsOf(): Settings & { readonly json: boolean; readonly write: boolean } {
   const { values } = parseArgs({
     options: {
-      rounds: { type: "string", default: "5" },
+      rounds: { type: "string", default: "11" },
       seconds: { type: "string", default: "5" },
       "warm-up": { type: "string", default: "5" },
       connections: { type: "string", default: "32" },

@@ -31,12 +31,22 @@ test("CPU time is compared when the load core was the limit in any run", () => {
   const figures = figuresOf(
     "x",
     new Map([
-      ["envoy", [run(100, 0.5)]],
+      ["envoy", [run(100, 0.5), run(100, 0.5), run(100, 0.5)]],
       ["graylane", [run(150, 0.5), run(150, 0.9), run(150, 0.5)]],
     ]),
   );
   assert.equal(figures.measure, "requestsPerCpuSecond");
   assert.equal(figures.ratioToEnvoy, 1.5);
+});
+
+test("the ratio is that of the rounds, so a machine that slows down for a while changes nothing", () => {
+  const envoys = [run(100, 0.5), run(50, 0.5), run(100, 0.5)];
+  const ours = [run(200, 0.5), run(100, 0.5), run(90, 0.5)];
+  const runs = new Map([
+    ["envoy", envoys],
+    ["graylane", ours],
+  ] as const);
+  assert.equal(figuresOf("x", runs).ratioToEnvoy, 2);
 });
 
 test("there is no ratio without Envoy in the same run", () => {

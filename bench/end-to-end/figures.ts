@@ -44,7 +44,7 @@ export interface ScenarioFigures {
   readonly contenders: Readonly<Partial<Record<ContenderName, ContenderFigures>>>;
   /** What the ratio compares: per CPU-second when the load core was the limit. */
   readonly measure: "requestsPerSecond" | "requestsPerCpuSecond";
-  /** Graylane's median to Envoy's; null unless both ran. */
+  /** The median of the rounds' ratios; null unless both ran. */
   readonly ratioToEnvoy: number | null;
   /** Null when Envoy, whose peak gives the rate, did not run. */
   readonly latency: LatencyFigures | null;
@@ -72,10 +72,21 @@ export function figuresOf(
   }
   const isLoadBound = [...runs.values()].flat().some((run) => run.loadBusy >= LOAD_BUSY_MAX);
   const measure = isLoadBound ? "requestsPerCpuSecond" : "requestsPerSecond";
-  const { envoy, graylane } = contenders;
-  const ratioToEnvoy =
-    envoy === undefined || graylane === undefined
-      ? null
-      : graylane[measure].median / envoy[measure].median;
-  return { name, contenders, measure, ratioToEnvoy, latency: null };
+  return { name, contenders, measure, ratioToEnvoy: ratioOf(runs, measure), latency: null };
+}
+
+/**
+ * Of each round, whose runs follow each other: the speed of a shared machine changes within minutes,
+ * and the medians of two contenders may come from different ones.
+ */
+function ratioOf(
+  runs: ReadonlyMap<ContenderName, readonly Run[]>,
+  measure: ScenarioFigures["measure"],
+): number | null {
+  const envoys = runs.get("envoy") ?? [];
+  const ratios = (runs.get("graylane") ?? []).flatMap((own, round) => {
+    const envoy = envoys[round];
+    return envoy === undefined ? [] : [own[measure] / envoy[measure]];
+  });
+  return ratios.length === 0 ? null : figureOf(ratios).median;
 }

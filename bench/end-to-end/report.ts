@@ -27,7 +27,8 @@ another. Contenders alternate within one run; every answer of the checks before 
 Both sides write an access log to a file, count, and give each request an id.
 
 - Machine: ${head.machine}; Node ${head.node}
-- ${head.settings}; medians, and in brackets the spread (largest less smallest, over the median)
+- ${head.settings}; medians, and in brackets the spread (largest less smallest, over the median);
+  the ratio is the median of the rounds' ratios, since a shared machine changes its speed
 - The load generator (wrk) with the upstream (${head.upstream}), without a proxy: ${whole(head.loadLimit)} requests/s
 
 | Scenario | Proxy | Requests/s | Requests per proxy CPU-second | Load core busy | Ratio to Envoy |
