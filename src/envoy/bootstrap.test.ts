@@ -130,6 +130,17 @@ test("listener, admin, cluster and endpoint are where the bootstrap says", () =>
   assert.deepEqual([endpoint?.address, endpoint?.port], ["localhost", 8000]);
 });
 
+test("what old files spell otherwise is read as Envoy reads it", () => {
+  const filter = {
+    "@type": WASM,
+    config: { vm_config: { ...PLUGIN.vm_config, configuration: {} } },
+  };
+  const text = bootstrap({ filter }).replace('"STRICT_DNS"', '"strict-dns"');
+  const { bootstrap: found, faults } = read(text);
+  assert.deepEqual(faults, []);
+  assert.equal(found?.snapshot.plugins["main/0"]?.vmConfiguration, undefined);
+});
+
 test("code may stand in the configuration itself", () => {
   CODES.length = 0;
   const vm = { code: { local: { inline_bytes: "AGFzbQ==" } } };

@@ -9,7 +9,7 @@ import { snapshotVersion } from "../snapshot/delta.ts";
 import { Cursor } from "../resources/cursor.ts";
 import type { Fault } from "../resources/fault.ts";
 import { parseManifests } from "../resources/parse.ts";
-import { ENVOY_CODES, fieldName, isAnything, readSocketAddress } from "./common.ts";
+import { choiceWord, ENVOY_CODES, fieldName, isAnything, readSocketAddress } from "./common.ts";
 import type { Address } from "./common.ts";
 import { readClusters } from "./clusters.ts";
 import { readListener } from "./listeners.ts";
@@ -47,7 +47,8 @@ export function importBootstrap(
     if (faults.length === 0) faults.push(emptyFault(file));
     return { bootstrap: null, faults };
   }
-  const source = { positionOf: document.positionOf, faults, codes: ENVOY_CODES, fieldName };
+  const spelling = { codes: ENVOY_CODES, fieldName, choiceWord };
+  const source = { positionOf: document.positionOf, faults, ...spelling };
   const bootstrap = readBootstrap(new Cursor(source, document.value), resolveCode);
   return { bootstrap: faults.some(isError) ? null : bootstrap, faults };
 }

@@ -17,6 +17,11 @@ export function fieldName(written: string): string {
   return written.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
+/** Envoy reads the words of enumerations in any case: `type: static`. */
+export function choiceWord(written: string): string {
+  return written.toUpperCase().replaceAll("-", "_");
+}
+
 export function unsupported(cursor: Cursor, what: string, remedy = ""): void {
   cursor.fault(ENVOY_CODES.unknown, `${cursor.place}: ${what} is not supported`, remedy);
 }

@@ -120,10 +120,10 @@ function localCode(local: Cursor): WasmCode | null {
   return { kind: "bytes", bytes: Buffer.from(inline.text(), "utf8") };
 }
 
-/** What Envoy hands to a plug-in for an Any: a text as it is, bytes, a Struct as JSON. */
+/** What Envoy hands to a plug-in for an Any: texts as they are, bytes, Structs as JSON. */
 export function readAny(cursor: Cursor): string {
   if (cursor.isAbsent) return "";
-  if (!cursor.isMap([ANY, "value"])) return "";
+  if (!cursor.isMap([ANY, "value"]) || cursor.entries().length === 0) return "";
   const type = typeOf(cursor.at(ANY));
   const value = cursor.at("value");
   if (type === STRING_TYPE) return value.text();

@@ -16,6 +16,8 @@ export interface CursorSource {
   readonly codes: { readonly wrong: string; readonly unknown: string };
   /** The name under which a field is known: for formats that spell one field in two ways. */
   readonly fieldName?: (written: string) => string;
+  /** The word of a choice that is meant: for formats that do not mind how it is spelt. */
+  readonly choiceWord?: (written: string) => string;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -134,7 +136,9 @@ export class Cursor {
 
   choice<Word extends string>(words: readonly Word[], fallback: Word): Word {
     if (this.isAbsent) return fallback;
-    const found = words.find((word) => word === this.value);
+    const { value } = this;
+    const meant = typeof value === "string" ? (this.#source.choiceWord?.(value) ?? value) : value;
+    const found = words.find((word) => word === meant);
     if (found === undefined) this.wrong(`one of ${words.join(", ")}`);
     return found ?? fallback;
   }

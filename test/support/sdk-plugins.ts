@@ -28,6 +28,7 @@ export type Built =
 type Command = readonly [command: string, ...words: string[]];
 
 interface Recipe {
+  /** Relative to `test/components/plugins`. */
   readonly folder: string;
   /** Debian packages that bring the compiler, when it is not there. */
   readonly packages: readonly string[];
@@ -58,6 +59,7 @@ function go(folder: string, version = ""): Recipe {
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
   go: go("go"),
+  "envoy-token-filter": go("../../../examples/envoy-token-filter"),
   "higress-mock-response": go("higress", "v1"),
   "higress-mock-response-v2": go("higress", "v2"),
   rust: {
