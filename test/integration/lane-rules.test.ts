@@ -89,6 +89,7 @@ const TABLE: readonly {
 ];
 
 const JSON_TYPE = "application/json";
+const PARTS_TYPE = "multipart/form-data; boundary=x";
 const FORM_TYPE = "application/x-www-form-urlencoded";
 const NAMES = ["xiaoming", "xiaohong", "111", "jason", "2.1.0", "10.1.2.3", "42", "", "李雷"];
 
@@ -244,6 +245,10 @@ suite("the content rules of the mse-order walk-through", () => {
     const json = JSON.stringify({ user: { names: ["x", "xiaoming"] } });
     assert.equal(await grayOf(post(JSON_TYPE, json)), "AC");
     assert.equal(await grayOf(post(FORM_TYPE, "name=%E6%9D%8E%E9%9B%B7")), "AC");
+    const parts = (disposition: string): string =>
+      `--x\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n李雷\r\n--x--\r\n`;
+    assert.equal(await grayOf(post(PARTS_TYPE, parts('name="name"'))), "AC");
+    assert.equal(await grayOf(post(PARTS_TYPE, parts('name="name"; filename="f"'))), "");
     assert.equal(await grayOf(post(FORM_TYPE, json)), "");
     assert.equal(await grayOf(post(JSON_TYPE, JSON.stringify({ user: "x".repeat(65_536) }))), "");
     const { stdout } = await graylane.cli(

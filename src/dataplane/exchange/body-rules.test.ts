@@ -11,7 +11,7 @@ import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 const A = cluster("a");
-const LIMIT = 64;
+const LIMIT = 128;
 const VIP: Condition = {
   kind: "test",
   operand: { kind: "bodyJson", name: "user.level" },
@@ -99,6 +99,7 @@ async function start(changes: Partial<LaneGroup> = {}, conditions = [VIP, PAID])
 
 const JSON_TYPE = "content-type: application/json; charset=utf-8";
 const FORM_TYPE = "content-type: application/x-www-form-urlencoded";
+const PARTS_TYPE = "content-type: multipart/form-data; boundary=B";
 const VIP_BODY = `{"user": {"level": "vip"}}`;
 
 function sized(body: string, ...headers: readonly string[]): string {
@@ -111,6 +112,10 @@ function sized(body: string, ...headers: readonly string[]): string {
     "",
     body,
   ].join("\r\n");
+}
+
+function part(value: string, parameters = "name=plan"): string {
+  return `--B\r\ncontent-disposition: form-data; ${parameters}\r\n\r\n${value}\r\n--B--\r\n`;
 }
 
 function chunked(parts: readonly string[], ...headers: readonly string[]): string {
@@ -147,6 +152,17 @@ const CASES: readonly {
     request: sized("plan=gr%C3%B6%C3%9Fer", FORM_TYPE),
     served: "gray",
   },
+  {
+    title: "a field of a form in parts meets a rule",
+    request: sized(part("paid"), PARTS_TYPE),
+    served: "gray",
+  },
+  {
+    title: "a file in a form is no field",
+    request: sized(part("paid", "name=plan; filename=x"), PARTS_TYPE),
+    served: "base",
+  },
+  { title: "parts that break off", request: sized("--B\r\nx", PARTS_TYPE), served: "base" },
   { title: "JSON of another value", request: sized(`{"user": 1}`, JSON_TYPE), served: "base" },
   { title: "a broken document", request: sized(`{"user": `, JSON_TYPE), served: "base" },
   { title: "JSON that is called a form", request: sized(VIP_BODY, FORM_TYPE), served: "base" },
@@ -178,7 +194,7 @@ for (const { title, request, served } of CASES) {
     const answer = await client.closed();
     const body = /\r\n\r\n(?:[\s\S]*?)(base|gray):([\s\S]*?)(?:\r\n0\r\n\r\n)?$/.exec(answer);
     assert.equal(body?.[1], served, answer);
-    const [, sent = ""] = request.split("\r\n\r\n");
+    const sent = request.slice(request.indexOf("\r\n\r\n") + 4);
     const isChunked = request.includes("transfer-encoding");
     const want = isChunked ? (title.includes("limit") ? LONG : VIP_BODY) : sent;
     assert.equal(body[2], want);
@@ -264,4 +280,26 @@ test("a request is held back on a route with a body rule", TIMEOUT, async () => 
   assert.equal(base.heads + gray.heads, 0);
   client.send("{}");
   assert.match(await client.until(/base:\{\}/), /200 OK/);
+});
+
+const WHY_MISSING: readonly (readonly [type: string, body: string, why: string])[] = [
+  ["text/plain", "plan=paid", "the content-type is that of no form"],
+  ["multipart/form-data", part("paid"), "the content-type multipart/form-data has no usable"],
+  ["multipart/form-data; boundary=B", "plan", "the body is no well-formed multipart/form-data"],
+  [
+    "multipart/form-data; boundary=B",
+    part("paid", "name=plan; filename=x"),
+    "the part of that name is a file",
+  ],
+  ["multipart/form-data; boundary=B", "x".repeat(LIMIT + 1), "the body is longer than the limit"],
+];
+
+test("explain says why a form has no such field", TIMEOUT, async () => {
+  const { gateway } = await start({}, [PAID]);
+  const question = { method: "POST", authority: "a", target: "/ruled", port: 80 };
+  for (const [type, body, why] of WHY_MISSING) {
+    const headers = [["content-type", type]] as const;
+    const answer = await gateway.role.explain({ ...question, headers, body });
+    assert.match(answer?.decision?.detail ?? "", new RegExp(`absent, since ${why}`));
+  }
 });

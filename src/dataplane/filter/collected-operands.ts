@@ -8,12 +8,13 @@ import type { RequestHead } from "../../http/request-parser.ts";
 import { contextTag } from "../../lane/context.ts";
 import { isEntryRoute } from "../../lane/decide.ts";
 import type { PreparedLaneGroup } from "../../lane/decide.ts";
-import type { OperandKind, Route } from "../../snapshot/snapshot.ts";
+import type { Operand, Route } from "../../snapshot/snapshot.ts";
 import type { GroupSources, OperandSources } from "../runtime/operand-sources.ts";
 import type { ListenerRuntime } from "../runtime/runtime.ts";
 import type { BodyChain, BodyStage } from "./body-chain.ts";
 import { TokenClaims, tokenOf } from "./token-claims.ts";
 import { BodyAction } from "../../wasm/enums.ts";
+import { FORM_PARTS_MAX, FORM_PART_HEAD_BYTES_MAX } from "./multipart-form.ts";
 import { clientAddress } from "./request-operands.ts";
 import { contextLookup } from "./lane-context.ts";
 import { RequestBody } from "./request-body.ts";
@@ -47,7 +48,12 @@ const BODY_FAULTS: Readonly<Record<BodyFault, string>> = {
   "too-long": "the body is longer than the limit of the lane group (operands.body.maxBytes)",
   encoded: "the body has a content-encoding",
   "no-json": "the body is no JSON, or its content-type does not say so",
-  "no-form": "the content-type is not application/x-www-form-urlencoded",
+  "no-form": "the content-type is that of no form",
+  "no-boundary": "the content-type multipart/form-data has no usable boundary",
+  "broken-parts": "the body is no well-formed multipart/form-data",
+  "too-many-parts": `the form has more than ${FORM_PARTS_MAX} parts`,
+  "long-part-head": `a part has more than ${FORM_PART_HEAD_BYTES_MAX} bytes of headers`,
+  "a-file": "the part of that name is a file",
 };
 
 /**
@@ -116,14 +122,14 @@ export class CollectedOperands {
     }
   }
 
-  /** Why an operand is missing, in words; `""` when there is nothing to say. */
-  whyMissing(group: string, kind: OperandKind): string {
+  /** Why an operand is missing, in words (its name as it is asked); `""`: nothing to say. */
+  whyMissing(group: string, { kind, name }: Operand): string {
     const sources = this.#sources.byGroup.get(group);
     if (sources === undefined) return "";
     if (kind === "claim") return this.#tokens.get(group)?.fault ?? "no token is verified";
     if (kind === "geo" && sources.geo === null) return "there is no geo database";
     if (kind !== "bodyJson" && kind !== "bodyForm") return "";
-    return BODY_FAULTS[this.#readBody().faultOf(kind, sources.bodyBytesMax)];
+    return BODY_FAULTS[this.#readBody().faultOf(kind, name, sources.bodyBytesMax)];
   }
 
   #waitsForTokens(): boolean {

@@ -1,13 +1,14 @@
 //! The outcomes of lanes' conditions in words, for people who ask why.
 
 import type { DecisionExplanation } from "../../lane/decide.ts";
+import { operandNameOf } from "../../lane/operators.ts";
 import type { ConditionOutcome, TestOutcome } from "../../lane/program.ts";
 import { cut, testText } from "../../lane/test-text.ts";
-import type { OperandKind } from "../../snapshot/snapshot.ts";
+import type { Operand } from "../../snapshot/snapshot.ts";
 import type { ExplainedCondition } from "./explain.ts";
 
 /** Why a request does not have such an operand; `""`: there is no more to say. */
-export type WhyMissing = (kind: OperandKind) => string;
+export type WhyMissing = (operand: Operand) => string;
 
 /** A line for each of the lane's rule, `forcedIn` and `forcedOut`. */
 export function explainedRule(
@@ -51,7 +52,10 @@ function describeOutcome(outcome: ConditionOutcome, whyMissing: WhyMissing): str
 
 function describeTest(outcome: TestOutcome, whyMissing: WhyMissing): string {
   const { test, isMet, operandValue, bucket } = outcome;
-  const why = operandValue === null ? whyMissing(test.operand.kind) : "";
+  const why =
+    operandValue === null
+      ? whyMissing({ kind: test.operand.kind, name: operandNameOf(test.operand) })
+      : "";
   const absent = why === "" ? "absent" : `absent, since ${why}`;
   const given = operandValue === null ? absent : shown(operandValue);
   const state = isMet ? "met" : "not met";

@@ -283,7 +283,7 @@ function conditionsOf(pass: GatewayPass): ExplainedCondition[] {
 }
 
 function whyMissingIn(pass: GatewayPass, group: string): WhyMissing {
-  return (kind) => pass.collected?.whyMissing(group, kind) ?? "";
+  return (operand) => pass.collected?.whyMissing(group, operand) ?? "";
 }
 
 /** For each member service of the group: who would serve it, whatever calls it. */

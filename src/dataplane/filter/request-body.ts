@@ -5,6 +5,8 @@
 import { parseJsonPath, textAt } from "../../base/json-path.ts";
 import type { JsonPathStep } from "../../base/json-path.ts";
 import type { Headers } from "../../http/headers.ts";
+import { MULTIPART_TYPE, readMultipartForm } from "./multipart-form.ts";
+import type { FormFault, MultipartForm } from "./multipart-form.ts";
 import { queryValue } from "./request-operands.ts";
 
 /** Paths that rules name, parsed; when there are more, all are parsed anew. */
@@ -15,20 +17,23 @@ const FORM_TYPE = "application/x-www-form-urlencoded";
 const paths = new Map<string, readonly JsonPathStep[]>();
 
 /** Why nothing can be read of a body; `""`: it can. */
-export type BodyFault = "" | "none" | "too-long" | "encoded" | "no-json" | "no-form";
+export type BodyFault =
+  FormFault | "none" | "too-long" | "encoded" | "no-json" | "no-form" | "a-file";
 
 export class RequestBody {
   /** Null: it is longer than may be held. */
   readonly #bytes: Buffer | null;
+  readonly #contentType: string;
   readonly #mediaType: string;
   readonly #isEncoded: boolean;
   #json: { readonly document: unknown } | null = null;
   #form: string | null = null;
+  #parts: MultipartForm | null = null;
 
   constructor(bytes: Buffer | null, headers: Headers) {
     this.#bytes = bytes;
-    const type = headers.get("content-type") ?? "";
-    this.#mediaType = (type.split(";", 1)[0] ?? "").trim().toLowerCase();
+    this.#contentType = headers.get("content-type") ?? "";
+    this.#mediaType = (this.#contentType.split(";", 1)[0] ?? "").trim().toLowerCase();
     const encoding = headers.get("content-encoding") ?? "";
     this.#isEncoded = encoding !== "" && encoding.toLowerCase() !== "identity";
   }
@@ -41,18 +46,31 @@ export class RequestBody {
   }
 
   form(name: string, bytesMax: number): string | undefined {
-    if (!this.#isReadable(bytesMax) || this.#mediaType !== FORM_TYPE) return undefined;
+    if (!this.#isReadable(bytesMax)) return undefined;
+    if (this.#mediaType === MULTIPART_TYPE) return this.#multipart().fields.get(name);
+    if (this.#mediaType !== FORM_TYPE) return undefined;
     this.#form ??= `?${this.#bytes?.toString("latin1") ?? ""}`;
     return queryValue(this.#form, name);
   }
 
   /** For people who ask why an operand is missing. */
-  faultOf(kind: "bodyJson" | "bodyForm", bytesMax: number): BodyFault {
+  faultOf(kind: "bodyJson" | "bodyForm", name: string, bytesMax: number): BodyFault {
     if (this.#bytes === null || this.#bytes.length > bytesMax) return "too-long";
     if (this.#bytes.length === 0) return "none";
     if (this.#isEncoded) return "encoded";
-    if (kind === "bodyForm") return this.#mediaType === FORM_TYPE ? "" : "no-form";
+    if (kind === "bodyForm") return this.#formFault(name);
     return JSON_TYPE.test(this.#mediaType) && this.#document() !== undefined ? "" : "no-json";
+  }
+
+  #formFault(name: string): BodyFault {
+    if (this.#mediaType === FORM_TYPE) return "";
+    if (this.#mediaType !== MULTIPART_TYPE) return "no-form";
+    const { fault, files } = this.#multipart();
+    return fault === "" && files.has(name) ? "a-file" : fault;
+  }
+
+  #multipart(): MultipartForm {
+    return (this.#parts ??= readMultipartForm(this.#bytes ?? Buffer.alloc(0), this.#contentType));
   }
 
   #isReadable(bytesMax: number): boolean {
