@@ -2,7 +2,7 @@
 //! sidecar's table.
 
 import { BAGGAGE_HEADER, baggageValue } from "./baggage.ts";
-import type { PreparedLaneGroup } from "./decide.ts";
+import type { IndexedGroup } from "./group.ts";
 import type { HeaderLookup } from "./program.ts";
 
 /** Entries of one pod's table. */
@@ -11,19 +11,19 @@ export const TRACE_ENTRIES_MAX = 65_536;
 export const TRACE_TTL_MS = 60_000;
 
 /** The header that the trace table's key is taken from; null in the other modes. */
-export function traceHeaderOf(group: PreparedLaneGroup): string | null {
+export function traceHeaderOf(group: IndexedGroup): string | null {
   const { context } = group.group;
   return context.mode === "traceId" ? context.traceHeader.toLowerCase() : null;
 }
 
 /** The member of the baggage that carries the lane; null in the other modes. */
-export function baggageKeyOf(group: PreparedLaneGroup): string | null {
+export function baggageKeyOf(group: IndexedGroup): string | null {
   const { context } = group.group;
   return context.mode === "baggage" ? context.baggageKey : null;
 }
 
 /** Whether a host that is no Service is sent the group's context. */
-export function isSentOutside({ group }: PreparedLaneGroup, host: string): boolean {
+export function isSentOutside({ group }: IndexedGroup, host: string): boolean {
   if (group.outsideHosts === undefined) return false;
   const name = host.toLowerCase().replace(/\.$/, "");
   return group.outsideHosts.some(
@@ -35,7 +35,7 @@ export function isSentOutside({ group }: PreparedLaneGroup, host: string): boole
 }
 
 /** The header that an app has to forward, by itself or by an agent, so that the lane goes on. */
-export function carriedHeaderOf(group: PreparedLaneGroup): string {
+export function carriedHeaderOf(group: IndexedGroup): string {
   const { context } = group.group;
   if (context.mode === "baggage") return BAGGAGE_HEADER;
   return context.mode === "traceId" ? context.traceHeader.toLowerCase() : group.routeHeader;
@@ -57,7 +57,7 @@ const TRACE_ID_PARTS: Readonly<Record<string, RegExp>> = {
 };
 
 /** The key under which the trace table knows a request; undefined: none, or too long a one. */
-export function traceKeyOf(group: PreparedLaneGroup, header: HeaderLookup): string | undefined {
+export function traceKeyOf(group: IndexedGroup, header: HeaderLookup): string | undefined {
   const name = traceHeaderOf(group);
   const value = name === null ? undefined : header(name);
   if (name === null || value === undefined) return undefined;
@@ -77,7 +77,7 @@ function firstOf(value: string): string {
  * The lane tag that a request carries itself: in the route header, else (mode `baggage`) in the
  * baggage. Undefined: none. `header` joins the fields of `baggage` by commas.
  */
-export function contextTag(group: PreparedLaneGroup, header: HeaderLookup): string | undefined {
+export function contextTag(group: IndexedGroup, header: HeaderLookup): string | undefined {
   const tag = header(group.routeHeader);
   if (tag !== undefined && tag !== "") return group.byTag.has(tag) ? tag : firstOf(tag);
   const key = baggageKeyOf(group);
@@ -88,7 +88,7 @@ export function contextTag(group: PreparedLaneGroup, header: HeaderLookup): stri
 }
 
 /** Where `contextTag` has found it, or would look first: for people. */
-export function contextPlace(group: PreparedLaneGroup, header: HeaderLookup): string {
+export function contextPlace(group: IndexedGroup, header: HeaderLookup): string {
   const key = baggageKeyOf(group);
   const tag = header(group.routeHeader);
   if (key === null || (tag !== undefined && tag !== "")) return group.routeHeader;
@@ -99,7 +99,7 @@ export function contextPlace(group: PreparedLaneGroup, header: HeaderLookup): st
  * Whether a request that has come to a pod with these headers keeps its lane on the calls that the
  * pod makes for it. In the modes `header` and `baggage` that is the application's part.
  */
-export function isCarriedOn(group: PreparedLaneGroup, header: HeaderLookup): boolean {
+export function isCarriedOn(group: IndexedGroup, header: HeaderLookup): boolean {
   return traceHeaderOf(group) === null || traceKeyOf(group, header) !== undefined;
 }
 
@@ -108,7 +108,7 @@ export function isCarriedOn(group: PreparedLaneGroup, header: HeaderLookup): boo
  * knows of the trace id. Undefined: no context.
  */
 export function outboundTag(
-  group: PreparedLaneGroup,
+  group: IndexedGroup,
   header: HeaderLookup,
   traces: TraceTable,
   nowMs: number,
@@ -118,7 +118,7 @@ export function outboundTag(
 
 /** In mode `traceId`: the lane tag that the pod's table knows of the trace id. */
 export function rememberedTag(
-  group: PreparedLaneGroup,
+  group: IndexedGroup,
   header: HeaderLookup,
   traces: TraceTable,
   nowMs: number,

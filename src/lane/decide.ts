@@ -9,7 +9,8 @@ import { allowedAddresses } from "./allowed-addresses.ts";
 import { cohortLane, explainCohort, prepareCohorts } from "./cohort.ts";
 import type { CohortExplanation, CohortInput, PreparedCohorts } from "./cohort.ts";
 import { contextPlace, contextTag } from "./context.ts";
-import { isInLane } from "./membership.ts";
+import { indexGroup, indexLane } from "./group.ts";
+import type { IndexedGroup, IndexedLane, LaneDecision } from "./group.ts";
 import { explainRule, prepareCondition } from "./program.ts";
 import type {
   ConditionOutcome,
@@ -20,39 +21,18 @@ import type {
 import { firstRule, indexRules } from "./rule-index.ts";
 import type { RuleIndex } from "./rule-index.ts";
 
-/** Why a request is in its lane. These words are in the log, the metrics and explain. */
-export type DecisionReason = "route" | "forced" | "rule" | "cohort" | "baseline";
+export type { DecisionReason, LaneDecision } from "./group.ts";
 
-export interface LaneDecision {
-  readonly reason: DecisionReason;
-  /** Key of the group in the snapshot. */
-  readonly group: string;
-  /** The lane's name; null is the baseline. */
-  readonly lane: string | null;
-  /**
-   * Value to set the route header to. Null (baseline): leave the header as it is, since a rule of
-   * the user's that matches on it must keep matching.
-   */
-  readonly tag: string | null;
-}
-
-export interface PreparedLane {
-  readonly lane: Lane;
+export interface PreparedLane extends IndexedLane {
   readonly byRoute: LaneDecision;
-  readonly forced: LaneDecision;
   readonly byRule: LaneDecision;
   readonly byCohort: LaneDecision;
   /** Whom neither `forcedIn` nor a rule nor a share may take into the lane; null: nobody. */
   readonly isForcedOut: PreparedCondition | null;
 }
 
-export interface PreparedLaneGroup {
-  readonly name: string;
-  readonly group: LaneGroup;
-  /** Lower-case. */
-  readonly routeHeader: string;
+export interface PreparedLaneGroup extends IndexedGroup {
   readonly byName: ReadonlyMap<string, PreparedLane>;
-  /** By the value of the route header. */
   readonly byTag: ReadonlyMap<string, PreparedLane>;
   /** Enabled lanes into which some are forced, in decision order. */
   readonly forcing: RuledLanes;
@@ -60,7 +40,6 @@ export interface PreparedLaneGroup {
   readonly ruled: RuledLanes;
   /** Null: no lane has a share. */
   readonly cohorts: PreparedCohorts | null;
-  readonly baseline: LaneDecision;
   /** By address: who may see in the response which lane served; null: callers on this machine. */
   readonly isTold: ((address: string) => boolean) | null;
 }
@@ -106,18 +85,11 @@ export interface DecisionExplanation {
 
 export function prepareLaneGroup(group: LaneGroup): PreparedLaneGroup {
   const prepared = group.lanes.map((lane) => prepareLane(group, lane));
-  const byTag = new Map<string, PreparedLane>();
-  for (const lane of prepared) if (!byTag.has(lane.lane.tag)) byTag.set(lane.lane.tag, lane);
   return {
-    name: group.name,
-    group,
-    routeHeader: group.context.routeHeader.toLowerCase(),
-    byName: new Map(prepared.map((lane) => [lane.lane.name, lane])),
-    byTag,
+    ...indexGroup(group, prepared),
     forcing: ruledLanes(prepared, ({ forcedIn }) => forcedIn ?? null),
     ruled: ruledLanes(prepared, ({ rule }) => rule),
     cohorts: group.cohorts === undefined ? null : prepareCohorts(group.cohorts),
-    baseline: { reason: "baseline", group: group.name, lane: null, tag: null },
     isTold: group.traceFrom === undefined ? null : allowedAddresses(group.traceFrom),
   };
 }
@@ -145,9 +117,8 @@ function firstLane({ lanes, index }: RuledLanes, read: OperandLookup): PreparedL
 function prepareLane(group: LaneGroup, lane: Lane): PreparedLane {
   const common = { group: group.name, lane: lane.name, tag: lane.tag };
   return {
-    lane,
+    ...indexLane(group, lane),
     byRoute: { reason: "route", ...common },
-    forced: { reason: "forced", ...common },
     byRule: { reason: "rule", ...common },
     byCohort: { reason: "cohort", ...common },
     isForcedOut: lane.forcedOut === undefined ? null : prepareCondition(lane.forcedOut.condition),
@@ -223,20 +194,6 @@ export function decideAmong(
 export function decisionByRoute(group: PreparedLaneGroup, laneName: string): LaneDecision {
   const lane = group.byName.get(laneName);
   return lane?.lane.enabled === true ? lane.byRoute : group.baseline;
-}
-
-/**
- * The decision of an isolated group for what a pod calls: the open lane that the pod is in,
- * whatever its request carries (ASM's strict mode). A pod of no lane calls the baseline.
- */
-export function decisionByCaller(
-  group: PreparedLaneGroup,
-  labels: Readonly<Record<string, string>>,
-): LaneDecision {
-  for (const { lane, forced } of group.byName.values()) {
-    if (lane.enabled && isInLane({ labels }, lane)) return forced;
-  }
-  return group.baseline;
 }
 
 /** The same decision as `decideLane`, with every operand it looked at. */

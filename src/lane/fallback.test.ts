@@ -3,8 +3,9 @@ import { test } from "node:test";
 
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Endpoint, Lane, LaneGroup, Snapshot, Target } from "../snapshot/snapshot.ts";
-import { decisionByCaller } from "./decide.ts";
-import { chooseEndpoints, prepareLanes } from "./fallback.ts";
+import { decisionByCaller } from "./group.ts";
+import { chooseEndpoints } from "./fallback.ts";
+import { prepareLanes } from "./prepare-lanes.ts";
 import type { Wanted } from "./fallback.ts";
 
 const KEY = "ASM_TRAFFIC_TAG";

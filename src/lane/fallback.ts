@@ -6,8 +6,8 @@
 //! service; the baseline; else missing (a 503).
 
 import type { Cluster, Endpoint, Lane, Snapshot, Target } from "../snapshot/snapshot.ts";
-import { prepareLaneGroup } from "./decide.ts";
 import type { PreparedLaneGroup } from "./decide.ts";
+import type { IndexedGroup } from "./group.ts";
 import { hasLabels, isInBaseline, isInLane } from "./membership.ts";
 
 export type ChoiceReason =
@@ -53,7 +53,7 @@ interface LaneStep {
 }
 
 interface ClusterLanes {
-  readonly group: PreparedLaneGroup;
+  readonly group: IndexedGroup;
   readonly lanes: ReadonlyMap<string, LaneStep>;
   readonly unknown: LaneStep;
   readonly baseline: LaneStep;
@@ -63,16 +63,14 @@ export interface PreparedCluster {
   readonly cluster: Cluster;
   readonly endpoints: readonly Endpoint[];
   /** The groups whose member the service is, by name. */
-  readonly groups: readonly PreparedLaneGroup[];
+  readonly groups: readonly IndexedGroup[];
   readonly byGroup: ReadonlyMap<string, ClusterLanes>;
   /** When no group decided: the first group's baseline, which keeps canaries out; else all. */
   readonly whole: LaneStep;
 }
 
-export interface PreparedLanes {
-  readonly groups: ReadonlyMap<string, PreparedLaneGroup>;
-  /** Key of a gateway: the groups entered there, by name. */
-  readonly byGateway: ReadonlyMap<string, readonly PreparedLaneGroup[]>;
+/** All that the choice of endpoints needs. */
+export interface LaneHops {
   readonly clusters: ReadonlyMap<string, PreparedCluster>;
   /** Choices by label subset and by route fallback, filled on first use; as many as targets. */
   readonly memo: {
@@ -81,6 +79,12 @@ export interface PreparedLanes {
   };
   /** Set by who knows of health; absent: every endpoint passes. */
   isHealthy?: HealthPredicate | undefined;
+}
+
+export interface PreparedLanes extends LaneHops {
+  readonly groups: ReadonlyMap<string, PreparedLaneGroup>;
+  /** Key of a gateway: the groups entered there, by name. */
+  readonly byGateway: ReadonlyMap<string, readonly PreparedLaneGroup[]>;
 }
 
 /** Where a request wants to go: from the route at a gateway, from the called host at a sidecar. */
@@ -98,24 +102,19 @@ export type HealthPredicate = (endpoint: Endpoint) => boolean;
 
 const NONE: readonly Endpoint[] = [];
 
-/** `previous` lets unchanged clusters be taken over: their endpoints are not looked at again. */
-export function prepareLanes(snapshot: Snapshot, previous?: PreparedLanes): PreparedLanes {
-  const groups = prepareLaneGroups(snapshot, previous);
-  const byGateway = new Map<string, PreparedLaneGroup[]>();
-  const byService = new Map<string, PreparedLaneGroup[]>();
-  for (const prepared of groups.values()) {
-    for (const gateway of prepared.group.gateways) append(byGateway, gateway, prepared);
-    for (const service of new Set(prepared.group.services)) append(byService, service, prepared);
+/**
+ * `groups`: all of the snapshot's, in the order of their names. `previous` lets unchanged clusters
+ * be taken over: their endpoints are not looked at again.
+ */
+export function prepareHops(
+  snapshot: Pick<Snapshot, "clusters" | "endpoints">,
+  groups: Iterable<IndexedGroup>,
+  previous?: LaneHops,
+): LaneHops {
+  const byService = new Map<string, IndexedGroup[]>();
+  for (const group of groups) {
+    for (const service of new Set(group.group.services)) append(byService, service, group);
   }
-  const clusters = prepareClusters(snapshot, byService, previous);
-  return { groups, byGateway, clusters, memo: { bySubset: new Map(), byFallback: new Map() } };
-}
-
-function prepareClusters(
-  snapshot: Snapshot,
-  byService: ReadonlyMap<string, readonly PreparedLaneGroup[]>,
-  previous: PreparedLanes | undefined,
-): Map<string, PreparedCluster> {
   const clusters = new Map<string, PreparedCluster>();
   for (const [name, cluster] of Object.entries(snapshot.clusters)) {
     const endpoints = snapshot.endpoints[name]?.endpoints ?? NONE;
@@ -125,29 +124,12 @@ function prepareClusters(
       old?.cluster === cluster && old.endpoints === endpoints && isSameList(old.groups, members);
     clusters.set(name, isSame ? old : prepareCluster(cluster, endpoints, members));
   }
-  return clusters;
-}
-
-/** In the order of their names; an unchanged group keeps its prepared form. */
-export function prepareLaneGroups(
-  snapshot: Snapshot,
-  previous?: PreparedLanes,
-): Map<string, PreparedLaneGroup> {
-  const groups = new Map<string, PreparedLaneGroup>();
-  for (const [name, group] of Object.entries(snapshot.laneGroups).sort(byKey)) {
-    const old = previous?.groups.get(name);
-    groups.set(name, old?.group === group ? old : prepareLaneGroup(group));
-  }
-  return groups;
-}
-
-function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
-  return a < b ? -1 : 1;
+  return { clusters, memo: { bySubset: new Map(), byFallback: new Map() } };
 }
 
 /** The endpoints for one hop. Allocates only the first time that a route's fallback is used. */
 export function chooseEndpoints(
-  prepared: PreparedLanes,
+  prepared: LaneHops,
   wanted: Wanted,
   isHealthy: HealthPredicate | undefined = prepared.isHealthy,
 ): EndpointChoice {
@@ -164,7 +146,7 @@ export function chooseEndpoints(
 }
 
 function chooseForMissing(
-  prepared: PreparedLanes,
+  prepared: LaneHops,
   wanted: Wanted,
   target: Extract<Target, { kind: "missing" }>,
   isHealthy: HealthPredicate | undefined,
@@ -185,7 +167,7 @@ function isUsable(choice: EndpointChoice, isHealthy: HealthPredicate | undefined
 }
 
 function stepFor(
-  prepared: PreparedLanes,
+  prepared: LaneHops,
   target: Extract<Target, { kind: "cluster" }>,
   wanted: Wanted,
 ): LaneStep {
@@ -204,7 +186,7 @@ function laneStepAt(cluster: PreparedCluster, group: string | null, lane: string
 }
 
 function subsetStep(
-  prepared: PreparedLanes,
+  prepared: LaneHops,
   cluster: PreparedCluster,
   target: Extract<Target, { kind: "cluster" }>,
 ): LaneStep {
@@ -223,7 +205,7 @@ function subsetStep(
 
 /** The route's own fallback, which is tried once and has no fallback of its own but its group's. */
 function routeFallback(
-  prepared: PreparedLanes,
+  prepared: LaneHops,
   step: LaneStep,
   fallback: Target,
   isHealthy: HealthPredicate | undefined,
@@ -248,7 +230,7 @@ function routeFallback(
 function prepareCluster(
   cluster: Cluster,
   endpoints: readonly Endpoint[],
-  groups: readonly PreparedLaneGroup[],
+  groups: readonly IndexedGroup[],
 ): PreparedCluster {
   const lanes = groups.map((group) => prepareClusterLanes(cluster, endpoints, group));
   const text = `service ${cluster.service} has no ready endpoint`;
@@ -264,7 +246,7 @@ function prepareCluster(
 function prepareClusterLanes(
   cluster: Cluster,
   endpoints: readonly Endpoint[],
-  group: PreparedLaneGroup,
+  group: IndexedGroup,
 ): ClusterLanes {
   const baseline = choice(baselineEndpoints(endpoints, group), baselineName(group), "baseline");
   const context = { cluster, endpoints, group, baseline };
@@ -289,7 +271,7 @@ function prepareClusterLanes(
 interface StepContext {
   readonly cluster: Cluster;
   readonly endpoints: readonly Endpoint[];
-  readonly group: PreparedLaneGroup;
+  readonly group: IndexedGroup;
   readonly baseline: EndpointChoice;
 }
 
@@ -390,12 +372,12 @@ const UNKNOWN_CLUSTER: LaneStep = wholeStep(
 
 function baselineEndpoints(
   endpoints: readonly Endpoint[],
-  { group }: PreparedLaneGroup,
+  { group }: IndexedGroup,
 ): readonly Endpoint[] {
   return endpoints.filter((endpoint) => isInBaseline(endpoint, group.baseline, group.lanes));
 }
 
-function baselineName({ group }: PreparedLaneGroup): string {
+function baselineName({ group }: IndexedGroup): string {
   return group.baseline.kind === "lane" ? group.baseline.lane : BASELINE_NAME;
 }
 
@@ -411,7 +393,7 @@ function missing(message: string, reason: ChoiceReason): EndpointChoice {
   return { endpoints: NONE, servedLane: BASELINE_NAME, reason, missing: message };
 }
 
-function append<T>(map: Map<string, T[]>, key: string, value: T): void {
+export function append<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else list.push(value);

@@ -2,9 +2,9 @@
 
 import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
 import { contextTag, isSentOutside, outboundTag, rememberedTag } from "../../lane/context.ts";
-import { decisionByCaller } from "../../lane/decide.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
+import { decisionByCaller, withGroup } from "../../lane/group.ts";
 import type { HeaderLookup } from "../../lane/program.ts";
 import type { Headers } from "../../http/headers.ts";
 import type { Workload } from "../../snapshot/snapshot.ts";
@@ -14,7 +14,7 @@ import type { OnRefused, SignedGroup } from "../filter/signed-context.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
-import type { MeshHost } from "../runtime/host-index.ts";
+import type { MeshHost } from "../../lane/host-index.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Exchange } from "./exchange.ts";
@@ -97,8 +97,7 @@ export class SidecarOutbound implements ExchangeHandler {
     for (const group of this.#runtime.lanes.groups.values()) {
       const tag = this.#carry(exchange, group, header);
       if (cluster?.groups.includes(group) !== true) continue;
-      const own = decideByTag(group, tag);
-      if (decision === null || decision.lane === null) decision = own;
+      decision = withGroup(decision, group, tag);
     }
     return decision;
   }
@@ -182,11 +181,6 @@ export class SidecarOutbound implements ExchangeHandler {
 
 function reportDropped({ context }: Exchange, droppedCount: number): void {
   if (droppedCount > 0) context.observer.onBaggageDropped(droppedCount);
-}
-
-function decideByTag(group: PreparedLaneGroup, tag: string | undefined): LaneDecision {
-  const lane = tag === undefined ? undefined : group.byTag.get(tag);
-  return lane?.lane.enabled === true ? lane.forced : group.baseline;
 }
 
 /** Why a call to the outside is not made. */

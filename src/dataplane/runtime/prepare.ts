@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/clock.ts";
 import { traceHeaderOf } from "../../lane/context.ts";
-import { prepareLanes } from "../../lane/fallback.ts";
+import { prepareLanes } from "../../lane/prepare-lanes.ts";
 import { prepareRouteTable } from "../../route/route.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
 import type {
@@ -28,7 +28,7 @@ import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
 import { prepareSigned } from "../filter/signed-context.ts";
 import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
-import { HostIndex } from "./host-index.ts";
+import { HostIndex } from "../../lane/host-index.ts";
 import { keyFetcher } from "./fetch-keys.ts";
 import { operandSourcesOf } from "./operand-sources.ts";
 import type { OpenedSources } from "./operand-sources.ts";

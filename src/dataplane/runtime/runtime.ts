@@ -6,7 +6,7 @@ import type { PreparedRouteTable } from "../../route/route.ts";
 import type { Gateway, Listener, Snapshot } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import type { SignedGroup, SignedGroups } from "../filter/signed-context.ts";
-import type { HostIndex } from "./host-index.ts";
+import type { HostIndex } from "../../lane/host-index.ts";
 import type { OperandSources } from "./operand-sources.ts";
 
 export interface Runtime {

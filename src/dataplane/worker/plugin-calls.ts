@@ -14,7 +14,7 @@ import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
 import type { GrpcConnection, GrpcRefusal, GrpcRequest, GrpcSink } from "../../wasm/grpc-calls.ts";
 import type { HttpCall, HttpCallResponse, PendingCall } from "../../wasm/http-calls.ts";
 import { isAllowedField } from "../filter/request-header-map.ts";
-import { HostIndex } from "../runtime/host-index.ts";
+import { HostIndex } from "../../lane/host-index.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";

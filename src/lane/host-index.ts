@@ -1,6 +1,6 @@
 //! Which cluster a pod means by `http://mockb:8000/`, as Kubernetes' DNS would resolve the name.
 
-import type { Cluster, Snapshot, Target } from "../../snapshot/snapshot.ts";
+import type { Cluster, Snapshot, Target } from "../snapshot/snapshot.ts";
 
 const DEFAULT_PORT = "80";
 
