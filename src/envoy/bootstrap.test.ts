@@ -120,6 +120,31 @@ for (const { name, filter } of FORMS) {
   });
 }
 
+const SERVICE = "type.googleapis.com/envoy.extensions.wasm.v3.WasmService";
+
+for (const singleton of [true, false]) {
+  for (const [form, wrap] of [
+    ["the typed form", (value: object) => ({ "@type": SERVICE, ...value })],
+    [
+      "a TypedStruct",
+      (value: object) => ({ "@type": "x/udpa.type.v1.TypedStruct", type_url: SERVICE, value }),
+    ],
+  ] as const) {
+    test(`a service in ${form}, singleton ${String(singleton)}, runs where it should`, () => {
+      const typed_config = wrap({ singleton, config: PLUGIN });
+      const root = { bootstrap_extensions: [{ name: "envoy.bootstrap.wasm", typed_config }] };
+      const { bootstrap: found, faults } = read(bootstrap({ root }));
+      assert.deepEqual(faults, []);
+      const { singletons = null, snapshot } = found ?? {};
+      const holder = singleton ? singletons : snapshot;
+      assert.equal(holder?.plugins["service/0"]?.source.kind, "service");
+      assert.equal(singletons === null, !singleton);
+      assert.deepEqual(Object.keys(snapshot?.plugins ?? {}).length, singleton ? 1 : 2);
+      assert.deepEqual(singletons?.gateways ?? {}, {}, "it opens no port");
+    });
+  }
+}
+
 test("listener, admin, cluster and endpoint are where the bootstrap says", () => {
   const { bootstrap: found } = read(bootstrap({}));
   assert.deepEqual(found?.listeners, [
@@ -155,9 +180,9 @@ const REFUSED = [
     fault: /^envoy\.yaml:\d+:2: error GL0622: dynamic_resources is not supported/,
   },
   {
-    name: "the singleton service",
-    parts: { root: { bootstrap_extensions: [] } },
-    fault: /GL0622: bootstrap_extensions is not supported/,
+    name: "another extension",
+    parts: { root: { bootstrap_extensions: [{ name: "x", typed_config: { "@type": "a/b.C" } }] } },
+    fault: /GL0622: bootstrap_extensions\[0\]: the bootstrap extension b\.C is not supported/,
   },
   {
     name: "another filter",

@@ -14,6 +14,7 @@ import type { Address } from "./common.ts";
 import { readClusters } from "./clusters.ts";
 import { readListener } from "./listeners.ts";
 import type { CodeResolver } from "./wasm-filter.ts";
+import { readWasmServices } from "./wasm-services.ts";
 
 export interface EnvoyListener {
   readonly name: string;
@@ -21,7 +22,10 @@ export interface EnvoyListener {
 }
 
 export interface EnvoyBootstrap {
+  /** Of each worker. */
   readonly snapshot: Snapshot;
+  /** What one process alone runs beside them: services that are singletons. Null: none. */
+  readonly singletons: Snapshot | null;
   readonly listeners: readonly EnvoyListener[];
   readonly clusters: readonly string[];
   /** Null: the bootstrap has no admin. */
@@ -30,7 +34,7 @@ export interface EnvoyBootstrap {
   readonly accessLog: string;
 }
 
-const FIELDS = ["node", "admin", "static_resources", "layered_runtime"];
+const FIELDS = ["node", "admin", "static_resources", "layered_runtime", "bootstrap_extensions"];
 const ADMIN_FIELDS = ["address", "access_log_path", "profile_path", "access_log"];
 const NODE_FIELDS = ["id", "cluster", "locality", "metadata", "user_agent_name"];
 
@@ -77,17 +81,29 @@ function readBootstrap(root: Cursor, resolveCode: CodeResolver): EnvoyBootstrap 
     clusters: new Set(Object.keys(clusters)),
     resolveCode,
   });
-  const content = { ...EMPTY_SNAPSHOT, ...listeners.parts, clusters, endpoints };
-  const snapshot = { ...content, version: snapshotVersion(content) };
+  const services = readWasmServices(root.at("bootstrap_extensions"), resolveCode);
+  const { gateways, routeTables } = listeners.parts;
+  const plugins = { ...listeners.parts.plugins, ...services.everywhere };
+  if (listeners.list.length === 0 && root.at("bootstrap_extensions").items().length === 0) {
+    resources.at("listeners").wrong("a list of at least one listener");
+  }
+  const { singletons } = services;
+  const hasSingletons = Object.keys(singletons).length > 0;
   const names = Object.keys(clusters);
   const { list, accessLog } = listeners;
   return {
-    snapshot,
+    snapshot: versioned({ gateways, routeTables, plugins, clusters, endpoints }),
+    singletons: hasSingletons ? versioned({ plugins: singletons, clusters, endpoints }) : null,
     listeners: list,
     clusters: names,
     admin: readAdmin(root.at("admin")),
     accessLog,
   };
+}
+
+function versioned(parts: Partial<Snapshot>): Snapshot {
+  const content = { ...EMPTY_SNAPSHOT, ...parts };
+  return { ...content, version: snapshotVersion(content) };
 }
 
 function readAdmin(cursor: Cursor): Address | null {
@@ -114,9 +130,7 @@ function readListeners(
   const parts: Read["parts"] = { gateways: {}, routeTables: {}, plugins: {} };
   const list: EnvoyListener[] = [];
   let accessLog = "";
-  const items = cursor.items();
-  if (items.length === 0) cursor.wrong("a list of at least one listener");
-  for (const [index, item] of items.entries()) {
+  for (const [index, item] of cursor.items().entries()) {
     const read = readListener(item, { ...known, index });
     const { gateway, table, address } = read;
     const first = list[0]?.address;

@@ -57,3 +57,20 @@ export function readDuration(cursor: Cursor, fallbackMs: number): number {
 export function typeOf(cursor: Cursor): string {
   return cursor.text("").replace(/^.*\//, "");
 }
+
+const TYPED_STRUCT = /^(udpa\.type\.v1|xds\.type\.v3)\.TypedStruct$/;
+
+/** A message with its type: plain, or as a TypedStruct of older files. */
+export interface TypedConfig {
+  readonly type: string;
+  readonly config: Cursor;
+  /** Fields of the wrapping that stand beside those of the message. */
+  readonly fields: readonly string[];
+}
+
+export function unwrap(cursor: Cursor): TypedConfig {
+  const type = typeOf(cursor.at("@type"));
+  if (!TYPED_STRUCT.test(type)) return { type, config: cursor, fields: ["@type"] };
+  cursor.isMap(["@type", "type_url", "value"]);
+  return { type: typeOf(cursor.at("type_url")), config: cursor.at("value"), fields: [] };
+}

@@ -2,7 +2,7 @@
 
 import type { Gateway, Plugin, RouteTable } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { isAnything, readSocketAddress, typeOf, unsupported } from "./common.ts";
+import { isAnything, readSocketAddress, unsupported, unwrap } from "./common.ts";
 import type { Address } from "./common.ts";
 import { readRouteTable } from "./routes.ts";
 import type { RouteContext } from "./routes.ts";
@@ -42,7 +42,6 @@ const HCM_FIELDS = [
 ];
 const WASM = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const ROUTER = "envoy.extensions.filters.http.router.v3.Router";
-const TYPED_STRUCT = /^(udpa\.type\.v1|xds\.type\.v3)\.TypedStruct$/;
 const LOGGER = /^envoy\.extensions\.access_loggers\.(file|stream)\.v3\./;
 
 export function readListener(item: Cursor, context: ListenerContext): ReadListener {
@@ -96,19 +95,6 @@ function checkedManager(filter: Cursor): Cursor | null {
   typed.config.at("codec_type").choice(["AUTO", "HTTP1"], "AUTO");
   isAnything(typed.config.at("http_protocol_options"), ["accept_http_10"]);
   return typed.config;
-}
-
-/** A message with its type: plain, or as a TypedStruct of older files. */
-function unwrap(cursor: Cursor): {
-  readonly type: string;
-  readonly config: Cursor;
-  /** Fields of the wrapping that stand beside those of the message. */
-  readonly fields: readonly string[];
-} {
-  const type = typeOf(cursor.at("@type"));
-  if (!TYPED_STRUCT.test(type)) return { type, config: cursor, fields: ["@type"] };
-  cursor.isMap(["@type", "type_url", "value"]);
-  return { type: typeOf(cursor.at("type_url")), config: cursor.at("value"), fields: [] };
 }
 
 function readFilters(

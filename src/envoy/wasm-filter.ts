@@ -36,8 +36,17 @@ const POLICIES = ["UNSPECIFIED", "FAIL_RELOAD", "FAIL_CLOSED", "FAIL_OPEN"] as c
 const ANY = "@type";
 const STRING_TYPE = "google.protobuf.StringValue";
 
+/** What messages call a plug-in that filters, and one that is a service. */
+export const WASM_PLUGIN_KIND = "plugin";
+export const WASM_SERVICE_KIND = "service";
+
 /** `config` is the PluginConfig; `name` is unique in the snapshot. */
-export function readWasmPlugin(config: Cursor, name: string, resolveCode: CodeResolver): Plugin {
+export function readWasmPlugin(
+  config: Cursor,
+  name: string,
+  resolveCode: CodeResolver,
+  kind: string = WASM_PLUGIN_KIND,
+): Plugin {
   const isMap = config.isMap(PLUGIN_FIELDS);
   const vm = config.at("vm_config");
   if (isMap) vm.isMap(VM_FIELDS);
@@ -52,7 +61,7 @@ export function readWasmPlugin(config: Cursor, name: string, resolveCode: CodeRe
   const vmConfiguration = readAny(vm.at("configuration"));
   return {
     name,
-    source: { kind: "Wasm", namespace: "", name: config.at("name").text() },
+    source: { kind, namespace: "", name: config.at("name").text() },
     module: isMap ? readCode(vm.at("code"), resolveCode) : NO_MODULE,
     configuration: readAny(config.at("configuration")),
     pluginName: config.at("name").text(),

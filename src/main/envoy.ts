@@ -9,6 +9,7 @@ import { systemClock } from "../base/clock.ts";
 import type { EnvoyOptions } from "../cli/envoy-options.ts";
 import { importBootstrap } from "../envoy/bootstrap.ts";
 import type { EnvoyBootstrap } from "../envoy/bootstrap.ts";
+import { WASM_PLUGIN_KIND } from "../envoy/wasm-filter.ts";
 import type { CodeResolver } from "../envoy/wasm-filter.ts";
 import type { Fault } from "../resources/fault.ts";
 import { formatFault } from "../resources/format-fault.ts";
@@ -16,10 +17,18 @@ import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-server.ts";
 import { packageVersion } from "./package-root.ts";
+import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { StaticEngine } from "./static-engine.ts";
 import type { Terminal } from "./up.ts";
 
 const MS_PER_SECOND = 1_000;
+
+interface Surroundings {
+  readonly terminal: Terminal;
+  readonly interrupted: AbortSignal;
+  /** Removed at the end. */
+  readonly folder: string;
+}
 
 interface Running {
   readonly engine: StaticEngine;
@@ -40,7 +49,7 @@ export async function runEnvoy(
       terminal.stdout.write(`configuration '${options.file}' OK\n`);
       return 0;
     }
-    return await serve(bootstrap, options, { terminal, interrupted });
+    return await serve(bootstrap, options, { terminal, interrupted, folder });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -87,15 +96,17 @@ function codeResolver(folder: string): CodeResolver {
 async function serve(
   bootstrap: EnvoyBootstrap,
   options: EnvoyOptions,
-  { terminal, interrupted }: { terminal: Terminal; interrupted: AbortSignal },
+  { terminal, interrupted, folder }: Surroundings,
 ): Promise<number> {
   const log = new EnvoyLog(systemClock, options.levels, (line) => {
     terminal.stderr.write(line);
   });
+  const memory = makeSharedMemoryFolder(folder, log);
   const engine = new StaticEngine({
     snapshot: bootstrap.snapshot,
+    singletons: bootstrap.singletons,
     workerCount: options.concurrency,
-    worker: workerOptions(bootstrap, options),
+    worker: { ...workerOptions(bootstrap, options), sharedMemory: memory.path },
     logger: log,
   });
   const ended = new AbortController();
@@ -111,6 +122,7 @@ async function serve(
     log.warn("caught a signal");
   } finally {
     await engine.stop();
+    memory.remove();
     ended.abort();
   }
   log.info("exiting");
@@ -143,16 +155,18 @@ async function start(
   try {
     const refusal = await running.engine.start((fault) => isRefusal(fault, bootstrap));
     if (refusal === null) return null;
-    return `Unable to create Wasm plugin ${refusal.object?.name ?? ""}: ${refusal.message}`;
+    const { kind = WASM_PLUGIN_KIND, name = "" } = refusal.object ?? {};
+    return `Unable to create Wasm ${kind} ${name}: ${refusal.message}`;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
 /** Without its fail-open plug-in a gateway serves; Envoy itself would refuse that too. */
-function isRefusal({ object }: Fault, { snapshot }: EnvoyBootstrap): boolean {
-  return Object.values(snapshot.plugins).some(
-    ({ source, failMode }) => source.name === object?.name && failMode === "closed",
+function isRefusal({ object }: Fault, { snapshot, singletons }: EnvoyBootstrap): boolean {
+  return Object.values({ ...snapshot.plugins, ...singletons?.plugins }).some(
+    ({ source, failMode }) =>
+      source.kind === object?.kind && source.name === object.name && failMode === "closed",
   );
 }
 

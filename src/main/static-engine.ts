@@ -13,6 +13,8 @@ import { WorkerFleet } from "./worker-fleet.ts";
 
 export interface StaticEngineOptions {
   readonly snapshot: Snapshot;
+  /** What one more worker runs, alone, and before the others. Null or absent: there is none. */
+  readonly singletons?: Snapshot | null;
   readonly workerCount: number;
   readonly worker: Omit<WorkerOptions, "role" | "id">;
   readonly logger: Logger;
@@ -21,15 +23,23 @@ export interface StaticEngineOptions {
 export class StaticEngine {
   readonly #fleet: WorkerFleet;
   readonly #snapshot: Snapshot;
+  readonly #singletons: Snapshot | null;
+  /** The worker that has them. */
+  #singletonNode: ConfigNode | null = null;
+  #singletonsTried: Promise<unknown> = Promise.resolve();
+  readonly #workerCount: number;
   readonly #logger: Logger;
   readonly #configured: Promise<readonly Fault[]>[] = [];
   isReady = false;
 
-  constructor({ snapshot, workerCount, worker, logger }: StaticEngineOptions) {
+  constructor({ snapshot, singletons = null, workerCount, ...rest }: StaticEngineOptions) {
+    const { worker, logger } = rest;
     this.#snapshot = snapshot;
+    this.#singletons = singletons;
+    this.#workerCount = workerCount;
     this.#logger = logger;
     this.#fleet = new WorkerFleet({
-      gatewayCount: workerCount,
+      gatewayCount: singletons === null ? workerCount : workerCount + 1,
       sidecarCount: 0,
       worker,
       clock: systemClock,
@@ -37,7 +47,9 @@ export class StaticEngine {
       onUp: (node) => {
         this.#onUp(node);
       },
-      onDown: () => undefined,
+      onDown: (node) => {
+        if (this.#singletonNode === node) this.#singletonNode = null;
+      },
     });
   }
 
@@ -47,14 +59,14 @@ export class StaticEngine {
    */
   async start(isRefusal: (fault: Fault) => boolean): Promise<Fault | null> {
     await this.#fleet.start();
-    const [faults = []] = await Promise.all(this.#configured);
-    const refusal = faults.find(isRefusal) ?? null;
+    const faults = await Promise.all(this.#configured);
+    const refusal = faults.flat().find(isRefusal) ?? null;
     this.isReady = refusal === null;
     return refusal;
   }
 
   get workerCount(): number {
-    return this.#fleet.gateways.length;
+    return this.#workerCount;
   }
 
   metrics(): Promise<MetricsSnapshot> {
@@ -91,9 +103,22 @@ export class StaticEngine {
     if (!this.isReady) this.#configured.push(configured);
   }
 
-  async #configure(node: ConfigNode): Promise<readonly Fault[]> {
-    const answer = await node.push(diffSnapshots(EMPTY_SNAPSHOT, this.#snapshot));
-    if (!answer.ok) throw new Error(answer.error);
-    return answer.faults ?? [];
+  #configure(node: ConfigNode): Promise<readonly Fault[]> {
+    const singletons = this.#singletons;
+    if (singletons === null || this.#singletonNode !== null) {
+      // Filters look for the queues of services as they start.
+      return this.#singletonsTried.then(() => push(node, this.#snapshot));
+    }
+    // Also when a worker died: who takes its place, and comes first, takes them over.
+    this.#singletonNode = node;
+    const configured = push(node, singletons);
+    this.#singletonsTried = configured.catch(() => undefined);
+    return configured;
   }
+}
+
+async function push(node: ConfigNode, snapshot: Snapshot): Promise<readonly Fault[]> {
+  const answer = await node.push(diffSnapshots(EMPTY_SNAPSHOT, snapshot));
+  if (!answer.ok) throw new Error(answer.error);
+  return answer.faults ?? [];
 }

@@ -1,5 +1,6 @@
 //! Entry of a worker process: a gateway, or the host of every pod's sidecar.
 
+import { rmSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { DeadlineSweeper } from "../dataplane/deadlines.ts";
@@ -22,6 +23,7 @@ import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import type { PluginTrap } from "../wasm/fault.ts";
 
 const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
+const { sharedMemory = "" } = options;
 const clock = systemClock;
 const envoyLog =
   options.envoyLog === undefined
@@ -54,7 +56,7 @@ const queueNews = new QueueNews(clock, (owner, queues) => {
   process.send?.({ type: "queuesReady", worker: owner, queues } satisfies FromWorker);
 });
 const shared = new SharedMemory({
-  directory: options.sharedMemory ?? "",
+  directory: sharedMemory,
   reach: {
     workerId: options.id,
     later: (task) => {
@@ -90,7 +92,12 @@ const worker = new WorkerProcess(
         listener(message as ToWorker);
       });
     },
-    onDisconnect: (listener) => process.on("disconnect", listener),
+    onDisconnect: (listener) =>
+      process.on("disconnect", () => {
+        // A main process that was killed cannot do it, and no other worker will come.
+        if (sharedMemory !== "") rmSync(sharedMemory, { recursive: true, force: true });
+        listener();
+      }),
   },
   role,
   {
