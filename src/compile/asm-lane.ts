@@ -1,17 +1,22 @@
 //! Translates ASM's lane objects into the lane model, so that there is one inside.
 //!
-//! Where the meaning differs: in ASM a lane group also makes the gateway's routes (from
-//! `ingressRules`); here a VirtualService does, and a rule only decides the lane. ASM's strict mode
-//! (the caller's pod decides, and every lane holds every service) is called isolated here, and has
-//! the fallback policy `strict`, which keeps a lane's requests from leaving it.
+//! The routes that `ingressRules` and weights make are asm-routes.ts's part; a rule decides the
+//! lane at the routes of VirtualServices too. ASM's strict mode (the caller's pod decides, and
+//! every lane holds every service) is called isolated here, and has the fallback policy `strict`,
+//! which keeps a lane's requests from leaving it.
 
 import type {
   AsmSwimLaneGroup,
   AsmSwimLaneGroupSpec,
   ClusterServiceRef,
 } from "../resources/kinds/asm-swim-lane-group.ts";
+import { definedMatch } from "../resources/kinds/asm-ingress.ts";
 import { SWIM_LANE_GROUP_LABEL } from "../resources/kinds/asm-swim-lane.ts";
-import type { AsmIngressRule, AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
+import type {
+  AsmIngressRule,
+  AsmSwimLane,
+  AsmSwimLaneSpec,
+} from "../resources/kinds/asm-swim-lane.ts";
 import { BAGGAGE_HEADER } from "../lane/baggage.ts";
 import type { StringMatch } from "../resources/kinds/virtual-service.ts";
 import type {
@@ -23,6 +28,7 @@ import type {
   OperandKind,
   Operator,
 } from "../snapshot/snapshot.ts";
+import { isWeighted, WEIGHTED_ROUTE } from "./asm-routes.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { anyOf } from "./lane-rule.ts";
@@ -31,6 +37,7 @@ import { keyOf } from "./resource-index.ts";
 
 /** ASM's own default, used where the object names no route header. */
 const DEFAULT_ROUTE_HEADER = "x-asm-prefer-tag";
+const PPM_OF_PERCENT = 10_000;
 const CONFIGURATION = "spec.permissiveModeConfiguration";
 
 export function modelAsmLaneGroups(
@@ -79,7 +86,9 @@ function modelGroup(
     outsideHosts: [],
     traceFrom: null,
     acceptFromClients: false,
-    lanes: members.map((lane) => modelLane(lane, scope)),
+    ratio: undefined,
+    ratioPath: "spec.ingress.ingressRouting",
+    lanes: members.map((lane) => modelLane(lane, group, scope)),
   };
 }
 
@@ -144,9 +153,10 @@ function namespacedService(text: string): string {
   return `${namespace}/${name}`;
 }
 
-function modelLane(resource: AsmSwimLane, scope: LaneScope): LaneModel {
+function modelLane(resource: AsmSwimLane, group: AsmSwimLaneGroup, scope: LaneScope): LaneModel {
   const { spec, metadata } = resource;
   const services = serviceReferences(spec.services ?? []);
+  reportUnused(resource, group, scope);
   return {
     lane: {
       name: metadata.name,
@@ -154,12 +164,15 @@ function modelLane(resource: AsmSwimLane, scope: LaneScope): LaneModel {
       selector: spec.labelSelector,
       services: services.map(({ key }) => key).sort(),
       enabled: true,
-      rule: ruleOf(resource, scope),
+      rule: isWeighted(group) ? null : ruleOf(resource, group, scope),
     },
     resource,
     services,
     selectorPath: "spec.labelSelector",
     tagPath: "metadata.name",
+    rulePath: "spec.ingressRules",
+    ratio: ratioOf(spec, group),
+    ratioPath: "spec.ingressWeight",
     parent: null,
     isExpired: false,
   };
@@ -172,22 +185,59 @@ function serviceReferences(services: readonly ClusterServiceRef[]): NamedReferen
   }));
 }
 
+/** The lane's weight in percent, at the one route that the group makes. */
+function ratioOf({ ingressWeight }: AsmSwimLaneSpec, group: AsmSwimLaneGroup): LaneModel["ratio"] {
+  const { weight } = ingressWeight ?? {};
+  if (weight === undefined || !isWeighted(group)) return undefined;
+  const { name, namespace = "" } = group.metadata;
+  const ppm = weight * PPM_OF_PERCENT;
+  return { routes: [{ virtualService: name, namespace, route: WEIGHTED_ROUTE, ppm }] };
+}
+
+/** Of rules and weights a group has the one or the other. */
+function reportUnused(
+  resource: AsmSwimLane,
+  group: AsmSwimLaneGroup,
+  { messages }: LaneScope,
+): void {
+  const { ingressRules = [], ingressWeight } = resource.spec;
+  const [field, strategy, other] = isWeighted(group)
+    ? ["ingressRules", "weighted", "rule_based"]
+    : ["ingressWeight", "rule_based", "weighted"];
+  const isGiven = isWeighted(group)
+    ? ingressRules.some(({ online }) => online !== false)
+    : ingressWeight?.weight !== undefined;
+  if (!isGiven) return;
+  messages.add(resource, {
+    severity: "warning",
+    code: "GL0361",
+    path: `spec.${field}`,
+    message:
+      `${field} has no effect: the ingressRoutingStrategy of the ASMSwimLaneGroup ` +
+      `${group.metadata.name} is ${strategy}`,
+    remedy: `Write ${other} there, or remove ${field}.`,
+  });
+}
+
 /** Who meets one of the rules that are online: a rule wants all of its matches. */
-function ruleOf(resource: AsmSwimLane, { messages }: LaneScope): DecisionRule | null {
+function ruleOf(
+  resource: AsmSwimLane,
+  group: AsmSwimLaneGroup,
+  { messages }: LaneScope,
+): DecisionRule | null {
   const conditions: Condition[] = [];
+  const hasGateway = group.spec.ingress?.gateway !== undefined;
   (resource.spec.ingressRules ?? []).forEach((rule, index) => {
     if (rule.online === false) return;
     const of = testsOf(rule);
     if (of.length > 0) conditions.push(of.length === 1 && of[0] ? of[0] : { kind: "all", of });
+    const text = partOf(rule, hasGateway);
+    if (text === null) return;
     messages.add(resource, {
       severity: "warning",
       code: "GL0315",
       path: `spec.ingressRules[${index}]`,
-      message:
-        of.length === 0
-          ? "the rule is left out: it has no match, and would take every request"
-          : "the rule decides the lane but makes no route: the destination has no effect",
-      remedy: "Write the route as a VirtualService.",
+      ...text,
     });
   });
   const [first] = conditions;
@@ -195,7 +245,29 @@ function ruleOf(resource: AsmSwimLane, { messages }: LaneScope): DecisionRule | 
   return { programVersion: 2, condition: conditions.length === 1 ? first : anyOf(conditions) };
 }
 
-function testsOf({ hosts, match }: AsmIngressRule): Condition[] {
+/** What a rule says that has not its full effect; null: it has. */
+function partOf(
+  { match, route }: AsmIngressRule,
+  hasGateway: boolean,
+): { readonly message: string; readonly remedy: string } | null {
+  const isAll = definedMatch(match) === null;
+  if (route?.destination?.host === undefined || !hasGateway) {
+    const why = hasGateway ? "it names no destination" : "the group names no gateway";
+    return isAll
+      ? { message: `the rule is left out: it has no match, and ${why}`, remedy: FULL_RULE }
+      : { message: `the rule decides the lane but makes no route: ${why}`, remedy: FULL_RULE };
+  }
+  if (!isAll) return null;
+  return {
+    message: "the rule has no match, so it takes every request of its hosts that gets to it",
+    remedy: "Give it a match, unless that is meant.",
+  };
+}
+
+const FULL_RULE = "Write route.destination.host, and the group's ingress.gateway.";
+
+function testsOf({ hosts, match: given }: AsmIngressRule): Condition[] {
+  const match = definedMatch(given);
   const headers = Object.entries(match?.headers ?? {}).map(([name, value]) =>
     matchTest(operandOf(name), value),
   );
@@ -218,6 +290,9 @@ const PSEUDO_HEADERS: Readonly<Record<string, OperandKind>> = {
 };
 
 function matchTest(operand: Operand, { exact, prefix, regex }: StringMatch): Condition {
+  if (exact === undefined && prefix === undefined && regex === undefined) {
+    return { kind: "test", operand, operator: "exists", values: [] };
+  }
   const [operator, value]: readonly [Operator, string] =
     exact !== undefined
       ? ["==", exact]

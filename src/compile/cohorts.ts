@@ -8,9 +8,8 @@ import type { AllocationTable, WantedShare } from "../lane/allocation.ts";
 import { DEFAULT_TABLE } from "../lane/cohort.ts";
 import { isEntryRoute } from "../lane/decide.ts";
 import { MODULO_DEFAULT, PPM_TOTAL } from "../lane/key-hash.ts";
-import type { LaneGroup as LaneGroupResource } from "../resources/kinds/lane-group.ts";
-import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
 import type { GroupRatio, LaneRatio, RatioKey } from "../resources/kinds/ratio.ts";
+import type { Resource } from "../resources/object.ts";
 import { sharePpm } from "../resources/share.ts";
 import type { CohortDeal, CohortInterval, CohortKey, Cohorts } from "../snapshot/cohort.ts";
 import type { LaneGroup, RouteTable, Snapshot } from "../snapshot/snapshot.ts";
@@ -43,7 +42,7 @@ export interface CompiledCohorts {
 interface ShareGroup {
   readonly model: GroupModel;
   readonly group: LaneGroup;
-  readonly resource: LaneGroupResource;
+  readonly resource: Resource;
   readonly old: Allocation;
   readonly lanes: readonly ShareLane[];
   readonly routes: readonly BaseRoute[];
@@ -51,8 +50,9 @@ interface ShareGroup {
 
 interface ShareLane {
   readonly name: string;
-  readonly resource: LaneResource;
+  readonly resource: Resource;
   readonly ratio: LaneRatio | undefined;
+  readonly ratioPath: string;
   readonly enabled: boolean;
 }
 
@@ -72,7 +72,8 @@ export function compileCohorts(scope: CohortScope): CompiledCohorts {
   for (const one of groups) {
     const next = nextAllocation(one, overfull.get(one) ?? new Set(), scope.messages);
     const stored = storeAllocation(next);
-    if (!isSameAllocation(stored, storedBy(one.resource))) allocations.set(one.model.name, stored);
+    const isNew = isKept(one.resource) && !isSameAllocation(stored, storedBy(one.resource));
+    if (isNew) allocations.set(one.model.name, stored);
     const cohorts = cohortsOf(one, next);
     if (cohorts !== null) laneGroups[one.model.name] = { ...one.group, cohorts };
   }
@@ -82,17 +83,18 @@ export function compileCohorts(scope: CohortScope): CompiledCohorts {
 /** Nothing for a group without ratio, now and before; so such groups cost nothing. */
 function shareGroup(model: GroupModel, scope: CohortScope): ShareGroup[] {
   const group = scope.laneGroups[model.name];
-  if (group === undefined || model.resource.kind !== "LaneGroup") return [];
-  const resource = model.resource as LaneGroupResource;
-  const lanes = model.lanes.map((lane) => ({
-    name: lane.lane.name,
-    resource: lane.resource as LaneResource,
-    ratio: (lane.resource as LaneResource).spec.ratio,
-    enabled: lane.lane.enabled,
+  if (group === undefined) return [];
+  const { resource } = model;
+  const lanes = model.lanes.map(({ lane, resource: owner, ratio, ratioPath }) => ({
+    name: lane.name,
+    resource: owner,
+    ratio,
+    ratioPath,
+    enabled: lane.enabled,
   }));
   const hasRatio = lanes.some(({ ratio }) => ratio !== undefined);
   if (!hasRatio && storedBy(resource) === undefined) return [];
-  const old = readAllocation(resource.status);
+  const old = isKept(resource) ? readAllocation(resource.status) : NO_ALLOCATION;
   if (typeof old === "string") {
     scope.messages.add(resource, {
       severity: "error",
@@ -104,13 +106,21 @@ function shareGroup(model: GroupModel, scope: CohortScope): ShareGroup[] {
     return [];
   }
   const routes = baseRoutes(group, scope.routing);
-  reportRoutes(lanes, routes, scope.messages);
+  // Where ASM's own route does not serve, the gateway or the host has been named already.
+  if (isKept(resource)) reportRoutes(lanes, routes, scope.messages);
   return [{ model, group, resource, old, lanes, routes }];
 }
 
-function storedBy(resource: LaneGroupResource): unknown {
+/** Whether the outcome depends on history: of a draw for each request, as ASM's, it does not. */
+function isKept({ kind }: Resource): boolean {
+  return kind === "LaneGroup";
+}
+
+const NO_ALLOCATION: Allocation = { deal: null, tables: new Map() };
+
+function storedBy(resource: Resource): unknown {
   const { status } = resource;
-  if (typeof status !== "object" || status === null) return undefined;
+  if (!isKept(resource) || typeof status !== "object" || status === null) return undefined;
   return (status as { readonly allocation?: unknown }).allocation ?? undefined;
 }
 
@@ -147,14 +157,14 @@ function reportRoutes(
   messages: MessageList,
 ): void {
   const known = new Set(routes.flatMap(({ tables }) => tables));
-  for (const { resource, ratio } of lanes) {
+  for (const { resource, ratio, ratioPath } of lanes) {
     (ratio?.routes ?? []).forEach((route, index) => {
       const name = tableNameOf(route);
       if (known.has(name)) return;
       messages.add(resource, {
         severity: "warning",
         code: "GL0342",
-        path: `spec.ratio.routes[${index}]`,
+        path: `${ratioPath}.routes[${index}]`,
         message: `the group's gateways have no route ${name}, so this share has no effect`,
         remedy: "Correct the names, or apply the VirtualService.",
       });
@@ -206,9 +216,11 @@ function findOverfull(
       messages.add(one.resource, {
         severity: "error",
         code: "GL0340",
-        path: "spec.ratio",
+        path: one.model.ratioPath,
         message: `at ${where} the shares come to ${percent(totalPpm)}: ${text}`,
-        remedy: "Lower them to 100 % together; until then none grows.",
+        remedy: isKept(one.resource)
+          ? "Lower them to 100 % together; until then none grows."
+          : "Lower them to 100 % together; until then the baseline has all.",
       });
     }
   };
@@ -333,7 +345,7 @@ function bounded(
 
 /** Salt, hash and key change only while no lane has a share: else everybody would be moved. */
 function nextDeal({ old, resource, model }: ShareGroup, messages: MessageList): CohortDeal | null {
-  const wanted = dealOf(resource.spec.ratio, model.name);
+  const wanted = dealOf(model.ratio, model.name);
   const hasShares = [...old.tables.values()].some((table) => table.length > 0);
   if (wanted === null || old.deal === null || !hasShares) return wanted;
   const changed = (["key", "hash", "salt", "modulo"] as const).filter(
@@ -374,12 +386,12 @@ function keyFrom(key: RatioKey): CohortKey {
 }
 
 function reportRefused(one: ShareGroup, refused: readonly string[], messages: MessageList): void {
-  for (const { name, resource } of one.lanes) {
+  for (const { name, resource, ratioPath } of one.lanes) {
     if (!refused.includes(name)) continue;
     messages.add(resource, {
       severity: "error",
       code: "GL0344",
-      path: "spec.ratio",
+      path: ratioPath,
       message: "the share cannot grow: its users are in too many pieces",
       remedy: "Set a lane that is not needed any more to 0%, or finish this release first.",
     });

@@ -21,7 +21,9 @@ import type {
   RouteTable,
   Snapshot,
 } from "../snapshot/snapshot.ts";
+import { reportAsmConflicts } from "./asm-conflicts.ts";
 import { modelAsmLaneGroups } from "./asm-lane.ts";
+import { asmRoutes } from "./asm-routes.ts";
 import {
   checkDefaultRoutes,
   checkLanePods,
@@ -94,7 +96,6 @@ export function compile(input: CompileInput): CompileResult {
   const index = indexResources(input.resources);
   const gateways = collectGateways([...index.gateways, ...impliedGateways(index.ingresses)]);
   const services = collectServices(index.services);
-  const bindings = bindVirtualServices(index.virtualServices, gateways, messages);
   const scope: LaneScope = {
     gateways,
     services,
@@ -106,6 +107,7 @@ export function compile(input: CompileInput): CompileResult {
     ...modelAsmLaneGroups(index.asmLaneGroups, index.asmLanes, scope),
     ...modelLaneGroups(index.laneGroups, index.lanes, scope),
   ].sort((a, b) => compareTexts(a.name, b.name));
+  const bindings = bindAll(index, models, scope);
   const laneGroups = compileLaneGroups(models, scope, (at, header) =>
     matchesHeader(bindings, gateways, at, header),
   );
@@ -139,6 +141,18 @@ export function compile(input: CompileInput): CompileResult {
     findings: laneFindings({ models, laneGroups: cohorts.laneGroups, services, pods, runners }),
     nextExpiryMs: nextExpiryMs(index.lanes, input.nowMs ?? null),
   };
+}
+
+/** VirtualServices, and behind them what ASM's objects make. */
+function bindAll(
+  { virtualServices }: ResourceIndex,
+  models: readonly GroupModel[],
+  { gateways, messages }: LaneScope,
+): Binding[] {
+  const own = bindVirtualServices(virtualServices, gateways, messages);
+  const made = asmRoutes(models, messages);
+  reportAsmConflicts(made, own, gateways, messages);
+  return [...own, ...made.map(({ binding }) => binding)];
 }
 
 /** Everything collected before routes are made. */
@@ -179,12 +193,10 @@ function compileAllRoutes(
   const subsets = collectSubsets(world.index.destinationRules, services, messages);
   const routesOf = new Map<VirtualService, readonly Route[]>();
   for (const binding of world.bindings) {
-    const { resource } = binding;
+    const { resource, makeRoutes } = binding;
     const laneGroups = groupsFor(binding, world.laneGroups, gateways);
-    routesOf.set(
-      resource,
-      compileRoutes(resource, { resource, services, subsets, laneGroups, places, messages }),
-    );
+    const scope = { resource, services, subsets, laneGroups, places, messages };
+    routesOf.set(resource, makeRoutes?.(scope) ?? compileRoutes(resource, scope));
   }
   return routesOf;
 }

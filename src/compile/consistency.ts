@@ -13,6 +13,7 @@ import type { MessageList } from "./messages.ts";
 import { pluginKey } from "./plugin-kinds.ts";
 import type { Plugins } from "./wasm-plugin.ts";
 import { hasLabels, keyOf, listNames, namespaceOf } from "./resource-index.ts";
+import { routesPath } from "./route-table.ts";
 import type { BoundHost } from "./route-table.ts";
 import type { ServiceClusters, ServiceMap } from "./service.ts";
 
@@ -326,7 +327,7 @@ function reportNoDefault(
   messages.add(owner, {
     severity: setters.length > 0 ? "info" : "warning",
     code: "GL0211",
-    path: "spec.http",
+    path: routesPath(owner, "http"),
     message:
       `requests without ${main.join(" or ")}${without} match no route of virtual host ` +
       `${host.domain}: ${count}, no default route; they get a 404` +

@@ -69,6 +69,8 @@ function modelGroup(
     outsideHosts: (spec.context.outsideHosts ?? []).map((host) => host.toLowerCase()),
     traceFrom: spec.trace?.allowFrom ?? null,
     acceptFromClients: spec.acceptFromClients,
+    ratio: spec.ratio,
+    ratioPath: "spec.ratio",
     lanes,
   };
 }
@@ -107,6 +109,9 @@ function modelLane(resource: LaneResource, nowMs: number | null): LaneModel {
     services,
     selectorPath: "spec.selector.matchLabels",
     tagPath: "spec.tag",
+    rulePath: "spec.rule",
+    ratio: spec.ratio,
+    ratioPath: "spec.ratio",
     parent: spec.parent === undefined ? null : { key: spec.parent, path: "spec.parent" },
     isExpired,
   };

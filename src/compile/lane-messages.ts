@@ -91,7 +91,7 @@ function reportSameRule(current: LaneModel, owner: LaneModel, messages: MessageL
   messages.add(current.resource, {
     severity: "warning",
     code: "GL0324",
-    path: "spec.rule",
+    path: current.rulePath,
     message:
       `the lane ${owner.lane.name} has the same rule and decides first (priority, then ` +
       `name), so the rule takes nobody into the lane ${current.lane.name}`,
@@ -100,7 +100,7 @@ function reportSameRule(current: LaneModel, owner: LaneModel, messages: MessageL
 }
 
 function reportShadowed(
-  { lane, resource }: LaneModel,
+  { lane, resource, rulePath }: LaneModel,
   earlier: readonly LaneModel[],
   messages: MessageList,
 ): void {
@@ -113,7 +113,7 @@ function reportShadowed(
   messages.add(resource, {
     severity: "warning",
     code: "GL0338",
-    path: "spec.rule",
+    path: rulePath,
     message:
       `whoever meets the rule of the lane ${lane.name} meets that of the lane ` +
       `${owner.lane.name}, which decides first (priority, then name): it takes nobody`,
@@ -121,13 +121,13 @@ function reportShadowed(
   });
 }
 
-function reportImpossible({ lane, resource }: LaneModel, messages: MessageList): boolean {
+function reportImpossible({ lane, resource, rulePath }: LaneModel, messages: MessageList): boolean {
   const found = lane.rule === null ? null : findContradiction(lane.rule.condition);
   if (found === null) return false;
   messages.add(resource, {
     severity: "error",
     code: "GL0337",
-    path: "spec.rule",
+    path: rulePath,
     message:
       `no request meets the rule of the lane ${lane.name}: ${found.first} contradicts ` +
       found.second,

@@ -1,5 +1,6 @@
 //! What LaneGroup and ASMSwimLaneGroup are both turned into while references are resolved.
 
+import type { GroupRatio, LaneRatio } from "../resources/kinds/ratio.ts";
 import type { Secret } from "../resources/kinds/secret.ts";
 import type { Resource } from "../resources/object.ts";
 import type {
@@ -51,6 +52,9 @@ export interface GroupModel {
   /** Null: callers on the gateway's machine. */
   readonly traceFrom: readonly string[] | null;
   readonly acceptFromClients: boolean;
+  /** Who is in the lanes' shares. Undefined: a new draw for each request. */
+  readonly ratio: GroupRatio | undefined;
+  readonly ratioPath: string;
   /** In decision order. */
   readonly lanes: readonly LaneModel[];
 }
@@ -61,6 +65,9 @@ export interface LaneModel {
   readonly services: readonly NamedReference[];
   readonly selectorPath: string;
   readonly tagPath: string;
+  readonly rulePath: string;
+  readonly ratio: LaneRatio | undefined;
+  readonly ratioPath: string;
   readonly parent: NamedReference | null;
   /** Closed, since its time has passed. */
   readonly isExpired: boolean;

@@ -6,7 +6,6 @@
 import { DEFAULT_TABLE } from "../lane/cohort.ts";
 import { PPM_TOTAL } from "../lane/key-hash.ts";
 import { isInBaseline, isInLane } from "../lane/membership.ts";
-import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
 import { isPodReady } from "../resources/kinds/pod.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import { refOf, refText } from "../resources/object.ts";
@@ -159,15 +158,14 @@ function member(service: string, runners: readonly Runner[], pods: readonly Pod[
 
 /** Nothing for a lane that neither wants a share nor has one. */
 function sharesOfLane(
-  { lane, resource }: LaneModel,
+  { lane, ratio }: LaneModel,
   group: LaneGroup,
 ): Pick<FoundLane["findings"], "share" | "shares"> {
   const tables = tablesOf(group).map(({ route, intervals }) => ({
     route,
     ppm: ppmOf(intervals, lane.name),
   }));
-  const wantsShare = (resource as LaneResource).spec.ratio !== undefined;
-  if (!wantsShare && tables.every(({ ppm }) => ppm === 0)) return {};
+  if (ratio === undefined && tables.every(({ ppm }) => ppm === 0)) return {};
   const lowest = Math.min(...tables.map(({ ppm }) => ppm));
   const highest = Math.max(...tables.map(({ ppm }) => ppm));
   return {

@@ -4,13 +4,14 @@
 //! name, so that the result does not depend on when each was applied.
 
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { Resource } from "../resources/object.ts";
 import type { Gateway, Route, RouteTable, VirtualHost } from "../snapshot/snapshot.ts";
 import { admittedHosts, routeTableName } from "./gateway.ts";
 import type { AdmittedHost, Gateways, LogicalGateway } from "./gateway.ts";
 import { compareTexts } from "./messages.ts";
 import type { MessageList } from "./messages.ts";
 import { hasLabels, keyOf, namespaceOf } from "./resource-index.ts";
-import type { MatchPlace, MatchPlaces } from "./target.ts";
+import type { MatchPlace, MatchPlaces, TargetScope } from "./target.ts";
 
 /** The word for the sidecars in a VirtualService's `gateways`. */
 const MESH = "mesh";
@@ -20,6 +21,17 @@ export interface Binding {
   readonly resource: VirtualService;
   /** `namespace/name` of Gateway resources that exist. */
   readonly gateways: readonly string[];
+  /**
+   * Makes the routes in the place of `spec.http`, for objects that are bound as a VirtualService
+   * is. Then `resource` has the kind and the name of that object.
+   */
+  readonly makeRoutes?: (scope: TargetScope) => Route[];
+}
+
+/** Where an object says its hosts and routes. */
+export function routesPath({ kind }: Resource, field: "hosts" | "http"): string {
+  if (kind === "ASMSwimLane") return "spec.ingressRules";
+  return kind === "ASMSwimLaneGroup" ? "spec.ingress.ingressRouting" : `spec.${field}`;
 }
 
 /** One virtual host and whose routes it has, in order. */
@@ -124,7 +136,7 @@ function narrower(a: string, b: string): string | null {
   return isWithin(b, a) ? b : null;
 }
 
-function isWithin(host: string, pattern: string): boolean {
+export function isWithin(host: string, pattern: string): boolean {
   if (pattern === "*" || pattern === host) return true;
   return pattern.startsWith("*.") && host.endsWith(pattern.slice(1));
 }
@@ -157,8 +169,9 @@ function virtualHosts(
   { routesOf, places }: CompiledRoutes,
 ): VirtualHost[] {
   const byOwners = new Map<string, VirtualHost & { readonly domains: string[] }>();
+  const numbers = new Map<VirtualService, number>();
   for (const { domain, owners, gateway, port } of hosts) {
-    const key = owners.map(keyOf).join(" ");
+    const key = owners.map((owner) => numberOf(owner, numbers)).join(" ");
     const same = byOwners.get(key);
     if (same !== undefined) {
       same.domains.push(domain);
@@ -172,6 +185,13 @@ function virtualHosts(
     byOwners.set(key, { domains: [domain], routes });
   }
   return [...byOwners.values()];
+}
+
+/** Several owners may be of one object, so its name would not tell them apart. */
+function numberOf(owner: VirtualService, numbers: Map<VirtualService, number>): number {
+  const number = numbers.get(owner) ?? numbers.size;
+  numbers.set(owner, number);
+  return number;
 }
 
 interface Here {
@@ -236,7 +256,7 @@ function reportNotAdmitted(resource: VirtualService, key: string, messages: Mess
   messages.add(resource, {
     severity: "warning",
     code: "GL0208",
-    path: "spec.hosts",
+    path: routesPath(resource, "hosts"),
     message: `the Gateway ${key} admits none of the hosts, so the routes do not serve there`,
     remedy: "Name a host that one of the Gateway's HTTP servers lists, or extend the Gateway.",
   });
@@ -244,7 +264,8 @@ function reportNotAdmitted(resource: VirtualService, key: string, messages: Mess
 
 function reportShared(hosts: readonly BoundHost[], messages: MessageList): void {
   const reported = new Set<string>();
-  for (const { domain, gateway, owners } of hosts) {
+  for (const { domain, gateway, owners: all } of hosts) {
+    const owners = all.filter(({ kind }) => kind === "VirtualService");
     owners.forEach((owner, index) => {
       const first = owners[0];
       const key = `${gateway.name} ${domain} ${keyOf(owner)}`;

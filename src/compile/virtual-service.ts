@@ -98,7 +98,7 @@ function compileMatches(entries: readonly HttpMatch[], { places }: TargetScope):
   });
 }
 
-function compileMatch(entry: HttpMatch): RouteMatch {
+export function compileMatch(entry: HttpMatch): RouteMatch {
   const { uri, method, authority } = entry;
   return {
     ...(uri === undefined ? {} : { uri: uriMatch(uri, entry.ignoreUriCase === true) }),

@@ -5,6 +5,7 @@
 //! Envoy. A code is never given a second meaning.
 
 import { COMPILE_CODES } from "./compile-codes.ts";
+import { ASM_CODES } from "./asm-codes.ts";
 import { COHORT_CODES } from "./cohort-codes.ts";
 import { ENVOY_CODES } from "./envoy-codes.ts";
 import { LANE_CODES } from "./lane-codes.ts";
@@ -460,4 +461,5 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
   ...LANE_CODES,
   ...ENVOY_CODES,
   ...COHORT_CODES,
+  ...ASM_CODES,
 };

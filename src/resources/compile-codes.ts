@@ -297,12 +297,13 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "serves. Usual for an entry service that is not part of a canary.",
   },
   GL0315: {
-    title: "An ASM ingress rule has no full effect",
+    title: "An ASM ingress rule makes no route, or one for every request",
     severity: "warning",
     help:
-      "The rule's hosts, path and headers decide the lane, all of them, and one rule of several " +
-      "is enough. It makes no route: write that as a VirtualService. A rule without a match is " +
-      "left out.",
+      "A rule makes a route at the group's gateway when it names a destination. Without one, or " +
+      "without a gateway, it only decides the lane at routes of VirtualServices, and is left out " +
+      "when it has no match either. A rule that makes a route and has no match takes every " +
+      "request of its hosts that no earlier route takes.",
   },
   GL0316: {
     title: "The baseline lane is closed",

@@ -3,7 +3,9 @@
 import Type from "typebox";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
-import { accepted, mapOf, notHonoured, notHonouredFields, oneOf, text } from "./fields.ts";
+import { asmHostsSchema, asmRequestMatchSchema } from "./asm-ingress.ts";
+import type { AsmRequestMatch } from "./asm-ingress.ts";
+import { accepted, mapOf, notHonouredFields, oneOf, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { JsonObject, KindInfo, Report } from "./kind.ts";
@@ -17,6 +19,16 @@ export interface AsmSwimLaneGroupSpec {
       readonly name: string;
       readonly namespace?: string;
       readonly type?: string;
+    };
+    readonly ingressRouting?: {
+      /** `rule_based` when absent: the lanes' `ingressRules` make the routes. */
+      readonly ingressRoutingStrategy?: "rule_based" | "weighted";
+      /** One route, that the lanes share by their `ingressWeight`. */
+      readonly weightedRoutingRule?: {
+        readonly hosts?: readonly string[];
+        /** OR of matches; none takes every request. */
+        readonly requestMatches?: readonly AsmRequestMatch[];
+      };
     };
   };
   /** False or absent: ASM's strict mode, where every lane holds every service. */
@@ -67,7 +79,17 @@ const spec = Type.Object({
           type: Type.Optional(oneOf(["ASM", "ingress"], { honoured: ["ASM"] })),
         }),
       ),
-      ingressRouting: notHonoured(),
+      ingressRouting: Type.Optional(
+        Type.Object({
+          ingressRoutingStrategy: Type.Optional(oneOf(["rule_based", "weighted"])),
+          weightedRoutingRule: Type.Optional(
+            Type.Object({
+              hosts: Type.Optional(asmHostsSchema()),
+              requestMatches: Type.Optional(Type.Array(asmRequestMatchSchema())),
+            }),
+          ),
+        }),
+      ),
     }),
   ),
   isPermissive: Type.Optional(Type.Boolean()),

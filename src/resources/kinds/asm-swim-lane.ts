@@ -1,17 +1,17 @@
 //! istio.alibabacloud.com ASMSwimLane (cluster-scoped): one lane of an ASMSwimLaneGroup.
 
 import Type from "typebox";
-import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
+import { asmDestinationSchema, asmHostsSchema, asmRequestMatchSchema } from "./asm-ingress.ts";
+import type { AsmDestination, AsmRequestMatch } from "./asm-ingress.ts";
 import { clusterServiceRefSchema } from "./asm-swim-lane-group.ts";
 import type { ClusterServiceRef } from "./asm-swim-lane-group.ts";
-import { labels, mapOf, notHonoured, port, text } from "./fields.ts";
+import { labels } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { JsonObject, KindInfo, Report } from "./kind.ts";
 import { member } from "./member.ts";
 import { anyStatus } from "./pod-template.ts";
-import type { StringMatch } from "./virtual-service.ts";
 
 /** The label that names the lane's group: the only link between the two. */
 export const SWIM_LANE_GROUP_LABEL = "swimlane-group";
@@ -21,55 +21,35 @@ export interface AsmSwimLaneSpec {
   /** The services that this lane holds. */
   readonly services?: readonly ClusterServiceRef[];
   readonly ingressRules?: readonly AsmIngressRule[];
+  readonly ingressWeight?: AsmIngressWeight;
 }
 
 export interface AsmIngressRule {
   readonly name?: string;
   readonly online?: boolean;
   readonly hosts?: readonly string[];
-  readonly match?: {
-    readonly uri?: StringMatch;
-    readonly headers?: Readonly<Record<string, StringMatch>>;
-  };
-  readonly route?: {
-    readonly destination?: { readonly host: string; readonly portNum?: number };
-  };
+  readonly match?: AsmRequestMatch;
+  /** Without a destination the rule makes no route. */
+  readonly route?: { readonly destination?: AsmDestination };
+}
+
+/** The lane's part of what the group's `weightedRoutingRule` takes. */
+export interface AsmIngressWeight {
+  readonly destination?: AsmDestination;
+  /** In percent; 0 when absent. */
+  readonly weight?: number;
 }
 
 export interface AsmSwimLane extends Resource {
   readonly spec: AsmSwimLaneSpec;
 }
 
-const match = Type.Object(
-  {
-    exact: Type.Optional(Type.String()),
-    prefix: Type.Optional(Type.String()),
-    regex: Type.Optional(Type.Unsafe<string>({ type: "string", format: "re2" })),
-  },
-  { exactlyOneOf: ["exact", "prefix", "regex"] },
-);
-
-function stringMatch(): TUnsafe<StringMatch> {
-  return described<StringMatch, typeof match>(match);
-}
-
 const rule = Type.Object({
   name: Type.Optional(Type.String()),
   online: Type.Optional(Type.Boolean()),
-  hosts: Type.Optional(Type.Array(text("virtual-service-host"))),
-  match: Type.Optional(
-    Type.Object({
-      uri: Type.Optional(stringMatch()),
-      headers: Type.Optional(mapOf(stringMatch(), "header-match-name")),
-    }),
-  ),
-  route: Type.Optional(
-    Type.Object({
-      destination: Type.Optional(
-        Type.Object({ host: text("host"), portNum: Type.Optional(port()) }),
-      ),
-    }),
-  ),
+  hosts: Type.Optional(asmHostsSchema()),
+  match: Type.Optional(asmRequestMatchSchema()),
+  route: Type.Optional(Type.Object({ destination: Type.Optional(asmDestinationSchema()) })),
 });
 
 const spec = Type.Object({
@@ -78,7 +58,12 @@ const spec = Type.Object({
     Type.Array(clusterServiceRefSchema(), { uniqueBy: ["name", "namespace"] }),
   ),
   ingressRules: Type.Optional(Type.Array(rule)),
-  ingressWeight: notHonoured(),
+  ingressWeight: Type.Optional(
+    Type.Object({
+      destination: Type.Optional(asmDestinationSchema()),
+      weight: Type.Optional(Type.Integer({ minimum: 0, maximum: 100 })),
+    }),
+  ),
 });
 
 export const ASM_SWIM_LANE: KindInfo = defineKind({
