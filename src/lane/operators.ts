@@ -4,8 +4,8 @@
 //! values; constants are brought into the same form here.
 
 import ipaddr from "ipaddr.js";
-import { RE2JS } from "re2js";
 import semver from "semver";
+import { fullMatcher } from "../base/full-match.ts";
 import type { Operand, Operator, Test } from "../snapshot/snapshot.ts";
 import { makeKeyHash, MODULO_DEFAULT, PPM_TOTAL, toWireText } from "./key-hash.ts";
 import type { KeyHash } from "./key-hash.ts";
@@ -54,7 +54,7 @@ const MAKERS: Readonly<Record<Operator, Maker>> = {
     const part = first(wanted);
     return (value) => value.includes(part);
   },
-  regex: (wanted) => matcher(first(wanted)),
+  regex: (wanted) => fullMatcher(first(wanted)),
   exists: () => () => true,
   absent: () => () => false,
   "<": (wanted) => comparison(first(wanted), (number, limit) => number < limit),
@@ -78,11 +78,6 @@ function equality(wanted: string, isEqual: boolean): Predicate {
 function membership(wanted: readonly string[], isIn: boolean): Predicate {
   const values = new Set(wanted);
   return (value) => values.has(value) === isIn;
-}
-
-function matcher(pattern: string): Predicate {
-  const compiled = RE2JS.compile(pattern);
-  return (value) => compiled.testExact(value);
 }
 
 function comparison(
