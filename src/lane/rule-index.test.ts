@@ -141,3 +141,65 @@ test("of a thousand rules on one header only those of its value are evaluated", 
   assert.equal(firstRule(index, read), 777);
   assert.ok(reads <= 3, `${reads} operands were read`);
 });
+
+/** That the value alone decides: none of them is found by value or prefix. */
+const byValueAlone = fc.oneof(
+  ...(["suffix", "contains"] as const).map((each) => leaf(each, one)),
+  leaf("regex", fc.tuple(fc.constantFrom(...PATTERNS)) as fc.Arbitrary<string[]>),
+  leaf(">", fc.tuple(fc.constantFrom("0", "5")) as fc.Arbitrary<string[]>),
+  leaf("semver", fc.constant([">=1.0.0"])),
+  leaf("percentage", fc.tuple(fc.constantFrom("0", "30", "100")) as fc.Arbitrary<string[]>),
+);
+
+test("what is remembered of values changes no outcome", () => {
+  let foundCount = 0;
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({ condition: fc.oneof({ weight: 9, arbitrary: byValueAlone }, condition) }),
+        { minLength: 40, maxLength: 60 },
+      ),
+      fc.array(request, { minLength: REQUESTS_EACH, maxLength: REQUESTS_EACH }),
+      (rules, requests) => {
+        const index = indexRules(rules);
+        for (const values of requests) {
+          const read = lookup(values);
+          const wanted = firstByAsking(rules, read);
+          assert.equal(firstRule(index, read), wanted, JSON.stringify(values));
+          if (wanted > 0) foundCount += 1;
+        }
+      },
+    ),
+    { numRuns: 200, seed: 20_261_121 },
+  );
+  assert.ok(foundCount > 200, `${foundCount} requests met a rule after the first`);
+});
+
+test("of many conditions on one header each value is tried once, while it is among the latest", () => {
+  const rules = Array.from({ length: 100 }, (_none, at) => ({
+    condition: {
+      kind: "test",
+      operand: OPERANDS[0],
+      operator: ">",
+      values: [`${1_000 - at}`],
+    } as Test,
+  }));
+  const index = indexRules(rules);
+  const ask = (value: string): { readonly position: number; readonly reads: number } => {
+    let reads = 0;
+    const position = firstRule(index, () => {
+      reads += 1;
+      return value;
+    });
+    return { position, reads };
+  };
+  // One read to look the value up, and one for each condition that is tried.
+  assert.deepEqual(ask("950"), { position: 51, reads: 53 });
+  assert.deepEqual(ask("950"), { position: 51, reads: 1 });
+  for (let other = 0; other < 5_000; other += 1) ask(`v${other}`);
+  assert.deepEqual(ask("950"), { position: 51, reads: 53 }, "forgotten after many others");
+  const long = "9".repeat(5_000);
+  for (let count = 0; count < 2; count += 1) {
+    assert.deepEqual(ask(long), { position: -1, reads: 101 }, "too long to be remembered");
+  }
+});

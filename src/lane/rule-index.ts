@@ -37,6 +37,8 @@ interface Anchor {
   readonly by: "value" | "prefix";
   /** That the anchor is found means that the condition is met. */
   readonly isWhole: boolean;
+  /** The condition asks for no other operand. */
+  readonly isAlone: boolean;
 }
 
 interface OperandIndex {
@@ -48,8 +50,24 @@ interface OperandIndex {
   readonly prefixLengths: number[];
   /** The prefixes, cut to the length of the shortest: most values begin like none of them. */
   readonly starts: Set<string>;
+  /** Of each of these the value alone decides. */
+  readonly byValueAlone: Part[];
+  /** Null: too few of them are `byValueAlone` to be worth it. */
+  firstByValue: FirstByValue | null;
   readonly whenThere: Part[];
 }
+
+/** The positions found for values seen lately: version, region or agent are few, and come again. */
+interface FirstByValue {
+  recent: Map<string, number>;
+  older: Map<string, number>;
+}
+
+/** Fewer conditions are tried faster than a value is looked up. */
+const REMEMBERED_PARTS_MIN = 8;
+/** Of each of two generations, per operand. */
+const REMEMBERED_VALUES_MAX = 512;
+const REMEMBERED_CHARS_MAX = 256;
 
 export interface RuleIndex {
   readonly operands: readonly OperandIndex[];
@@ -71,14 +89,18 @@ export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
       else hang(operands, anchor, part);
     }
   });
-  for (const { prefixLengths, byPrefix, starts } of operands.values()) {
+  for (const operand of operands.values()) {
+    const { prefixLengths, byPrefix, starts } = operand;
     prefixLengths.sort((a, b) => a - b);
     for (const prefix of byPrefix.keys()) starts.add(prefix.slice(0, prefixLengths[0]));
+    if (operand.byValueAlone.length >= REMEMBERED_PARTS_MIN) {
+      operand.firstByValue = { recent: new Map(), older: new Map() };
+    }
   }
   return { operands: [...operands.values()], always, ruleCount: rules.length };
 }
 
-/** The position of the first rule that is met, or -1. Allocates nothing of its own. */
+/** The position of the first rule that is met, or -1. Allocates nothing but what it remembers. */
 export function firstRule(index: RuleIndex, read: OperandLookup): number {
   let best = index.ruleCount;
   for (const operand of index.operands) {
@@ -91,10 +113,31 @@ export function firstRule(index: RuleIndex, read: OperandLookup): number {
         best = firstOf(operand.byPrefix.get(value.slice(0, length)), best, read);
       }
     }
+    const { firstByValue } = operand;
+    if (firstByValue === null) best = firstOf(operand.byValueAlone, best, read);
+    else best = Math.min(best, remembered(firstByValue, value) ?? remember(operand, value, read));
     best = firstOf(operand.whenThere, best, read);
   }
   best = firstOf(index.always, best, read);
   return best === index.ruleCount ? -1 : best;
+}
+
+function remembered(first: FirstByValue, value: string): number | undefined {
+  return first.recent.get(value) ?? first.older.get(value);
+}
+
+/** Infinity: no condition holds for the value. */
+function remember(operand: OperandIndex, value: string, read: OperandLookup): number {
+  const position = firstOf(operand.byValueAlone, Infinity, read);
+  const first = operand.firstByValue;
+  if (first === null || value.length > REMEMBERED_CHARS_MAX) return position;
+  if (first.recent.size >= REMEMBERED_VALUES_MAX) {
+    first.older = first.recent;
+    first.recent = new Map();
+  }
+  // A copy: the value may be a slice that keeps the whole head of its request.
+  first.recent.set(Buffer.from(value, "latin1").toString("latin1"), position);
+  return position;
 }
 
 function beginsLikeOne({ prefixLengths, starts }: OperandIndex, value: string): boolean {
@@ -125,11 +168,13 @@ function hang(operands: Map<string, OperandIndex>, anchor: Anchor, part: Part): 
   let operand = operands.get(key);
   if (operand === undefined) {
     const maps = { byValue: new Map(), byPrefix: new Map(), starts: new Set<string>() };
-    operand = { kind, name, ...maps, prefixLengths: [], whenThere: [] };
+    const lists = { prefixLengths: [], byValueAlone: [], whenThere: [] };
+    operand = { kind, name, ...maps, ...lists, firstByValue: null };
     operands.set(key, operand);
   }
   if (values === null) {
-    operand.whenThere.push(part);
+    const list = anchor.isAlone && part.isExcepted === null ? "byValueAlone" : "whenThere";
+    operand[list].push(part);
     return;
   }
   const map = by === "value" ? operand.byValue : operand.byPrefix;
@@ -154,7 +199,8 @@ function anchorOf(condition: Condition): Anchor | null {
         const anchor = anchorOf(member);
         if (anchor !== null && (best === null || costOf(anchor) < costOf(best))) best = anchor;
       }
-      return best === null ? null : { ...best, isWhole: best.isWhole && condition.of.length === 1 };
+      if (best === null || condition.of.length === 1) return best;
+      return { ...best, isWhole: false, isAlone: false };
     }
     case "any":
       return unionOf(condition.of.map(anchorOf));
@@ -175,7 +221,8 @@ function unionOf(anchors: readonly (Anchor | null)[]): Anchor | null {
     values.push(...anchor.values);
   }
   const isWhole = anchors.every((anchor) => anchor?.isWhole === true);
-  return { ...first, values: [...new Set(values)], isWhole };
+  const isAlone = anchors.every((anchor) => anchor?.isAlone === true);
+  return { ...first, values: [...new Set(values)], isWhole, isAlone };
 }
 
 /** Exact values before prefixes before mere presence; fewer before more. */
@@ -186,7 +233,7 @@ function costOf({ values, by }: Anchor): number {
 
 function anchorOfTest(test: Test): Anchor | null {
   if (holdsWhenMissing(test.operator)) return null;
-  const operand = { kind: test.operand.kind, name: operandNameOf(test.operand) };
+  const operand = { kind: test.operand.kind, name: operandNameOf(test.operand), isAlone: true };
   switch (test.operator) {
     case "==":
     case "in": {
