@@ -11,25 +11,27 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { freePort } from "../src/base/testing/free-port.ts";
 import { LOAD_CORE, Pinned, check, coreTicks, startContender } from "./end-to-end/contender.ts";
-import type { BenchContext, Contender, ContenderName } from "./end-to-end/contender.ts";
+import type { BenchContext, Contender } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
 import type { LatencyFigures, LatencyMs, Run, ScenarioFigures } from "./end-to-end/figures.ts";
 import { report } from "./end-to-end/report.ts";
-import { SCENARIOS } from "./end-to-end/scenario.ts";
-import type { Scenario } from "./end-to-end/scenario.ts";
+import type { ContenderPlan, Scenario } from "./end-to-end/scenario.ts";
+import { ENVOY, SCENARIOS } from "./end-to-end/scenarios.ts";
 import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { missingTools, runWrk } from "./end-to-end/wrk.ts";
 
-const CHECKS = 2_000;
 const LATENCY_RATE_SHARE = 0.7;
-const LATENCY_SECONDS = 5;
 
 interface Settings {
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
   readonly connections: number;
-  readonly contenders: readonly ContenderName[];
+  /** Requests before and after whose every answer is looked at. */
+  readonly checks: number;
+  readonly latencySeconds: number;
+  readonly withEnvoy: boolean;
+  /** Only scenarios whose name has this in it. */
   readonly only: string;
 }
 
@@ -55,8 +57,12 @@ function script(scenario: Scenario, { root }: BenchContext): string {
   return scenario.wrkScript === "" ? "" : join(root, "bench", "end-to-end", scenario.wrkScript);
 }
 
-async function mustBeRight(contender: Contender, scenario: Scenario): Promise<void> {
-  const failures = await check(contender.port, scenario, CHECKS);
+async function mustBeRight(
+  contender: Contender,
+  scenario: Scenario,
+  { checks }: Settings,
+): Promise<void> {
+  const failures = await check(contender.port, scenario, checks);
   if (failures !== "") throw new Error(`${contender.name}, ${scenario.name}: ${failures}`);
 }
 
@@ -73,20 +79,24 @@ async function measure(contender: Contender, settings: Settings, wrkScript: stri
   };
 }
 
+function plansOf(scenario: Scenario, { withEnvoy }: Settings): readonly ContenderPlan[] {
+  return scenario.contenders.filter(({ name }) => withEnvoy || name !== ENVOY);
+}
+
 async function runScenario(
   scenario: Scenario,
   context: BenchContext,
   settings: Settings,
 ): Promise<ScenarioFigures> {
   const contenders: Contender[] = [];
-  const runs = new Map<ContenderName, Run[]>();
+  const runs = new Map<string, Run[]>();
   const wrkScript = script(scenario, context);
   try {
-    for (const name of settings.contenders) {
-      const contender = await startContender(name, scenario, context);
+    for (const plan of plansOf(scenario, settings)) {
+      const contender = await startContender(plan, scenario, context);
       contenders.push(contender);
-      runs.set(name, []);
-      await mustBeRight(contender, scenario);
+      runs.set(plan.name, []);
+      await mustBeRight(contender, scenario, settings);
       await measure(contender, { ...settings, seconds: settings.warmUpSeconds }, wrkScript);
     }
     for (let round = 1; round <= settings.rounds; round++) {
@@ -102,28 +112,30 @@ async function runScenario(
       }
     }
     const figures = figuresOf(scenario.name, runs);
-    const latency = await measureLatency(contenders, scenario, figures, context);
-    for (const contender of contenders) await mustBeRight(contender, scenario);
+    const latency = await measureLatency(contenders, scenario, figures, {
+      ...context,
+      seconds: settings.latencySeconds,
+    });
+    for (const contender of contenders) await mustBeRight(contender, scenario, settings);
     return { ...figures, latency };
   } finally {
     await Promise.all(contenders.map((contender) => contender.stop()));
   }
 }
 
-/** At a share of Envoy's peak that leaves both time to breathe. */
+/** At a share of the first's peak that leaves both time to breathe. */
 async function measureLatency(
   contenders: readonly Contender[],
   scenario: Scenario,
-  figures: ScenarioFigures,
-  { root }: BenchContext,
-): Promise<LatencyFigures | null> {
-  const peak = figures.contenders.envoy?.requestsPerSecond.median;
-  if (peak === undefined) return null;
+  { contenders: figures }: Pick<ScenarioFigures, "contenders">,
+  { root, seconds }: BenchContext & { readonly seconds: number },
+): Promise<LatencyFigures> {
+  const peak = figures[contenders[0]?.name ?? ""]?.requestsPerSecond.median ?? 0;
   const ratePerSecond = Math.floor(peak * LATENCY_RATE_SHARE);
   const entry = join(root, "dist", "bench", "end-to-end", "latency.js");
-  const measured: Partial<Record<ContenderName, LatencyMs>> = {};
+  const measured: Record<string, LatencyMs> = {};
   for (const { name, port } of contenders) {
-    const values = [port, ratePerSecond, LATENCY_SECONDS].map(String);
+    const values = [port, ratePerSecond, seconds].map(String);
     const client = new Pinned(LOAD_CORE, [process.execPath, entry, ...values, scenario.name]);
     await client.exited;
     const answer = JSON.parse(client.output) as {
@@ -156,10 +168,11 @@ function settingsOf(): Settings & { readonly json: boolean; readonly write: bool
   const { values } = parseArgs({
     options: {
       rounds: { type: "string", default: "11" },
-      seconds: { type: "string", default: "5" },
-      "warm-up": { type: "string", default: "5" },
+      seconds: { type: "string", default: "3" },
+      "warm-up": { type: "string", default: "4" },
       connections: { type: "string", default: "32" },
-      contenders: { type: "string", default: "envoy,graylane" },
+      // Without Envoy, where it cannot be had: each scenario begins with its next.
+      "no-envoy": { type: "boolean", default: false },
       only: { type: "string", default: "" },
       json: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
@@ -171,8 +184,10 @@ function settingsOf(): Settings & { readonly json: boolean; readonly write: bool
     rounds: values.short ? 1 : Number(values.rounds),
     seconds: values.short ? 1 : Number(values.seconds),
     warmUpSeconds: values.short ? 1 : Number(values["warm-up"]),
+    checks: values.short ? 500 : 2_000,
+    latencySeconds: values.short ? 1 : 5,
     connections: Number(values.connections),
-    contenders: values.contenders.split(",") as ContenderName[],
+    withEnvoy: !values["no-envoy"],
     only: values.only,
     json: values.json,
     write: values.write,

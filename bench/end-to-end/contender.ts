@@ -6,9 +6,10 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import { OpenLoopClient } from "../support/open-loop.ts";
-import { PLUGIN_CONFIGURATION, pluginFile } from "./scenario.ts";
-import type { Ports, Scenario } from "./scenario.ts";
+import type { ContenderPlan, Ports, Scenario } from "./scenario.ts";
+import { PLUGIN_CONFIGURATION, pluginFile } from "./snapshots.ts";
 
 export const PROXY_CORE = 0;
 export const LOAD_CORE = 1;
@@ -16,15 +17,15 @@ const READY_WITHIN_MS = 30_000;
 /** USER_HZ, the unit of /proc's CPU times; 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
-export type ContenderName = "envoy" | "graylane";
-
 export interface Contender {
-  readonly name: ContenderName;
+  readonly name: string;
   readonly port: number;
   /** CPU time of the process and its children so far. */
   cpuSeconds(): number;
   stop(): Promise<void>;
 }
+
+type EnvoyPlan = Extract<ContenderPlan, { readonly envoyFile: string }>;
 
 export interface BenchContext {
   /** The package's root. */
@@ -88,26 +89,26 @@ export class Pinned {
 }
 
 export async function startContender(
-  name: ContenderName,
+  plan: ContenderPlan,
   scenario: Scenario,
   context: BenchContext,
 ): Promise<Contender> {
   const port = await freePort();
   const command =
-    name === "envoy"
-      ? envoyCommand(scenario, context, port)
-      : graylaneCommand(scenario, context, port);
+    "envoyFile" in plan
+      ? envoyCommand(plan, context, port)
+      : graylaneCommand(plan.snapshot(context.ports, context.root), context, port);
   const started = new Pinned(PROXY_CORE, command);
   await untilReady(started, port, scenario);
   return {
-    name,
+    name: plan.name,
     port,
     cpuSeconds: () => cpuSecondsOfTree(started.pid),
     stop: () => started.stop(),
   };
 }
 
-function envoyCommand(scenario: Scenario, context: BenchContext, port: number): string[] {
+function envoyCommand(plan: EnvoyPlan, context: BenchContext, port: number): string[] {
   const binary = join(homedir(), ".cache", "graylane", "envoy", "bin", "envoy");
   if (!existsSync(binary)) {
     throw new Error(
@@ -123,23 +124,27 @@ function envoyCommand(scenario: Scenario, context: BenchContext, port: number): 
     ACCESS_LOG: join(context.directory, "envoy-access.log"),
     PLUGIN_FILE: pluginFile(context.root),
     PLUGIN_CONFIGURATION,
+    // The line of the YAML has its indentation; the others follow it.
+    MORE_PLUGINS: Array.from({ length: (plan.plugins ?? 1) - 1 }, () => "- *plugin").join(
+      "\n                  ",
+    ),
   };
   const template = readFileSync(
-    join(context.root, "bench", "end-to-end", "envoy", scenario.envoyFile),
+    join(context.root, "bench", "end-to-end", "envoy", plan.envoyFile),
     "utf8",
   );
-  const file = join(context.directory, scenario.envoyFile);
+  const file = join(context.directory, plan.envoyFile);
   const text = template.replace(/\$\{([A-Z0-9_]+)\}/g, (_all, key: string) => values[key] ?? "");
   writeFileSync(file, text);
   const flags = ["--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id"];
   return [binary, "-c", file, ...flags];
 }
 
-function graylaneCommand(scenario: Scenario, context: BenchContext, port: number): string[] {
+function graylaneCommand(snapshot: Snapshot, context: BenchContext, port: number): string[] {
   const entry = join(context.root, "dist", "bench", "end-to-end", "gateway.js");
   if (!existsSync(entry)) throw new Error(`no ${entry}: run npm run build first`);
   const file = join(context.directory, "snapshot.json");
-  writeFileSync(file, JSON.stringify(scenario.snapshot(context.ports, context.root)));
+  writeFileSync(file, JSON.stringify(snapshot));
   const accessLog = join(context.directory, "graylane-access.log");
   return [process.execPath, entry, file, String(port), accessLog];
 }

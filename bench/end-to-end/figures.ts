@@ -1,7 +1,5 @@
 //! From single runs to figures that may be quoted: medians, spread, and a ratio in the same run.
 
-import type { ContenderName } from "./contender.ts";
-
 /** From this share on the load core, not the proxy, may be the limit. */
 export const LOAD_BUSY_MAX = 0.9;
 
@@ -30,7 +28,7 @@ export interface LatencyMs {
 export interface LatencyFigures {
   /** The same for all contenders. */
   readonly ratePerSecond: number;
-  readonly contenders: Readonly<Partial<Record<ContenderName, LatencyMs>>>;
+  readonly contenders: Readonly<Record<string, LatencyMs>>;
 }
 
 export interface ContenderFigures {
@@ -41,13 +39,12 @@ export interface ContenderFigures {
 
 export interface ScenarioFigures {
   readonly name: string;
-  readonly contenders: Readonly<Partial<Record<ContenderName, ContenderFigures>>>;
+  readonly contenders: Readonly<Record<string, ContenderFigures>>;
   /** What the ratio compares: per CPU-second when the load core was the limit. */
   readonly measure: "requestsPerSecond" | "requestsPerCpuSecond";
-  /** The median of the rounds' ratios; null unless both ran. */
-  readonly ratioToEnvoy: number | null;
-  /** Null when Envoy, whose peak gives the rate, did not run. */
-  readonly latency: LatencyFigures | null;
+  /** Of each of the others to the first: the median of the rounds' ratios. */
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly latency: LatencyFigures;
 }
 
 export function figureOf(values: readonly number[]): Figure {
@@ -60,9 +57,9 @@ export function figureOf(values: readonly number[]): Figure {
 
 export function figuresOf(
   name: string,
-  runs: ReadonlyMap<ContenderName, readonly Run[]>,
-): ScenarioFigures {
-  const contenders: Partial<Record<ContenderName, ContenderFigures>> = {};
+  runs: ReadonlyMap<string, readonly Run[]>,
+): Omit<ScenarioFigures, "latency"> {
+  const contenders: Record<string, ContenderFigures> = {};
   for (const [contender, own] of runs) {
     contenders[contender] = {
       requestsPerSecond: figureOf(own.map((run) => run.requestsPerSecond)),
@@ -72,7 +69,15 @@ export function figuresOf(
   }
   const isLoadBound = [...runs.values()].flat().some((run) => run.loadBusy >= LOAD_BUSY_MAX);
   const measure = isLoadBound ? "requestsPerCpuSecond" : "requestsPerSecond";
-  return { name, contenders, measure, ratioToEnvoy: ratioOf(runs, measure), latency: null };
+  const [first = [], ...others] = runs.values();
+  const names = [...runs.keys()].slice(1);
+  const ratios = names.map((other, at) => [other, ratioOf(others[at] ?? [], first, measure)]);
+  return {
+    name,
+    contenders,
+    measure,
+    ratios: Object.fromEntries(ratios) as Record<string, number>,
+  };
 }
 
 /**
@@ -80,13 +85,13 @@ export function figuresOf(
  * and the medians of two contenders may come from different ones.
  */
 function ratioOf(
-  runs: ReadonlyMap<ContenderName, readonly Run[]>,
+  runs: readonly Run[],
+  first: readonly Run[],
   measure: ScenarioFigures["measure"],
-): number | null {
-  const envoys = runs.get("envoy") ?? [];
-  const ratios = (runs.get("graylane") ?? []).flatMap((own, round) => {
-    const envoy = envoys[round];
-    return envoy === undefined ? [] : [own[measure] / envoy[measure]];
+): number {
+  const ratios = runs.flatMap((run, round) => {
+    const other = first[round];
+    return other === undefined ? [] : [run[measure] / other[measure]];
   });
-  return ratios.length === 0 ? null : figureOf(ratios).median;
+  return figureOf(ratios).median;
 }

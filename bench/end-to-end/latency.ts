@@ -3,7 +3,7 @@
 //! Usage: `latency.js PORT RATE SECONDS SCENARIO`; prints one JSON object.
 
 import { OpenLoopClient } from "../support/open-loop.ts";
-import { SCENARIOS } from "./scenario.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 const [port = "", rate = "", seconds = "", name = ""] = process.argv.slice(2);
 const scenario = SCENARIOS.find((one) => one.name === name);

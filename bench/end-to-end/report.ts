@@ -1,6 +1,5 @@
 //! The figures as Markdown: what stands in bench/RESULTS.md.
 
-import type { ContenderName } from "./contender.ts";
 import { LOAD_BUSY_MAX } from "./figures.ts";
 import type { ContenderFigures, Figure, ScenarioFigures } from "./figures.ts";
 
@@ -12,13 +11,9 @@ export interface ReportHead {
   readonly upstream: string;
 }
 
-const NAMES: Readonly<Record<ContenderName, string>> = { envoy: "Envoy", graylane: "Graylane" };
-
 export function report(figures: readonly ScenarioFigures[], head: ReportHead): string {
   const rows = figures.flatMap((scenario) =>
-    Object.entries(scenario.contenders).map(([name, own]) =>
-      row(scenario, name as ContenderName, own),
-    ),
+    Object.entries(scenario.contenders).map(([name, own]) => row(scenario, name, own)),
   );
   return `# Results
 
@@ -31,14 +26,14 @@ Both sides write an access log to a file, count, and give each request an id.
   the ratio is the median of the rounds' ratios, since a shared machine changes its speed
 - The load generator (wrk) with the upstream (${head.upstream}), without a proxy: ${whole(head.loadLimit)} requests/s
 
-| Scenario | Proxy | Requests/s | Requests per proxy CPU-second | Load core busy | Ratio to Envoy |
+| Scenario | What | Requests/s | Requests per proxy CPU-second | Load core busy | Ratio to its first |
 | --- | --- | ---: | ---: | ---: | ---: |
 ${rows.join("\n")}
 
-Latency at the same fixed rate, 70 % of Envoy's requests/s above, open loop (a request's time counts
+Latency at the same fixed rate, 70 % of the requests/s of the scenario's first above, open loop (a request's time counts
 from when it was due):
 
-| Scenario | Rate | Proxy | p50 | p99 | p99.9 | Largest |
+| Scenario | Rate | What | p50 | p99 | p99.9 | Largest |
 | --- | ---: | --- | ---: | ---: | ---: | ---: |
 ${figures.flatMap(latencyRows).join("\n")}
 
@@ -47,23 +42,20 @@ ratio then compares requests per CPU-second of the proxy (marked *).
 `;
 }
 
-function row(scenario: ScenarioFigures, name: ContenderName, own: ContenderFigures): string {
+function row(scenario: ScenarioFigures, name: string, own: ContenderFigures): string {
   const mark = scenario.measure === "requestsPerCpuSecond" ? " *" : "";
-  const ratio =
-    name === "graylane" && scenario.ratioToEnvoy !== null
-      ? `${scenario.ratioToEnvoy.toFixed(2)}${mark}`
-      : "";
+  const ratioToFirst = scenario.ratios[name];
+  const ratio = ratioToFirst === undefined ? "" : `${ratioToFirst.toFixed(2)}${mark}`;
   const busy = `${Math.round(own.loadBusy.median * 100)} %`;
-  const cells = [scenario.name, NAMES[name], text(own.requestsPerSecond)];
+  const cells = [scenario.name, name, text(own.requestsPerSecond)];
   return `| ${[...cells, text(own.requestsPerCpuSecond), busy, ratio].join(" | ")} |`;
 }
 
 function latencyRows({ name, latency }: ScenarioFigures): string[] {
-  if (latency === null) return [];
   return Object.entries(latency.contenders).map(([contender, { p50, p99, p999, max }]) => {
     const cells = [p50, p99, p999, max].map((ms) => `${ms.toFixed(2)} ms`);
     const rate = `${whole(latency.ratePerSecond)}/s`;
-    return `| ${[name, rate, NAMES[contender as ContenderName], ...cells].join(" | ")} |`;
+    return `| ${[name, rate, contender, ...cells].join(" | ")} |`;
   });
 }
 

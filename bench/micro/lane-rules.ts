@@ -1,37 +1,16 @@
-//! What a thousand lanes with ten rules each cost for one decision, beside one lane; and what one
-//! rule with a regular expression costs. Run: `npx tsx bench/micro/lane-rules.ts`.
+//! What a thousand lanes with ten rules each cost for one decision, beside one lane; and what a rule
+//! with a regular expression costs, of the kind that JavaScript's engine runs and of the other.
+//! Run: `npx tsx bench/micro/lane-rules.ts`.
 
-import { SeededPrng } from "../../src/base/prng.ts";
 import { decideLane, prepareLaneGroup } from "../../src/lane/decide.ts";
 import type { DecisionInput, PreparedLaneGroup } from "../../src/lane/decide.ts";
-import type { Condition, Lane, Operator } from "../../src/snapshot/snapshot.ts";
+import type { Condition, Lane } from "../../src/snapshot/snapshot.ts";
+import { LANES, fieldsOf, laneConditions, test } from "../support/lane-rules.ts";
 
-const LANES = 1_000;
-const RULES_EACH = 10;
-/** Headers that rules look at. */
-const KEYS = 10;
-/** Of 100 rules, those that are neither ==, in nor prefix. */
-const OTHER_PERCENT = 5;
 const DECISIONS = 200_000;
 const ROUNDS = 5;
-
-function test(operator: Operator, name: string, ...values: readonly string[]): Condition {
-  return { kind: "test", operand: { kind: "header", name }, operator, values };
-}
-
-function ruleOf(prng: SeededPrng, lane: number, rule: number): Condition {
-  const key = `x-key-${prng.below(KEYS)}`;
-  const own = `user-${lane}-${rule}`;
-  if (prng.below(100) < OTHER_PERCENT) return test("regex", key, `${own}-[a-z]+`);
-  switch (prng.below(3)) {
-    case 0:
-      return test("==", key, own);
-    case 1:
-      return test("in", key, own, `${own}-other`);
-    default:
-      return test("prefix", key, `${own}-`);
-  }
-}
+/** Enough that what is remembered of one value hardly ever helps another request. */
+const REQUESTS = 20_000;
 
 function groupOf(conditions: readonly Condition[]): PreparedLaneGroup {
   const lanes = conditions.map((condition, index): Lane => ({
@@ -56,23 +35,10 @@ function groupOf(conditions: readonly Condition[]): PreparedLaneGroup {
   });
 }
 
-function manyLanes(): PreparedLaneGroup {
-  const prng = new SeededPrng(1);
-  return groupOf(
-    Array.from({ length: LANES }, (_none, lane) => ({
-      kind: "any",
-      of: Array.from({ length: RULES_EACH }, (_nothing, rule) => ruleOf(prng, lane, rule)),
-    })),
-  );
-}
-
 /** Every header that rules look at is there; one in ten requests meets a rule. */
 function inputs(): DecisionInput[] {
-  return Array.from({ length: 1_000 }, (_none, at) => {
-    const headers: Record<string, string> = {};
-    for (let key = 0; key < KEYS; key += 1) {
-      headers[`x-key-${key}`] = at % 10 === 0 ? `user-${at}-3` : `somebody-${at}-${key}`;
-    }
+  return Array.from({ length: REQUESTS }, (_none, at) => {
+    const headers = fieldsOf(at, at % 10 === 0 ? at % LANES : null);
     return {
       context: (name) => headers[name],
       operand: (_kind, name) => headers[name],
@@ -94,11 +60,15 @@ function measure(group: PreparedLaneGroup, requests: readonly DecisionInput[]): 
   return rounds.sort((a, b) => a - b)[ROUNDS >> 1] ?? NaN;
 }
 
+const LINEAR = "[a-z]+-[0-9]+-9";
+const GROUPS = "(some|any)body-[0-9]+-9";
 const requests = inputs();
 const rows: readonly (readonly [string, PreparedLaneGroup])[] = [
   ["one lane, one rule ==", groupOf([test("==", "x-key-0", "user-1-1")])],
-  [`${LANES} lanes, ${RULES_EACH} rules each`, manyLanes()],
-  ["one lane, one regular expression", groupOf([test("regex", "x-key-0", "[a-z]+-[0-9]+-9")])],
+  ["1,000 lanes, 10 rules each", groupOf(laneConditions(LANES, "regex"))],
+  ["the same, others of versions", groupOf(laneConditions(LANES, "version"))],
+  [`one lane, ${LINEAR}`, groupOf([test("regex", "x-key-0", LINEAR)])],
+  [`one lane, ${GROUPS}`, groupOf([test("regex", "x-key-0", GROUPS)])],
 ];
 for (const [name, group] of rows) {
   process.stdout.write(`${name.padEnd(40)} ${measure(group, requests).toFixed(0)} ns a decision\n`);

@@ -175,7 +175,7 @@ test("what is remembered of values changes no outcome", () => {
   assert.ok(foundCount > 200, `${foundCount} requests met a rule after the first`);
 });
 
-test("of many conditions on one header each value is tried once, while it is among the latest", () => {
+test("of many conditions on one header a value is tried once, while it is among the last", () => {
   const rules = Array.from({ length: 100 }, (_none, at) => ({
     condition: {
       kind: "test",
