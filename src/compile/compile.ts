@@ -40,6 +40,7 @@ import type { Gateways } from "./gateway.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "./label-index.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
+import { reportCallers } from "./lane-callers.ts";
 import { reportEntryRoutes } from "./lane-messages.ts";
 import type { GroupModel, LaneScope } from "./lane-model.ts";
 import { laneFindings } from "./lane-status.ts";
@@ -259,14 +260,17 @@ function compileServices(
 
 function checkLanes(
   { scope, models, laneGroups, plugins }: World,
-  { routeTables }: Pick<Snapshot, "routeTables">,
+  { routeTables, gateways }: Pick<Snapshot, "routeTables" | "gateways">,
   runners: LabelIndex<Runner>,
 ): void {
   const { services, messages } = scope;
   checkServices(services, runners, messages);
   for (const model of models) {
     const group = laneGroups[model.name];
-    if (group !== undefined) checkLanePods({ model, group, services, runners }, messages);
+    if (group !== undefined) {
+      checkLanePods({ model, group, services, runners }, messages);
+      reportCallers(model, group, { gateways, messages });
+    }
     if (model.entryRoutes !== null) reportEntryRoutes(model, allRoutes(routeTables), messages);
   }
   checkTaggings(plugins, laneGroups, messages);

@@ -186,7 +186,10 @@ const BAD: readonly (readonly [rule: string, code: string, path: string, says: R
   [`{path: yes, operator: exists}`, "GL0103", "rule.path", /must be true/],
   [`{all: []}`, "GL0111", "rule.all", /must not be empty/],
   [`{all: [{header: a, operator: exists}], any: []}`, "GL0114", "rule", /all and any/],
-  [`{workload: a, operator: exists}`, "GL0320", "rule.workload", /no operand/],
+  [`{workload: a, operator: exists}`, "GL0113", "rule.workload", /one of identity, dnsName/],
+  [`{workload: labels, operator: exists}`, "GL0113", "rule.workload", /one of identity/],
+  [`{workload: pod.name, operator: exists}`, "GL0113", "rule.workload", /one of identity/],
+  [`{workload: nmaespace, operator: exists}`, "GL0113", "rule.workload", /one of identity/],
   [`{claim: "a b", operator: exists}`, "GL0113", "rule.claim", /a path to one place/],
   [`{body: {json: a}, operator: exists}`, "GL0114", "rule.body", /not a known field/],
   [`{bodyJson: "a..b", operator: exists}`, "GL0113", "rule.bodyJson", /a path to one place/],
@@ -278,6 +281,25 @@ test("a rule that reads a claim or a place without a source is named", () => {
   assert.deepEqual(codes(GROUP, lane("gray", rule)), ["spec.rule", "spec.rule"]);
   assert.deepEqual(codes(OPERANDS("{jwksUri: https://id.example/keys}"), lane("gray", rule)), []);
 });
+
+for (const [field, isNamed] of [
+  ["identity", true],
+  ["dnsName", true],
+  ["serviceAccount", true],
+  ["namespace", false],
+  ["pod", false],
+  ["labels.app", false],
+] as const) {
+  test(`a rule on the caller's ${field} where no gateway asks for certificates`, () => {
+    const rule = `rule: {any: [{path: true, operator: exists}, {not: {workload: ${field},
+      operator: exists}}]}`;
+    const told = run(GROUP, lane("gray", rule)).messages.filter(({ code }) => code === "GL0320");
+    assert.deepEqual(
+      told.map(({ path }) => path),
+      isNamed ? ["spec.rule"] : [],
+    );
+  });
+}
 
 test("the sources of claims and places are in the snapshot", () => {
   const { operands } = groupOf(run(OPERANDS("{jwksUri: https://id.example/keys, issuer: id}")));

@@ -1,6 +1,7 @@
 //! One exchange of a case: the gateway's own filter chain without sockets. What passes it is kept.
 
 import { SeededPrng } from "../base/prng.ts";
+import type { Peer } from "../dataplane/filter/caller.ts";
 import type { BodyChain } from "../dataplane/filter/body-chain.ts";
 import { GatewayPass, HELD } from "../dataplane/filter/gateway-pass.ts";
 import type { PassOwner } from "../dataplane/filter/gateway-pass.ts";
@@ -37,6 +38,7 @@ export const START_MS: number = 1_767_225_600_000;
 export class CaseExchange implements PassOwner {
   readonly explaining = false;
   readonly remoteAddress = "127.0.0.1";
+  readonly peer: Peer = { peerAddress: this.remoteAddress, clientNames: () => null };
   action: Action = "continue";
   /** What goes on to the upstream; null when nothing does. */
   request: SeenRequest | null = null;

@@ -8,8 +8,9 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help:
       "A rule reads `claim` or `geo`, and the LaneGroup's `operands` do not say how tokens are " +
-      "verified or where the database is: the operand is missing in every request. Or it reads " +
-      "the calling `workload`, which rules cannot: let a plug-in set a header.",
+      "verified or where the database is. Or it reads what only the caller's certificate tells " +
+      "(`workload: serviceAccount`), and no gateway of the group has `tls: {mode: MUTUAL}`. The " +
+      "operand is missing in every request.",
   },
   GL0328: {
     title: "A geo database cannot be read",

@@ -156,7 +156,9 @@ export type OperandKind =
   /** Path into the claims of a verified JWT: `sub`, `realm.role`. */
   | "claim"
   /** Of the client's address: `country`, or a path into the database's record. */
-  | "geo";
+  | "geo"
+  /** Path into what is known of the caller: `identity`, `labels.app`. */
+  | "workload";
 
 /**
  * A missing operand: every operator is false but `!=`, `notIn` and `absent`.

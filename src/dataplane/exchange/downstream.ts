@@ -3,6 +3,7 @@
 import type { Headers } from "../../http/headers.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
+import type { ClientNamesReader } from "../listener/client-names.ts";
 import type { BodyFraming } from "./response-framing.ts";
 import type { TunnelEnd, TunnelSink } from "./tunnel.ts";
 
@@ -15,6 +16,8 @@ export interface Downstream {
   readonly isSecure: boolean;
   /** Set when the listener has several: the hosts that this connection may ask for. */
   readonly tlsServer: TlsServer | null;
+  /** Who the client is by its certificate. */
+  readonly clientNames: ClientNamesReader;
   readonly isDraining: boolean;
   /** Null where protocols cannot be switched. */
   readonly switchable: SwitchableEnd | null;

@@ -7,6 +7,7 @@ import type { Refusal } from "../../lane/signed-tag.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { Endpoint, Route, Target, WeightedDestination } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
+import type { Peer } from "../filter/caller.ts";
 import { readsBodyEarly } from "../filter/collected-operands.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { BodyChain } from "../filter/body-chain.ts";
@@ -16,6 +17,7 @@ import { applyHeaderOperations } from "../filter/header-operations.ts";
 import { ensureTraceparent } from "../filter/lane-context.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
 import { sealContext } from "../filter/signed-context.ts";
+import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
@@ -70,6 +72,12 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   /** The client's, as far as it can be trusted: what rules and plug-ins go by. */
   get remoteAddress(): string {
     return this.#clientAddress;
+  }
+
+  get peer(): Peer {
+    const connection = this.#exchange?.connection;
+    const { remoteAddress = "", clientNames = NO_CLIENT_NAMES } = connection ?? {};
+    return { peerAddress: remoteAddress, clientNames };
   }
 
   onRequest(exchange: Exchange): void {

@@ -21,6 +21,8 @@ export interface ForwardPlan {
   readonly tls: SecurePools | null;
   /** The endpoint is spoken to in HTTP/2; else in HTTP/1.1. */
   readonly isHttp2: boolean;
+  /** Our own address of connections in clear (IPv4); absent: any. */
+  readonly from?: string;
   /** Null: only what carried nothing is tried again. */
   readonly retry: RetryPolicy | null;
   /** Of the request's key, for hashing balancers. */

@@ -174,8 +174,16 @@ export class SidecarOutbound implements ExchangeHandler {
       timeoutMs: 0,
       tls: null,
       isHttp2: exchange.head.isHttp2 === true,
+      from: this.#ownAddress(host),
       ...UNMANAGED,
     });
+  }
+
+  /** A gateway on this machine is called from the pod's own address, where rules read who calls. */
+  #ownAddress(host: string): string {
+    const { address } = this.#workload;
+    if (!this.#runtime.readsCallers || !address.startsWith("127.")) return "";
+    return host.startsWith("127.") || host === "localhost" ? address : "";
   }
 }
 

@@ -240,10 +240,10 @@ export class UpstreamAttempt {
 
   /** A text: why there is none. */
   #poolOf({ address, port }: Endpoint): UpstreamPool | string {
-    const { tls, isHttp2 } = this.#plan;
+    const { tls, isHttp2, from } = this.#plan;
     if (tls !== null) return tls.pool(address, port, isHttp2);
     const { pools } = this.#exchange.context;
-    return isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
+    return isHttp2 ? pools.getHttp2(address, port, from) : pools.get(address, port, from);
   }
 
   #limitTry(): void {

@@ -12,6 +12,8 @@ import type { Operand, Route } from "../../snapshot/snapshot.ts";
 import type { GroupSources, OperandSources } from "../runtime/operand-sources.ts";
 import type { ListenerRuntime } from "../runtime/runtime.ts";
 import type { BodyChain, BodyStage } from "./body-chain.ts";
+import { Caller } from "./caller.ts";
+import type { Peer } from "./caller.ts";
 import { TokenClaims, tokenOf } from "./token-claims.ts";
 import { BodyAction } from "../../wasm/enums.ts";
 import { FORM_PARTS_MAX, FORM_PART_HEAD_BYTES_MAX } from "./multipart-form.ts";
@@ -22,7 +24,7 @@ import type { BodyFault } from "./request-body.ts";
 import { WholeBodyStage } from "./whole-body-stage.ts";
 
 /** Operands that are not in the head. */
-export type CollectedKind = "bodyJson" | "bodyForm" | "claim" | "geo";
+export type CollectedKind = "bodyJson" | "bodyForm" | "claim" | "geo" | "workload";
 
 /** What collecting needs of the pass it belongs to. */
 export interface CollectingPass {
@@ -33,6 +35,7 @@ export interface CollectingPass {
   makeRequestChain(): BodyChain | null;
   route(): Route | null;
   readonly remoteAddress: string;
+  readonly peer: Peer;
   readonly isRequestOver: boolean;
   resume(): void;
 }
@@ -74,6 +77,7 @@ export class CollectedOperands {
   #isTooLong = false;
   #body: RequestBody | null = null;
   #hasAskedTokens = false;
+  #caller: Caller | null = null;
   readonly #tokens = new Map<string, TokenClaims>();
   /** Set while tokens are verified: fulfilled when the pass has gone on. */
   verified: Promise<void> | null = null;
@@ -117,6 +121,8 @@ export class CollectedOperands {
         return this.#tokens.get(group)?.claim(name);
       case "geo":
         return sources.geo?.read(this.#clientAddress(sources.group), name);
+      case "workload":
+        return this.#readCaller()?.read(name);
       default:
         return exhausted(kind);
     }
@@ -128,6 +134,7 @@ export class CollectedOperands {
     if (sources === undefined) return "";
     if (kind === "claim") return this.#tokens.get(group)?.fault ?? "no token is verified";
     if (kind === "geo" && sources.geo === null) return "there is no geo database";
+    if (kind === "workload") return this.#readCaller()?.fault ?? "";
     if (kind !== "bodyJson" && kind !== "bodyForm") return "";
     return BODY_FAULTS[this.#readBody().faultOf(kind, name, sources.bodyBytesMax)];
   }
@@ -174,6 +181,12 @@ export class CollectedOperands {
   #clientAddress({ group }: PreparedLaneGroup): string {
     const { request, remoteAddress } = this.#pass;
     return clientAddress(request, remoteAddress, group.operands?.trustedHops ?? 0);
+  }
+
+  #readCaller(): Caller | null {
+    const { pods } = this.#sources;
+    if (this.#caller === null && pods !== null) this.#caller = new Caller(this.#pass.peer, pods);
+    return this.#caller;
   }
 
   #readBody(): RequestBody {

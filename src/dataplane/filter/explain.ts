@@ -9,6 +9,7 @@ import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
+import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import { statusOf } from "../proxy-error.ts";
 import { DEFAULT_EDGE, addEdgeFields } from "../exchange/edge-fields.ts";
 import type { ProxyError } from "../proxy-error.ts";
@@ -106,12 +107,13 @@ export async function explain(
 ): Promise<ExplainAnswer> {
   const collected: Collected = { outcome: null, refusals: new Map(), reply: null };
   const { edge = DEFAULT_EDGE } = listener.gateway;
-  const peer = { remoteAddress: deps.remoteAddress, isSecure: false };
+  const { remoteAddress: peerAddress } = deps;
+  const peer = { remoteAddress: peerAddress, isSecure: false };
   const { clientAddress } = addEdgeFields(request, edge, peer, listener.listener.port);
   if (listener.needsTraceparent) ensureTraceparent(request.headers);
   const { prng, clock } = deps;
   const given = new GivenBody(deps.body);
-  const owner = collector(collected, { clock, given, remoteAddress: clientAddress });
+  const owner = collector(collected, { clock, given, remoteAddress: clientAddress, peerAddress });
   const pass = new GatewayPass(runtime, listener, request, { prng, owner });
   given.pass = pass;
   if (readsBodyEarly(listener)) pass.requestChain = given.chain();
@@ -144,12 +146,19 @@ function answerOf(pass: GatewayPass, collected: Collected): ExplainAnswer {
 
 function collector(
   collected: Collected,
-  of: { readonly clock: Clock; readonly given: GivenBody; readonly remoteAddress: string },
+  of: {
+    readonly clock: Clock;
+    readonly given: GivenBody;
+    readonly remoteAddress: string;
+    readonly peerAddress: string;
+  },
 ): PassOwner {
-  const { clock, given, remoteAddress } = of;
+  const { clock, given, remoteAddress, peerAddress } = of;
   return {
     explaining: true,
     remoteAddress,
+    // A question has no connection, so no certificate either.
+    peer: { peerAddress, clientNames: NO_CLIENT_NAMES },
     onDecided(outcome) {
       collected.outcome = outcome;
     },

@@ -21,6 +21,7 @@ import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { BodyChain } from "./body-chain.ts";
+import type { Peer } from "./caller.ts";
 import { CollectedOperands } from "./collected-operands.ts";
 import type { CollectingPass } from "./collected-operands.ts";
 import { IssuedCookies } from "./issued-cookie.ts";
@@ -33,7 +34,9 @@ import { openContexts } from "./signed-context.ts";
 /** Who runs the pass and hears its one outcome, at once or later (a plug-in may pause). */
 export interface PassOwner {
   readonly explaining: boolean;
+  /** The client's, as far as it can be trusted. */
   readonly remoteAddress: string;
+  readonly peer: Peer;
   onDecided(outcome: LaneOutcome): void;
   /** Also after `onDecided`: from a body, or in place of a response that is held. */
   onPluginResponse(response: LocalResponse): void;
@@ -115,6 +118,10 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
   get remoteAddress(): string {
     return this.owner.remoteAddress;
+  }
+
+  get peer(): Peer {
+    return this.owner.peer;
   }
 
   get method(): string {

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
+import type { ClientNamesReader } from "./client-names.ts";
 
 /** Makes the role object for one request. It holds the runtime that the exchange began with. */
 export type HandlerFactory = () => ExchangeHandler;
@@ -20,6 +21,7 @@ export interface ConnectionParts {
   readonly context: TrafficContext;
   readonly makeHandler: HandlerFactory;
   readonly tlsServer: TlsServer | null;
+  readonly clientNames: ClientNamesReader;
   readonly onClosed: (connection: ClientConnection) => void;
   /** The client speaks HTTP/2: `bytes` have been read, and nobody listens to the socket. */
   readonly onHttp2: (connection: ClientConnection, socket: Socket, bytes: Buffer) => void;

@@ -25,6 +25,7 @@ import { Exchange } from "../exchange/exchange.ts";
 import { Http1Writer } from "../exchange/response-writer.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
+import type { ClientNamesReader } from "./client-names.ts";
 import { prefaceMatch } from "./http2-preface.ts";
 
 /** What is read and dropped after an early answer, before the connection is cut. */
@@ -40,6 +41,7 @@ export class DownstreamConnection
   /** The client speaks TLS. */
   readonly isSecure: boolean;
   readonly tlsServer: TlsServer | null;
+  readonly clientNames: ClientNamesReader;
   readonly switchable: SwitchableEnd = this;
   deadlineMs: number;
   isDraining = false;
@@ -74,6 +76,7 @@ export class DownstreamConnection
     this.#socket = socket;
     this.#parts = parts;
     this.tlsServer = parts.tlsServer;
+    this.clientNames = parts.clientNames;
     this.#parser = new RequestParser(this);
     this.deadlineMs = context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
     context.sweeper.add(this);

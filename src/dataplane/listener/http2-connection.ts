@@ -16,6 +16,7 @@ import {
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
+import type { ClientNamesReader } from "./client-names.ts";
 import { DownstreamStream } from "./http2-stream.ts";
 import type { StreamOwner } from "./http2-stream.ts";
 
@@ -53,6 +54,7 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   readonly localPort: number;
   readonly isSecure: boolean;
   readonly tlsServer: TlsServer | null;
+  readonly clientNames: ClientNamesReader;
   isDraining = false;
   deadlineMs: number;
   readonly #parts: ConnectionParts;
@@ -71,6 +73,7 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
     this.localPort = socket.localPort ?? 0;
     this.isSecure = socket instanceof TLSSocket;
     this.tlsServer = parts.tlsServer;
+    this.clientNames = parts.clientNames;
     this.#parts = parts;
     // Until its SETTINGS have come, with the preface.
     this.deadlineMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;

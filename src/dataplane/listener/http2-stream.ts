@@ -19,6 +19,7 @@ import type { Expirable } from "../deadlines.ts";
 import type { Downstream, ResponseWriter } from "../exchange/downstream.ts";
 import { Exchange } from "../exchange/exchange.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
+import type { ClientNamesReader } from "./client-names.ts";
 import { Http2Writer } from "./http2-writer.ts";
 
 /** What a stream knows of its connection. */
@@ -28,6 +29,7 @@ export interface StreamOwner {
   readonly localPort: number;
   readonly isSecure: boolean;
   readonly tlsServer: TlsServer | null;
+  readonly clientNames: ClientNamesReader;
   readonly isDraining: boolean;
 }
 
@@ -79,6 +81,10 @@ export class DownstreamStream implements Downstream, Expirable {
 
   get tlsServer(): TlsServer | null {
     return this.#owner.tlsServer;
+  }
+
+  get clientNames(): ClientNamesReader {
+    return this.#owner.clientNames;
   }
 
   /** The connection ends after its streams: no single response says so. */

@@ -6,6 +6,7 @@ import { createServer as createTlsServer, Server as TlsListener } from "node:tls
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { TrafficContext } from "../context.ts";
 import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client-connection.ts";
+import { clientNamesReader } from "./client-names.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
@@ -72,6 +73,7 @@ export class TrafficListener {
       const parts: ConnectionParts = {
         ...common,
         tlsServer: tlsServer ?? null,
+        clientNames: clientNamesReader(socket, tlsServer ?? null),
         onHttp2: (before, taken, bytes) => {
           this.#connections.delete(before);
           taken.unshift(bytes);

@@ -4,6 +4,7 @@ import type { PreparedLaneGroup } from "../../lane/decide.ts";
 import { operandKindsOf } from "../../lane/operand-kinds.ts";
 import { BODY_BYTES_DEFAULT } from "../../snapshot/snapshot.ts";
 import type { GeoDatabase } from "./geo-database.ts";
+import type { KnownPods } from "./known-pods.ts";
 import type { TokenVerifier } from "./token-verifier.ts";
 
 export interface OperandSources {
@@ -11,6 +12,8 @@ export interface OperandSources {
   readonly byGroup: ReadonlyMap<string, GroupSources>;
   /** How much of a body is waited for at most; 0: no rule reads bodies. */
   readonly bodyBytesMax: number;
+  /** Null: no rule reads who calls. */
+  readonly pods: KnownPods | null;
 }
 
 export interface GroupSources {
@@ -23,29 +26,34 @@ export interface GroupSources {
   readonly geo: GeoDatabase | null;
 }
 
+const COLLECTED_KINDS = ["claim", "geo", "workload"] as const;
+
 /** What has been opened for the lane groups of a snapshot, by name. */
 export type OpenedSources = ReadonlyMap<string, Pick<GroupSources, "tokens" | "geo">>;
 
 /** Null: the head is all that any rule reads, and nothing has to be collected. */
 export function operandSourcesOf(
   groups: readonly PreparedLaneGroup[],
-  opened: OpenedSources,
+  { opened, pods }: { readonly opened: OpenedSources; readonly pods: KnownPods },
 ): OperandSources | null {
   const byGroup = new Map<string, GroupSources>();
   let bodyBytesMax = 0;
+  let readsCallers = false;
   for (const group of groups) {
     const sources = groupSources(group, opened);
     if (sources === null) continue;
     byGroup.set(group.name, sources);
+    readsCallers ||= operandKindsOf(group.group).has("workload");
     bodyBytesMax = Math.max(bodyBytesMax, sources.bodyBytesMax);
   }
-  return byGroup.size === 0 ? null : { byGroup, bodyBytesMax };
+  return byGroup.size === 0 ? null : { byGroup, bodyBytesMax, pods: readsCallers ? pods : null };
 }
 
 function groupSources(group: PreparedLaneGroup, opened: OpenedSources): GroupSources | null {
   const kinds = operandKindsOf(group.group);
   const readsBody = kinds.has("bodyJson") || kinds.has("bodyForm");
-  if (!readsBody && !kinds.has("claim") && !kinds.has("geo")) return null;
+  const isCollected = readsBody || COLLECTED_KINDS.some((kind) => kinds.has(kind));
+  if (!isCollected) return null;
   const limit = group.group.operands?.bodyBytesMax ?? BODY_BYTES_DEFAULT;
   const { tokens = null, geo = null } = opened.get(group.name) ?? {};
   return { group, bodyBytesMax: readsBody ? limit : 0, tokens, geo };

@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/clock.ts";
 import { traceHeaderOf } from "../../lane/context.ts";
+import { operandKindsOf } from "../../lane/operand-kinds.ts";
 import { prepareLanes } from "../../lane/prepare-lanes.ts";
 import { prepareRouteTable } from "../../route/route.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
@@ -30,6 +31,7 @@ import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { HostIndex } from "../../lane/host-index.ts";
 import { keyFetcher } from "./fetch-keys.ts";
+import { KnownPods } from "./known-pods.ts";
 import { operandSourcesOf } from "./operand-sources.ts";
 import type { OpenedSources } from "./operand-sources.ts";
 import { SourceOpener } from "./source-opener.ts";
@@ -93,9 +95,11 @@ export class Preparer {
     const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map());
     const lanes = prepareLanes(snapshot, previous?.lanes);
     const signed = prepareSigned(lanes.groups.values(), previous?.signed);
-    const base = { snapshot, lanes, signed, plugins, hosts: NO_HOSTS, carriedHeaders: "" };
+    const unused = { hosts: NO_HOSTS, carriedHeaders: "", readsCallers: false };
+    const base = { snapshot, lanes, signed, plugins, ...unused };
     const tables = prepareTables(snapshot, previous);
     const sources = await this.#opener.open(snapshot);
+    const pods = new KnownPods(snapshot);
     const listeners = new Map<number, ListenerRuntime>();
     for (const gateway of Object.values(snapshot.gateways)) {
       for (const listener of gateway.listeners) {
@@ -103,7 +107,7 @@ export class Preparer {
         if (routes === undefined || listeners.has(listener.port)) continue;
         listeners.set(
           listener.port,
-          makeListener({ ...base, sources }, { gateway, listener, routes }),
+          makeListener({ ...base, sources, pods }, { gateway, listener, routes }),
         );
       }
     }
@@ -125,6 +129,7 @@ export class Preparer {
 
   prepareSidecar(snapshot: Snapshot, previous: Runtime | null): Runtime {
     const lanes = prepareLanes(snapshot, previous?.lanes);
+    const groups = [...lanes.groups.values()];
     return {
       snapshot,
       lanes,
@@ -133,6 +138,7 @@ export class Preparer {
       plugins: new Map(),
       listeners: new Map(),
       hosts: new HostIndex(snapshot),
+      readsCallers: groups.some(({ group }) => operandKindsOf(group).has("workload")),
     };
   }
 
@@ -250,7 +256,10 @@ function prepareTables(
 }
 
 function makeListener(
-  base: Pick<Runtime, "lanes" | "signed" | "plugins"> & { readonly sources: OpenedSources },
+  base: Pick<Runtime, "lanes" | "signed" | "plugins"> & {
+    readonly sources: OpenedSources;
+    readonly pods: KnownPods;
+  },
   parts: { gateway: Gateway; listener: Listener; routes: PreparedRouteTable },
 ): ListenerRuntime {
   const groups = base.lanes.byGateway.get(parts.gateway.name) ?? [];
@@ -267,7 +276,7 @@ function makeListener(
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
-    operandSources: operandSourcesOf(groups, base.sources),
+    operandSources: operandSourcesOf(groups, { opened: base.sources, pods: base.pods }),
     plugins,
   };
 }

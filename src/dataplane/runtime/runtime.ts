@@ -15,6 +15,8 @@ export interface Runtime {
   /** By the port that the Gateway resource names. */
   readonly listeners: ReadonlyMap<number, ListenerRuntime>;
   readonly hosts: HostIndex;
+  /** Of a sidecar: rules read who calls a gateway. */
+  readonly readsCallers: boolean;
   /** The lane groups whose context is signed; empty for most configurations. */
   readonly signed: SignedGroups;
   /** What agents in apps are told to carry on, for `CARRY_HEADER`. */

@@ -50,6 +50,7 @@ export type AcquireResult =
 export class EndpointPool implements ConnectionOwner, UpstreamPool {
   readonly address: string;
   readonly port: number;
+  readonly from: string;
   readonly tls: TlsDial | null;
   readonly sweeper: DeadlineSweeper;
   readonly #idle: UpstreamConnection[] = [];
@@ -61,12 +62,13 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
   #isRetired = false;
 
   constructor(
-    { address, port, tls }: PoolEndpoint,
+    { address, port, from, tls }: PoolEndpoint,
     sweeper: DeadlineSweeper,
     onEmpty: (pool: EndpointPool) => void,
   ) {
     this.address = address;
     this.port = port;
+    this.from = from;
     this.tls = tls;
     this.sweeper = sweeper;
     this.#onEmpty = onEmpty;

@@ -13,6 +13,7 @@ const SESSIONS_PER_ENDPOINT_MAX = 16;
 export class Http2Pool implements UpstreamPool, SessionOwner {
   readonly address: string;
   readonly port: number;
+  readonly from: string;
   readonly tls: TlsDial | null;
   readonly sweeper: DeadlineSweeper;
   readonly #sessions = new Set<Http2Session>();
@@ -21,9 +22,14 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
   /** Its sessions carry nothing more than they do. */
   #isRetired = false;
 
-  constructor({ address, port, tls }: PoolEndpoint, sweeper: DeadlineSweeper, onEmpty: () => void) {
+  constructor(
+    { address, port, from, tls }: PoolEndpoint,
+    sweeper: DeadlineSweeper,
+    onEmpty: () => void,
+  ) {
     this.address = address;
     this.port = port;
+    this.from = from;
     this.tls = tls;
     this.sweeper = sweeper;
     this.#onEmpty = onEmpty;

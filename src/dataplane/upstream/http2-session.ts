@@ -16,6 +16,7 @@ import type { AcquireOptions, AcquireResult } from "./endpoint-pool.ts";
 import { UpstreamStream } from "./http2-stream.ts";
 import type { StreamSession } from "./http2-stream.ts";
 import { tlsFailure } from "./tls-dial.ts";
+import { dialled } from "./upstream.ts";
 import type { PoolEndpoint, UpstreamFailureKind, UpstreamUser } from "./upstream.ts";
 
 /** At once on one session, whatever the server allows. */
@@ -62,7 +63,7 @@ export class Http2Session implements Expirable, StreamSession {
     this.scheme = tls === null ? "http" : "https";
     this.#session = connectHttp2(`${this.scheme}://upstream`, {
       createConnection: () =>
-        tls === null ? connect({ host, port, noDelay: true }) : tls.connect(host, port, "h2"),
+        tls === null ? connect(dialled(owner)) : tls.connect(host, port, "h2"),
       settings: {
         enablePush: false,
         initialWindowSize: STREAM_WINDOW_BYTES,

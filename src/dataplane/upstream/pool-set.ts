@@ -26,12 +26,12 @@ export class PoolSet {
     return this.#pools.size + this.#http2Pools.size;
   }
 
-  /** The pool of `address:port`, for HTTP/1.1. */
-  get(address: string, port: number): EndpointPool {
-    const key = `${address}:${port}`;
+  /** The pool of `address:port`, for HTTP/1.1, connected from our address `from`. */
+  get(address: string, port: number, from = ""): EndpointPool {
+    const key = keyOf(address, port, from);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const endpoint = { address, port, tls: this.#tls };
+      const endpoint = { address, port, from, tls: this.#tls };
       pool = new EndpointPool(endpoint, this.#sweeper, () => this.#pools.delete(key));
       this.#pools.set(key, pool);
       if (this.#isRetired) pool.retire();
@@ -39,11 +39,11 @@ export class PoolSet {
     return pool;
   }
 
-  getHttp2(address: string, port: number): UpstreamPool {
-    const key = `${address}:${port}`;
+  getHttp2(address: string, port: number, from = ""): UpstreamPool {
+    const key = keyOf(address, port, from);
     let pool = this.#http2Pools.get(key);
     if (pool === undefined) {
-      const endpoint = { address, port, tls: this.#tls };
+      const endpoint = { address, port, from, tls: this.#tls };
       pool = new Http2Pool(endpoint, this.#sweeper, () => this.#http2Pools.delete(key));
       this.#http2Pools.set(key, pool);
       if (this.#isRetired) pool.retire();
@@ -72,4 +72,8 @@ export class PoolSet {
   #all(): (EndpointPool | Http2Pool)[] {
     return [...this.#pools.values(), ...this.#http2Pools.values()];
   }
+}
+
+function keyOf(address: string, port: number, from: string): string {
+  return from === "" ? `${address}:${port}` : `${address}:${port} from ${from}`;
 }

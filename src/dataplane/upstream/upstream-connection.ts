@@ -19,6 +19,7 @@ import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import { tlsFailure } from "./tls-dial.ts";
+import { dialled } from "./upstream.ts";
 import type {
   OutgoingHead,
   PoolEndpoint,
@@ -321,10 +322,11 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   }
 }
 
-function dial({ address, port, tls }: PoolEndpoint): Socket {
+function dial(endpoint: PoolEndpoint): Socket {
+  const { address, port, tls } = endpoint;
   if (tls !== null) return tls.connect(address, port, "http/1.1");
   // A tunnel's two sides end one after the other; `#onEnd` closes everything else.
-  return connect({ host: address, port, noDelay: true, allowHalfOpen: true });
+  return connect({ ...dialled(endpoint), allowHalfOpen: true });
 }
 
 /** Closes a second before the peer's announced `Keep-Alive: timeout=…` (seconds) would. */

@@ -31,13 +31,13 @@ export class UpstreamPools {
     return this.#allSecure().reduce((sum, { size }) => sum + size, this.#plain.size);
   }
 
-  /** The pool of `address:port`, in clear, for HTTP/1.1. */
-  get(address: string, port: number): EndpointPool {
-    return this.#plain.get(address, port);
+  /** The pool of `address:port`, in clear, for HTTP/1.1, connected from our address `from`. */
+  get(address: string, port: number, from = ""): EndpointPool {
+    return this.#plain.get(address, port, from);
   }
 
-  getHttp2(address: string, port: number): UpstreamPool {
-    return this.#plain.getHttp2(address, port);
+  getHttp2(address: string, port: number, from = ""): UpstreamPool {
+    return this.#plain.getHttp2(address, port, from);
   }
 
   /** Null: in clear. */

@@ -1,5 +1,6 @@
 //! What an exchange needs of an endpoint: the seam between it and the codecs towards upstreams.
 
+import type { TcpNetConnectOpts } from "node:net";
 import type { Headers } from "../../http/headers.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
@@ -68,8 +69,16 @@ export interface UpstreamUser {
 export interface PoolEndpoint {
   readonly address: string;
   readonly port: number;
+  /** Our own address of the connections (IPv4); `""`: any. */
+  readonly from: string;
   /** Null: in clear. */
   readonly tls: TlsDial | null;
+}
+
+/** Where a connection in clear goes to, and from where. */
+export function dialled({ address, port, from }: PoolEndpoint): TcpNetConnectOpts {
+  const options = { host: address, port, noDelay: true };
+  return from === "" ? options : { ...options, localAddress: from, family: 4 };
 }
 
 /** The connections of one worker to one endpoint in one protocol. */

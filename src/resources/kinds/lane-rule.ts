@@ -29,6 +29,8 @@ export interface LaneCondition {
   readonly claim?: string;
   /** `country`, `city`, …, or a path into the database's record. */
   readonly geo?: string;
+  /** A path into what is known of the caller: `identity`, `labels.app`. */
+  readonly workload?: string;
   readonly method?: true;
   readonly path?: true;
   readonly host?: true;
@@ -58,11 +60,19 @@ export const NAMED_OPERANDS = [
   "bodyForm",
   "claim",
   "geo",
+  "workload",
 ] as const;
 /** Operands of which a request has one; written `path: true`. */
 export const PLAIN_OPERANDS = ["method", "path", "host", "clientIp"] as const;
-/** Known from other products; refused, so that nobody waits for them. */
-const REFUSED_OPERANDS = ["workload"] as const;
+/** What may be known of a caller: the first name of a path. */
+const WORKLOAD_FIELDS = [
+  "identity",
+  "dnsName",
+  "namespace",
+  "serviceAccount",
+  "pod",
+  "labels",
+] as const;
 const COMBINERS = ["all", "any", "not"] as const;
 const CONDITION_FIELDS = ["operator", "value", "values", "hash"] as const;
 
@@ -183,17 +193,8 @@ class RuleCheck {
   #condition(rule: Readonly<Record<string, unknown>>, path: Path): void {
     const known: readonly string[] = [...NAMED_OPERANDS, ...PLAIN_OPERANDS];
     for (const name of Object.keys(rule)) this.#field(name, known, path);
-    const refused = REFUSED_OPERANDS.filter((name) => Object.hasOwn(rule, name));
     const operands = known.filter((name) => Object.hasOwn(rule, name));
-    for (const name of refused) {
-      this.#say(
-        "GL0320",
-        [...path, name],
-        `is no operand of this version: rules read ${known.join(", ")}`,
-        "Let a plug-in read it and set a header, and write the rule on that header.",
-      );
-    }
-    if (refused.length === 0 && operands.length !== 1) {
+    if (operands.length !== 1) {
       const has = operands.length === 0 ? "has none" : `has ${operands.join(" and ")}`;
       this.#say(
         "GL0114",
@@ -207,7 +208,7 @@ class RuleCheck {
   }
 
   #field(name: string, operands: readonly string[], path: Path): void {
-    const fields = [...operands, ...REFUSED_OPERANDS, ...CONDITION_FIELDS];
+    const fields = [...operands, ...CONDITION_FIELDS];
     if (fields.includes(name)) return;
     const near = nearest(name, [...operands, ...CONDITION_FIELDS, ...COMBINERS]);
     const known = near === null ? `Known here: ${fields.join(", ")}.` : `Did you mean ${near}?`;
@@ -230,7 +231,23 @@ class RuleCheck {
       this.#format("header-name", value, path);
     } else if (value.length > RULE_TEXT_MAX) {
       this.#say("GL0111", path, `must have at most ${RULE_TEXT_MAX} characters`);
-    } else if (name !== "query" && name !== "bodyForm") this.#path(value, path);
+    } else if (name === "workload") this.#workload(value, path);
+    else if (name !== "query" && name !== "bodyForm") this.#path(value, path);
+  }
+
+  #workload(value: string, path: Path): void {
+    const [first, ...more] = parseJsonPath(value) ?? [];
+    const field = WORKLOAD_FIELDS.find((name) => name === first);
+    if (field !== undefined && more.length === (field === "labels" ? 1 : 0)) return;
+    const near = typeof first === "string" ? nearest(first, WORKLOAD_FIELDS) : null;
+    this.#say(
+      "GL0113",
+      path,
+      `must be one of ${WORKLOAD_FIELDS.join(", ")}, is ${shown(value)}`,
+      near === null || near === first
+        ? 'Write e.g. namespace, labels.app or labels["app.kubernetes.io/name"].'
+        : `Did you mean ${near}?`,
+    );
   }
 
   #path(value: string, path: Path): void {
