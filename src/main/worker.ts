@@ -11,6 +11,8 @@ import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
 import { NOTHING_RECENT, RecentDecisions } from "../dataplane/recent-decisions.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
+import { PluginClusters } from "../dataplane/worker/plugin-clusters.ts";
+import { PluginRedis } from "../dataplane/worker/plugin-redis.ts";
 import { PluginReport } from "../dataplane/worker/plugin-report.ts";
 import { envoyPluginLog, pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
@@ -51,7 +53,9 @@ const context = {
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
   ...(recent === null ? {} : { recent }),
 };
-const calls = new PluginCalls(context);
+const clusters = new PluginClusters(systemPrng);
+const calls = new PluginCalls(context, clusters);
+const redis = new PluginRedis({ clock, prng: systemPrng, logger }, clusters);
 const queueNews = new QueueNews(clock, (owner, queues) => {
   process.send?.({ type: "queuesReady", worker: owner, queues } satisfies FromWorker);
 });
@@ -69,7 +73,7 @@ const shared = new SharedMemory({
   logger,
 });
 const plugins = {
-  ...pluginServices(clock, logger, calls),
+  ...pluginServices(clock, logger, { calls, redis }),
   ...(envoyLog !== null && envoyPluginLog(envoyLog)),
   sharedData: shared.data,
   sharedQueues: shared.queues,
@@ -78,7 +82,7 @@ const plugins = {
   },
 };
 const pluginReport = new PluginReport(plugins.usage, plugins.metrics);
-const preparer = new Preparer({ logger, plugins, calls, shared });
+const preparer = new Preparer({ logger, plugins, clusters, shared });
 const role =
   options.role === "gateway"
     ? new GatewayRole(options, context, preparer)

@@ -49,6 +49,8 @@ export const BufferKind = {
   vmConfiguration: 6,
   pluginConfiguration: 7,
   callData: 8,
+  /** Higress' own. */
+  redisReply: 9,
 } as const;
 export type BufferKind = (typeof BufferKind)[keyof typeof BufferKind];
 

@@ -8,10 +8,15 @@ import type { HeaderPair } from "./header-pairs.ts";
 import { CallAnswer, CallTable } from "./http-calls.ts";
 import type { HttpCallResponse } from "./http-calls.ts";
 import { PluginUsage } from "./plugin-usage.ts";
+import { RedisTable } from "./redis-calls.ts";
 import { StreamContext } from "./stream-context.ts";
 import type { HeaderMap, StreamHost } from "./stream-host.ts";
 import { TICK_PERIOD_MS_MIN } from "./tick-throttle.ts";
 import type { Vm } from "./vm.ts";
+
+/** Higress' status of a Redis call. */
+const REDIS_OK = 0;
+const REDIS_FAILED = 1;
 
 /** What a plug-in is made with, apart from its VM. */
 export interface PluginSettings {
@@ -42,6 +47,10 @@ export class RootContext {
   readonly calls: CallTable = new CallTable();
   /** The answer whose callback is running. */
   answer: CallAnswer | null = null;
+  /** Servers of Redis, and calls to them that are under way. */
+  readonly redis: RedisTable = new RedisTable();
+  /** The reply whose callback is running. */
+  redisReply: Uint8Array | null = null;
   /** What a callback of gRPC that is running can read. */
   grpcInitialMetadata: HeaderMap | null = null;
   grpcTrailingMetadata: HeaderMap | null = null;
@@ -134,9 +143,7 @@ export class RootContext {
   /** Its VM is no longer entered: nothing is waited for. */
   abandon(): void {
     this.cancelTick();
-    this.calls.cancelAll();
-    this.#vm.grpc.cancelAllOf(this);
-    this.#vm.services.sharedQueues?.forget(this);
+    this.#letGo();
   }
 
   cancelTick(): void {
@@ -156,6 +163,17 @@ export class RootContext {
       guest.httpCallResponse?.(this.id, token, headers, size, trailers),
     );
     this.answer = null;
+  }
+
+  /** Null: no reply came, and there is nothing to read. */
+  onRedisReply(token: number, reply: Uint8Array | null): void {
+    const status = reply === null ? REDIS_FAILED : REDIS_OK;
+    const size = reply?.length ?? 0;
+    this.redisReply = reply;
+    this.#call("proxy_on_redis_call_response", () =>
+      this.#vm.guest.redisCallResponse?.(this.id, token, status, size),
+    );
+    this.redisReply = null;
   }
 
   onGrpcInitialMetadata(token: number, pairs: readonly HeaderPair[]): void {
@@ -203,12 +221,18 @@ export class RootContext {
 
   delete(): void {
     this.isAwaitingDone = false;
-    this.calls.cancelAll();
-    this.#vm.grpc.cancelAllOf(this);
-    this.#vm.services.sharedQueues?.forget(this);
+    this.#letGo();
     this.#call("proxy_on_delete", () => this.#vm.guest.delete?.(this.id, 0, 0));
     this.#vm.roots.delete(this.id);
     this.onDeleted();
+  }
+
+  /** Nothing that it has asked for comes back to it. */
+  #letGo(): void {
+    this.calls.cancelAll();
+    this.redis.closeAll();
+    this.#vm.grpc.cancelAllOf(this);
+    this.#vm.services.sharedQueues?.forget(this);
   }
 
   #armTick(): void {

@@ -28,6 +28,7 @@ import type { RootContext } from "./root-context.ts";
 import { GrpcTable } from "./grpc-calls.ts";
 import type { GrpcCaller } from "./grpc-calls.ts";
 import type { HttpCaller } from "./http-calls.ts";
+import type { RedisOpener } from "./redis-calls.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
 import type { SharedQueueStore } from "./shared-queues.ts";
 import type { StreamContext } from "./stream-context.ts";
@@ -68,6 +69,8 @@ export interface PluginServices {
   readonly httpCall?: HttpCaller;
   /** The same for gRPC. */
   readonly grpcCall?: GrpcCaller;
+  /** The same for Redis. */
+  readonly redis?: RedisOpener;
   /** Where plug-ins find a VM that they may share; without it each has a VM of its own. */
   readonly vms?: VmPool;
   /** Bounds the ticks of all plug-ins together; without it only their period is bounded. */
@@ -81,6 +84,7 @@ export interface PluginServices {
 }
 
 type Three = [first: number, second: number, third: number];
+type Four = [first: number, second: number, third: number, fourth: number];
 type HttpCallEnd = [root: number, token: number, headers: number, body: number, trailers: number];
 
 /** An exported function. A missing one is null: the host then does without the call. */
@@ -103,6 +107,7 @@ export interface GuestCallbacks {
   readonly grpcMessage: Callback<void>;
   readonly grpcTrailingMetadata: Callback<void>;
   readonly grpcClose: Callback<void>;
+  readonly redisCallResponse: Callback<void, Four>;
   readonly queueReady: Callback<void>;
   readonly done: Callback<number>;
   readonly log: Callback<void>;
@@ -331,6 +336,7 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     grpcMessage: find("proxy_on_grpc_receive"),
     grpcTrailingMetadata: find("proxy_on_grpc_receive_trailing_metadata"),
     grpcClose: find("proxy_on_grpc_close"),
+    redisCallResponse: find("proxy_on_redis_call_response"),
     queueReady: find("proxy_on_queue_ready"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),

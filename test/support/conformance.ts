@@ -20,6 +20,8 @@ import { trafficContext } from "../../src/dataplane/testing/harness.ts";
 import { Preparer } from "../../src/dataplane/runtime/prepare.ts";
 import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../../src/dataplane/worker/plugin-calls.ts";
+import { PluginClusters } from "../../src/dataplane/worker/plugin-clusters.ts";
+import { PluginRedis } from "../../src/dataplane/worker/plugin-redis.ts";
 import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
 import { Envoy, httpListener, socketAddress } from "./envoy.ts";
@@ -123,9 +125,11 @@ export async function startOurHost(plugin: ProbePlugin, ports: UpstreamPorts): P
   const port = await freePort();
   const lines: string[] = [];
   const context = trafficContext();
-  const calls = new PluginCalls(context);
+  const clusters = new PluginClusters(context.prng);
+  const calls = new PluginCalls(context, clusters);
+  const redis = new PluginRedis({ ...context, logger: silentLogger }, clusters);
   const plugins = {
-    ...pluginServices(systemClock, silentLogger, calls),
+    ...pluginServices(systemClock, silentLogger, { calls, redis }),
     log: ({ message }: { readonly message: string }) => lines.push(message),
   };
   const options = {
@@ -161,7 +165,7 @@ export async function startOurHost(plugin: ProbePlugin, ports: UpstreamPorts): P
       },
     },
   });
-  const preparer = new Preparer({ logger: silentLogger, plugins, calls });
+  const preparer = new Preparer({ logger: silentLogger, plugins, clusters });
   const role = new GatewayRole(options, context, preparer);
   const failure = await role.configure(snapshot);
   if (failure !== null) throw new Error(failure);

@@ -48,7 +48,7 @@ export interface PrepareServices {
   /** Where other than the host's defaults. */
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
   /** Where plug-ins' own calls go; without it nowhere. */
-  readonly calls?: { use(runtime: Runtime): void };
+  readonly clusters?: { prepares(snapshot: Snapshot): void; use(runtime: Runtime): void };
   /** What plug-ins share among workers; without it nothing. */
   readonly shared?: {
     prepareFor(module: PluginModule): Promise<void>;
@@ -82,7 +82,7 @@ export class Preparer {
 
   /** The runtime serves from now on: plug-ins call out to its clusters. */
   serves(runtime: Runtime): void {
-    this.#services.calls?.use(runtime);
+    this.#services.clusters?.use(runtime);
     const { plugins } = runtime.snapshot;
     this.#services.shared?.retain(new Set(Object.values(plugins).map(({ vmId }) => vmId)));
   }
@@ -92,6 +92,7 @@ export class Preparer {
    * caller stops those that the new runtime does not hold (`stopUnused`).
    */
   async prepareGateway(snapshot: Snapshot, previous: Runtime | null): Promise<Runtime> {
+    this.#services.clusters?.prepares(snapshot);
     const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map());
     const lanes = prepareLanes(snapshot, previous?.lanes);
     const signed = prepareSigned(lanes.groups.values(), previous?.signed);

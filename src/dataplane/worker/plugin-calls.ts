@@ -9,24 +9,18 @@ import { Headers } from "../../http/headers.ts";
 import { removeHopByHop } from "../../http/hop-by-hop.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import { isAuthority, isMethod, isTarget } from "../../http/syntax.ts";
-import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
 import type { GrpcConnection, GrpcRefusal, GrpcRequest, GrpcSink } from "../../wasm/grpc-calls.ts";
 import type { HttpCall, HttpCallResponse, PendingCall } from "../../wasm/http-calls.ts";
 import { isAllowedField } from "../filter/request-header-map.ts";
-import { HostIndex } from "../../lane/host-index.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { UpstreamPools } from "../upstream/upstream-pools.ts";
+import type { PluginClusters } from "./plugin-clusters.ts";
 import { RunningGrpc } from "./plugin-grpc.ts";
 
 /** A larger answer is dropped: the plug-in hears that the call broke off. Envoy's buffer limit. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
-/** `outbound|8000||host`, as Istio names clusters; the third part, a subset, is not chosen by. */
-const OUTBOUND = /^outbound\|(\d{1,5})\|[^|]*\|([^|]+)$/;
-/** Where a plain name without a namespace is looked for. */
-const NAMESPACE = "default";
 
 export interface CallDeps {
   readonly clock: Clock;
@@ -38,32 +32,25 @@ type OnDone = (response: HttpCallResponse | null) => void;
 
 export class PluginCalls {
   readonly #deps: CallDeps;
-  #runtime: Runtime | null = null;
-  #hosts: HostIndex | null = null;
+  readonly #clusters: PluginClusters;
 
-  constructor(deps: CallDeps) {
+  constructor(deps: CallDeps, clusters: PluginClusters) {
     this.#deps = deps;
-  }
-
-  /** From now on calls go where this runtime says. */
-  use(runtime: Runtime): void {
-    if (runtime === this.#runtime) return;
-    this.#runtime = runtime;
-    this.#hosts = null;
+    this.#clusters = clusters;
   }
 
   /** An `HttpCaller`. */
   start(call: HttpCall, onDone: OnDone): PendingCall | null {
-    const cluster = this.#find(call.cluster);
+    const cluster = this.#clusters.find(call.cluster);
     if (cluster === null || !isValid(call)) return null;
     const running = new RunningCall(this.#deps, call, onDone);
-    running.start(this.#pick(cluster), cluster);
+    running.start(this.#clusters.pick(cluster), cluster);
     return running;
   }
 
   /** A `GrpcCaller`. Always over HTTP/2, whatever the cluster says of its protocol. */
   startGrpc(request: GrpcRequest, sink: GrpcSink): GrpcConnection | GrpcRefusal {
-    const cluster = this.#find(request.cluster);
+    const cluster = this.#clusters.find(request.cluster);
     if (cluster === null) return "no_cluster";
     // Servers refuse names such as `outbound|9000||host`, which Envoy would send.
     const name = isAuthority(request.cluster) ? request.cluster : `${cluster.host}:${cluster.port}`;
@@ -71,29 +58,8 @@ export class PluginCalls {
     const isValidTarget = isTarget(`/${request.service}/${request.method}`);
     if (!isValidTarget || !isAuthority(authority)) return "bad_request";
     const running = new RunningGrpc(this.#deps, request, sink);
-    running.start({ cluster, endpoint: this.#pick(cluster), authority });
+    running.start({ cluster, endpoint: this.#clusters.pick(cluster), authority });
     return running;
-  }
-
-  #find(name: string): Cluster | null {
-    const { snapshot } = this.#runtime ?? {};
-    if (snapshot === undefined) return null;
-    const exact = Object.hasOwn(snapshot.clusters, name) ? snapshot.clusters[name] : undefined;
-    if (exact !== undefined) return exact;
-    this.#hosts ??= new HostIndex(snapshot);
-    const [, port, host] = OUTBOUND.exec(name) ?? [];
-    const authority = port === undefined || host === undefined ? name : `${host}:${port}`;
-    return this.#hosts.resolve(authority, NAMESPACE)?.cluster ?? null;
-  }
-
-  /** The baseline's: a plug-in's own call travels in no lane. */
-  #pick(cluster: Cluster): Endpoint | null {
-    const runtime = this.#runtime;
-    if (runtime === null) return null;
-    const target = { kind: "cluster", cluster: cluster.name, subset: null } as const;
-    const wanted = { target, fallback: null, group: null, lane: null };
-    const { endpoints } = chooseEndpoints(runtime.lanes, wanted);
-    return endpoints[this.#deps.prng.below(Math.max(1, endpoints.length))] ?? null;
   }
 }
 

@@ -13,15 +13,22 @@ import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
 
 import type { PluginCalls } from "./plugin-calls.ts";
+import type { PluginRedis } from "./plugin-redis.ts";
 
 /** Lines that one plug-in may log in a second; more are counted and dropped. */
 const LOG_LINES_PER_SECOND_MAX = 1_000;
 
-/** Without `calls` plug-ins know no cluster. */
+/** Where plug-ins call out to. */
+export interface CallsOut {
+  readonly calls: PluginCalls;
+  readonly redis: PluginRedis;
+}
+
+/** Without `out` plug-ins know no cluster. */
 export function pluginServices(
   clock: Clock,
   logger: Logger,
-  calls?: PluginCalls,
+  out?: CallsOut,
 ): PluginServices & { readonly usage: UsageTable } {
   const limiter = new LogLimiter(clock, logger);
   return {
@@ -33,8 +40,9 @@ export function pluginServices(
     sharedQueues: new InProcessSharedQueues((task) => {
       clock.after(0, task, { unref: true });
     }),
-    httpCall: (call, onDone) => calls?.start(call, onDone) ?? null,
-    grpcCall: (request, sink) => calls?.startGrpc(request, sink) ?? "no_cluster",
+    httpCall: (call, onDone) => out?.calls.start(call, onDone) ?? null,
+    grpcCall: (request, sink) => out?.calls.startGrpc(request, sink) ?? "no_cluster",
+    redis: (server) => out?.redis.open(server) ?? null,
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
     log(entry) {

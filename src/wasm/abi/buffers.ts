@@ -71,6 +71,9 @@ function findBuffer(vm: Vm, kind: number): Uint8Array | Status {
       return vm.enteredRoot?.answer?.body ?? Status.notFound;
     case BufferKind.grpcMessage:
       return vm.enteredRoot?.grpcMessage ?? EMPTY;
+    case BufferKind.redisReply:
+      if (vm.module.abiVersion !== "0.2.100") return Status.badArgument;
+      return vm.enteredRoot?.redisReply ?? Status.notFound;
     default:
       return kind > BufferKind.callData ? Status.badArgument : EMPTY;
   }

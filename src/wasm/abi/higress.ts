@@ -6,8 +6,6 @@ import type { HostFunctions } from "./imports.ts";
 export function higressFunctions(): HostFunctions {
   const unimplemented = (): Status => Status.unimplemented;
   return {
-    proxy_redis_init: unimplemented,
-    proxy_redis_call: unimplemented,
     proxy_inject_encoded_data_to_filter_chain: unimplemented,
     proxy_get_upstream_hosts: unimplemented,
     proxy_set_upstream_override_host: unimplemented,

@@ -12,6 +12,7 @@ import { localResponseFunctions } from "./local-response.ts";
 import { logFunctions } from "./log.ts";
 import { metricFunctions } from "./metrics.ts";
 import { propertyFunctions } from "./properties.ts";
+import { redisFunctions } from "./redis.ts";
 import { sharedDataFunctions } from "./shared-data.ts";
 import { sharedQueueFunctions } from "./shared-queue.ts";
 import { importSignature } from "./signatures.ts";
@@ -38,6 +39,7 @@ export function createImports(vm: Vm): Record<string, HostFunctions> {
     sharedQueueFunctions(vm),
     callFunctions(vm),
     grpcFunctions(vm),
+    redisFunctions(vm),
     higressFunctions(),
   ];
   for (const face of faces) {

@@ -175,11 +175,18 @@ export const CALLBACKS: Readonly<Record<string, Signature>> = {
 };
 
 const HEADERS_CALLBACK_0_1_0: Signature = "ii:i";
+/** Callbacks of 0.2.100 only: elsewhere an export of that name is none of ours. */
+const HIGRESS_CALLBACKS: Readonly<Record<string, Signature>> = {
+  proxy_on_redis_call_response: "iiii:",
+};
 
 /** The type that a callback must have, or undefined when the host never calls that export. */
 export function callbackSignature(name: string, version: AbiVersion): Signature | undefined {
   const isHeaders = name === "proxy_on_request_headers" || name === "proxy_on_response_headers";
   if (isHeaders && version === "0.1.0") return HEADERS_CALLBACK_0_1_0;
+  if (version === "0.2.100" && Object.hasOwn(HIGRESS_CALLBACKS, name)) {
+    return HIGRESS_CALLBACKS[name];
+  }
   return Object.hasOwn(CALLBACKS, name) ? CALLBACKS[name] : undefined;
 }
 
