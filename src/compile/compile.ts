@@ -22,6 +22,7 @@ import type {
   Snapshot,
 } from "../snapshot/snapshot.ts";
 import { reportAsmConflicts } from "./asm-conflicts.ts";
+import { withAsmContexts } from "./asm-context.ts";
 import { modelAsmLaneGroups } from "./asm-lane.ts";
 import { asmRoutes } from "./asm-routes.ts";
 import {
@@ -104,10 +105,7 @@ export function compile(input: CompileInput): CompileResult {
     messages,
     nowMs: input.nowMs ?? null,
   };
-  const models = [
-    ...modelAsmLaneGroups(index.asmLaneGroups, index.asmLanes, scope),
-    ...modelLaneGroups(index.laneGroups, index.lanes, scope),
-  ].sort((a, b) => compareTexts(a.name, b.name));
+  const models = modelGroups(index, scope);
   const bindings = bindAll(index, models, scope);
   const laneGroups = compileLaneGroups(models, scope, (at, header) =>
     matchesHeader(bindings, gateways, at, header),
@@ -142,6 +140,15 @@ export function compile(input: CompileInput): CompileResult {
     findings: laneFindings({ models, laneGroups: cohorts.laneGroups, services, pods, runners }),
     nextExpiryMs: nextExpiryMs(index.lanes, input.nowMs ?? null),
   };
+}
+
+/** Of both kinds, in the order of their names. */
+function modelGroups(index: ResourceIndex, scope: LaneScope): GroupModel[] {
+  const models = [
+    ...modelAsmLaneGroups(index.asmLaneGroups, index.asmLanes, scope),
+    ...modelLaneGroups(index.laneGroups, index.lanes, scope),
+  ].sort((a, b) => compareTexts(a.name, b.name));
+  return withAsmContexts(models, index, scope.messages);
 }
 
 /** VirtualServices, and behind them what ASM's objects make. */

@@ -2,6 +2,7 @@
 //!
 //! Everything later walks these lists, so the order of the input cannot reach the snapshot.
 
+import type { AsmHeaderPropagation } from "../resources/kinds/asm-header-propagation.ts";
 import type { AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
 import type { AsmSwimLaneGroup } from "../resources/kinds/asm-swim-lane-group.ts";
 import type { Deployment } from "../resources/kinds/deployment.ts";
@@ -13,6 +14,7 @@ import type { Lane } from "../resources/kinds/lane.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Secret } from "../resources/kinds/secret.ts";
 import type { Service } from "../resources/kinds/service.ts";
+import type { TrafficLabel } from "../resources/kinds/traffic-label.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Resource } from "../resources/object.ts";
 import { compareTexts } from "./messages.ts";
@@ -32,6 +34,8 @@ export interface ResourceIndex {
   readonly lanes: readonly Lane[];
   readonly asmLaneGroups: readonly AsmSwimLaneGroup[];
   readonly asmLanes: readonly AsmSwimLane[];
+  readonly trafficLabels: readonly TrafficLabel[];
+  readonly headerPropagations: readonly AsmHeaderPropagation[];
 }
 
 const ASM = "istio.alibabacloud.com";
@@ -68,6 +72,8 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     lanes: all("graylane.io", "Lane"),
     asmLaneGroups: all(ASM, "ASMSwimLaneGroup"),
     asmLanes: all(ASM, "ASMSwimLane"),
+    trafficLabels: all(ASM, "TrafficLabel"),
+    headerPropagations: all(ASM, "ASMHeaderPropagation"),
   };
 }
 

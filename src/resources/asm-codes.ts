@@ -19,4 +19,13 @@ export const ASM_CODES: Readonly<Record<string, CodeInfo>> = {
       "lanes, any other by their `ingressRules`. The weights make one route, which leads to one " +
       "service: that of the baseline lane, else of the first lane that names one.",
   },
+  GL0362: {
+    title: "A part of a TrafficLabel or an ASMHeaderPropagation is not honoured",
+    severity: "warning",
+    help:
+      "Sidecars carry the tags of lane groups and no other headers. Where the object speaks of a " +
+      "group's route header, the group takes its context mode from it, unless the group says " +
+      "another or the object holds for a part of its services only. The message says which part " +
+      "has no effect.",
+  },
 };

@@ -3,6 +3,7 @@
 import type { KindInfo } from "./kinds/kind.ts";
 import { ASM_SWIM_LANE } from "./kinds/asm-swim-lane.ts";
 import { ASM_SWIM_LANE_GROUP } from "./kinds/asm-swim-lane-group.ts";
+import { ASM_HEADER_PROPAGATION } from "./kinds/asm-header-propagation.ts";
 import { CONFIG_MAP } from "./kinds/config-map.ts";
 import { DEPLOYMENT } from "./kinds/deployment.ts";
 import { DESTINATION_RULE } from "./kinds/destination-rule.ts";
@@ -16,6 +17,7 @@ import { POD } from "./kinds/pod.ts";
 import { SECRET } from "./kinds/secret.ts";
 import { SERVICE } from "./kinds/service.ts";
 import { TRAFFIC_EXTENSION } from "./kinds/traffic-extension.ts";
+import { TRAFFIC_LABEL } from "./kinds/traffic-label.ts";
 import { VIRTUAL_SERVICE } from "./kinds/virtual-service.ts";
 import { WASM_PLUGIN } from "./kinds/wasm-plugin.ts";
 
@@ -37,6 +39,8 @@ export const KINDS: readonly KindInfo[] = [
   HIGRESS_WASM_PLUGIN,
   ASM_SWIM_LANE_GROUP,
   ASM_SWIM_LANE,
+  TRAFFIC_LABEL,
+  ASM_HEADER_PROPAGATION,
   LANE_GROUP,
   LANE,
 ];
