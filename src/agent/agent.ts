@@ -8,9 +8,13 @@
 //! `GRAYLANE_CARRY`: names of headers, separated by commas, or `off`. Behind a sidecar each request
 //! says by itself what its lanes need. `GRAYLANE_CARRY_HOSTS`: endings of host names to which calls
 //! that no sidecar sees carry context; without it, names and addresses that look internal.
+//! `GRAYLANE_AGENT_ENDPOINTS`: a file or a URL with a list of endpoints; the agent then picks those
+//! of the lane by itself. Only then the code for it is loaded.
 
 import { patchCalls } from "./calls.ts";
 import { carrySettings, quietly } from "./carry.ts";
+import type { CarrySettings } from "./carry.ts";
+import type { Direct } from "./endpoints/direct.ts";
 import { patchGrpc } from "./grpc.ts";
 import { patchServers } from "./inbound.ts";
 import { parseOutbound, routeThroughSidecar } from "./sidecar-route.ts";
@@ -21,10 +25,10 @@ const INSTALLED = Symbol.for("graylane.agent");
 
 if (!Reflect.has(globalThis, INSTALLED)) {
   Object.defineProperty(globalThis, INSTALLED, { value: true });
-  quietly(install);
+  await install().catch(() => undefined);
 }
 
-function install(): void {
+async function install(): Promise<void> {
   const outbound = parseOutbound(process.env["GRAYLANE_OUTBOUND"]);
   if (outbound !== null) {
     quietly(() => {
@@ -32,7 +36,27 @@ function install(): void {
     });
   }
   const settings = carrySettings(process.env, outbound?.host ?? null);
-  if (settings === null) return;
+  const whyNot =
+    outbound === null
+      ? settings === null && "GRAYLANE_CARRY is off"
+      : "the sidecar picks the endpoints";
+  const direct = await directOf(whyNot);
+  if (settings !== null) patchAll({ ...settings, direct });
+}
+
+/** Null: the app's calls go where the app sends them, or to the sidecar. */
+async function directOf(whyNot: string | false): Promise<Direct | null> {
+  const place = process.env["GRAYLANE_AGENT_ENDPOINTS"] ?? "";
+  if (place === "") return null;
+  if (whyNot !== false) {
+    process.stderr.write(`graylane agent: GRAYLANE_AGENT_ENDPOINTS is not used: ${whyNot}\n`);
+    return null;
+  }
+  const { pickEndpoints } = await import("./endpoints/endpoints.ts");
+  return pickEndpoints(place, process.env);
+}
+
+function patchAll(settings: CarrySettings): void {
   quietly(() => {
     patchServers(settings);
   });

@@ -8,17 +8,17 @@ import type { ClientRequest } from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 import { syncBuiltinESMExports } from "node:module";
-import { NOTHING, bindEmitter, current, mayCarryTo, quietly } from "./carry.ts";
+import { NOTHING, attempt, bindEmitter, current, mayCarryTo, quietly } from "./carry.ts";
 import type { CarrySettings } from "./carry.ts";
 
 type Call = (...words: unknown[]) => ClientRequest;
 
 export function patchCalls(settings: CarrySettings): void {
   quietly(() => {
-    patchModule(http, settings);
+    patchModule(http, "http:", settings);
   });
   quietly(() => {
-    patchModule(https, settings);
+    patchModule(https, "https:", settings);
   });
   quietly(() => {
     patchHttp2(settings);
@@ -28,9 +28,13 @@ export function patchCalls(settings: CarrySettings): void {
 
 // === http, https
 
-function patchModule(module: object, settings: CarrySettings): void {
+function patchModule(module: object, protocol: "http:" | "https:", settings: CarrySettings): void {
   const call = Reflect.get(module, "request") as Call;
+  const { direct } = settings;
   const request: Call = (...words) => {
+    const directed = direct === null ? null : attempt(() => direct.request(protocol, words));
+    // It has the context's headers.
+    if (directed !== null) return call(...directed);
     const sent = call(...words);
     quietly(() => {
       setHeaders(sent, settings);
@@ -64,7 +68,9 @@ function patchHttp2(settings: CarrySettings): void {
   const connect = Reflect.get(http2, "connect") as (...words: unknown[]) => object;
   let isPatched = false;
   const patched = (...words: unknown[]): object => {
-    const session = connect(...words);
+    const { direct } = settings;
+    const directed = direct === null ? null : attempt(() => direct.connect(connect, words));
+    const session = directed ?? connect(...words);
     quietly(() => {
       const url = new URL(String(words[0]));
       hosts.set(session, url.hostname);
@@ -86,11 +92,14 @@ function patchSession(prototype: object, settings: CarrySettings): void {
     configurable: true,
     writable: true,
     value: function (this: unknown, headers?: unknown, options?: unknown): unknown {
-      let sent = headers;
-      quietly(() => {
-        sent = withCarried(this as object, headers, settings);
-      });
-      const stream = Reflect.apply(request, this, [sent, options]) as object;
+      const { direct } = settings;
+      const own = this as object;
+      const directed = direct === null ? null : attempt(() => direct.stream(own, headers));
+      const sent = directed ?? {
+        session: own,
+        headers: attempt(() => withCarried(own, headers, settings)) ?? headers,
+      };
+      const stream = Reflect.apply(request, sent.session, [sent.headers, options]) as object;
       quietly(() => {
         // Node emits its events in the context of who has made the session.
         bindEmitter(stream, isGrpc(headers) ? NOTHING : current());

@@ -4,6 +4,7 @@
 //! to its `AsyncResource`. Nothing here may throw into the app: what cannot be carried is not.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Direct } from "./endpoints/direct.ts";
 
 /** Headers to set on calls, names lower-case. Empty: the request brought none of them. */
 export type Carried = readonly (readonly [name: string, value: string])[];
@@ -43,6 +44,8 @@ export interface CarrySettings {
   readonly sidecarHost: string | null;
   /** Endings of host names to which TLS calls carry context; null: what looks internal. */
   readonly hosts: readonly string[] | null;
+  /** Picks the endpoints of calls by itself; null: it does not. */
+  readonly direct: Direct | null;
 }
 
 /** Null: `GRAYLANE_CARRY=off`. */
@@ -59,6 +62,7 @@ export function carrySettings(
     names: names.filter((name) => !NEVER_CARRIED.test(name)),
     sidecarHost,
     hosts: hosts === undefined ? null : listOf(hosts),
+    direct: null,
   };
 }
 
@@ -73,10 +77,11 @@ function listOf(text: string): string[] {
 /** The part of an inbound request's headers that is carried on. */
 export function pick(headers: Readonly<Record<string, unknown>>, settings: CarrySettings): Carried {
   const told = settings.sidecarHost === null ? undefined : headers[CARRY_HEADER];
+  const more = typeof told === "string" ? listOf(told) : (settings.direct?.names() ?? []);
   const names =
-    typeof told === "string"
-      ? [...settings.names, ...listOf(told).filter((name) => !NEVER_CARRIED.test(name))]
-      : settings.names;
+    more.length === 0
+      ? settings.names
+      : [...settings.names, ...more.filter((name) => !NEVER_CARRIED.test(name))];
   const carried: [string, string][] = [];
   for (const name of names) {
     const value = headers[name];
@@ -124,9 +129,14 @@ export function mayCarryTo(host: string, { hosts, sidecarHost }: CarrySettings):
 
 /** Does what may fail without the app hearing of it. */
 export function quietly(act: () => void): void {
+  attempt(act);
+}
+
+/** What `act` returns; null when it fails: the app goes on without this part of us. */
+export function attempt<Result>(act: () => Result): Result | null {
   try {
-    act();
+    return act();
   } catch {
-    // The app goes on without this part of us.
+    return null;
   }
 }

@@ -42,6 +42,7 @@ const PACKAGE = /(?:^|[\\/])@grpc[\\/]grpc-js(?:[\\/]build[\\/]src[\\/]index\.js
 
 export function patchGrpc(settings: CarrySettings): void {
   onPackage(PACKAGE, (exports) => {
+    quietly(() => settings.direct?.patchGrpc(exports));
     const { prototype } = (exports as GrpcPackage).Client;
     for (const name of READERS) {
       const read = prototype[name];
@@ -61,7 +62,9 @@ export function patchGrpc(settings: CarrySettings): void {
 function withCarried(client: GrpcClient, found: Arguments, settings: CarrySettings): Arguments {
   const carried = current();
   if (carried.length === 0) return found;
-  if (!mayCarryTo(hostOfTarget(client.getChannel().getTarget()), settings)) return found;
+  const target = bareTarget(client.getChannel().getTarget());
+  const isKnown = settings.direct?.knows(target) === true;
+  if (!isKnown && !mayCarryTo(target.replace(/:\d+$/, ""), settings)) return found;
   const metadata = found.metadata.clone();
   addTo(metadata, carried);
   const { callback } = found;
@@ -77,6 +80,6 @@ function addTo(metadata: Metadata, carried: Carried): void {
 }
 
 /** `dns:///orders.default:9000`, `ipv4:127.0.0.1:9000`, `orders:9000`. */
-function hostOfTarget(target: string): string {
-  return target.replace(/^(?:dns|ipv4|ipv6|passthrough):(?:\/\/[^/]*\/)?/, "").replace(/:\d+$/, "");
+export function bareTarget(target: string): string {
+  return target.replace(/^(?:dns|ipv4|ipv6|passthrough):(?:\/\/[^/]*\/)?/, "");
 }

@@ -22,7 +22,7 @@ export interface Outbound {
 }
 
 type OnResponse = (response: IncomingMessage) => void;
-type HttpArguments = readonly [
+export type HttpArguments = readonly [
   input?: string | URL | RequestOptions,
   options?: RequestOptions | OnResponse,
   onResponse?: OnResponse,
@@ -74,7 +74,7 @@ function patchHttp(sidecar: Outbound): void {
 }
 
 /** Node's own reading of the arguments: a URL's parts, and over them the options. */
-function readArguments(parameters: HttpArguments): {
+export function readArguments(parameters: HttpArguments): {
   readonly options: RequestOptions;
   readonly onResponse: OnResponse | undefined;
 } | null {
@@ -93,16 +93,21 @@ function readArguments(parameters: HttpArguments): {
 }
 
 function mayReroute(options: RequestOptions): boolean {
+  return isPlainCall(options, "http:") && isForSidecar(hostOf(options));
+}
+
+/** A call of that protocol, to a host and by connections that Node makes itself. */
+export function isPlainCall(options: RequestOptions, wanted: "http:" | "https:"): boolean {
   const { agent } = options;
   const protocol = options.protocol ?? (agent as { protocol?: string } | undefined)?.protocol;
-  if ((protocol ?? "http:") !== "http:") return false;
+  if ((protocol ?? wanted) !== wanted) return false;
   if (options.socketPath !== undefined || options.createConnection !== undefined) return false;
   // An agent that goes through a proxy of the user's own.
   if (typeof agent === "object" && "proxy" in agent) return false;
-  return options.method?.toUpperCase() !== "CONNECT" && isForSidecar(hostOf(options));
+  return options.method?.toUpperCase() !== "CONNECT";
 }
 
-function hostOf(options: RequestOptions): string {
+export function hostOf(options: RequestOptions): string {
   return options.hostname ?? options.host ?? "localhost";
 }
 

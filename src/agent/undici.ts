@@ -4,7 +4,7 @@
 //! whoever freed it. The undici within Node and each one installed by the app are patched alike, in
 //! the method that all their dispatchers share.
 
-import { current, mayCarryTo, quietly } from "./carry.ts";
+import { attempt, current, mayCarryTo, quietly } from "./carry.ts";
 import type { Carried, CarrySettings } from "./carry.ts";
 import { onPackage } from "./packages.ts";
 
@@ -20,7 +20,7 @@ export const UNDICI: RegExp = /(?:^|[\\/])undici(?:[\\/]index\.js)?$/;
 export const GLOBAL_DISPATCHER: unique symbol = Symbol.for("undici.globalDispatcher.1") as never;
 
 /** On options that have been looked at: an agent hands them to its pool, and that to a client. */
-const SEEN = Symbol("graylane.seen");
+export const SEEN: unique symbol = Symbol("graylane.seen");
 const patched = new WeakSet<object>();
 
 export function patchUndici(settings: CarrySettings): void {
@@ -52,14 +52,17 @@ function patchDispatch(of: object, settings: CarrySettings): void {
   if (prototype === null || patched.has(prototype)) return;
   patched.add(prototype);
   const dispatch = Reflect.get(prototype, "dispatch") as Dispatch;
+  const { direct } = settings;
   Reflect.set(
     prototype,
     "dispatch",
-    function (this: unknown, options: DispatchOptions, handler: unknown) {
-      let sent = options;
-      quietly(() => {
-        sent = withCarried(this, options, settings);
-      });
+    function (this: object, options: DispatchOptions, handler: unknown) {
+      if (direct !== null && !Reflect.has(options, SEEN)) {
+        const call = { options, handler, dispatch };
+        const send = attempt(() => direct.dispatch(this, call));
+        if (send !== null) return send();
+      }
+      const sent = attempt(() => withCarried(this, options, settings)) ?? options;
       return Reflect.apply(dispatch, this, [sent, handler]);
     },
   );
@@ -70,7 +73,7 @@ function isDispatcherClass(prototype: object): boolean {
 }
 
 function withCarried(
-  dispatcher: unknown,
+  dispatcher: object,
   options: DispatchOptions,
   settings: CarrySettings,
 ): DispatchOptions {
@@ -82,14 +85,17 @@ function withCarried(
   return { ...options, [SEEN]: true, headers } as DispatchOptions;
 }
 
-/** A client or pool is made for one origin, and its requests may name none. */
-function hostOf(dispatcher: unknown, { origin }: DispatchOptions): string {
-  if (origin !== undefined) return new URL(String(origin)).hostname;
+function hostOf(dispatcher: object, options: DispatchOptions): string {
+  return originOf(dispatcher, options)?.hostname ?? "";
+}
+
+/** A client or pool is made for one origin, and its requests may name none; null: any origin. */
+export function originOf(dispatcher: object, { origin }: DispatchOptions): URL | null {
+  if (origin !== undefined) return new URL(String(origin));
   const symbol = Object.getOwnPropertySymbols(dispatcher).find(
     ({ description }) => description === "url",
   );
-  const url = symbol === undefined ? undefined : (Reflect.get(dispatcher as object, symbol) as URL);
-  return url?.hostname ?? "";
+  return symbol === undefined ? null : (Reflect.get(dispatcher, symbol) as URL);
 }
 
 /** A list of names and values in turn, an iterable of pairs, or an object. */

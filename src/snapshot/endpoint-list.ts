@@ -1,0 +1,66 @@
+//! The part of a snapshot that an app's agent needs to pick endpoints by itself: services, their
+//! ready pods and the lanes, without gateways, rules and shares.
+
+import { snapshotVersion } from "./delta.ts";
+import { EMPTY_SNAPSHOT } from "./snapshot.ts";
+import type { Lane, LaneGroup, LaneSignature, Snapshot } from "./snapshot.ts";
+
+export interface EndpointList extends Pick<Snapshot, "clusters" | "endpoints"> {
+  readonly formatVersion: 1;
+  /** Equal versions mean equal content. */
+  readonly version: string;
+  /** Who publishes it says so often that it still holds; absent: it is renewed by nobody. */
+  readonly renewedEverySeconds?: number;
+  /** Without rules and shares, which count at gateways only. */
+  readonly laneGroups: Readonly<Record<string, LaneGroup>>;
+}
+
+/** `withKeys`: who reads it may check and sign contexts; without, signed ones are not believed. */
+export function endpointListOf(
+  snapshot: Snapshot,
+  { withKeys }: { readonly withKeys: boolean },
+): EndpointList {
+  const laneGroups: Record<string, LaneGroup> = {};
+  for (const [name, group] of Object.entries(snapshot.laneGroups)) {
+    laneGroups[name] = withKeys ? forHops(group) : withoutSignatureKeys(forHops(group));
+  }
+  const content = { clusters: snapshot.clusters, endpoints: snapshot.endpoints, laneGroups };
+  return {
+    formatVersion: 1,
+    version: snapshotVersion({ ...EMPTY_SNAPSHOT, ...content }),
+    ...content,
+  };
+}
+
+/** Of groups and lanes: what counts at gateways only. */
+const GATEWAY_FIELDS: readonly string[] = [
+  ...["entryRoutes", "operands", "cohorts", "traceFrom", "forcedIn", "forcedOut"],
+];
+
+/** By identity, so that what has not changed is hashed once. */
+const stripped = new WeakMap<LaneGroup, LaneGroup>();
+const keyless = new WeakMap<LaneGroup, LaneGroup>();
+
+function forHops(group: LaneGroup): LaneGroup {
+  const known = stripped.get(group);
+  if (known !== undefined) return known;
+  const lanes = group.lanes.map((lane) => ({ ...withoutGatewayFields(lane), rule: null }));
+  const made = { ...withoutGatewayFields(group), gateways: [], lanes };
+  stripped.set(group, made);
+  return made;
+}
+
+function withoutGatewayFields<Part extends Lane | LaneGroup>(part: Part): Part {
+  const kept = Object.entries(part).filter(([name]) => !GATEWAY_FIELDS.includes(name));
+  return Object.fromEntries(kept) as unknown as Part;
+}
+
+function withoutSignatureKeys(group: LaneGroup): LaneGroup {
+  if (group.signature === undefined) return group;
+  const known = keyless.get(group);
+  if (known !== undefined) return known;
+  const signature: LaneSignature = { ...group.signature, keys: [] };
+  const made = { ...group, signature };
+  keyless.set(group, made);
+  return made;
+}
