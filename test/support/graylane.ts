@@ -12,6 +12,8 @@ import { freePort } from "../../src/base/testing/free-port.ts";
 import { explainUnsettled } from "../../examples/walkthrough/settled.ts";
 import { ApiClient, ApiError } from "../../src/api/client.ts";
 import type { ApiKind, ClientFile } from "../../src/api/types.ts";
+import { runCli } from "../../src/cli/program.ts";
+import { cliDependencies } from "../../src/main/cli-dependencies.ts";
 import { delay, systemClock } from "../../src/base/clock.ts";
 import type { Resource } from "../../src/resources/object.ts";
 
@@ -148,9 +150,16 @@ export class Graylane {
     return this.#client;
   }
 
-  /** Runs one command against this server, to its end. */
-  cli(...words: readonly string[]): Promise<CommandResult> {
-    return runCommand([...words, "--state", this.stateDirectory]);
+  /** Runs one command against this server, to its end, in this process: see `runCommand`. */
+  async cli(...words: readonly string[]): Promise<CommandResult> {
+    let [stdout, stderr] = ["", ""];
+    const terminal = {
+      stdout: { write: (text: string) => (stdout += text) },
+      stderr: { write: (text: string) => (stderr += text) },
+    };
+    const dependencies = cliDependencies(terminal, AbortSignal.timeout(DEADLINE_MS));
+    const exitCode = await runCli([...words, "--state", this.stateDirectory], dependencies);
+    return { exitCode, stdout, stderr };
   }
 
   /** Writes the text to a file of its own, which is removed with the state; returns its path. */
@@ -304,7 +313,7 @@ export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), "graylane-test-"));
 }
 
-/** Runs one `graylane` command to its end, whatever it says. */
+/** Runs one `graylane` command to its end, whatever it says, in a process of its own. */
 export function runCommand(words: readonly string[]): Promise<CommandResult> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [COMMAND, ...words], {
