@@ -156,6 +156,8 @@ export interface RecentQuery {
   }[];
   /** At most so many decisions, the newest. */
   readonly limit: number;
+  /** With the hops of the newest. */
+  readonly hops?: true;
 }
 
 /** Fields of a decision that a query may name, beside `header.NAME`. */
@@ -196,8 +198,33 @@ export interface RecentDecision {
   readonly servedLane: string;
   /** What stood in for the lane, or `""`. */
   readonly fallback: string;
+  /** Why the lane itself did not serve; `""`: it did. */
+  readonly fallbackReason: string;
+  /** The called service, `<namespace>/<name>`; `""`: none was. */
+  readonly service: string;
+  /** W3C trace id; `""`: none. */
+  readonly traceId: string;
   /** Of the configuration that decided. */
   readonly snapshotVersion: string;
+}
+
+/** What a pod's sidecar did for a request behind the gateway. */
+export interface RecentHop {
+  /** A request that the pod got, or a call that it made. */
+  readonly role: "inbound" | "outbound";
+  readonly startMs: number;
+  /** `<namespace>/<name>`. */
+  readonly pod: string;
+  /** Called by the pod; `""` of what came in. */
+  readonly service: string;
+  /** `""` is the baseline, or no lane group is concerned (`laneGroup`). */
+  readonly lane: string;
+  readonly laneGroup: string;
+  readonly servedLane: string;
+  readonly fallbackReason: string;
+  readonly status: number;
+  /** The call carried no id: the pod had one request only, so it was for that. */
+  readonly isInferred: boolean;
 }
 
 export interface RecentResult {
@@ -207,6 +234,8 @@ export interface RecentResult {
   readonly keptCount: number;
   readonly seenCount: number;
   readonly workerCount: number;
+  /** Of the newest, in the order of time; absent: not asked for, or nothing found. */
+  readonly hops?: readonly RecentHop[];
 }
 
 /** An object named in full; kinds of one name exist in several groups, hence the apiVersion. */

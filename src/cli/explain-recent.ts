@@ -6,6 +6,7 @@ import { timestamp } from "../base/clock.ts";
 import { usageError } from "./cli-error.ts";
 import { connect, printLine } from "./context.ts";
 import type { Context } from "./context.ts";
+import { formatHops } from "./explain-hops.ts";
 import { formatExplain } from "./explain.ts";
 import type { ExplainOptions } from "./explain.ts";
 import { formatTable } from "./table.ts";
@@ -17,7 +18,8 @@ export async function explainRecent(
   options: ExplainOptions,
 ): Promise<number> {
   if (url !== undefined || options.filename.length > 0) {
-    throw usageError("--recent takes neither a URL nor files", "Narrow it with --where.");
+    const what = options.requestId === undefined ? "--recent" : "--request-id";
+    throw usageError(`${what} takes neither a URL nor files`, "Narrow it with --where.");
   }
   const { output } = options;
   const query = queryOf(options);
@@ -31,6 +33,7 @@ export async function explainRecent(
   context.stdout.write(formatRecent(result));
   if (newest === undefined) return 1;
   if (query.where.length === 0) return 0;
+  context.stdout.write(`\n${formatHops(newest, result.hops ?? [])}`);
   const explained = await client.explain(questionOf(newest));
   const isSame = explained.snapshotVersion === newest.snapshotVersion;
   const by = isSame ? "" : ", by the configuration of now, which has changed since";
@@ -38,18 +41,23 @@ export async function explainRecent(
   return 0;
 }
 
-function queryOf({ where, limit: limitText, output }: ExplainOptions): RecentQuery {
+function queryOf(options: ExplainOptions): RecentQuery {
+  const { where, requestId, limit: limitText, output } = options;
   if (output !== undefined && output !== "json") {
     throw usageError(`-o ${output}: not a format of explain --recent`, "Use -o json.");
   }
-  if (where.length > RECENT_CLAUSES_MAX) {
+  if (where.length + (requestId === undefined ? 0 : 1) > RECENT_CLAUSES_MAX) {
     throw usageError(`--where: more than ${RECENT_CLAUSES_MAX} clauses`);
   }
   const limit = /^\d{1,5}$/.test(limitText) ? Number(limitText) : 0;
   if (limit < 1 || limit > RECENT_LIMIT_MAX) {
     throw usageError(`--limit ${limitText}: not a number from 1 to ${RECENT_LIMIT_MAX}`);
   }
-  return { where: where.map(parseClause), limit };
+  const clauses = where.map(parseClause);
+  if (requestId !== undefined) {
+    clauses.push({ field: "requestId", operator: "=", value: requestId });
+  }
+  return { where: clauses, limit, ...(clauses.length === 0 ? {} : { hops: true }) };
 }
 
 function parseClause(text: string): RecentQuery["where"][number] {

@@ -20,6 +20,7 @@ export interface ExplainOptions {
   readonly filename: readonly string[];
   readonly clientAddress?: string;
   readonly recent?: boolean;
+  readonly requestId?: string;
   readonly where: readonly string[];
   readonly limit: string;
 }

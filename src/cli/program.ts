@@ -240,12 +240,13 @@ function addOtherCommands(program: Command, run: Run): void {
       collect,
       [],
     )
+    .option("--request-id <id>", "as --recent --where requestId=ID")
     .option("--limit <count>", "with --recent: how many to list", "20")
     .option("--client-address <address>", "where the client's connection comes from")
     .option("-o, --output <format>", "json or yaml")
     .action((url: string | undefined, options: ExplainOptions, command: Command) =>
       run(command, (context) =>
-        options.recent === true
+        options.recent === true || options.requestId !== undefined
           ? explainRecent(context, url, options)
           : explain(context, url, options),
       ),

@@ -5,6 +5,7 @@ import type { Prng } from "../base/prng.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
 import type { TrafficObserver } from "./observer.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
+import type { RecentHops } from "./recent-hops.ts";
 import type { UpstreamPools } from "./upstream/upstream-pools.ts";
 
 export interface TrafficContext {
@@ -15,6 +16,8 @@ export interface TrafficContext {
   readonly observer: TrafficObserver;
   /** What gateways decided last; absent: nothing is kept. */
   readonly recent?: RecentDecisions;
+  /** The hops of sidecars; absent: none is kept. */
+  readonly hops?: RecentHops;
   /** Request fields that gateways keep for the access log, lower-case; absent: none. */
   readonly loggedHeaders?: readonly string[];
 }

@@ -14,7 +14,7 @@ const RECORD: ExchangeRecord = {
 };
 
 function add(recent: RecentDecisions, user: string, more: Partial<ExchangeRecord> = {}): void {
-  const client = { names: ["x-user-id"], values: [user], snapshotVersion: "s1" };
+  const client = { names: ["x-user-id"], values: [user], snapshotVersion: "s1", traceId: "" };
   recent.add({ ...RECORD, ...more }, client);
 }
 

@@ -13,6 +13,8 @@ export interface ClientHead {
   readonly names: readonly string[];
   readonly values: readonly string[];
   readonly snapshotVersion: string;
+  /** Of the trace that the request is part of, the client's or ours; `""`: none. */
+  readonly traceId: string;
 }
 
 /** A clause holds when the field is the value, or contains it. */
@@ -45,6 +47,9 @@ export interface RecentDecision {
   readonly reason: string;
   readonly servedLane: string;
   readonly fallback: string;
+  readonly fallbackReason: string;
+  readonly service: string;
+  readonly traceId: string;
   readonly snapshotVersion: string;
 }
 
@@ -153,10 +158,11 @@ function headerOf({ names, values }: ClientHead, name: string): string | undefin
 
 function decisionOf({ record, client }: Kept): RecentDecision {
   const { startMs, method, authority, path, forwardedFor, requestId, status, route } = record;
-  const { laneGroup, lane, reason, servedLane, fallback } = record;
+  const { laneGroup, lane, reason, servedLane, fallback, fallbackReason, service } = record;
   return {
     ...{ startMs, method, authority, path, forwardedFor, requestId, status, route },
-    ...{ laneGroup, lane, reason, servedLane, fallback },
+    ...{ laneGroup, lane, reason, servedLane, fallback, fallbackReason, service },
+    traceId: client.traceId,
     headers: client.names.map((name, index) => [name, client.values[index] ?? ""] as const),
     snapshotVersion: client.snapshotVersion,
   };

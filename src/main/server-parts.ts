@@ -101,7 +101,7 @@ export function assemble(
           openPorts: openPorts(),
         });
       },
-      recent: (query) => recentDecisions(query, fleet.gateways),
+      recent: (query) => recentDecisions(query, fleet),
       podLog: podLogOf(local),
     }),
     async stop() {

@@ -5,6 +5,7 @@ import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { FromWorker, ReadyQueue, ToWorker } from "../dataplane/worker/protocol.ts";
 import { NOTHING_RECENT } from "../dataplane/recent-decisions.ts";
+import type { HopIds, RecentHop } from "../dataplane/recent-hops.ts";
 import type { RecentAnswer, RecentQuery } from "../dataplane/recent-decisions.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
 import type { PluginFault } from "../dataplane/filter/plugin-slot.ts";
@@ -87,6 +88,11 @@ export class WorkerLink implements ConfigNode {
   async recent(query: RecentQuery): Promise<RecentAnswer> {
     const answer = await this.#ask({ type: "recent", query });
     return answer.type === "recent" ? answer.answer : NOTHING_RECENT;
+  }
+
+  async hops(ids: HopIds): Promise<readonly RecentHop[]> {
+    const answer = await this.#ask({ type: "hops", ids });
+    return answer.type === "hops" ? answer.hops : [];
   }
 
   async metrics(): Promise<MetricsSnapshot> {

@@ -8,6 +8,7 @@ import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
 import { SharedMemory } from "../dataplane/shared-memory/shared-memory.ts";
 import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
+import { RecentHops } from "../dataplane/recent-hops.ts";
 import { NOTHING_RECENT, RecentDecisions } from "../dataplane/recent-decisions.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
@@ -26,6 +27,9 @@ import type { PluginTrap } from "../wasm/fault.ts";
 
 const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
 const { sharedMemory = "" } = options;
+/** Of requests that pass a few services. */
+const HOPS_PER_REQUEST = 8;
+
 const clock = systemClock;
 const envoyLog =
   options.envoyLog === undefined
@@ -48,10 +52,12 @@ const sweeper = new DeadlineSweeper(clock);
 const pools = new UpstreamPools(sweeper);
 const { accessLogHeaders: loggedHeaders = [] } = options;
 const recent = makeRecent(options);
+const hops = makeHops(options);
 const context = {
   ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
   ...(recent === null ? {} : { recent }),
+  ...(hops === null ? {} : { hops }),
 };
 const clusters = new PluginClusters(systemPrng);
 const calls = new PluginCalls(context, clusters);
@@ -119,6 +125,7 @@ const worker = new WorkerProcess(
       logger.level = level;
     },
     recent: (query) => recent?.search(query) ?? NOTHING_RECENT,
+    hops: (ids) => hops?.find(ids) ?? [],
     onAssertion: (error) => {
       report.onAssertion(error);
     },
@@ -128,6 +135,12 @@ const worker = new WorkerProcess(
   },
 );
 worker.start();
+
+function makeHops({ role: own, recentCount = 0 }: WorkerOptions): RecentHops | null {
+  return own === "sidecar" && recentCount > 0
+    ? new RecentHops(recentCount * HOPS_PER_REQUEST)
+    : null;
+}
 
 function makeRecent({ role: own, recentCount = 0 }: WorkerOptions): RecentDecisions | null {
   return own === "gateway" && recentCount > 0 ? new RecentDecisions(recentCount) : null;

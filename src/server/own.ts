@@ -73,7 +73,7 @@ function explainExtrasOf({
 }
 
 function recentQueryOf(body: unknown): RecentQuery {
-  const { where, limit } = fieldsOf(body);
+  const { where, limit, hops } = fieldsOf(body);
   if (!Array.isArray(where) || where.length > RECENT_CLAUSES_MAX || !where.every(isClause)) {
     throw badRequest(
       `where must be at most ${RECENT_CLAUSES_MAX} clauses: field, operator (= or ~), value; ` +
@@ -84,7 +84,8 @@ function recentQueryOf(body: unknown): RecentQuery {
   if (!isCount || limit > RECENT_LIMIT_MAX) {
     throw badRequest(`limit must be a whole number from 1 to ${RECENT_LIMIT_MAX}`);
   }
-  return { where, limit };
+  if (hops !== undefined && hops !== true) throw badRequest("hops must be true, or absent");
+  return { where, limit, ...(hops === true ? { hops } : {}) };
 }
 
 function isClause(value: unknown): value is RecentQuery["where"][number] {

@@ -223,6 +223,7 @@ function startWorker(port: number) {
     ejected: () => [],
     setLogLevel: () => undefined,
     recent: () => NOTHING_RECENT,
+    hops: () => [],
     onAssertion: (error: unknown) => {
       throw error;
     },

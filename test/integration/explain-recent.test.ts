@@ -36,3 +36,36 @@ test("a request that was decided is found by a header, and explained", async () 
   const diff = await graylane.cli("lane", "diff", "-f", closed, "--recent");
   assert.match(diff.stdout, /gray +baseline +2 +GET \/a/, diff.stderr);
 });
+
+test("all hops of one request are found by its id, though the services forward none", async () => {
+  const trace = await graylane.ask({
+    path: "/a",
+    headers: [
+      ["canary", "gray"],
+      ["x-graylane-trace", "1"],
+      ["x-request-id", "followed-1"],
+    ],
+  });
+  assert.match(String(trace.headers["x-graylane-trace"]), /; request=followed-1$/);
+  const shown = await graylane.cli("explain", "--request-id", "followed-1");
+  assert.equal(shown.exitCode, 0, shown.stderr);
+  const [, table = ""] = /The hops of request followed-1:\n(.*?)\n\n/s.exec(shown.stdout) ?? [];
+  const rows = table
+    .split("\n")
+    .filter((line) => line.startsWith("20"))
+    .map((line) => line.split(/ {2,}/).slice(1))
+    .map(([from, to, ...rest]) => [podless(from), podless(to), ...rest].join(" "));
+  assert.deepEqual(rows, [
+    "gateway default/sc-a gray gray lane 200",
+    "- default/spring-cloud-a-gray gray - arrived 200",
+    "default/spring-cloud-a-gray* default/sc-b gray baseline fallback:no-copy 200",
+    "- default/spring-cloud-b gray - arrived 200",
+    "default/spring-cloud-b* default/sc-c gray gray lane 200",
+    "- default/spring-cloud-c-gray gray - arrived 200",
+  ]);
+});
+
+/** Without what makes one pod of a Deployment another than the next. */
+function podless(name = ""): string {
+  return name.replace(/-[0-9a-f]+-[0-9a-z]+(\*?)$/, "$1");
+}

@@ -13,7 +13,6 @@ import type { TrafficContext } from "../context.ts";
 import { NO_DEADLINE } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { ExchangeRecord } from "../observer.ts";
-import type { ClientHead } from "../recent-decisions.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
@@ -57,8 +56,6 @@ export class Exchange implements UpstreamUser, Expirable {
   /** Filled in by the handler, for log and metrics. */
   requestId = "";
   loggedHeaders: ExchangeRecord["headers"] = NO_FIELDS;
-  /** As the client sent it, when decisions are kept. */
-  clientHead: ClientHead | null = null;
   routeId = "";
   decision: LaneDecision | null = null;
   /** As the client sent it, when the route has rewritten it since. */
@@ -493,6 +490,6 @@ export class Exchange implements UpstreamUser, Expirable {
       attempt: this.#attempt,
     });
     this.context.observer.onExchangeEnd(record);
-    if (this.clientHead !== null) this.context.recent?.add(record, this.clientHead);
+    this.#handler.onRecord?.(this, record);
   }
 }

@@ -21,6 +21,9 @@ import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
+import type { ExchangeRecord } from "../observer.ts";
+import type { ClientHead } from "../recent-decisions.ts";
+import { idsOf } from "../recent-hops.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import type { RuntimeUse } from "../runtime/runtime-uses.ts";
 import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fields.ts";
@@ -31,6 +34,8 @@ import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
 import { tellLane } from "./lane-report.ts";
 import { manage } from "./managed-forward.ts";
+import { removeOwnFields, takeOwnFields } from "./own-fields.ts";
+import type { OwnFields } from "./own-fields.ts";
 import { startMirrors } from "./mirror.ts";
 import { SpecialRoute } from "./special-route.ts";
 
@@ -47,6 +52,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   #isDecided = false;
   #isUnused = false;
   #clientAddress = "";
+  /** Null: nothing is kept. */
+  #clientHead: ClientHead | null = null;
+  /** What the client asks of the gateway itself. */
+  #asked: OwnFields | null = null;
   #exchange: Exchange | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
@@ -87,6 +96,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       exchange.fail(proxyError("method_not_supported", "CONNECT is not offered here"));
       return;
     }
+    this.#asked = takeOwnFields(head.headers);
     this.#keepHead(exchange);
     const settings = this.#listener.gateway.edge ?? DEFAULT_EDGE;
     const fault = settleTarget(head, settings) ?? misdirection(head, exchange.connection.tlsServer);
@@ -113,6 +123,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   }
 
   onResponse(exchange: Exchange, response: ResponseDraft): Replacement | typeof HELD | null {
+    if (!response.local) removeOwnFields(response.headers);
     this.#addRoutedFields(response.headers);
     const pass = this.#pass;
     const replacement = pass === null ? null : this.#runFilters(pass, exchange, response);
@@ -178,6 +189,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     this.#special?.end();
     this.#endDeciding();
     this.#endUse();
+  }
+
+  onRecord({ context }: Exchange, record: ExchangeRecord): void {
+    if (this.#clientHead !== null) context.recent?.add(record, this.#clientHead);
   }
 
   onDecided(outcome: LaneOutcome): void {
@@ -276,7 +291,8 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (recent === undefined) return;
     const { names, values } = headers;
     const snapshotVersion = this.#runtime.snapshot.version;
-    exchange.clientHead = { names: names.slice(), values: values.slice(), snapshotVersion };
+    const kept = { names: names.slice(), values: values.slice(), snapshotVersion };
+    this.#clientHead = { ...kept, traceId: "" };
   }
 
   #addEdgeFields(exchange: Exchange, settings: EdgeSettings): void {
@@ -285,13 +301,16 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.requestId = edge.requestId;
     this.#clientAddress = edge.clientAddress;
     if (this.#listener.needsTraceparent) ensureTraceparent(head.headers);
+    if (this.#clientHead === null) return;
+    this.#clientHead = { ...this.#clientHead, traceId: idsOf(head.headers).traceId };
   }
 
   /** What plug-ins do not see. */
   #addOwnFields(exchange: Exchange, response: ResponseDraft): void {
     if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
     const clientAddress = this.#clientAddress;
-    const told = { headers: response.headers, outcome: this.#outcome, clientAddress };
+    const { headers } = response;
+    const told = { headers, outcome: this.#outcome, clientAddress, asked: this.#asked };
     tellLane(exchange, this.#runtime.lanes, told);
   }
 

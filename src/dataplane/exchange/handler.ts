@@ -2,6 +2,7 @@
 
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { Headers } from "../../http/headers.ts";
+import type { ExchangeRecord } from "../observer.ts";
 import type { RetryPolicy } from "../../snapshot/routing.ts";
 import type { ClusterState } from "../upstream/cluster-state.ts";
 import type { SecurePools } from "../upstream/secure-pools.ts";
@@ -77,4 +78,6 @@ export interface ExchangeHandler {
   onTunnel?(): void;
   /** The exchange is over, whatever its outcome. Called exactly once. */
   onEnd(exchange: Exchange): void;
+  /** Once, after `onEnd`: what is left of the exchange, for those who ask later. */
+  onRecord?(exchange: Exchange, record: ExchangeRecord): void;
 }

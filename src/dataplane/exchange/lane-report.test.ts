@@ -58,8 +58,13 @@ interface Answer {
 }
 
 async function ask({ group, edge, subset, isEmpty, request }: Case): Promise<Answer> {
+  const seen: string[] = [];
   const upstream = await startRawUpstream((socket) => {
-    socket.on("data", () => socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+    socket.on("data", (head: Buffer) => {
+      seen.push(head.toString());
+      const forged = "X-Graylane-Lane: forged\r\nx-graylane-other: forged\r\n";
+      socket.end(`HTTP/1.1 200 OK\r\n${forged}content-length: 0\r\n\r\n`);
+    });
   });
   const pods = ["gray", ""].map((lane) => endpoint(upstream.port, lane === "" ? {} : { lane }));
   const route = forwardRoute(B.name);
@@ -81,9 +86,10 @@ async function ask({ group, edge, subset, isEmpty, request }: Case): Promise<Ans
   const { records } = await startGateway(port, { ...snapshot, gateways });
   const text = await sendRaw(
     port,
-    `GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${request}\r\n`,
+    `GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-request-id: r1\r\n${request}\r\n`,
   );
   await eventually(() => records.length > 0);
+  assert.ok(!seen.join("").includes("x-graylane"), "the upstream sees what is ours");
   return { fields: text.split("\r\n").filter((line) => line.startsWith("x-graylane-")), records };
 }
 
@@ -93,7 +99,7 @@ const PROXY: EdgeSettings = { ...DEFAULT_EDGE, trustedProxies: 1 };
 const LANE = "x-graylane-lane: gray; reason=rule; served=gray";
 const TRACE =
   "x-graylane-trace: group=default/shop; lane=gray; reason=rule; hop=default/b; " +
-  "wanted=gray; served=gray; why=lane";
+  "wanted=gray; served=gray; why=lane; request=r1";
 
 const cases: readonly (Case & { readonly name: string; readonly want: readonly string[] })[] = [
   { name: "a caller on this machine is told the lane", request: GRAY, want: [LANE] },
@@ -109,7 +115,7 @@ const cases: readonly (Case & { readonly name: string; readonly want: readonly s
     want: [
       "x-graylane-lane: blue; reason=rule; served=baseline; fallback:no-copy",
       "x-graylane-trace: group=default/shop; lane=blue; reason=rule; hop=default/b; " +
-        "wanted=blue; served=baseline; why=fallback:no-copy",
+        "wanted=blue; served=baseline; why=fallback:no-copy; request=r1",
     ],
   },
   {
@@ -120,7 +126,7 @@ const cases: readonly (Case & { readonly name: string; readonly want: readonly s
     want: [
       "x-graylane-lane: gray; reason=rule; served=baseline; fallback:no-copy",
       "x-graylane-trace: group=default/shop; lane=gray; reason=rule; hop=default/b; " +
-        "wanted=gray; served=none; why=fallback:no-copy",
+        "wanted=gray; served=none; why=fallback:no-copy; request=r1",
     ],
   },
   {
@@ -130,7 +136,7 @@ const cases: readonly (Case & { readonly name: string; readonly want: readonly s
     want: [
       "x-graylane-lane: baseline; reason=baseline; served=baseline",
       "x-graylane-trace: group=default/shop; lane=baseline; reason=baseline; hop=default/b; " +
-        "wanted=a??b; served=baseline; why=cluster",
+        "wanted=a??b; served=baseline; why=cluster; request=r1",
     ],
   },
   {

@@ -8,18 +8,19 @@ import type { Subset } from "../../snapshot/snapshot.ts";
 import { isLoopback } from "../loopback.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
 import type { Exchange } from "./exchange.ts";
+import { TRACE_HEADER } from "./own-fields.ts";
+import type { OwnFields } from "./own-fields.ts";
 
 /** Which lane the request is in and which served it. */
 export const LANE_RESPONSE_HEADER = "x-graylane-lane";
-/** All about this hop's decision; a request asks for it by the value `1` of the same name. */
-export const TRACE_HEADER = "x-graylane-trace";
-const ASKED = "1";
 
 export interface Told {
   readonly headers: Headers;
   readonly outcome: LaneOutcome | null;
   /** The client's, as far as it can be trusted. */
   readonly clientAddress: string;
+  /** What the request has asked of the gateway. */
+  readonly asked: OwnFields | null;
 }
 
 /** Adds the fields that the caller may see; nothing for a request that no lane group decided. */
@@ -38,18 +39,9 @@ export function tellLane(exchange: Exchange, lanes: PreparedLanes, told: Told): 
     LANE_RESPONSE_HEADER,
     `${lane}; reason=${decision.reason}; served=${servedLane}${why}`,
   );
-  if (asksForTrace(exchange.head.headers)) {
+  if (told.asked?.asksForTrace === true) {
     told.headers.set(TRACE_HEADER, traceOf(exchange, lanes, decision, told.outcome));
   }
-}
-
-/** By the names' lengths first: hardly any request asks. */
-function asksForTrace({ names, values }: Headers): boolean {
-  for (let index = 0; index < names.length; index++) {
-    if (names[index]?.length !== TRACE_HEADER.length) continue;
-    if (names[index] === TRACE_HEADER) return values[index] === ASKED;
-  }
-  return false;
 }
 
 /** `group=default/shop; lane=gray; reason=rule; hop=default/a; wanted=gray; served=baseline; …`. */
@@ -60,14 +52,16 @@ function traceOf(
   outcome: LaneOutcome | null,
 ): string {
   const name = lane ?? BASELINE_NAME;
+  const request = `request=${exchange.requestId}`;
   const decided = `group=${group}; lane=${name}; reason=${reason}`;
   const target = outcome?.destination?.target;
   const choice = outcome?.choice ?? null;
-  if (target?.kind !== "cluster" || choice === null) return decided;
+  if (target?.kind !== "cluster" || choice === null) return `${decided}; ${request}`;
   const service = lanes.clusters.get(target.cluster)?.cluster.service ?? target.cluster;
   const served = choice.missing === null ? exchange.servedLane : "none";
   const wanted = wantedOf(target.subset, name);
-  return `${decided}; hop=${service}; wanted=${wanted}; served=${served}; why=${choice.reason}`;
+  const hop = `hop=${service}; wanted=${wanted}; served=${served}; why=${choice.reason}`;
+  return `${decided}; ${hop}; ${request}`;
 }
 
 /** The subset that the route names, else the lane. One of a DestinationRule may have any name. */

@@ -6,6 +6,9 @@ import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
 import { CARRY_HEADER, contextLookup } from "../filter/lane-context.ts";
 import { believedTag } from "../filter/signed-context.ts";
 import type { OnRefused } from "../filter/signed-context.ts";
+import type { ExchangeRecord } from "../observer.ts";
+import { idsOf } from "../recent-hops.ts";
+import type { HopIds } from "../recent-hops.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,6 +23,8 @@ export class SidecarInbound implements ExchangeHandler {
   readonly #workload: Workload;
   readonly #pod: PodState;
   readonly #app: Endpoint;
+  /** Null: hops are not kept. */
+  #ids: HopIds | null = null;
   readonly #recorded: { readonly table: TraceTable; readonly key: string }[] = [];
 
   constructor(runtime: Runtime, workload: Workload, pod: PodState, app: Endpoint) {
@@ -31,6 +36,7 @@ export class SidecarInbound implements ExchangeHandler {
 
   onRequest(exchange: Exchange): void {
     this.#pod.inFlightCount += 1;
+    this.#noteHop(exchange);
     this.#record(exchange);
     this.#tellAgent(exchange);
     exchange.requestId = exchange.head.headers.get("x-request-id") ?? "";
@@ -53,8 +59,21 @@ export class SidecarInbound implements ExchangeHandler {
 
   onEnd(exchange: Exchange): void {
     this.#pod.inFlightCount -= 1;
+    if (this.#ids !== null) this.#pod.inFlightIds.delete(this.#ids);
     const nowMs = exchange.context.clock.monotonicMs();
     for (const { table, key } of this.#recorded) table.end(key, nowMs);
+  }
+
+  onRecord({ context, startedMs }: Exchange, record: ExchangeRecord): void {
+    if (this.#ids === null) return;
+    const pod = `${this.#workload.namespace}/${this.#workload.name}`;
+    context.hops?.add(record, { pod, ids: this.#ids, startedMs, isInferred: false });
+  }
+
+  #noteHop({ context, head }: Exchange): void {
+    if (context.hops === undefined) return;
+    this.#ids = idsOf(head.headers);
+    this.#pod.inFlightIds.add(this.#ids);
   }
 
   #record(exchange: Exchange): void {

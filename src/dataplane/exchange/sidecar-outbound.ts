@@ -11,6 +11,9 @@ import type { Workload } from "../../snapshot/snapshot.ts";
 import { contextLookup, removeContext, writeContext } from "../filter/lane-context.ts";
 import { believedTag, writeSigned } from "../filter/signed-context.ts";
 import type { OnRefused, SignedGroup } from "../filter/signed-context.ts";
+import type { ExchangeRecord } from "../observer.ts";
+import { REQUEST_ID_HEADER, idsOf } from "../recent-hops.ts";
+import type { HopNote } from "../recent-hops.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
@@ -30,6 +33,8 @@ export class SidecarOutbound implements ExchangeHandler {
   readonly #runtime: Runtime;
   readonly #workload: Workload;
   readonly #pod: PodState;
+  /** Null: hops are not kept. */
+  #note: HopNote | null = null;
 
   constructor(runtime: Runtime, workload: Workload, pod: PodState) {
     this.#runtime = runtime;
@@ -44,8 +49,9 @@ export class SidecarOutbound implements ExchangeHandler {
       exchange.fail(proxyError("method_not_supported", message));
       return;
     }
-    exchange.requestId = head.headers.get("x-request-id") ?? "";
     const host = this.#runtime.hosts.resolve(head.authority, this.#workload.namespace);
+    this.#noteHop(exchange, host !== null);
+    exchange.requestId = head.headers.get(REQUEST_ID_HEADER) ?? "";
     if (host === null) this.#leaveMesh(exchange);
     else this.#call(exchange, host);
   }
@@ -57,6 +63,23 @@ export class SidecarOutbound implements ExchangeHandler {
 
   onEnd(): void {
     // Nothing is held.
+  }
+
+  onRecord({ context }: Exchange, record: ExchangeRecord): void {
+    if (this.#note !== null) context.hops?.add(record, this.#note);
+  }
+
+  /** A call without an id gets that of the pod's one request: the next hop is known by it. */
+  #noteHop(exchange: Exchange, isInMesh: boolean): void {
+    const { context, startedMs } = exchange;
+    const { headers } = exchange.head;
+    if (context.hops === undefined) return;
+    const pod = `${this.#workload.namespace}/${this.#workload.name}`;
+    const own = idsOf(headers);
+    const only = own.requestId === "" && own.traceId === "" ? this.#pod.onlyIds : null;
+    this.#note = { pod, ids: only ?? own, startedMs, isInferred: only !== null };
+    if (only === null || only.requestId === "" || !isInMesh) return;
+    headers.set(REQUEST_ID_HEADER, only.requestId);
   }
 
   #call(exchange: Exchange, host: MeshHost): void {

@@ -1,10 +1,13 @@
 //! What a pod's sidecar remembers from request to request. It outlives runtimes.
 
+import type { HopIds } from "../recent-hops.ts";
 import { TraceTable } from "../../lane/context.ts";
 
 export class PodState {
   /** Inbound exchanges in flight: a pod is drained when there is none. */
   inFlightCount = 0;
+  /** Their ids, when hops are kept. */
+  readonly inFlightIds: Set<HopIds> = new Set<HopIds>();
   readonly #tables = new Map<string, TraceTable>();
 
   /** The trace-id table of one lane group. As many tables as groups. */
@@ -15,6 +18,13 @@ export class PodState {
       this.#tables.set(group, table);
     }
     return table;
+  }
+
+  /** Of the one request that the pod has; null: it has none, or several. */
+  get onlyIds(): HopIds | null {
+    if (this.inFlightIds.size !== 1) return null;
+    const [only] = this.inFlightIds;
+    return only ?? null;
   }
 
   get tables(): ReadonlyMap<string, TraceTable> {

@@ -4,6 +4,7 @@ import type { EnvoyLevels } from "../../base/envoy-levels.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
+import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
@@ -40,6 +41,8 @@ export type ToWorker =
   | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly type: "recent"; readonly id: number; readonly query: RecentQuery }
+  /** The hops that sidecars have carried for a request. */
+  | { readonly type: "hops"; readonly id: number; readonly ids: HopIds }
   | { readonly type: "metrics"; readonly id: number }
   /** Which endpoints are ejected here: `address:port`. */
   | { readonly type: "ejected"; readonly id: number }
@@ -74,6 +77,7 @@ export type FromWorker =
     }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
   | { readonly type: "recent"; readonly id: number; readonly answer: RecentAnswer }
+  | { readonly type: "hops"; readonly id: number; readonly hops: readonly RecentHop[] }
   | { readonly type: "metrics"; readonly id: number; readonly metrics: MetricsSnapshot }
   /** No answer: to be handed on to that worker, if it is still there. */
   | {

@@ -48,6 +48,7 @@ function startWorker() {
     metrics: () => ({ families: [] }),
     queueReady: (token, count) => void ready.push([token, count]),
     recent: () => NOTHING_RECENT,
+    hops: () => [],
     onAssertion: () => undefined,
     exit: () => void (exitCount += 1),
   }).start();

@@ -9,6 +9,7 @@ import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
+import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
@@ -27,6 +28,7 @@ export interface WorkerHooks {
   ejected(): readonly string[];
   setLogLevel(level: LogLevel): void;
   recent(query: RecentQuery): RecentAnswer;
+  hops(ids: HopIds): readonly RecentHop[];
   /** A belief of ours was wrong. */
   onAssertion(error: unknown): void;
   /** Ends the process. */
@@ -75,6 +77,9 @@ export class WorkerProcess {
         this.#channel.send({ type: "recent", id: message.id, answer });
         return;
       }
+      case "hops":
+        this.#channel.send({ type: "hops", id: message.id, hops: this.#hooks.hops(message.ids) });
+        return;
       case "metrics":
         this.#channel.send({ type: "metrics", id: message.id, metrics: this.#hooks.metrics() });
         return;
