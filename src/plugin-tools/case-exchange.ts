@@ -53,6 +53,7 @@ export class CaseExchange implements PassOwner {
   readonly #listener: ListenerRuntime;
   /** Lets answers to the plug-in's calls come in. */
   readonly #settle: () => void;
+  readonly #later: (() => void)[] = [];
   #isDecided = false;
   #isReleased = false;
   #reply: { readonly status: number; readonly headers: Headers; readonly body: Buffer } | null =
@@ -68,7 +69,10 @@ export class CaseExchange implements PassOwner {
   ) {
     this.#head = headOf(request);
     this.#listener = runtime.listener;
-    this.#settle = settle;
+    this.#settle = () => {
+      settle();
+      for (const task of this.#later.splice(0)) task();
+    };
     const deps = { prng: new SeededPrng(1), owner: this };
     this.#pass = new GatewayPass(runtime.runtime, runtime.listener, this.#head, deps);
   }
@@ -102,6 +106,7 @@ export class CaseExchange implements PassOwner {
     if (!this.#hasRequestBody) return null;
     this.#requestBody = new CollectedBody({
       isOver: () => this.#pass.isRequestOver,
+      bytesHeldMax: () => this.#pass.requestBytesHeldMax,
       onHeadReleased: () => {
         this.#pass.resume();
       },
@@ -178,6 +183,10 @@ export class CaseExchange implements PassOwner {
     return START_MS;
   }
 
+  later(task: () => void): void {
+    this.#later.push(task);
+  }
+
   onContextRefused(): void {
     // As above: a case has no lane groups.
   }
@@ -195,6 +204,7 @@ export class CaseExchange implements PassOwner {
   makeResponseChain(): BodyChain {
     this.#responseBody = new CollectedBody({
       isOver: () => this.#pass.isResponseOver,
+      bytesHeldMax: () => this.#pass.responseBytesHeldMax,
       onHeadReleased: () => {
         this.#pass.resumeResponse();
       },

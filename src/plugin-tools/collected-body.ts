@@ -8,6 +8,7 @@ import type { CaseMessage } from "./case-file.ts";
 
 export interface BodyOwner {
   isOver(): boolean;
+  bytesHeldMax(): number;
   onHeadReleased(): void;
   onTooLarge(): void;
 }
@@ -24,6 +25,10 @@ export class CollectedBody implements BodySink {
 
   get isOver(): boolean {
     return this.#owner.isOver();
+  }
+
+  get bytesHeldMax(): number {
+    return this.#owner.bytesHeldMax();
   }
 
   get text(): string {

@@ -53,6 +53,7 @@ export class FakeStreamHost implements StreamHost {
   /** What the plug-in asked for, in order, e.g. `continue 0`. */
   readonly events: string[] = [];
   readonly responses: LocalResponse[] = [];
+  hosts: readonly string[] = [];
   /** One text for each report of reasons. */
   readonly explanations: string[] = [];
 
@@ -92,6 +93,20 @@ export class FakeStreamHost implements StreamHost {
   sendLocalResponse(response: LocalResponse): void {
     this.responses.push(response);
     this.events.push(`respond ${response.status}`);
+  }
+
+  takesResponseBody = true;
+
+  injectResponseBody(body: Uint8Array, endOfStream: boolean): void {
+    this.events.push(`inject ${Buffer.from(body).toString()}${endOfStream ? " end" : ""}`);
+  }
+
+  upstreamHosts(): readonly string[] {
+    return this.hosts;
+  }
+
+  overrideUpstreamHost(address: string): void {
+    this.events.push(`override ${address}`);
   }
 
   continueStream(kind: StreamKind): void {

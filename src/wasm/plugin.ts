@@ -18,6 +18,8 @@ const BACK_OFF_MS_MIN = 1_000;
 const BACK_OFF_MS_MAX = 60_000;
 /** A VM that lived this long has earned a short back-off again. */
 const HEALTHY_AFTER_MS = 60_000;
+/** A plug-in that asks for a new VM gets none before it has had the old one for so long. */
+const RENEWED_AFTER_MS_MIN = 10_000;
 
 export class Plugin {
   readonly module: PluginModule;
@@ -110,17 +112,12 @@ export class Plugin {
     const root = this.#root;
     this.#root = null;
     if (root === null) return;
-    root.cancelTick();
-    if (root.streamCount === 0) root.shutDown();
-    else {
-      root.onIdle = () => {
-        root.shutDown();
-      };
-    }
+    retire(root);
   }
 
-  #startRoot({ isRebuild }: { readonly isRebuild: boolean }): LoadFault | null {
-    const shared = this.#services.vms?.joinable(this.#vmKey, this.settings.name) ?? null;
+  #startRoot({ isRebuild, isRenewal = false }: StartOptions): LoadFault | null {
+    const joinable = this.#services.vms?.joinable(this.#vmKey, this.settings.name) ?? null;
+    const shared = isRenewal ? null : joinable;
     if (shared !== null && !isRebuild) {
       // As Envoy's canary: a trap in configure would end a VM in which others serve.
       const fault = this.#tryOut();
@@ -144,9 +141,27 @@ export class Plugin {
       vm.trapListeners.delete(onTrap);
       if (vm.roots.size === 0) this.#services.vms?.withdraw(this.#vmKey, vm);
     };
+    root.onRebuildAsked = () => {
+      this.#services.clock.after(
+        0,
+        () => {
+          this.#renew(root);
+        },
+        { unref: true },
+      );
+    };
     this.#root = root;
     this.#hasServed = true;
     this.#startedAtMs = this.#services.clock.monotonicMs();
+  }
+
+  /** A new VM for new exchanges; those that have begun end in the old one. */
+  #renew(old: RootContext): void {
+    const livedMs = this.#services.clock.monotonicMs() - this.#startedAtMs;
+    if (this.#root !== old || this.#isStopped || livedMs < RENEWED_AFTER_MS_MIN) return;
+    const fault = this.#startRoot({ isRebuild: true, isRenewal: true });
+    if (fault === null) retire(old);
+    else this.#log(`asked for a new VM and goes on in the old one: ${fault.message}`);
   }
 
   /** Starts and configures the plug-in in a VM that is thrown away. */
@@ -195,5 +210,22 @@ export class Plugin {
       rootId: this.settings.rootId,
       vmId: this.settings.vmId,
     });
+  }
+}
+
+interface StartOptions {
+  readonly isRebuild: boolean;
+  /** Of its own wish: in no VM that is there. */
+  readonly isRenewal?: boolean;
+}
+
+/** The guest is told (on_done, on_delete) when the last exchange in it has ended. */
+function retire(root: RootContext): void {
+  root.cancelTick();
+  if (root.streamCount === 0) root.shutDown();
+  else {
+    root.onIdle = () => {
+      root.shutDown();
+    };
   }
 }

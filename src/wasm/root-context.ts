@@ -40,6 +40,8 @@ export class RootContext {
   isAwaitingDone = false;
   /** Called when the last stream has ended. */
   onIdle: () => void = () => undefined;
+  /** Called when the plug-in asks for a new VM (Higress). */
+  onRebuildAsked: () => void = () => undefined;
   /** Called when the context has left its VM for good. */
   onDeleted: () => void = () => undefined;
 

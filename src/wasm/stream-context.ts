@@ -246,6 +246,13 @@ export class StreamContext {
     });
   }
 
+  /** False: too much is put off already. `body` is kept. */
+  injectResponseBody(body: Uint8Array, endOfStream: boolean): boolean {
+    return this.#vm.defer(() => {
+      if (!this.#hasResponded) this.host.injectResponseBody?.(body, endOfStream);
+    });
+  }
+
   closeStream(kind: StreamKind): boolean {
     return this.#vm.defer(() => {
       this.host.closeStream(kind);

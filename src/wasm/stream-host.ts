@@ -70,6 +70,17 @@ export interface StreamHost {
    * Without it no such object is known.
    */
   setFilterState?(key: string, value: Uint8Array): void;
+  /**
+   * Puts `body` into the response's body after this plug-in, and lets the head go that it holds.
+   * `endOfStream`: what comes from upstream later is dropped. Comes as `continueStream` does.
+   */
+  injectResponseBody?(body: Uint8Array, endOfStream: boolean): void;
+  /** Whether that can be done now: there is a response that has a body and is not over. */
+  readonly takesResponseBody?: boolean;
+  /** `address:port` of each host of the route's cluster; empty when no cluster is settled. */
+  upstreamHosts?(): readonly string[];
+  /** Which of them shall get the request; one that may not get it is not taken. */
+  overrideUpstreamHost?(address: string): void;
   /** Forgets the cached route: the guest edited request headers or asked for it. */
   clearRouteCache(): void;
   /** At most once per context. The callback that asked has answered `StreamAction.stopAll`. */

@@ -311,3 +311,38 @@ test("what a plug-in costs is counted: entries, fuel, and time in long callbacks
   assert.ok(fuel >= 200_000 && fuel <= 300_000, `${fuel}`);
   assert.ok(ms >= 4, `${ms}`);
 });
+
+test("a plug-in of Higress gets a new VM when it asks for one, and not more often", async () => {
+  const renew = `(drop (call $set (i32.const 2048) (i32.const 17) (i32.const 2065) (i32.const 4)))`;
+  const bytes = guest({
+    abi: "0_2_100",
+    imports: `(import "env" "proxy_set_property"
+      (func $set (param i32 i32 i32 i32) (result i32)))`,
+    body: `(data (i32.const 2048) "wasm_need_rebuildtrue")
+      (global $seen (mut i32) (i32.const 0))
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        ${renew}
+        (global.set $seen (i32.add (global.get $seen) (i32.const 1)))
+        (if (i32.gt_u (global.get $seen) (i32.const 2)) (then unreachable))
+        (i32.const 0))`,
+  });
+  const module = await loadModule(bytes, { name: "p" });
+  assert.ok(module instanceof PluginModule);
+  const services = testServices();
+  const settings = { ...{ name: "p", rootId: "", vmId: "", env: {} }, configuration: text("") };
+  const plugin = Plugin.start(module, { ...settings, vmConfiguration: text("") }, services);
+  assert.ok(plugin instanceof Plugin);
+  const exchange = (): StreamContext | null => plugin.createStream(new FakeStreamHost([]));
+  const old = exchange();
+  // In the old VM for 9 s: its second request. A third would trap there.
+  services.clock.advance(9_000);
+  assert.equal(exchange()?.onRequestHeaders(true), 0);
+  services.clock.advance(1_000);
+  assert.equal(exchange()?.onRequestHeaders(true), 0);
+  services.clock.advance(0);
+  for (let count = 0; count < 2; count++) assert.equal(exchange()?.onRequestHeaders(true), 0);
+  assert.equal(plugin.lastTrap, null);
+  assert.equal(old?.onRequestHeaders(true), -1, "what had begun goes on in the old VM");
+  assert.ok(plugin.isReady);
+  plugin.stop();
+});

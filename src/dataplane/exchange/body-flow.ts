@@ -7,7 +7,7 @@
 
 import type { Headers } from "../../http/headers.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
-import { BodyChain, BODY_HELD_BYTES_MAX } from "../filter/body-chain.ts";
+import { BodyChain } from "../filter/body-chain.ts";
 import type { BodySink } from "../filter/body-chain.ts";
 import type { GatewayPass } from "../filter/gateway-pass.ts";
 import { proxyError } from "../proxy-error.ts";
@@ -44,6 +44,10 @@ export class RequestFlow implements BodySink {
     return this.#pass.isRequestOver;
   }
 
+  get bytesHeldMax(): number {
+    return this.#pass.requestBytesHeldMax;
+  }
+
   /** The request has its destination. */
   forward(plan: ForwardPlan): void {
     this.#plan = plan;
@@ -73,7 +77,7 @@ export class RequestFlow implements BodySink {
   }
 
   onTooLarge(): void {
-    const message = `a plug-in wants the whole body; at most ${BODY_HELD_BYTES_MAX} bytes are held`;
+    const message = `a plug-in wants the whole body; at most ${this.bytesHeldMax} bytes are held`;
     this.#pass.fail(proxyError("request_body_too_large", message));
   }
 
@@ -144,6 +148,10 @@ export class ResponseFlow implements BodySink {
     return this.#pass.isResponseOver;
   }
 
+  get bytesHeldMax(): number {
+    return this.#pass.responseBytesHeldMax;
+  }
+
   /** Every filter has let the head pass. */
   onHeadPassed(): void {
     this.#isHeadPassed = true;
@@ -180,7 +188,7 @@ export class ResponseFlow implements BodySink {
   }
 
   onTooLarge(): void {
-    const message = `a plug-in wants the whole body; at most ${BODY_HELD_BYTES_MAX} bytes are held`;
+    const message = `a plug-in wants the whole body; at most ${this.bytesHeldMax} bytes are held`;
     this.#pass.fail(proxyError("response_body_too_large", message));
   }
 

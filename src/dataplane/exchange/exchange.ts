@@ -175,8 +175,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #replyLocally(draft: ResponseDraft, bytes: Buffer): void {
     this.#attempt?.abandon();
-    this.#upstream?.abort();
-    this.#upstream = null;
+    this.#dropUpstream();
     const replacement = this.#filterOwn(draft);
     if (this.isOver) return;
     if (replacement === null) this.#writeLocal(draft, bytes);
@@ -259,8 +258,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void {
     const used = this.#upstream;
-    if (kind === "timeout") this.#upstream?.abort();
-    this.#upstream = null;
+    if (kind === "timeout") this.#dropUpstream();
     if (this.#over) return;
     if (this.responseStarted) {
       this.#flag = "upstream_reset";
@@ -299,8 +297,7 @@ export class Exchange implements UpstreamUser, Expirable {
       return;
     }
     if (this.#attempt?.retryStatus(response.status) === true) {
-      this.#upstream?.abort();
-      this.#upstream = null;
+      this.#dropUpstream();
       this.#sender.rewind();
       return;
     }
@@ -317,8 +314,7 @@ export class Exchange implements UpstreamUser, Expirable {
       this.startResponse();
       return;
     }
-    this.#upstream?.abort();
-    this.#upstream = null;
+    this.#dropUpstream();
     this.#replace(replacement);
   }
 
@@ -361,6 +357,7 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   passResponseEnd(trailers: Headers | null): void {
+    this.#dropUpstream();
     if (!this.#over) this.#endResponse(trailers);
   }
 
@@ -371,6 +368,11 @@ export class Exchange implements UpstreamUser, Expirable {
 
   resumeResponse(): void {
     this.#upstream?.resume();
+  }
+
+  #dropUpstream(): void {
+    this.#upstream?.abort();
+    this.#upstream = null;
   }
 
   #endResponse(trailers: Headers | null): void {
@@ -473,8 +475,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.#timed) this.context.sweeper.remove(this);
     this.#attempt?.abandon();
     this.#sender.abandon();
-    this.#upstream?.abort();
-    this.#upstream = null;
+    this.#dropUpstream();
     this.#handler.onEnd(this);
     this.#record();
   }

@@ -228,6 +228,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     return this.#exchange?.context.clock.nowMs() ?? 0;
   }
 
+  later(task: () => void): void {
+    this.#exchange?.context.clock.after(0, task);
+  }
+
   onContextRefused(group: string, refusal: Refusal): void {
     this.#exchange?.context.observer.onContextRefused(this.role, group, refusal);
   }
@@ -345,6 +349,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       isHttp2: cluster?.protocol === "h2",
       retry: managed.retry,
       hash: managed.hash,
+      ...this.#pinned(exchange, endpoints),
     };
     this.#sealContexts(exchange);
     const mirrors = route.policy?.mirrors;
@@ -353,6 +358,17 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     }
     if (this.#requestFlow === null) exchange.forward(plan);
     else this.#requestFlow.forward(plan);
+  }
+
+  /** The endpoint that a plug-in has chosen, if the lane has it and it is healthy. */
+  #pinned(exchange: Exchange, endpoints: readonly Endpoint[]): { readonly first?: number } {
+    const wanted = this.#pass?.upstreamOverride ?? "";
+    if (wanted === "") return {};
+    const first = endpoints.findIndex(({ address, port }) => `${address}:${port}` === wanted);
+    const { pools, sweeper } = exchange.context;
+    const endpoint = endpoints[first];
+    if (endpoint === undefined || !pools.clusters.isHealthy(endpoint, sweeper.nowMs)) return {};
+    return { first };
   }
 
   /** After everything that reads or edits the request: what goes out is signed. */

@@ -28,6 +28,8 @@ export interface ForwardPlan {
   readonly retry: RetryPolicy | null;
   /** Of the request's key, for hashing balancers. */
   readonly hash: number | null;
+  /** Index of the endpoint that the first try takes; absent: as the balancer says. */
+  readonly first?: number;
 }
 
 export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash">;

@@ -49,7 +49,7 @@ export class UpstreamAttempt {
     this.#exchange = exchange;
     this.#plan = plan;
     this.#kept = plan.retry === null ? null : [];
-    this.#index = plan.cluster === null ? this.#random() : this.#balanced();
+    this.#index = plan.first ?? (plan.cluster === null ? this.#random() : this.#balanced());
   }
 
   get service(): string {

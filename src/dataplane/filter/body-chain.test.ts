@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Headers } from "../../http/headers.ts";
-import type { BodyBuffer } from "../../wasm/body-buffer.ts";
+import { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction } from "../../wasm/enums.ts";
 import { BodyChain, BODY_HELD_BYTES_MAX } from "./body-chain.ts";
 import type { BodySink, BodyStage } from "./body-chain.ts";
@@ -10,6 +10,7 @@ import { WholeBodyStage } from "./whole-body-stage.ts";
 /** Records what passes, and what its stages have seen. */
 class Sink implements BodySink {
   isOver = false;
+  bytesHeldMax: number = BODY_HELD_BYTES_MAX;
   readonly events: string[] = [];
 
   onHeadReleased(index: number): void {
@@ -191,4 +192,45 @@ test("a body that is longer than may be held goes on at once, whole and unread",
   assert.deepEqual(sink.events, ["head 0", "passed abcd"]);
   chain.onEnd(null);
   assert.deepEqual(sink.events.slice(-1), ["passed  end"]);
+});
+
+test("what a stage puts in passes the stages after it, before what it holds", () => {
+  const first = new Stage(watermark);
+  const second = new Stage(pass);
+  const { chain, sink } = chainOf(first, second);
+  chain.onData(Buffer.from("held"));
+  chain.inject(0, new BodyBuffer(Buffer.from("new")), false);
+  chain.continue(0);
+  assert.deepEqual(first.seen, ["held"]);
+  assert.deepEqual(second.seen, ["new", "held"]);
+  assert.deepEqual(sink.events, ["passed new", "passed held"]);
+});
+
+test("what a stage puts in takes the head along that it holds", () => {
+  const { chain, sink } = chainOf();
+  chain.add(new Stage(drop), "stop");
+  chain.onData(Buffer.from("dropped"));
+  chain.inject(0, new BodyBuffer(Buffer.from("new")), false);
+  assert.deepEqual(sink.events, ["head 0", "passed new"]);
+});
+
+test("a stage that ends the message with what it puts in is shown nothing more", () => {
+  const stage = new Stage(drop);
+  const { chain, sink } = chainOf(stage);
+  chain.onData(Buffer.from("a"));
+  chain.inject(0, new BodyBuffer(Buffer.from("last")), true);
+  sendAll(chain, "b");
+  chain.continue(0);
+  chain.inject(0, new BodyBuffer(Buffer.from("too late")), true);
+  assert.deepEqual(stage.seen, ["a"]);
+  assert.deepEqual(sink.events, ["passed last end"]);
+});
+
+test("a stage may hold as much as its sink says", () => {
+  const { chain, sink } = chainOf(new Stage(buffer));
+  sink.bytesHeldMax = 4;
+  chain.onData(Buffer.from("1234"));
+  assert.deepEqual(sink.events, []);
+  chain.onData(Buffer.from("5"));
+  assert.deepEqual(sink.events, ["too large"]);
 });

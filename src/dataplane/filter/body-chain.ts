@@ -14,6 +14,8 @@ import { BodyAction } from "../../wasm/enums.ts";
  * for the whole body (`watermark`, or headers that stop everything) makes the sender wait instead.
  */
 export const BODY_HELD_BYTES_MAX: number = 1024 * 1024;
+/** As far as plug-ins of Higress may raise it. */
+export const BODY_HELD_BYTES_LIMIT: number = 100 * 1024 * 1024;
 
 /** How far a stage has let the head pass. */
 export type HeadState = "passed" | "stop" | "stopAll";
@@ -29,6 +31,8 @@ export interface BodyStage {
 export interface BodySink {
   /** The message has an outcome already: nothing more is passed or asked. */
   readonly isOver: boolean;
+  /** What one stage may hold back; asked anew each time. */
+  readonly bytesHeldMax: number;
   /** Stage `index` lets the head pass that it held: run what comes after it. */
   onHeadReleased(index: number): void;
   /** Bytes that have passed every stage. `endOfStream`: the last ones, and no trailers follow. */
@@ -43,6 +47,8 @@ export interface BodySink {
 interface StageState {
   readonly stage: BodyStage;
   head: HeadState;
+  /** It is shown nothing before it goes on, also when what it has put in has released its head. */
+  stopsAll: boolean;
   held: BodyBuffer | null;
   /** The stage has asked to see all that is held (`buffer`). */
   showsAll: boolean;
@@ -58,6 +64,8 @@ export class BodyChain {
   readonly #sink: BodySink;
   readonly #states: StageState[] = [];
   #isSlowed = false;
+  /** A stage has ended the message: nothing that comes from the sender counts any more. */
+  #isCut = false;
 
   constructor(sink: BodySink) {
     this.#sink = sink;
@@ -72,6 +80,7 @@ export class BodyChain {
     this.#states.push({
       stage,
       head,
+      stopsAll: head === "stopAll",
       held: null,
       showsAll: false,
       isStopped: head !== "passed",
@@ -102,13 +111,24 @@ export class BodyChain {
     const state = this.#states[index];
     if (state?.isStopped !== true || this.#isOver()) return;
     // What a stage has never been shown is shown to it now, as in Envoy.
-    const next = state.head === "stopAll" ? index : index + 1;
-    const { held, hasEnd, hasTrailers } = state;
+    const { stopsAll, held, hasEnd, hasTrailers } = state;
+    const next = stopsAll ? index : index + 1;
     this.#reset(state);
     if (!this.#releaseHead(state, index)) return;
     if (held !== null || hasEnd) this.#data(next, held ?? new BodyBuffer(), hasEnd);
     if (hasTrailers && !this.#isOver()) this.#trailersFrom(next);
     this.#speedUp();
+  }
+
+  /**
+   * Passes data on as if the stage at `index` had let it pass, before what it holds. `isLast`: the
+   * message ends with it.
+   */
+  inject(index: number, body: BodyBuffer, isLast: boolean): void {
+    const state = this.#states[index];
+    if (state === undefined || this.#isOver() || !this.#releaseHead(state, index)) return;
+    this.#data(index + 1, body, isLast);
+    if (isLast) this.#isCut = true;
   }
 
   #data(from: number, data: BodyBuffer, isLast: boolean): void {
@@ -138,7 +158,7 @@ export class BodyChain {
   /** What passes on from the stage, or null when it holds it. */
   #show(index: number, body: BodyBuffer, isEnd: boolean): BodyBuffer | null {
     const state = this.#states[index] as StageState;
-    if (state.head === "stopAll") {
+    if (state.stopsAll) {
       state.hasEnd = isEnd;
       this.#hold(state, body);
       this.#slowDown(state);
@@ -167,7 +187,7 @@ export class BodyChain {
     if (shown !== state.held) this.#hold(state, shown);
     state.showsAll = action === BodyAction.buffer;
     if (!state.showsAll) this.#slowDown(state);
-    else if ((state.held?.size ?? 0) > BODY_HELD_BYTES_MAX) this.#sink.onTooLarge();
+    else if ((state.held?.size ?? 0) > this.#sink.bytesHeldMax) this.#sink.onTooLarge();
   }
 
   /** A stage may have made them in the callback that has just run. */
@@ -177,7 +197,7 @@ export class BodyChain {
 
   /** Asked anew each time: any callback may have ended the message. */
   #isOver(): boolean {
-    return this.#sink.isOver;
+    return this.#isCut || this.#sink.isOver;
   }
 
   #trailersFrom(from: number): void {
@@ -185,7 +205,7 @@ export class BodyChain {
     if (trailers === null) return;
     for (let index = from; index < this.#states.length; index++) {
       const state = this.#states[index] as StageState;
-      if (state.head === "stopAll") {
+      if (state.stopsAll) {
         state.hasTrailers = true;
         return;
       }
@@ -213,6 +233,7 @@ export class BodyChain {
 
   #reset(state: StageState): void {
     state.held = null;
+    state.stopsAll = false;
     state.showsAll = false;
     state.isStopped = false;
     state.hasEnd = false;
@@ -229,14 +250,15 @@ export class BodyChain {
   }
 
   #slowDown(state: StageState): void {
-    if (this.#isSlowed || (state.held?.size ?? 0) <= BODY_HELD_BYTES_MAX) return;
+    if (this.#isSlowed || (state.held?.size ?? 0) <= this.#sink.bytesHeldMax) return;
     this.#isSlowed = true;
     this.#sink.onHeldMuch(true);
   }
 
   #speedUp(): void {
     if (!this.#isSlowed) return;
-    if (this.#states.some(({ held }) => (held?.size ?? 0) > BODY_HELD_BYTES_MAX)) return;
+    const { bytesHeldMax } = this.#sink;
+    if (this.#states.some(({ held }) => (held?.size ?? 0) > bytesHeldMax)) return;
     this.#isSlowed = false;
     this.#sink.onHeldMuch(false);
   }

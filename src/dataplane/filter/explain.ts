@@ -177,6 +177,9 @@ function collector(
       collected.refusals.set(group, refusal);
     },
     onResponseReleased: () => undefined,
+    later: () => {
+      throw new Error("explain has no response");
+    },
     makeRequestChain: () => given.chain(),
     makeResponseChain: () => {
       throw new Error("explain has no response");

@@ -20,6 +20,8 @@ import type { ResponseDraft } from "../exchange/handler.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
+import type { BodyBuffer } from "../../wasm/body-buffer.ts";
+import { BODY_HELD_BYTES_MAX } from "./body-chain.ts";
 import type { BodyChain } from "./body-chain.ts";
 import type { Peer } from "./caller.ts";
 import { CollectedOperands } from "./collected-operands.ts";
@@ -50,6 +52,8 @@ export interface PassOwner {
   onReset(): void;
   /** A response that `runResponse` held has passed its filters, or something takes its place. */
   onResponseReleased(replacement: LocalResponse | ProxyError | null): void;
+  /** Runs `task` in a later turn. */
+  later(task: () => void): void;
   /** Rules read the request's body, and no filter does: collect it. Null: it has none. */
   makeRequestChain(): BodyChain | null;
   /** A filter holds the response's head, and nobody reads its body: collect the body meanwhile. */
@@ -75,6 +79,11 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
   readonly explanations: Map<string, DecisionExplanation> | null;
   /** What rules read beyond the head; null at a listener without such rules. */
   readonly collected: CollectedOperands | null;
+  /** `address:port` of the endpoint that a plug-in wants; `""`: none. */
+  upstreamOverride = "";
+  /** What one plug-in may hold back of each body. */
+  requestBytesHeldMax: number = BODY_HELD_BYTES_MAX;
+  responseBytesHeldMax: number = BODY_HELD_BYTES_MAX;
   /** Set before `run` when filters read the request's body. Null costs nothing. */
   requestChain: BodyChain | null = null;
   /** Set before `runResponse` when filters read the response's body. */
@@ -151,6 +160,21 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
   clearRoute(): void {
     this.#route = undefined;
+  }
+
+  /** The one cluster that the route leads to; null: none, or one of several is drawn later. */
+  routeCluster(): string | null {
+    const route = this.route();
+    if (route?.action.kind !== "forward") return null;
+    const [first, ...others] = route.action.destinations;
+    if (first?.target.kind !== "cluster" || others.length > 0) return null;
+    return first.target.cluster;
+  }
+
+  /** A plug-in may ask for it at any time, also before there is a response. */
+  limitHeld(kind: StreamKind, bytes: number): void {
+    if (kind === StreamKind.request) this.requestBytesHeldMax = bytes;
+    else this.responseBytesHeldMax = bytes;
   }
 
   issueId(key: IssuedCookie): string | undefined {
@@ -286,6 +310,17 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
       if (isRequest) this.resume();
       else this.resumeResponse();
     }
+  }
+
+  /** Whether plug-ins can put something into the response's body. */
+  get takesResponseBody(): boolean {
+    return this.response !== null && this.#responseHasBody && !this.isResponseOver;
+  }
+
+  /** The plug-in puts something into the response's body, in front of what it holds. */
+  inject(stream: PluginStream, body: BodyBuffer, endOfStream: boolean): void {
+    if (!this.takesResponseBody) return;
+    this.responseChain?.inject(stream.responseIndex, body, endOfStream);
   }
 
   /** Whether the exchange waits for this plug-in. */

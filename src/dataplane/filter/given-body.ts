@@ -31,12 +31,16 @@ export class GivenBody implements BodySink {
     return this.pass?.isRequestOver === true;
   }
 
+  get bytesHeldMax(): number {
+    return this.pass?.requestBytesHeldMax ?? BODY_HELD_BYTES_MAX;
+  }
+
   onHeadReleased(): void {
     this.pass?.resume();
   }
 
   onTooLarge(): void {
-    const message = `a plug-in wants the whole body; at most ${BODY_HELD_BYTES_MAX} bytes are held`;
+    const message = `a plug-in wants the whole body; at most ${this.bytesHeldMax} bytes are held`;
     this.pass?.fail(proxyError("request_body_too_large", message));
   }
 

@@ -5,14 +5,16 @@ import { Headers } from "../../http/headers.ts";
 import { versionText } from "../../http/request-parser.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import { encodeLatin1 } from "../../wasm/property-encoding.ts";
+import { latin1 } from "../../wasm/field-text.ts";
 import { CONNECTION_PROPERTIES, fieldProperty, responseProperty } from "./plugin-properties.ts";
-import type { BodyBuffer } from "../../wasm/body-buffer.ts";
+import { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
 import type { StreamContext } from "../../wasm/stream-context.ts";
 import type { HeaderMap, LocalResponse, StreamHost } from "../../wasm/stream-host.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
+import { BODY_HELD_BYTES_LIMIT } from "./body-chain.ts";
 import type { BodyStage, HeadState } from "./body-chain.ts";
 import { FieldMap } from "./field-map.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
@@ -47,6 +49,9 @@ export class PluginStream implements StreamHost {
   #inCallback = false;
   #continued = false;
   #resetDue = false;
+  readonly #injected: { readonly body: BodyBuffer; readonly endOfStream: boolean }[] = [];
+  /** The plug-in's changes of the request shall not lead to another route. */
+  #keepsRoute = false;
   #response: LocalResponse | null = null;
 
   #context: StreamContext | null = null;
@@ -89,7 +94,8 @@ export class PluginStream implements StreamHost {
       return this.slot.plugin.failMode === "open" ? null : this.trapError();
     }
     if (this.#response !== before) return this.#response;
-    this.responseHead = this.#continued ? "passed" : headState(action);
+    const head = this.#continued ? "passed" : headState(action);
+    this.responseHead = this.#injected.length === 0 ? head : this.#injectLater(head);
     return null;
   }
 
@@ -103,6 +109,9 @@ export class PluginStream implements StreamHost {
       return BodyAction.drop;
     }
     if (this.#response !== before && this.#response !== null) this.#pass.answer(this.#response);
+    for (const { body, endOfStream } of this.#injected.splice(0)) {
+      this.#pass.inject(this, body, endOfStream);
+    }
     return this.#continued ? BodyAction.continue : action;
   }
 
@@ -180,8 +189,11 @@ export class PluginStream implements StreamHost {
 
   /** Plain names are Higress' own: in Envoy 1.40 they are not there any more. */
   #plainProperty([name = ""]: readonly string[]): Uint8Array | null {
-    const isHigress = this.slot.instance?.module.abiVersion === "0.2.100";
-    return isHigress ? this.#routeProperty(name) : null;
+    return this.#isHigress ? this.#routeProperty(name) : null;
+  }
+
+  get #isHigress(): boolean {
+    return this.slot.instance?.module.abiVersion === "0.2.100";
   }
 
   setProperty(name: string, value: Uint8Array): void {
@@ -190,6 +202,59 @@ export class PluginStream implements StreamHost {
     if (value.length > PROPERTY_BYTES_MAX) return;
     if (name === EXPLAIN_PROPERTY && this.explaining) this.reasons.push(value);
     else properties.set(name, value);
+    if (this.#isHigress) this.#obey(name, value);
+  }
+
+  /** Higress' own properties are wishes. */
+  #obey(name: string, value: Uint8Array): void {
+    switch (name) {
+      case "clear_route_cache":
+        this.#keepsRoute = latin1(value) === "off";
+        return;
+      case "set_decoder_buffer_limit":
+        this.#limitHeld(StreamKind.request, latin1(value));
+        return;
+      case "set_encoder_buffer_limit":
+        this.#limitHeld(StreamKind.response, latin1(value));
+    }
+  }
+
+  #limitHeld(kind: StreamKind, text: string): void {
+    if (!/^\d{1,10}$/.test(text)) return;
+    this.#pass.limitHeld(kind, Math.min(Number(text), BODY_HELD_BYTES_LIMIT));
+  }
+
+  get takesResponseBody(): boolean {
+    return this.#pass.takesResponseBody;
+  }
+
+  injectResponseBody(body: Uint8Array, endOfStream: boolean): void {
+    const buffer = new BodyBuffer(body);
+    // Whatever length was announced is not this one's.
+    buffer.isModified = true;
+    if (this.#inCallback) this.#injected.push({ body: buffer, endOfStream });
+    else this.#pass.inject(this, buffer, endOfStream);
+  }
+
+  /** What was put in while the head was shown goes first: until then all is held. */
+  #injectLater(head: HeadState): HeadState {
+    const injected = this.#injected.splice(0);
+    this.#pass.owner.later(() => {
+      for (const { body, endOfStream } of injected) this.#pass.inject(this, body, endOfStream);
+      if (head === "passed") this.#pass.continue(this, StreamKind.response);
+    });
+    return "stopAll";
+  }
+
+  upstreamHosts(): readonly string[] {
+    const cluster = this.#pass.routeCluster();
+    const { endpoints } = this.#pass.runtime.snapshot;
+    if (cluster === null || !Object.hasOwn(endpoints, cluster)) return [];
+    return endpoints[cluster]?.endpoints.map(({ address, port }) => `${address}:${port}`) ?? [];
+  }
+
+  overrideUpstreamHost(address: string): void {
+    this.#pass.upstreamOverride = address;
   }
 
   setFilterState(key: string, value: Uint8Array): void {
@@ -197,7 +262,7 @@ export class PluginStream implements StreamHost {
   }
 
   clearRouteCache(): void {
-    this.#pass.clearRoute();
+    if (!this.#keepsRoute) this.#pass.clearRoute();
   }
 
   sendLocalResponse(response: LocalResponse): void {
@@ -219,13 +284,9 @@ export class PluginStream implements StreamHost {
   }
 
   #routeProperty(part: string): Uint8Array | null {
-    const route = this.#pass.route();
-    if (part === "route_name") return encodeLatin1(route?.label ?? "");
-    if (part !== "cluster_name" || route?.action.kind !== "forward") return null;
-    // Of several destinations one is drawn later.
-    const [first, ...others] = route.action.destinations;
-    if (first?.target.kind !== "cluster" || others.length > 0) return null;
-    return encodeLatin1(first.target.cluster);
+    if (part === "route_name") return encodeLatin1(this.#pass.route()?.label ?? "");
+    const cluster = part === "cluster_name" ? this.#pass.routeCluster() : null;
+    return cluster === null ? null : encodeLatin1(cluster);
   }
 
   #requestProperty(path: readonly string[]): Uint8Array | null {

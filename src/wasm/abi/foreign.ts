@@ -8,6 +8,7 @@ import { latin1 } from "../field-text.ts";
 import type { Vm } from "../vm.ts";
 import { signText, verifySignature } from "./digital-signature.ts";
 import { declareProperty, setEnvoyFilterState } from "./filter-state.ts";
+import { HIGRESS_FOREIGN } from "./higress.ts";
 import type { HostFunctions } from "./imports.ts";
 
 const NAME_BYTES_MAX = 256;
@@ -46,7 +47,7 @@ export function foreignFunctions(vm: Vm): HostFunctions {
       }
       const start = name >>> 0;
       const end = start + Math.min(nameLength >>> 0, NAME_BYTES_MAX);
-      const run = FUNCTIONS.get(latin1(memory.bytes.subarray(start, end)));
+      const run = findFunction(vm, latin1(memory.bytes.subarray(start, end)));
       if (run === undefined) return Status.notFound;
       const from = input >>> 0;
       const result = run(vm, memory.bytes.subarray(from, from + (inputLength >>> 0)));
@@ -61,6 +62,11 @@ export function foreignFunctions(vm: Vm): HostFunctions {
       return typeof result === "number" ? result : Status.ok;
     },
   };
+}
+
+function findFunction(vm: Vm, name: string): ForeignFunction | undefined {
+  const own = vm.module.abiVersion === "0.2.100" ? HIGRESS_FOREIGN.get(name) : undefined;
+  return own ?? FUNCTIONS.get(name);
 }
 
 function clearRouteCache(vm: Vm): Uint8Array | Status {

@@ -40,7 +40,7 @@ export function createImports(vm: Vm): Record<string, HostFunctions> {
     callFunctions(vm),
     grpcFunctions(vm),
     redisFunctions(vm),
-    higressFunctions(),
+    higressFunctions(vm),
   ];
   for (const face of faces) {
     for (const [name, run] of Object.entries(face)) {

@@ -6,11 +6,11 @@
 
 import { Status } from "../enums.ts";
 import { encodePairs } from "../header-pairs.ts";
-import { encodeUtf8 } from "../property-encoding.ts";
+import { encodeInteger, encodeUtf8 } from "../property-encoding.ts";
 import type { StreamContext } from "../stream-context.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
-import { utf8 } from "../field-text.ts";
+import { latin1, utf8 } from "../field-text.ts";
 
 const EMPTY_MAP: Uint8Array = encodePairs([]);
 
@@ -32,6 +32,9 @@ const OF_REQUEST_HEADERS: ReadonlySet<string> = new Set([
 /** A longer value is refused: a guest may not fill the host's memory through one exchange. */
 const VALUE_BYTES_MAX = 1 << 20;
 const NAME_BYTES_MAX = 1024;
+
+/** Setting one of them to `true` asks for a new VM: Higress' SDK has used both names. */
+const REBUILD: ReadonlySet<string> = new Set(["wasm_need_rebuild", "wasm_rebuild"]);
 
 export function propertyFunctions(vm: Vm): HostFunctions {
   const { memory, paths } = vm;
@@ -58,6 +61,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
         return Status.badArgument;
       }
       vm.stream.host.setProperty(key, bytes);
+      if (isHigress(vm) && REBUILD.has(key) && latin1(bytes) === "true") vm.root?.onRebuildAsked();
       return Status.ok;
     },
   };
@@ -85,11 +89,17 @@ function ownProperty(vm: Vm, name: string): Uint8Array | null | undefined {
       return encodeUtf8(vm.root?.plugin.name ?? "");
     case "plugin_root_id":
       return encodeUtf8(vm.root?.plugin.rootId ?? "");
+    case "plugin_vm_memory":
+      return isHigress(vm) ? encodeInteger(vm.memory.bytes.length) : undefined;
     case "plugin_vm_id":
       return encodeUtf8(vm.settings.vmId);
     default:
       return undefined;
   }
+}
+
+function isHigress(vm: Vm): boolean {
+  return vm.module.abiVersion === "0.2.100";
 }
 
 function isHidden(stream: StreamContext, path: readonly string[]): boolean {
