@@ -1,11 +1,12 @@
 //! The examples whose plug-ins are shipped compiled: what their READMEs promise is what happens.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
-import { Graylane } from "../support/graylane.ts";
+import { COMMAND, Graylane } from "../support/graylane.ts";
 import type { Question } from "../support/graylane.ts";
 
 function askHost(
@@ -31,15 +32,19 @@ suite("examples/mse-params-random", () => {
   const plugin = readFileSync(join(folder, "plugin.yaml"), "utf8");
   let graylane: Graylane;
   before(async () => {
-    graylane = await Graylane.start({ files: ["examples/mse-order", folder] });
+    graylane = await Graylane.start({ files: ["examples/mse-order", `${folder}/plugin.yaml`] });
   });
   after(() => graylane.stop());
 
-  async function isGray(...headers: NonNullable<Question["headers"]>): Promise<boolean> {
-    const { status, body } = await graylane.ask({ path: "/a", headers });
+  async function leadsToGray(question: Question): Promise<boolean> {
+    const { status, body } = await graylane.ask(question);
     assert.equal(status, 200, body);
     assert.match(body, /^A(gray)?\[/);
     return body.startsWith("Agray[");
+  }
+
+  function isGray(...headers: NonNullable<Question["headers"]>): Promise<boolean> {
+    return leadsToGray({ path: "/a", headers });
   }
 
   async function configure(settings: string): Promise<void> {
@@ -86,7 +91,44 @@ suite("examples/mse-params-random", () => {
     assert.equal(await isGray(["userId", "1563"]), true);
     assert.equal(await isGray(["userId", "1"]), false);
   });
+
+  test("conditions on body, user group, location and several attributes", async () => {
+    const { exitCode, stderr } = await graylane.cli("delete", "-f", `${folder}/plugin.yaml`);
+    assert.equal(exitCode, 0, stderr);
+    await graylane.applyFiles(`${folder}/conditions.yaml`);
+    await graylane.published();
+    const post = (order: object, path = "/a", headers: Question["headers"] = []): Question => ({
+      path,
+      method: "POST",
+      headers: [["content-type", "application/json"], ...headers],
+      body: JSON.stringify({ order }),
+    });
+    const version = [["x-app-version", "3.1"]] as const;
+    const cases: readonly (readonly [Question, boolean])[] = [
+      [post({ user: { level: "gold" } }), true],
+      [post({ user: { level: "silver" } }), false],
+      [{ path: "/a", headers: [["userGroup", "testers"]] }, true],
+      [{ path: "/a", headers: [["userGroup", "guests"]] }, false],
+      [{ path: "/a", headers: [["x-forwarded-for", "203.0.113.7"]] }, true],
+      [{ path: "/a", headers: [["x-forwarded-for", "198.51.100.7"]] }, false],
+      [post({ express: true }, "/a?channel=app-store", version), true],
+      [post({ express: false }, "/a?channel=app-store", version), false],
+      [post({ express: true }, "/a?channel=web", version), false],
+      [{ path: "/a", headers: [["x-mse-tag", "gray"]] }, false],
+    ];
+    for (const [question, isExpected] of cases) {
+      assert.equal(await leadsToGray(question), isExpected, JSON.stringify(question));
+    }
+  });
 });
+
+for (const plugin of ["canary-conditions", "hash-tagging"]) {
+  test(`the cases of plugins/${plugin} are met`, () => {
+    const words = [COMMAND, "plugin", "test", `plugins/${plugin}`];
+    const { status, stdout } = spawnSync(process.execPath, words, { encoding: "utf8" });
+    assert.equal(status, 0, stdout);
+  });
+}
 
 suite("examples/higress-mock-response", () => {
   let graylane: Graylane;
