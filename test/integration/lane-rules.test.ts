@@ -213,6 +213,21 @@ suite("the content rules of the mse-order walk-through", () => {
     assert.equal(await grayOf(get([["name", "xiaoming"]])), "AC");
   });
 
+  test("the status counts the nodes that were found for the tag", async () => {
+    await apply(`rule: ${TABLE[0]?.rule ?? ""}`);
+    await graylane.until("the gray nodes of A and C are counted", async () => {
+      const { status } = await graylane.client.get(KINDS.Lane, "default", "gray");
+      const { services, members } = status as {
+        readonly services: string;
+        readonly members: readonly { readonly service: string; readonly ready: number }[];
+      };
+      const counts = members.map(({ service, ready }) => `${service} ${ready}`);
+      return services === "2/3" && counts.join() === "default/sc-a 1,default/sc-b 0,default/sc-c 1";
+    });
+    const { stdout } = await graylane.cli("get", "lane");
+    assert.match(stdout, /gray .*mse-order .*gray .*true .*2\/3 services/);
+  });
+
   test("an expired lane takes nobody", async () => {
     await apply(`expiresAt: "2020-01-01T00:00:00Z"\n  rule: ${TABLE[0]?.rule ?? ""}`);
     assert.equal(await grayOf(get([["name", "xiaoming"]])), "");
