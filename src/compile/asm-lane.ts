@@ -85,6 +85,7 @@ function modelGroup(
     signature: null,
     outsideHosts: [],
     traceFrom: null,
+    traceTokenDigest: null,
     acceptFromClients: false,
     ratio: undefined,
     ratioPath: "spec.ingress.ingressRouting",

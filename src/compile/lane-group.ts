@@ -11,6 +11,7 @@ import { compileAny, compileRule } from "./lane-rule.ts";
 import { modelSignature } from "./lane-signature.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
+import { modelTraceToken } from "./trace-token.ts";
 
 export function modelLaneGroups(
   groups: readonly LaneGroup[],
@@ -68,6 +69,7 @@ function modelGroup(
     signature: modelSignature(group, scope),
     outsideHosts: (spec.context.outsideHosts ?? []).map((host) => host.toLowerCase()),
     traceFrom: spec.trace?.allowFrom ?? null,
+    traceTokenDigest: modelTraceToken(group, scope),
     acceptFromClients: spec.acceptFromClients,
     ratio: spec.ratio,
     ratioPath: "spec.ratio",

@@ -51,6 +51,7 @@ export interface GroupModel {
   readonly outsideHosts: readonly string[];
   /** Null: callers on the gateway's machine. */
   readonly traceFrom: readonly string[] | null;
+  readonly traceTokenDigest: string | null;
   readonly acceptFromClients: boolean;
   /** Who is in the lanes' shares. Undefined: a new draw for each request. */
   readonly ratio: GroupRatio | undefined;

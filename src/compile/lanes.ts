@@ -29,7 +29,7 @@ export function compileLaneGroups(
       context: model.context,
       ...compileSignature(model),
       ...(model.outsideHosts.length === 0 ? {} : { outsideHosts: model.outsideHosts }),
-      ...(model.traceFrom === null ? {} : { traceFrom: model.traceFrom }),
+      ...compileTrace(model),
       stripFromClients: !model.acceptFromClients && !matchesHeader(gateways, routeHeader),
       ...(model.operands === null ? {} : { operands: model.operands }),
       lanes: compileLanes(model),
@@ -41,6 +41,16 @@ export function compileLaneGroups(
   }
   reportSharedContext(models, groups, scope.messages);
   return groups;
+}
+
+function compileTrace({
+  traceFrom,
+  traceTokenDigest,
+}: GroupModel): Pick<LaneGroup, "traceFrom" | "traceTokenDigest"> {
+  return {
+    ...(traceFrom === null ? {} : { traceFrom }),
+    ...(traceTokenDigest === null ? {} : { traceTokenDigest }),
+  };
 }
 
 function compileFallback(

@@ -93,4 +93,12 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
       "with that key is not believed. Make keys with `head -c 32 /dev/urandom | base64`, and " +
       "remove from the Secret what is not a key.",
   },
+  GL0352: {
+    title: "A lane group's debug token is not used",
+    severity: "error",
+    help:
+      "`trace.tokenFrom` names an entry of a Secret of the group's namespace: 16 to 1,024 " +
+      "visible characters of ASCII, e.g. of `openssl rand -hex 32`. Until there is one nobody " +
+      "is told of lanes by a token; `trace.allowFrom` stays as it is.",
+  },
 };

@@ -34,7 +34,8 @@ export function endpointListOf(
 
 /** Of groups and lanes: what counts at gateways only. */
 const GATEWAY_FIELDS: readonly string[] = [
-  ...["entryRoutes", "operands", "cohorts", "traceFrom", "forcedIn", "forcedOut"],
+  ...["entryRoutes", "operands", "cohorts", "traceFrom", "traceTokenDigest"],
+  ...["forcedIn", "forcedOut"],
 ];
 
 /** By identity, so that what has not changed is hashed once. */

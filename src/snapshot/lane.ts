@@ -29,6 +29,8 @@ export interface LaneGroup {
   readonly outsideHosts?: readonly string[];
   /** Networks and addresses of callers who are told which lane served. Absent: this machine's. */
   readonly traceFrom?: readonly string[];
+  /** SHA-256 (base64) of a token whose senders are told too; absent: there is none. */
+  readonly traceTokenDigest?: string;
   /** Client-sent lane context is removed at an untrusted listener (design: trust). */
   readonly stripFromClients: boolean;
   /** Where rules take what they read from; absent: the defaults. */

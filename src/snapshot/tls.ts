@@ -44,8 +44,8 @@ export interface TlsFiles {
   readonly keyOfCertificate?: string;
 }
 
-/** Of `TlsServer`, of `UpstreamTls` and of `SignatureKey`. */
-const SECRET_FIELDS: readonly string[] = ["privateKey", "signingSecret"];
+/** Of `TlsServer`, of `UpstreamTls`, of `SignatureKey` and of `LaneGroup`. */
+const SECRET_FIELDS: readonly string[] = ["privateKey", "signingSecret", "traceTokenDigest"];
 
 /** A replacer for `JSON.stringify`: what is printed of a snapshot has no key in it. */
 export function withoutKeys(name: string, value: unknown): unknown {

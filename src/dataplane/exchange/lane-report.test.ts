@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, test } from "node:test";
 import { freePort } from "../../base/testing/free-port.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
@@ -101,6 +102,15 @@ const TRACE =
   "x-graylane-trace: group=default/shop; lane=gray; reason=rule; hop=default/b; " +
   "wanted=gray; served=gray; why=lane; request=r1";
 
+const TOKEN = "a-token-of-some-length";
+const DIGEST = createHash("sha256").update(TOKEN).digest("base64");
+const TOKENS = [
+  { name: "who has the token is told from any address", token: TOKEN, isTold: true },
+  { name: "another token is not believed", token: `${TOKEN}x`, isTold: false },
+  { name: "the token's digest is no token", token: DIGEST, isTold: false },
+  { name: "an empty token is none", token: "", isTold: false },
+];
+
 const cases: readonly (Case & { readonly name: string; readonly want: readonly string[] })[] = [
   { name: "a caller on this machine is told the lane", request: GRAY, want: [LANE] },
   { name: "who asks is told the hop too", request: GRAY + ASKED, want: [LANE, TRACE] },
@@ -169,6 +179,18 @@ const cases: readonly (Case & { readonly name: string; readonly want: readonly s
     name: "without a trusted proxy an address that the client claims counts for nothing",
     group: { traceFrom: ["10.0.0.0/8"] },
     request: `${GRAY}${ASKED}x-forwarded-for: 10.1.2.3\r\n`,
+    want: [],
+  },
+  ...TOKENS.map(({ name, token, isTold }) => ({
+    name,
+    group: { traceFrom: [], traceTokenDigest: DIGEST },
+    request: `${GRAY}${ASKED}x-graylane-token: ${token}\r\n`,
+    want: isTold ? [LANE, TRACE] : [],
+  })),
+  {
+    name: "a token of a group that has none counts for nothing",
+    group: { traceFrom: [] },
+    request: `${GRAY}x-graylane-token: ${TOKEN}\r\n`,
     want: [],
   },
   {

@@ -1,7 +1,8 @@
 //! What a response says of its request's lane, to callers who may know.
 
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { Headers } from "../../http/headers.ts";
-import type { LaneDecision } from "../../lane/decide.ts";
+import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
 import { BASELINE_NAME } from "../../lane/fallback.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { Subset } from "../../snapshot/snapshot.ts";
@@ -27,12 +28,8 @@ export interface Told {
 export function tellLane(exchange: Exchange, lanes: PreparedLanes, told: Told): void {
   const { decision, servedLane, fallback } = exchange;
   if (decision === null) return;
-  const isTold = lanes.groups.get(decision.group)?.isTold ?? null;
-  const mayKnow =
-    isTold === null
-      ? isLoopback(exchange.connection.remoteAddress) && isLoopback(told.clientAddress)
-      : isTold(told.clientAddress);
-  if (!mayKnow) return;
+  const group = lanes.groups.get(decision.group);
+  if (!isAllowed(exchange, group, told) && !hasToken(group, told.asked)) return;
   const lane = decision.lane ?? BASELINE_NAME;
   const why = fallback === "" ? "" : `; ${fallback}`;
   told.headers.set(
@@ -42,6 +39,24 @@ export function tellLane(exchange: Exchange, lanes: PreparedLanes, told: Told): 
   if (told.asked?.asksForTrace === true) {
     told.headers.set(TRACE_HEADER, traceOf(exchange, lanes, decision, told.outcome));
   }
+}
+
+function isAllowed(
+  exchange: Exchange,
+  group: PreparedLaneGroup | undefined,
+  { clientAddress }: Told,
+): boolean {
+  const isTold = group?.isTold ?? null;
+  if (isTold !== null) return isTold(clientAddress);
+  return isLoopback(exchange.connection.remoteAddress) && isLoopback(clientAddress);
+}
+
+/** Digests are compared, in a time that tells nothing of how much of them is right. */
+function hasToken(group: PreparedLaneGroup | undefined, asked: OwnFields | null): boolean {
+  const wanted = group?.group.traceTokenDigest;
+  if (wanted === undefined || asked === null || asked.token === "") return false;
+  const given = createHash("sha256").update(asked.token, "latin1").digest();
+  return timingSafeEqual(given, Buffer.from(wanted, "base64"));
 }
 
 /** `group=default/shop; lane=gray; reason=rule; hop=default/a; wanted=gray; served=baseline; …`. */

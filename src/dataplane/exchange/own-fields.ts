@@ -5,6 +5,9 @@ import type { Headers } from "../../http/headers.ts";
 /** All about this hop's decision; a request asks for it by the value `1` of the same name. */
 export const TRACE_HEADER = "x-graylane-trace";
 
+/** Who sends the lane group's token is told of lanes from any address. */
+const TOKEN_HEADER = "x-graylane-token";
+
 const PREFIX = "x-graylane-";
 const ASKED = "1";
 /** Of the prefix: hardly any other field has it there. */
@@ -14,14 +17,17 @@ const LETTER_G_INDEX = 2;
 /** What a client asks of the gateway itself. */
 export interface OwnFields {
   readonly asksForTrace: boolean;
+  /** `""`: none is shown. */
+  readonly token: string;
 }
 
 /** Takes them out of a request: they go no further. Null for almost every request. */
 export function takeOwnFields(headers: Headers): OwnFields | null {
   if (!hasOwnFields(headers)) return null;
   const asksForTrace = headers.get(TRACE_HEADER) === ASKED;
+  const token = headers.get(TOKEN_HEADER) ?? "";
   removeOwnFields(headers);
-  return { asksForTrace };
+  return { asksForTrace, token };
 }
 
 /** An upstream's answer could tell of lanes what is not so. */

@@ -25,6 +25,12 @@ const cases = [
   { trace: "trace: {allowFrom: [10.0.0.0/8, 192.0.2.7, '2001:db8::/32', '::1']}", want: [] },
   { trace: "trace: {allowFrom: []}", want: [] },
   { trace: "trace: {}", want: ["8:10 GL0104 spec.trace.allowFrom"] },
+  { trace: "trace: {tokenFrom: {secretName: s, key: token}}", want: [] },
+  { trace: "trace: {allowFrom: [], tokenFrom: {secretName: s, key: token}}", want: [] },
+  {
+    trace: "trace: {tokenFrom: {secretName: S_}}",
+    want: ["8:22 GL0104 spec.trace.tokenFrom.key", "8:35 GL0113 spec.trace.tokenFrom.secretName"],
+  },
   {
     trace: "trace: {allowFrom: [10.0.0.0/8, 10.0.0.0/33, office]}",
     want: ["8:35 GL0113 spec.trace.allowFrom[1]", "8:48 GL0113 spec.trace.allowFrom[2]"],

@@ -88,7 +88,9 @@ export interface OperandSettings {
 /** Who is told in the response which lane served, and why. */
 export interface TraceSettings {
   /** Networks and addresses of clients, in the place of loopback. */
-  readonly allowFrom: readonly string[];
+  readonly allowFrom?: readonly string[];
+  /** An entry of a Secret of the group's namespace: who sends it is told too. */
+  readonly tokenFrom?: { readonly secretName: string; readonly key: string };
 }
 
 /** A named object; the namespace is filled with the referring object's. */
@@ -208,7 +210,12 @@ const spec = Type.Object({
   acceptFromClients: Type.Boolean({ default: false }),
   operands: Type.Optional(operands),
   trace: Type.Optional(
-    Type.Object({ allowFrom: Type.Array(text("network"), { maxItems: TRACE_NETWORKS_MAX }) }),
+    Type.Object({
+      allowFrom: Type.Optional(Type.Array(text("network"), { maxItems: TRACE_NETWORKS_MAX })),
+      tokenFrom: Type.Optional(
+        Type.Object({ secretName: text("dns-subdomain"), key: text("data-key") }),
+      ),
+    }),
   ),
   ratio: Type.Optional(groupRatioSchema()),
 });
@@ -252,6 +259,19 @@ function checkGroup(object: JsonObject, report: Report): void {
   checkContext(object, report);
   checkTokenOperands(object, report);
   checkGroupRatio(object, report);
+  checkTrace(object, report);
+}
+
+function checkTrace(object: JsonObject, report: Report): void {
+  const trace = member(object, "spec", "trace");
+  if (trace === undefined || member(trace, "tokenFrom") !== undefined) return;
+  if (member(trace, "allowFrom") !== undefined) return;
+  report({
+    code: "GL0104",
+    path: ["spec", "trace", "allowFrom"],
+    says: "is required where there is no tokenFrom",
+    remedy: "Write allowFrom: [] for nobody, or leave trace out for callers on this machine.",
+  });
 }
 
 function checkServiceFallback(object: JsonObject, report: Report): void {
