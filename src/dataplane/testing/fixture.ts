@@ -63,7 +63,7 @@ export async function startFixture(
     logLevel: "silent",
     logPath: "",
   } as const;
-  const role = new GatewayRole(options, parts.context, preparer());
+  const role = new GatewayRole(options, parts.context, preparer(parts.context));
   atEnd(() => role.stop());
   const failure = await role.configure(snapshot);
   if (failure !== null) throw new Error(failure);

@@ -13,6 +13,9 @@ import type { ExchangeRecord } from "../observer.ts";
 import { Preparer } from "../runtime/prepare.ts";
 import { UpstreamPools } from "../upstream/upstream-pools.ts";
 import { GatewayRole } from "../worker/gateway-role.ts";
+import { PluginCalls } from "../worker/plugin-calls.ts";
+import { PluginClusters } from "../worker/plugin-clusters.ts";
+import { PluginRedis } from "../worker/plugin-redis.ts";
 import { pluginServices } from "../worker/plugin-services.ts";
 
 export interface Harness {
@@ -45,9 +48,17 @@ export function trafficContext(
   };
 }
 
-export function preparer(): Preparer {
+/** With a context plug-ins call out to the clusters of the snapshot. */
+export function preparer(context?: TrafficContext): Preparer {
   const logger = silentLogger;
-  return new Preparer({ logger, plugins: pluginServices(systemClock, logger) });
+  if (context === undefined) {
+    return new Preparer({ logger, plugins: pluginServices(systemClock, logger) });
+  }
+  const clusters = new PluginClusters(context.prng);
+  const calls = new PluginCalls(context, clusters);
+  const redis = new PluginRedis({ ...context, logger }, clusters);
+  const plugins = pluginServices(context.clock, logger, { calls, redis });
+  return new Preparer({ logger, plugins, clusters });
 }
 
 const endings: (() => unknown)[] = [];

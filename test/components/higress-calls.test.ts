@@ -1,0 +1,186 @@
+//! A plug-in on Higress' own Go SDK against a real Redis: counts, pieces of a body that wait for
+//! Redis, a chosen upstream host, and rules by route and service as the SDK matches them.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, suite, test } from "node:test";
+import { startFixture } from "../../src/dataplane/testing/fixture.ts";
+import { atEnd, endAll } from "../../src/dataplane/testing/harness.ts";
+import { cluster, endpoint, forwardRoute } from "../../src/dataplane/testing/snapshot-maker.ts";
+import { gatewaySnapshot } from "../../src/dataplane/testing/snapshot-maker.ts";
+import { Redis, redisMissing } from "../support/redis.ts";
+import { sdkPlugin } from "../support/sdk-plugins.ts";
+
+const TIMEOUT = { timeout: 120_000 };
+const PASSWORD = "not a secret".replaceAll(" ", "-");
+const PIECES = ["one", "two", "three"];
+const A = cluster("a");
+/** As McpBridge and ServiceEntry name what is outside. */
+const REDIS = { ...cluster("redis", 6379), host: "redis.static", aliases: [] };
+/** The same server: settings hold for a cluster, the last ones that a plug-in gives. */
+const LOCKED = { ...cluster("locked", 6379), host: "locked.dns", aliases: [] };
+
+const built = sdkPlugin("higress-calls");
+const skip = (built.kind === "missing" ? built.reason : null) ?? redisMissing() ?? false;
+
+const redisAt = (service: string, password: string): object => ({
+  ...{ service_name: service, service_port: 6379, timeout: 5_000 },
+  ...{ password, database: 2 },
+});
+const redisInUse = redisAt(REDIS.host, PASSWORD);
+const CONFIGURATION = {
+  name: "global",
+  _rules_: [
+    { _match_route_: ["counted"], name: "counted", limit: 3, redis: redisInUse },
+    { _match_route_: ["streamed"], name: "streamed", streams: true, redis: redisInUse },
+    { _match_route_: ["pinned"], name: "pinned", pins: true },
+    {
+      _match_route_: ["locked-out"],
+      name: "wrong",
+      limit: 3,
+      redis: redisAt(LOCKED.host, "wrong"),
+    },
+    { _match_domain_: ["*.example.com"], name: "domain" },
+    { _match_service_: ["b.default.svc.cluster.local:8000"], name: "service" },
+  ],
+};
+
+interface Upstream {
+  readonly port: number;
+  hits: number;
+}
+
+/** Says what it was sent, or answers in pieces. */
+async function startUpstream(): Promise<Upstream> {
+  const upstream = { port: 0, hits: 0 };
+  const server = createServer((request, response) => {
+    upstream.hits += 1;
+    if (request.url === "/streamed") {
+      // Each piece by itself: the next one when the one before is out.
+      const write = (index: number): void => {
+        if (index === PIECES.length) response.end();
+        else response.write(PIECES[index], () => setImmediate(write, index + 1));
+      };
+      write(0);
+      return;
+    }
+    const { "x-rule": rule = "", "x-count": count = "" } = request.headers;
+    response.end(`${String(rule)} ${String(count)}`.trim());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  atEnd(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  upstream.port = (server.address() as AddressInfo).port;
+  return upstream;
+}
+
+suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () => {
+  let redis: Redis;
+  let upstreams: readonly Upstream[];
+  let port = 0;
+
+  before(async () => {
+    redis = await Redis.start(PASSWORD);
+    upstreams = await Promise.all([startUpstream(), startUpstream(), startUpstream()]);
+    port = await startGateway();
+  });
+
+  after(async () => {
+    await endAll();
+    await redis.stop();
+  });
+
+  async function startGateway(): Promise<number> {
+    assert.ok(built.kind === "built");
+    const sha256 = createHash("sha256").update(readFileSync(built.path)).digest("hex");
+    const plugin = {
+      ...{ name: "p", rootId: "", vmId: "", env: {}, failMode: "closed" as const },
+      configuration: JSON.stringify(CONFIGURATION),
+      module: { sha256, path: built.path },
+      source: { kind: "WasmPlugin", namespace: "default", name: "p" },
+    };
+    const b = cluster("b");
+    const labels = ["counted", "streamed", "pinned", "locked-out"];
+    const routes = labels.map((label) =>
+      forwardRoute(A.name, { label, matches: [{ uri: { kind: "prefix", value: `/${label}` } }] }),
+    );
+    routes.push(forwardRoute(b.name, { matches: [{ uri: { kind: "prefix", value: "/b" } }] }));
+    routes.push(forwardRoute(A.name));
+    const endpoints = { endpoints: upstreams.map((upstream) => endpoint(upstream.port)) };
+    const snapshot = gatewaySnapshot(80, routes, {
+      clusters: { [A.name]: A, [b.name]: b, [REDIS.name]: REDIS, [LOCKED.name]: LOCKED },
+      endpoints: {
+        [A.name]: endpoints,
+        [b.name]: endpoints,
+        [REDIS.name]: { endpoints: [endpoint(redis.port)] },
+        [LOCKED.name]: { endpoints: [endpoint(redis.port)] },
+      },
+      plugins: { p: plugin },
+    });
+    return (await startFixture(snapshot)).port;
+  }
+
+  async function ask(path: string): Promise<{ readonly status: number; readonly body: string }> {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    return { status: response.status, body: await response.text() };
+  }
+
+  test("requests are counted in a database of Redis, and refused beyond the limit", async () => {
+    for (const count of [1, 2, 3]) {
+      assert.deepEqual(await ask("/counted"), { status: 200, body: `counted ${count}` });
+    }
+    assert.deepEqual(await ask("/counted"), { status: 429, body: "too many" });
+    assert.equal(await redis.ask("INFO keyspace").then((text) => /db\d+/.exec(text)?.[0]), "db2");
+  });
+
+  test("pieces of a response wait for Redis, and go out in their order", async () => {
+    for (let round = 0; round < 3; round++) {
+      const { status, body } = await ask("/streamed");
+      assert.equal(status, 200);
+      // How the pieces come is the network's affair.
+      assert.match(body, /^(<[a-z]*>)+$/);
+      assert.equal(body.replaceAll(/[<>]/g, ""), PIECES.join(""));
+    }
+  });
+
+  test("the chosen one of the route's hosts gets every request", async () => {
+    for (const upstream of upstreams) upstream.hits = 0;
+    for (let count = 0; count < 12; count++) await ask("/pinned");
+    const byText = [...upstreams].sort((a, b) => (`${a.port}` < `${b.port}` ? -1 : 1));
+    assert.deepEqual(
+      byText.map(({ hits }) => hits),
+      [0, 0, 12],
+    );
+  });
+
+  test("with a wrong password nothing is counted, in no database", async () => {
+    const { status, body } = await ask("/locked-out");
+    assert.equal(status, 500);
+    assert.equal(body, "cannot connect to redis cluster");
+    assert.match(await redis.ask("GET count:/locked-out"), /^\$-1/);
+  });
+
+  test("rules are matched by service, and what no rule takes is the global one's", async () => {
+    assert.equal((await ask("/b")).body, "service");
+    assert.equal((await ask("/")).body, "global");
+  });
+
+  test("Redis that dies costs the calls of the moment, and is used when it is back", async () => {
+    await redis.stop();
+    const down = await ask("/counted");
+    assert.equal(down.status, 500);
+    assert.match(down.body, /cannot connect to redis cluster/);
+    await redis.restart();
+    // The pause after a failed connection is over soon.
+    let back = await ask("/counted");
+    while (back.status === 500) back = await ask("/counted");
+    assert.deepEqual(back, { status: 200, body: "counted 1" });
+  });
+});
