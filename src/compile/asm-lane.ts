@@ -33,6 +33,7 @@ import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { anyOf } from "./lane-rule.ts";
 import { compareTexts } from "./messages.ts";
+import type { MessageList } from "./messages.ts";
 import { keyOf } from "./resource-index.ts";
 
 /** ASM's own default, used where the object names no route header. */
@@ -230,6 +231,7 @@ function ruleOf(
   const hasGateway = group.spec.ingress?.gateway !== undefined;
   (resource.spec.ingressRules ?? []).forEach((rule, index) => {
     if (rule.online === false) return;
+    if (rule.online === undefined) reportUnstated(resource, index, messages);
     const of = testsOf(rule);
     if (of.length > 0) conditions.push(of.length === 1 && of[0] ? of[0] : { kind: "all", of });
     const text = partOf(rule, hasGateway);
@@ -244,6 +246,16 @@ function ruleOf(
   const [first] = conditions;
   if (first === undefined) return null;
   return { programVersion: 2, condition: conditions.length === 1 ? first : anyOf(conditions) };
+}
+
+function reportUnstated(resource: AsmSwimLane, index: number, messages: MessageList): void {
+  messages.add(resource, {
+    severity: "info",
+    code: "GL0363",
+    path: `spec.ingressRules[${index}]`,
+    message: "the rule does not say whether it is online, and is taken to be",
+    remedy: "Write online: true or false; ASM's server leaves the field out where it is false.",
+  });
 }
 
 /** What a rule says that has not its full effect; null: it has. */

@@ -28,4 +28,11 @@ export const ASM_CODES: Readonly<Record<string, CodeInfo>> = {
       "another or the object holds for a part of its services only. The message says which part " +
       "has no effect.",
   },
+  GL0363: {
+    title: "An ASM ingress rule does not say whether it is online",
+    severity: "info",
+    help:
+      "It is taken to be online. But ASM's own server leaves `online` out where it is false, so " +
+      "look at rules that were exported from there, and write the field.",
+  },
 };

@@ -185,6 +185,15 @@ test("rules by the route header, as ASM's console writes them, believe what clie
   assert.match(told(result, "GL0211")[0] ?? "", / s2 spec.ingressRules .*x-asm-prefer-tag/);
 });
 
+test("a rule that does not say whether it is online is, and that is told", () => {
+  const result = run(group(), lane("s2", rules(`{match: {uri: {exact: /mock}}, ${TO_A}}`)));
+  assert.equal(ask(result, {}), "/s2/ingressRules[0] | route s2");
+  assert.deepEqual(told(result, "GL0363"), [
+    "info GL0363 s2 spec.ingressRules[0] the rule does not say whether it is online, and is " +
+      "taken to be",
+  ]);
+});
+
 test("what ASM's own server writes for absent parts means none", () => {
   const empty = rules(`{match: {uri: {}}, route: {destination: {}}}`);
   const result = run(
