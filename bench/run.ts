@@ -19,8 +19,11 @@ import type { ContenderPlan, Scenario } from "./end-to-end/scenario.ts";
 import { ENVOY, SCENARIOS } from "./end-to-end/scenarios.ts";
 import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { missingTools, runWrk } from "./end-to-end/wrk.ts";
+import type { WrkOptions } from "./end-to-end/wrk.ts";
 
 const LATENCY_RATE_SHARE = 0.7;
+/** Of so many checks one is made when answers are large. */
+const BULKY_CHECKS_SHARE = 10;
 
 interface Settings {
   readonly rounds: number;
@@ -62,14 +65,16 @@ async function mustBeRight(
   scenario: Scenario,
   { checks }: Settings,
 ): Promise<void> {
-  const failures = await check(contender.port, scenario, checks);
+  const count = scenario.isBulky === true ? checks / BULKY_CHECKS_SHARE : checks;
+  const failures = await check(contender.port, scenario, count);
   if (failures !== "") throw new Error(`${contender.name}, ${scenario.name}: ${failures}`);
 }
 
-async function measure(contender: Contender, settings: Settings, wrkScript: string): Promise<Run> {
-  const { seconds, connections } = settings;
+type Load = Omit<WrkOptions, "port">;
+
+async function measure(contender: Contender, load: Load): Promise<Run> {
   const [cpuBefore, loadBefore] = [contender.cpuSeconds(), coreTicks(LOAD_CORE)];
-  const result = await runWrk({ port: contender.port, seconds, connections, script: wrkScript });
+  const result = await runWrk({ ...load, port: contender.port });
   const [cpuAfter, loadAfter] = [contender.cpuSeconds(), coreTicks(LOAD_CORE)];
   if (result.errors !== "") throw new Error(`${contender.name}: ${result.errors}`);
   return {
@@ -90,18 +95,26 @@ async function runScenario(
 ): Promise<ScenarioFigures> {
   const contenders: Contender[] = [];
   const runs = new Map<string, Run[]>();
-  const wrkScript = script(scenario, context);
+  const { seconds, connections } = settings;
+  const { path, isSecure } = scenario;
+  const load = {
+    seconds,
+    connections,
+    script: script(scenario, context),
+    ...(path === undefined ? {} : { path }),
+    ...(isSecure === undefined ? {} : { isSecure }),
+  };
   try {
     for (const plan of plansOf(scenario, settings)) {
       const contender = await startContender(plan, scenario, context);
       contenders.push(contender);
       runs.set(plan.name, []);
       await mustBeRight(contender, scenario, settings);
-      await measure(contender, { ...settings, seconds: settings.warmUpSeconds }, wrkScript);
+      await measure(contender, { ...load, seconds: settings.warmUpSeconds });
     }
     for (let round = 1; round <= settings.rounds; round++) {
       for (const contender of contenders) {
-        const run = await measure(contender, settings, wrkScript);
+        const run = await measure(contender, load);
         runs.get(contender.name)?.push(run);
         say(
           `${scenario.name}, round ${round}, ${contender.name}: ` +
@@ -112,10 +125,13 @@ async function runScenario(
       }
     }
     const figures = figuresOf(scenario.name, runs);
-    const latency = await measureLatency(contenders, scenario, figures, {
-      ...context,
-      seconds: settings.latencySeconds,
-    });
+    const latency =
+      scenario.isBulky === true
+        ? null
+        : await measureLatency(contenders, scenario, figures, {
+            ...context,
+            seconds: settings.latencySeconds,
+          });
     for (const contender of contenders) await mustBeRight(contender, scenario, settings);
     return { ...figures, latency };
   } finally {

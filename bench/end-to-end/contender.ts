@@ -6,6 +6,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { A_TEST } from "../../src/dataplane/testing/certificates.ts";
 import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import { OpenLoopClient } from "../support/open-loop.ts";
 import type { ContenderPlan, Ports, Scenario } from "./scenario.ts";
@@ -124,6 +125,8 @@ function envoyCommand(plan: EnvoyPlan, context: BenchContext, port: number): str
     ACCESS_LOG: join(context.directory, "envoy-access.log"),
     PLUGIN_FILE: pluginFile(context.root),
     PLUGIN_CONFIGURATION,
+    CERTIFICATE: JSON.stringify(A_TEST.certificate),
+    PRIVATE_KEY: JSON.stringify(A_TEST.privateKey),
     // The line of the YAML has its indentation; the others follow it.
     MORE_PLUGINS: Array.from({ length: (plan.plugins ?? 1) - 1 }, () => "- *plugin").join(
       "\n                  ",
@@ -163,14 +166,15 @@ async function untilReady(started: Pinned, port: number, scenario: Scenario): Pr
 
 /** Sends `count` requests and says which answers were wrong; `""` when all are right. */
 export async function check(port: number, scenario: Scenario, count: number): Promise<string> {
-  const ratePerSecond = 1_000;
+  const ratePerSecond = scenario.isBulky === true ? 100 : 1_000;
   const client = new OpenLoopClient({
     host: "127.0.0.1",
     port,
     ratePerSecond,
     connectionsMax: 32,
-    timeoutMs: 5_000,
+    timeoutMs: 30_000,
     request: scenario.request,
+    isSecure: scenario.isSecure === true,
   });
   client.start();
   await new Promise((resolve) => setTimeout(resolve, (count * 1_000) / ratePerSecond + 1));

@@ -44,7 +44,8 @@ export interface ScenarioFigures {
   readonly measure: "requestsPerSecond" | "requestsPerCpuSecond";
   /** Of each of the others to the first: the median of the rounds' ratios. */
   readonly ratios: Readonly<Record<string, number>>;
-  readonly latency: LatencyFigures;
+  /** Null: not measured. */
+  readonly latency: LatencyFigures | null;
 }
 
 export function figureOf(values: readonly number[]): Figure {

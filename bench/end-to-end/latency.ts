@@ -15,6 +15,7 @@ const client = new OpenLoopClient({
   ratePerSecond: Number(rate),
   connectionsMax: 32,
   request: scenario.request,
+  isSecure: scenario.isSecure === true,
 });
 client.start();
 await new Promise((resolve) => setTimeout(resolve, Number(seconds) * 1_000));

@@ -52,6 +52,7 @@ function row(scenario: ScenarioFigures, name: string, own: ContenderFigures): st
 }
 
 function latencyRows({ name, latency }: ScenarioFigures): string[] {
+  if (latency === null) return [];
   return Object.entries(latency.contenders).map(([contender, { p50, p99, p999, max }]) => {
     const cells = [p50, p99, p999, max].map((ms) => `${ms.toFixed(2)} ms`);
     const rate = `${whole(latency.ratePerSecond)}/s`;

@@ -28,6 +28,12 @@ export interface Scenario {
   readonly contenders: readonly [ContenderPlan, ...ContenderPlan[]];
   /** In bench/end-to-end/; "" for wrk's own request. */
   readonly wrkScript: string;
+  /** Absent: `/`. */
+  readonly path?: string;
+  /** Clients speak TLS. */
+  readonly isSecure?: boolean;
+  /** Answers are so large that few are checked, and that no latency is measured. */
+  readonly isBulky?: boolean;
   /** A request of the checking pass with its expected answer. */
   readonly request: (index: number) => PlannedRequest;
 }

@@ -4,6 +4,7 @@ import { fnv1a32 } from "../../src/base/fnv1a.ts";
 import type { Condition, Snapshot } from "../../src/snapshot/snapshot.ts";
 import { LANES, fieldsOf, laneConditions, test } from "../support/lane-rules.ts";
 import type { PlannedRequest } from "../support/open-loop.ts";
+import { LARGE_BODY, LARGE_PATH } from "./large-body.ts";
 import { planned } from "./scenario.ts";
 import type { ContenderPlan, Ports, Scenario } from "./scenario.ts";
 import {
@@ -36,6 +37,31 @@ export const SCENARIOS: readonly Scenario[] = [
       { name: GRAYLANE, snapshot: (ports) => snapshotOf({ ports }) },
     ],
     request: () => planned({ fields: "x-plain: 1\r\n" }, "v1"),
+  },
+  {
+    name: "TLS",
+    wrkScript: "",
+    isSecure: true,
+    contenders: [
+      { name: ENVOY, envoyFile: "tls.yaml" },
+      { name: GRAYLANE, snapshot: (ports) => snapshotOf({ ports, isSecure: true }) },
+    ],
+    request: () => planned({ fields: "" }, "v1"),
+  },
+  {
+    name: "bodies of 1 MiB",
+    wrkScript: "",
+    path: LARGE_PATH,
+    isBulky: true,
+    contenders: [
+      { name: ENVOY, envoyFile: "plain.yaml" },
+      { name: GRAYLANE, snapshot: (ports) => snapshotOf({ ports }) },
+    ],
+    request: () => ({
+      bytes: `GET ${LARGE_PATH} HTTP/1.1\r\nhost: localhost\r\n\r\n`,
+      check: ({ status, body }) =>
+        status === 200 && body.equals(LARGE_BODY) ? null : `${status}, ${body.length} bytes`,
+    }),
   },
   hashTagging("lane routing with hash-tagging plug-in", 1),
   hashTagging("the plug-in eight times", PLUGINS_MANY),

@@ -3,17 +3,20 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { A_TEST } from "../../src/dataplane/testing/certificates.ts";
 import { snapshotVersion } from "../../src/snapshot/delta.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../../src/snapshot/snapshot.ts";
 import type {
   Condition,
   Lane,
   LaneGroup,
+  Listener,
   Route,
   Snapshot,
   Subset,
   VirtualHost,
 } from "../../src/snapshot/snapshot.ts";
+import type { TlsServer } from "../../src/snapshot/tls.ts";
 import type { Ports } from "./scenario.ts";
 
 const GROUP = "/canary";
@@ -40,6 +43,14 @@ export const PLUGIN_CONFIGURATION: string = JSON.stringify({
     },
   ],
 });
+
+const TLS: TlsServer = {
+  hosts: ["*"],
+  ...A_TEST,
+  clientCa: "",
+  minVersion: "TLSv1.2",
+  maxVersion: "TLSv1.3",
+};
 
 export function pluginFile(root: string): string {
   return join(root, "plugins", "hash-tagging", "hash-tagging.wasm");
@@ -156,6 +167,7 @@ export interface SnapshotOptions {
   readonly laneGroups?: readonly LaneGroup[];
   /** Paths of modules, in their order. */
   readonly plugins?: readonly string[];
+  readonly isSecure?: boolean;
 }
 
 type Endpoint = Snapshot["endpoints"][string]["endpoints"][number];
@@ -177,15 +189,16 @@ function endpointsOf(ports: Ports, groups: readonly LaneGroup[]): Endpoint[] {
 }
 
 export function snapshotOf(options: SnapshotOptions): Snapshot {
-  const { ports, routes = [route({})], laneGroups = [], plugins = [] } = options;
+  const { ports, routes = [route({})], laneGroups = [], plugins = [], isSecure = false } = options;
   const { virtualHosts = [{ domains: ["*"], routes }] } = options;
   const named = plugins.map((path, at) => pluginOf(path, `${PLUGIN}-${at}`));
-  const listener = {
+  const listener: Listener = {
     port: 80,
     protocol: "HTTP",
     hosts: ["*"],
     routeTable: `${GATEWAY}:80`,
-  } as const;
+    ...(isSecure ? { tls: [TLS] } : {}),
+  };
   const content: Omit<Snapshot, "version"> = {
     ...EMPTY_SNAPSHOT,
     gateways: {

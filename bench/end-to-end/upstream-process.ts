@@ -8,13 +8,14 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { LOAD_CORE, Pinned } from "./contender.ts";
 import type { BenchContext } from "./contender.ts";
+import { LARGE_BODY } from "./large-body.ts";
 
 export interface Upstream {
   readonly kind: "nginx" | "node";
   stop(): Promise<void>;
 }
 
-/** Answers `v1` and `v2` on the two ports. */
+/** Answers `v1` and `v2` on the two ports, and `LARGE_BODY` at its path. */
 export async function startUpstream(context: BenchContext): Promise<Upstream> {
   const nginx = nginxBinary();
   const kind = nginx === null ? "node" : "nginx";
@@ -38,6 +39,7 @@ function nginxCommand(binary: string, { root, directory, ports }: BenchContext):
   };
   const template = readFileSync(join(root, "bench", "end-to-end", "nginx.conf"), "utf8");
   const text = template.replace(/\$\{([A-Z0-9_]+)\}/g, (_all, key: string) => values[key] ?? "");
+  writeFileSync(join(directory, "mebibyte"), LARGE_BODY);
   const file = join(directory, "nginx.conf");
   writeFileSync(file, text);
   return [binary, "-p", directory, "-c", file];

@@ -2,16 +2,24 @@
 //!
 //! It does the least that is right for the clients it has (the contenders): it looks for the end of
 //! a request's head and knows no bodies. It shares the load core, so what it costs is not measured.
-//! Usage: `upstream.js NAME=PORT ...`; the body of each response is the NAME.
+//! Usage: `upstream.js NAME=PORT ...`; the body of each response is the NAME, but for one path.
 
 import { createServer } from "node:net";
+import { LARGE_BODY, LARGE_PATH } from "./large-body.ts";
 
 const CRLFCRLF = Buffer.from("\r\n\r\n");
 
+const LARGE_START = Buffer.from(` ${LARGE_PATH} `);
+
+function responseOf(body: Buffer): Buffer {
+  const length = `content-length: ${body.length}`;
+  const head = `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n${length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), body]);
+}
+
 function serve(name: string, port: number): void {
-  const response = Buffer.from(
-    `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${name.length}\r\n\r\n${name}`,
-  );
+  const response = responseOf(Buffer.from(name));
+  const large = responseOf(LARGE_BODY);
   const server = createServer({ noDelay: true }, (socket) => {
     let rest: Buffer | null = null;
     socket.on("data", (chunk: Buffer) => {
@@ -20,8 +28,9 @@ function serve(name: string, port: number): void {
       for (;;) {
         const end = bytes.indexOf(CRLFCRLF, from);
         if (end < 0) break;
+        const isLarge = bytes.subarray(from, end).includes(LARGE_START);
         from = end + CRLFCRLF.length;
-        socket.write(response);
+        socket.write(isLarge ? large : response);
       }
       rest = from === bytes.length ? null : bytes.subarray(from);
     });

@@ -18,6 +18,8 @@ export interface WrkOptions {
   readonly connections: number;
   /** A Lua file, or `""`. */
   readonly script: string;
+  readonly path?: string;
+  readonly isSecure?: boolean;
 }
 
 /** Says what is missing, with the remedy; `""` when all is there. */
@@ -31,10 +33,11 @@ export function missingTools(): string {
   return has("wrk") ? "" : "wrk is missing: apt-get install wrk";
 }
 
-export function runWrk({ port, seconds, connections, script }: WrkOptions): Promise<WrkResult> {
+export function runWrk(options: WrkOptions): Promise<WrkResult> {
+  const { port, seconds, connections, script, path = "/", isSecure = false } = options;
   const command = ["-c", String(LOAD_CORE), "wrk", "-t1", `-c${connections}`, `-d${seconds}s`];
   const flags = ["--latency", "--timeout", "5s", ...(script === "" ? [] : ["-s", script])];
-  const url = `http://127.0.0.1:${port}/`;
+  const url = `${isSecure ? "https" : "http"}://127.0.0.1:${port}${path}`;
   const { status, stdout, stderr } = spawnSync("taskset", [...command, ...flags, url], {
     encoding: "utf8",
   });

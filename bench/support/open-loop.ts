@@ -9,6 +9,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { createHistogram } from "node:perf_hooks";
 import type { RecordableHistogram } from "node:perf_hooks";
+import { connect as connectTls } from "node:tls";
 
 const CRLFCRLF = Buffer.from("\r\n\r\n");
 /** How many failures are kept as text; all are counted. */
@@ -38,6 +39,8 @@ export interface OpenLoopOptions {
   readonly request: (index: number) => PlannedRequest;
   readonly connectionsMax?: number;
   readonly timeoutMs?: number;
+  /** Over TLS, with whatever certificate the server has. */
+  readonly isSecure?: boolean;
 }
 
 export interface OpenLoopResult {
@@ -140,8 +143,7 @@ export class OpenLoopClient {
     if (connection !== undefined) {
       connection.send(pending);
     } else if (this.#open.size < this.#connectionsMax) {
-      const { host, port } = this.#options;
-      const opened = new Connection(connect({ host, port, noDelay: true }), {
+      const opened = new Connection(this.#connect(), {
         answered: (answer, of, reusable) => {
           this.#answered(answer, of);
           if (reusable) this.#release(opened);
@@ -160,6 +162,14 @@ export class OpenLoopClient {
     } else {
       this.#fail(pending, `more than ${WAITING_MAX} requests wait for a connection`);
     }
+  }
+
+  #connect(): Socket {
+    const { host, port, isSecure = false } = this.#options;
+    const socket = isSecure
+      ? connectTls({ host, port, servername: "localhost", rejectUnauthorized: false })
+      : connect({ host, port });
+    return socket.setNoDelay();
   }
 
   #release(connection: Connection): void {
