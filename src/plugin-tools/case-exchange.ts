@@ -37,6 +37,7 @@ export const START_MS: number = 1_767_225_600_000;
 
 export class CaseExchange implements PassOwner {
   readonly explaining = false;
+  readonly unsentBytes = 0;
   readonly remoteAddress = "127.0.0.1";
   readonly peer: Peer = { peerAddress: this.remoteAddress, clientNames: () => null };
   action: Action = "continue";

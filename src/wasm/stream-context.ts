@@ -18,6 +18,9 @@ const RESPONSE_TRAILERS = 1 << MapKind.responseTrailers;
 /** In on_log. Envoy shows everything there but the request's trailers. */
 const LOGGED_MAPS = REQUEST_HEADERS | RESPONSE_HEADERS | RESPONSE_TRAILERS;
 
+/** What one callback may put into a response's body. */
+const INJECTED_BYTES_MAX = 16 * 1024 * 1024;
+
 export class StreamContext {
   readonly id: number;
   readonly root: RootContext;
@@ -33,6 +36,8 @@ export class StreamContext {
   #createdMaps = 0;
   #hasResponded = false;
   #isDeleted = false;
+  /** That waits for the end of the callback. */
+  #injectedBytes = 0;
   /** It has responded in the callback that runs: whatever that answers, the message stops. */
   #isAnswering = false;
   /** The bodies that a guest can reach now: in their callbacks, and while one is held back. */
@@ -246,10 +251,14 @@ export class StreamContext {
     });
   }
 
-  /** False: too much is put off already. `body` is kept. */
+  /** False: too much is put off already. `body` may be a view of guest memory. */
   injectResponseBody(body: Uint8Array, endOfStream: boolean): boolean {
+    if (this.#injectedBytes + body.length > INJECTED_BYTES_MAX) return false;
+    this.#injectedBytes += body.length;
+    const copy = Uint8Array.from(body);
     return this.#vm.defer(() => {
-      if (!this.#hasResponded) this.host.injectResponseBody?.(body, endOfStream);
+      this.#injectedBytes = 0;
+      if (!this.#hasResponded) this.host.injectResponseBody?.(copy, endOfStream);
     });
   }
 

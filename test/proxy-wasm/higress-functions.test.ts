@@ -58,6 +58,19 @@ test("data without a response, outside memory, or too much of it is refused", as
   assert.deepEqual(bench.host.events, []);
 });
 
+test("one callback puts in no more bytes than it may, the next one can go on", async () => {
+  const bench = await make();
+  const most = new Uint8Array(INJECTED_BYTES_MAX);
+  const one = new Uint8Array(1);
+  for (let callback = 0; callback < 2; callback++) {
+    const taken = bench.inStream(() =>
+      [most, one].map((body) => bench.stream.injectResponseBody(body, false)),
+    );
+    assert.deepEqual(taken, [true, false]);
+  }
+  assert.equal(bench.host.events.length, 2);
+});
+
 test("one callback puts off no more than it may", async () => {
   const bench = await make();
   const statuses = bench.inStream(() =>

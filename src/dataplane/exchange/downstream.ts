@@ -21,6 +21,8 @@ export interface Downstream {
   readonly isDraining: boolean;
   /** Null where protocols cannot be switched. */
   readonly switchable: SwitchableEnd | null;
+  /** Of responses: handed over, and not yet taken by the client's system. */
+  readonly unsentBytes: number;
   /** `onFull`: the client takes no more until `onDownstreamDrain`. */
   makeWriter(onFull: () => void): ResponseWriter;
   pauseReading(): void;

@@ -228,6 +228,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     return this.#exchange?.context.clock.nowMs() ?? 0;
   }
 
+  get unsentBytes(): number {
+    return this.#exchange?.connection.unsentBytes ?? 0;
+  }
+
   later(task: () => void): void {
     this.#exchange?.context.clock.after(0, task);
   }

@@ -90,6 +90,11 @@ export class BodyChain {
     return this.#states.length - 1;
   }
 
+  /** A stage holds more than a sender may push ahead. */
+  get isSlowed(): boolean {
+    return this.#isSlowed;
+  }
+
   isHeldAt(index: number): boolean {
     return this.#states[index]?.isStopped === true;
   }

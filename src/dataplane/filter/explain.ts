@@ -177,6 +177,7 @@ function collector(
       collected.refusals.set(group, refusal);
     },
     onResponseReleased: () => undefined,
+    unsentBytes: 0,
     later: () => {
       throw new Error("explain has no response");
     },

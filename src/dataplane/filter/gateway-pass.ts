@@ -52,6 +52,8 @@ export interface PassOwner {
   onReset(): void;
   /** A response that `runResponse` held has passed its filters, or something takes its place. */
   onResponseReleased(replacement: LocalResponse | ProxyError | null): void;
+  /** Of the response: handed over, and not yet taken by the client. */
+  readonly unsentBytes: number;
   /** Runs `task` in a later turn. */
   later(task: () => void): void;
   /** Rules read the request's body, and no filter does: collect it. Null: it has none. */
@@ -59,6 +61,9 @@ export interface PassOwner {
   /** A filter holds the response's head, and nobody reads its body: collect the body meanwhile. */
   makeResponseChain(): BodyChain;
 }
+
+/** A client that takes its response so much slower gets nothing more put into it. */
+const UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 
 /** A filter holds the response: `onResponseReleased` comes later. */
 export const HELD = "held";
@@ -314,7 +319,9 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
   /** Whether plug-ins can put something into the response's body. */
   get takesResponseBody(): boolean {
-    return this.response !== null && this.#responseHasBody && !this.isResponseOver;
+    if (this.response === null || !this.#responseHasBody || this.isResponseOver) return false;
+    const isSlow = this.owner.unsentBytes > UNSENT_BYTES_MAX;
+    return !isSlow && this.responseChain?.isSlowed !== true;
   }
 
   /** The plug-in puts something into the response's body, in front of what it holds. */

@@ -159,6 +159,10 @@ export class DownstreamConnection
 
   // --- for the exchange ---
 
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   makeWriter(onFull: () => void): ResponseWriter {
     return new Http1Writer(this, onFull);
   }

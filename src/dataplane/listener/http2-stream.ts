@@ -117,6 +117,10 @@ export class DownstreamStream implements Downstream, Expirable {
     this.#stopReading();
   }
 
+  get unsentBytes(): number {
+    return this.#stream.writableLength;
+  }
+
   makeWriter(onFull: () => void): ResponseWriter {
     return new Http2Writer(this.#stream, onFull, () => {
       this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;

@@ -10,8 +10,6 @@ import type { HostFunctions } from "./imports.ts";
 import { decodeBytesFields, decodeVarintFields } from "./protobuf.ts";
 
 const ADDRESS_BYTES_MAX = 256;
-/** Of one call. */
-const INJECTED_BYTES_MAX = 16 * 1024 * 1024;
 /** Fields of `InjectEncodedDataToFilterChainArguments`. */
 const BODY = 1;
 const END_OF_STREAM = 2;
@@ -54,9 +52,7 @@ export function higressFunctions(vm: Vm): HostFunctions {
 function inject(vm: Vm, body: Uint8Array, endOfStream: boolean): Status {
   const { stream } = vm;
   if (stream?.host.takesResponseBody !== true) return Status.badArgument;
-  if (body.length > INJECTED_BYTES_MAX) return Status.internalFailure;
-  // A copy: guest memory lives on.
-  const isTaken = stream.injectResponseBody(Uint8Array.from(body), endOfStream);
+  const isTaken = stream.injectResponseBody(body, endOfStream);
   return isTaken ? Status.ok : Status.internalFailure;
 }
 
