@@ -17,45 +17,68 @@ export function reportAsmConflicts(
   gateways: Gateways,
   messages: MessageList,
 ): void {
+  if (routes.length === 0) return;
+  const byGateway = new Map<string, Neighbour[]>();
+  for (const user of own) {
+    const hosts = user.resource.spec.hosts.map((host) => host.toLowerCase());
+    for (const name of logicalNames(user, gateways)) {
+      const users = byGateway.get(name) ?? [];
+      byGateway.set(name, users);
+      users.push({ user, hosts });
+    }
+  }
   for (const route of routes) {
     const names = logicalNames(route.binding, gateways);
-    for (const user of own) {
-      if (!logicalNames(user, gateways).some((name) => names.includes(name))) continue;
-      reportPair(route, user, messages);
+    const reported = new Set<Binding>();
+    for (const neighbour of names.flatMap((name) => byGateway.get(name) ?? [])) {
+      if (reported.has(neighbour.user)) continue;
+      reported.add(neighbour.user);
+      reportPair(route, neighbour, messages);
     }
   }
 }
 
-function reportPair(route: AsmRoute, user: Binding, messages: MessageList): void {
-  const wanted = user.resource.spec.hosts.map((host) => host.toLowerCase());
-  const made = route.binding.resource.spec.hosts;
-  const lost = made.find((host) => wanted.some((other) => isWithin(other, host)));
-  const http = user.resource.spec.http ?? [];
-  const index = http.findIndex((entry) => mayTake(entry, route.matches));
-  if (lost !== undefined && index !== -1) {
-    const host = wanted.find((other) => isWithin(other, lost)) ?? lost;
-    messages.add(route.binding.resource, {
+/** A VirtualService at the same gateway. */
+interface Neighbour {
+  readonly user: Binding;
+  /** Lower-case. */
+  readonly hosts: readonly string[];
+}
+
+function reportPair(route: AsmRoute, { user, hosts }: Neighbour, messages: MessageList): void {
+  const { resource } = route.binding;
+  const name = keyOf(user.resource);
+  for (const made of resource.spec.hosts) {
+    const same = hosts.find((host) => isWithin(host, made));
+    const index = same === undefined ? -1 : firstTaking(user, route);
+    if (index !== -1) {
+      messages.add(resource, {
+        severity: "warning",
+        code: "GL0360",
+        path: route.path,
+        message:
+          `the VirtualService ${name} has a route for such requests of the host ${same} too ` +
+          `(http[${index}]): that one is tried first`,
+        remedy: "Write the routes of a lane group either in ASM's objects or in a VirtualService.",
+      });
+      return;
+    }
+    if (same !== undefined || !hosts.some((host) => isWithin(made, host))) continue;
+    messages.add(resource, {
       severity: "warning",
       code: "GL0360",
       path: route.path,
       message:
-        `the VirtualService ${keyOf(user.resource)} has a route for such requests of the host ` +
-        `${host} too (http[${index}]): that one is tried first`,
-      remedy: "Write the routes of a lane group either in ASM's objects or in a VirtualService.",
+        `the host ${made} is narrower than those of the VirtualService ${name}, whose routes do ` +
+        "not serve there any more",
+      remedy: "Name the same host in both, or write the VirtualService's routes for this host too.",
     });
     return;
   }
-  const hidden = made.find((host) => wanted.some((other) => isWithin(host, other)));
-  if (hidden === undefined || wanted.includes(hidden)) return;
-  messages.add(route.binding.resource, {
-    severity: "warning",
-    code: "GL0360",
-    path: route.path,
-    message:
-      `the host ${hidden} is narrower than those of the VirtualService ` +
-      `${keyOf(user.resource)}, whose routes do not serve there any more`,
-    remedy: "Name the same host in both, or write the VirtualService's routes for this host too.",
-  });
+}
+
+function firstTaking({ resource }: Binding, { matches }: AsmRoute): number {
+  return (resource.spec.http ?? []).findIndex((entry) => mayTake(entry, matches));
 }
 
 function mayTake({ match: own = [] }: HttpRoute, matches: readonly AsmRequestMatch[]): boolean {

@@ -60,7 +60,7 @@ interface Rule {
 
 function ruleRoutes(model: GroupModel): AsmRoute[] {
   const rules = model.lanes.flatMap(({ resource }) => rulesOf(resource as AsmSwimLane));
-  const allHosts = rules.flatMap(({ hosts }) => hosts);
+  const allHosts = [...new Set(rules.flatMap(({ hosts }) => hosts))];
   return rules.map((each) => {
     const { lane, path, rule } = each;
     const match = definedMatch(rule.match);
