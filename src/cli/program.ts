@@ -26,6 +26,8 @@ import { diffLanes } from "./lane-diff.ts";
 import type { LaneDiffOptions } from "./lane-diff.ts";
 import { planLanes } from "./lane-plan.ts";
 import type { LanePlanOptions } from "./lane-plan.ts";
+import { signLane } from "./lane-sign.ts";
+import type { LaneSignOptions } from "./lane-sign.ts";
 import { restoreLanes } from "./lane-restore.ts";
 import type { LaneRestoreOptions } from "./lane-restore.ts";
 import { logs } from "./logs.ts";
@@ -289,6 +291,14 @@ function addLaneCommands(program: Command, run: Run): void {
     .addOption(filenameOption("lane groups as saved with get -o yaml"))
     .action((options: LaneRestoreOptions, command: Command) =>
       run(command, (context) => restoreLanes(context, options)),
+    );
+  lane
+    .command("sign")
+    .description("print a signed tag, with which a client enters a lane of a group that signs")
+    .argument("<lane>", "the Lane's name")
+    .option("--duration <time>", "how long it is good, 10s to 24h (default: the lane group's)")
+    .action((name: string, options: LaneSignOptions, command: Command) =>
+      run(command, (context) => signLane(context, name, options)),
     );
   lane
     .command("diff")
