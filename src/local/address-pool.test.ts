@@ -47,7 +47,7 @@ test("without loopback aliases all pods share 127.0.0.1 with distinct ports", as
   assert.equal(second.podIp, "127.0.0.1");
   const ports = [first, second].flatMap(({ inbound, outbound }) => [
     ...inbound.flatMap(({ listenPort, appPort }) => [listenPort, appPort]),
-    outbound.port,
+    outbound?.port,
   ]);
   assert.equal(new Set(ports).size, 6);
 });
@@ -71,4 +71,19 @@ test("two instances that start at once get different addresses until one lets go
   const first = await again.allocate([8000]);
   assert.equal(first.podIp, "127.94.0.1");
   again.release(first);
+});
+
+test("without a sidecar the app has the pod's own address and ports", async () => {
+  const pool = new AddressPool({
+    ...{ podPrefix: "127.10", appPrefix: "127.20", portOffset: 0 },
+    canListen: () => Promise.resolve(true),
+    claim: () => Promise.resolve({ release: () => undefined }),
+  });
+  const address = await pool.allocate([8000], false);
+  const { podIp } = address;
+  const inbound = [{ containerPort: 8000, listenPort: 8000, appAddress: podIp, appPort: 8000 }];
+  assert.deepEqual(address, { podIp: "127.10.0.1", inbound, outbound: null });
+  // And a second pod has the same port on another address.
+  assert.equal((await pool.allocate([8000], false)).inbound[0]?.appAddress, "127.10.0.2");
+  pool.release(address);
 });

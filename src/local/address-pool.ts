@@ -20,7 +20,7 @@ const CLAIM_PORT = 19_999;
 
 export const SHARED_ADDRESS = "127.0.0.1";
 
-/** Where one pod's sidecar listens and where its app does. */
+/** Where one pod's sidecar listens and where its app does: without one the same. */
 export interface PodAddress {
   readonly podIp: string;
   readonly inbound: readonly {
@@ -30,7 +30,8 @@ export interface PodAddress {
     readonly appAddress: string;
     readonly appPort: number;
   }[];
-  readonly outbound: { readonly address: string; readonly port: number };
+  /** Null: the pod has no sidecar. */
+  readonly outbound: { readonly address: string; readonly port: number } | null;
 }
 
 /** True when the address and port can be listened on now. */
@@ -74,17 +75,19 @@ export class AddressPool {
    * Reserves addresses for a pod with these container ports. Rejects when the pool is used up.
    * Where loopback aliases are missing (macOS), all pods share 127.0.0.1 with distinct ports.
    */
-  async allocate(containerPorts: readonly number[]): Promise<PodAddress> {
+  async allocate(containerPorts: readonly number[], hasSidecar = true): Promise<PodAddress> {
     this.#hasAliases ??= await this.#canListen(`${this.#podPrefix}.255.254`, 0);
     const host = this.#hasAliases ? await this.#takeHost(containerPorts) : null;
     const podIp = host === null ? SHARED_ADDRESS : addressOf(this.#podPrefix, host);
-    const appAddress = host === null ? SHARED_ADDRESS : addressOf(this.#appPrefix, host);
+    const appPrefix = hasSidecar ? this.#appPrefix : this.#podPrefix;
+    const appAddress = host === null ? SHARED_ADDRESS : addressOf(appPrefix, host);
     const inbound = [];
     for (const containerPort of new Set(containerPorts)) {
       const listenPort = host === null ? await this.#takePort(podIp) : containerPort;
-      const appPort = await this.#takePort(appAddress);
+      const appPort = hasSidecar ? await this.#takePort(appAddress) : listenPort;
       inbound.push({ containerPort, listenPort, appAddress, appPort });
     }
+    if (!hasSidecar) return { podIp, inbound, outbound: null };
     const outbound = { address: appAddress, port: await this.#takePort(appAddress) };
     return { podIp, inbound, outbound };
   }
@@ -95,9 +98,10 @@ export class AddressPool {
       this.#hosts.get(host)?.release();
       this.#hosts.delete(host);
     }
-    this.#ports.delete(address.outbound.port);
+    if (address.outbound !== null) this.#ports.delete(address.outbound.port);
     for (const { listenPort, appPort } of address.inbound) {
-      this.#ports.delete(appPort);
+      // Without a sidecar it is the container port, which others have, too.
+      if (address.outbound !== null) this.#ports.delete(appPort);
       if (host === null) this.#ports.delete(listenPort);
     }
   }

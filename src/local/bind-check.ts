@@ -8,6 +8,8 @@ export interface AppAddress {
   readonly containerPort: number;
   readonly appAddress: string;
   readonly appPort: number;
+  /** Absent: true. False: the app has the pod's own address and port. */
+  readonly hasSidecar?: boolean;
 }
 
 export const WRONG_BIND: {
@@ -61,8 +63,10 @@ export function addressInUse(output: string, listens: readonly AppAddress[]): La
 
 function fault(what: string, expected: AppAddress): LaunchFault {
   const { code, reason, remedy } = WRONG_BIND;
+  const { containerPort, appAddress, appPort, hasSidecar = true } = expected;
+  const owner = hasSidecar ? "the pod's sidecar" : "each pod on an address of its own";
   const message =
-    `${what}: port ${expected.containerPort} belongs to the pod's sidecar, the app has ` +
-    `${expected.appAddress}:${expected.appPort}; ${remedy}`;
+    `${what}: port ${containerPort} belongs to ${owner}, the app has ` +
+    `${appAddress}:${appPort}; ${remedy}`;
   return { kind: "fault", code, reason, message };
 }

@@ -24,6 +24,7 @@ const context: EnvironmentContext = {
   },
   hostEnv: { PATH: "/bin", HOME: "/home/me", CLOUD_TOKEN: "secret" },
   agentUrl: "file:///agent.js",
+  endpointFile: "/state/endpoints.json",
   lookup: (kind, name) => {
     const known = name === "known" ? { key: `${kind}-value`, "a.b": "c" } : null;
     return Promise.resolve(known);
@@ -135,3 +136,14 @@ for (const { name, env } of faults) {
     assert.match(fault.kind === "fault" ? fault.message : "", /^variable X: /);
   });
 }
+
+test("without a sidecar an app is told the list of endpoints, and of no proxy", async () => {
+  const address = { ...context.address, outbound: null };
+  const built = await buildEnvironment(container({}), [], { ...context, address });
+  assert.ok(built.kind === "environment");
+  const { env } = built;
+  assert.equal(env["GRAYLANE_AGENT_ENDPOINTS"], "/state/endpoints.json");
+  for (const name of ["http_proxy", "no_proxy", "GRAYLANE_OUTBOUND", "JAVA_TOOL_OPTIONS"]) {
+    assert.equal(env[name], undefined, name);
+  }
+});

@@ -41,6 +41,8 @@ export interface EnvironmentContext {
   readonly address: PodAddress;
   readonly hostEnv: Readonly<Record<string, string | undefined>>;
   readonly agentUrl: string | null;
+  /** The list of endpoints for agents of pods without a sidecar. */
+  readonly endpointFile: string;
   readonly lookup: DataLookup;
 }
 
@@ -83,7 +85,8 @@ export async function buildEnvironment(
   const nodeOptions = env["NODE_OPTIONS"];
   const javaOptions = env["JAVA_TOOL_OPTIONS"];
   Object.assign(env, fixed);
-  env["JAVA_TOOL_OPTIONS"] = [javaOptions, javaProxyOptions(context)].filter(Boolean).join(" ");
+  const javaWords = [javaOptions, javaProxyOptions(context)].filter(Boolean).join(" ");
+  if (javaWords !== "") env["JAVA_TOOL_OPTIONS"] = javaWords;
   if (context.agentUrl !== null) {
     env["NODE_OPTIONS"] = [nodeOptions, `--import=${context.agentUrl}`].filter(Boolean).join(" ");
   }
@@ -105,16 +108,11 @@ function inherited(context: EnvironmentContext): Record<string, string> {
 
 function fixedVariables(container: Container, context: EnvironmentContext): Variables {
   const { pod, address } = context;
-  const proxy = `http://${address.outbound.address}:${address.outbound.port}`;
   const env: Record<string, string> = {
     POD_IP: address.podIp,
     POD_NAME: pod.name,
     POD_NAMESPACE: pod.namespace,
-    http_proxy: proxy,
-    HTTP_PROXY: proxy,
-    no_proxy: "",
-    NO_PROXY: "",
-    GRAYLANE_OUTBOUND: `${address.outbound.address}:${address.outbound.port}`,
+    ...wayOut(context),
   };
   for (const [index, containerPort] of container.ports.entries()) {
     const inbound = address.inbound.find((each) => each.containerPort === containerPort);
@@ -128,8 +126,23 @@ function fixedVariables(container: Container, context: EnvironmentContext): Vari
   return env;
 }
 
+/** How the app's calls find their endpoints. */
+function wayOut({ address: { outbound }, endpointFile }: EnvironmentContext): Variables {
+  if (outbound === null) return { GRAYLANE_AGENT_ENDPOINTS: endpointFile };
+  const authority = `${outbound.address}:${outbound.port}`;
+  const proxy = `http://${authority}`;
+  return {
+    http_proxy: proxy,
+    HTTP_PROXY: proxy,
+    no_proxy: "",
+    NO_PROXY: "",
+    GRAYLANE_OUTBOUND: authority,
+  };
+}
+
 /** Java's HTTP clients ignore the proxy variables; its own ports an app calls directly. */
 function javaProxyOptions({ address: { outbound } }: EnvironmentContext): string {
+  if (outbound === null) return "";
   const direct = "localhost|127.0.0.1|[::1]";
   return [
     `-Dhttp.proxyHost=${outbound.address}`,

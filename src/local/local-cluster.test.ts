@@ -157,6 +157,35 @@ test("a Deployment becomes pods with addresses, labels and a Ready condition", a
   assert.ok(status);
 });
 
+for (const [name, metadata] of Object.entries({
+  "our annotation": { annotations: { "graylane.io/sidecar": "false" } },
+  "Istio's label": { labels: { app: "web", "sidecar.istio.io/inject": "false" } },
+  "Istio's annotation": { annotations: { "sidecar.istio.io/inject": "false" } },
+})) {
+  test(`${name} gives a pod without a sidecar, whose app has the pod's address`, async () => {
+    const { store, sidecars, cluster } = harness();
+    const object = deployment("web", {});
+    const { template } = object["spec"] as {
+      readonly template: { readonly metadata: Record<string, Readonly<Record<string, string>>> };
+    };
+    for (const [field, more] of Object.entries(metadata)) {
+      template.metadata[field] = { ...template.metadata[field], ...more };
+    }
+    store.put(object);
+    await cluster.start();
+    const pod = await store.until((each) => each.pods().find(isReady) ?? false);
+    const { annotations = {} } = pod.metadata;
+    assert.equal(annotations[OUTBOUND_ANNOTATION], undefined);
+    assert.match(appAddress(pod), new RegExp(`^${statusOf(pod).podIP}:`));
+    assert.equal(await get(appAddress(pod)), "v1");
+    assert.deepEqual(
+      sidecars.calls.filter((call) => call.startsWith("ready")),
+      [],
+    );
+    assert.ok(cluster.hasPodsWithoutSidecar());
+  });
+}
+
 function readyReplicas(store: FakeStore, name: string): number | undefined {
   const object = store.get("Deployment", "default", name);
   return (object?.status as { readyReplicas?: number } | undefined)?.readyReplicas;

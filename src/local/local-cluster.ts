@@ -21,7 +21,7 @@ import type { Deployment } from "./manifest.ts";
 import { planPods } from "./plan.ts";
 import { Pod } from "./pod.ts";
 import { DEPLOYMENT_ANNOTATION } from "./pod-object.ts";
-import { LOCAL_LIMITS } from "./seam.ts";
+import { LOCAL_LIMITS, endpointFileOf } from "./seam.ts";
 import type { LocalClusterOptions, LocalLimits } from "./seam.ts";
 
 const RETRY_DELAY_MS = 1_000;
@@ -81,6 +81,12 @@ export class LocalCluster {
     options: ReadLogOptions = {},
   ): AsyncIterable<string> | null {
     return this.#pods.get(`${namespace}/${pod}`)?.log.read(options) ?? null;
+  }
+
+  /** Whether a pod has no sidecar, so that agents read the list of endpoints. */
+  hasPodsWithoutSidecar(): boolean {
+    for (const pod of this.#pods.values()) if (!pod.hasSidecar) return true;
+    return false;
   }
 
   get #logDir(): string {
@@ -193,7 +199,8 @@ export class LocalCluster {
   #startPod(deployment: Deployment): void {
     const { namespace } = deployment;
     const name = `${deployment.name}-${deployment.templateHash}-${this.#suffix()}`;
-    const { store, sidecars, clock, images, baseDir, hostEnv, agentUrl, report } = this.#options;
+    const { store, sidecars, clock, images, baseDir, hostEnv, report } = this.#options;
+    const { agentUrl, stateDir } = this.#options;
     const logName = `${encodeURIComponent(namespace)}_${encodeURIComponent(name)}.log`;
     const pod = new Pod(
       { name, ordinal: this.#ordinal++, deployment },
@@ -203,6 +210,7 @@ export class LocalCluster {
         clock,
         hostEnv,
         agentUrl,
+        endpointFile: endpointFileOf(stateDir),
         report,
         addresses: this.#addresses,
         commands: { images, baseDir, path: pathOf(hostEnv) },

@@ -18,6 +18,8 @@ export interface PodTemplate {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly containers: readonly Container[];
+  /** False: the app has the pod's own address, and its agent picks the endpoints. */
+  readonly hasSidecar: boolean;
   /** The pod spec as written, copied into the Pod object. */
   readonly spec: Readonly<Record<string, unknown>>;
 }
@@ -72,12 +74,21 @@ export function readDeployment(resource: Resource): Deployment {
   };
 }
 
+/** Ours, on a pod template: `"false"`, or `"true"` whatever Istio's says. */
+export const SIDECAR_ANNOTATION = "graylane.io/sidecar";
+/** Istio's, a label or an annotation. */
+const ISTIO_INJECT = "sidecar.istio.io/inject";
+
 function readTemplate(template: Fields): PodTemplate {
   const metadata = fields(template["metadata"]);
   const spec = fields(template["spec"]);
+  const labels = strings(metadata["labels"]);
+  const annotations = strings(metadata["annotations"]);
+  const said = annotations[SIDECAR_ANNOTATION] ?? labels[ISTIO_INJECT] ?? annotations[ISTIO_INJECT];
   return {
-    labels: strings(metadata["labels"]),
-    annotations: strings(metadata["annotations"]),
+    labels,
+    annotations,
+    hasSidecar: said !== "false",
     containers: list(spec["containers"]).map(readContainer),
     spec,
   };

@@ -67,7 +67,8 @@ function addressAnnotations(view: PodView): Record<string, string> {
   );
   const listenPorts = address.inbound.map((each) => [each.containerPort, each.listenPort] as const);
   annotations[PORTS_ANNOTATION] = JSON.stringify(Object.fromEntries(ports));
-  annotations[OUTBOUND_ANNOTATION] = `${address.outbound.address}:${address.outbound.port}`;
+  const { outbound } = address;
+  if (outbound !== null) annotations[OUTBOUND_ANNOTATION] = `${outbound.address}:${outbound.port}`;
   if (listenPorts.some(([containerPort, listenPort]) => containerPort !== listenPort)) {
     annotations[LISTEN_PORTS_ANNOTATION] = JSON.stringify(Object.fromEntries(listenPorts));
   }

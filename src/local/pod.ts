@@ -34,6 +34,7 @@ export interface PodDeps {
   readonly commands: CommandContext;
   readonly hostEnv: Readonly<Record<string, string | undefined>>;
   readonly agentUrl: string | null;
+  readonly endpointFile: string;
   readonly launch: Launch;
   readonly lookup: DataLookup;
   readonly log: LogFile;
@@ -112,6 +113,10 @@ export class Pod implements ObservedPod {
     return this.#deletedAtMs === null && isPodReady(this.#view());
   }
 
+  get hasSidecar(): boolean {
+    return this.#template.hasSidecar;
+  }
+
   /** Its object is in the store, or was. */
   get isCreated(): boolean {
     return this.#isCreated;
@@ -140,7 +145,9 @@ export class Pod implements ObservedPod {
       this.#creation = this.#create();
       await this.#creation;
       if (this.#address === null || this.#isLeaving()) return;
-      await this.#within(this.#deps.sidecars.sidecarReady(this.key), SIDECAR_TIMEOUT_MS);
+      if (this.hasSidecar) {
+        await this.#within(this.#deps.sidecars.sidecarReady(this.key), SIDECAR_TIMEOUT_MS);
+      }
     } catch (cause) {
       this.#fail("SidecarNotReady", `no sidecar: ${messageOf(cause)}`);
       return;
@@ -157,7 +164,7 @@ export class Pod implements ObservedPod {
   async #create(): Promise<void> {
     const ports = this.#template.containers.flatMap((container) => container.ports);
     try {
-      this.#address = await this.#deps.addresses.allocate(ports);
+      this.#address = await this.#deps.addresses.allocate(ports, this.hasSidecar);
     } catch (cause) {
       this.#fail("NoAddress", messageOf(cause));
     }
@@ -188,8 +195,11 @@ export class Pod implements ObservedPod {
 
   #runnerOf(container: Container, address: PodAddress): Runner {
     const { clock, launch, log, limits } = this.#deps;
+    const { hasSidecar } = this;
     const listens = container.ports.flatMap((port) =>
-      address.inbound.filter(({ containerPort }) => containerPort === port),
+      address.inbound
+        .filter(({ containerPort }) => containerPort === port)
+        .map((inbound) => ({ ...inbound, hasSidecar })),
     );
     const runner = new ContainerRunner({
       clock,
@@ -206,12 +216,12 @@ export class Pod implements ObservedPod {
   }
 
   async #resolve(container: Container, address: PodAddress): Promise<ContainerRun | LaunchFault> {
-    const { commands, hostEnv, agentUrl, lookup } = this.#deps;
+    const { commands, hostEnv, agentUrl, endpointFile, lookup } = this.#deps;
     const command = resolveCommand(this.#template, container, commands);
     if (command.kind === "fault") return command;
     const { labels, annotations } = this.#template;
     const pod = { namespace: this.namespace, name: this.name, uid: this.#uid, labels, annotations };
-    const context = { pod, address, hostEnv, agentUrl, lookup };
+    const context = { pod, address, hostEnv, agentUrl, endpointFile, lookup };
     const environment = await buildEnvironment(container, command.env, context);
     if (environment.kind === "fault") return environment;
     const { env } = environment;
@@ -288,6 +298,7 @@ export class Pod implements ObservedPod {
       if (this.#revision !== null) {
         await this.#within(sidecars.settled(this.#revision), limits.settleTimeoutMs);
       }
+      if (!this.hasSidecar) return;
       const drained = sidecars.drained(this.key, limits.drainTimeoutMs);
       await this.#within(drained, limits.drainTimeoutMs);
     } catch (cause) {

@@ -3,6 +3,7 @@
 //! Narrow on purpose: `main` wires them to the real store and to the sidecar worker, tests to
 //! fakes.
 
+import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
 import type { ImageMap } from "../resources/image-map.ts";
@@ -41,6 +42,11 @@ export interface SidecarControl {
   drained(pod: string, timeoutMs: number): Promise<void>;
 }
 
+/** The list of endpoints, for the agents of pods without a sidecar. */
+export function endpointFileOf(stateDir: string): string {
+  return join(stateDir, "agent", "endpoints.json");
+}
+
 export interface LocalReport {
   readonly severity: "error" | "warning" | "info";
   /** Stable code `GL05nn`, or `""` for plain progress. */
@@ -56,7 +62,7 @@ export interface LocalClusterOptions {
   readonly clock: Clock;
   readonly prng: Prng;
   readonly images: ImageMap;
-  /** Directory of the state; logs go to `<stateDir>/logs`. */
+  /** Directory of the state; logs go to `<stateDir>/logs`, and see `endpointFileOf`. */
   readonly stateDir: string;
   /** Relative working directories start here; the default directory of an app. */
   readonly baseDir: string;

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Server } from "node:http";
+import { endpointListOf } from "../snapshot/endpoint-list.ts";
+import type { EndpointList } from "../snapshot/endpoint-list.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Cluster, Snapshot } from "../snapshot/snapshot.ts";
 import type { LogLevel } from "../telemetry/logger.ts";
@@ -65,6 +67,7 @@ before(async () => {
       gatewayWorkers: () => 2,
       metrics: () => Promise.resolve(metrics.snapshot()),
       snapshot: () => SNAPSHOT,
+      agentEndpoints: () => endpointListOf(SNAPSHOT, { withKeys: false }),
       listeners: () => [{ gateway: "istio=ingressgateway", address: "127.0.0.1:8080" }],
       ejected: () => Promise.resolve(new Set(["127.10.0.2:8080"])),
       logLevel: () => level,
@@ -260,4 +263,15 @@ test("drained gateways have no open port, and are not ready", async () => {
   assert.match((await ask("/server_info")).body, /"state": "DRAINING"/);
   assert.match((await ask("/stats")).body, /^server\.live: 0$/m);
   isDrained = false;
+});
+
+test("/agent_endpoints is the list for agents, sent again only when it has changed", async () => {
+  const first = await fetch(`${origin}/agent_endpoints`);
+  const list = (await first.json()) as EndpointList;
+  assert.equal(list.endpoints[CLUSTER.name]?.endpoints.length, 2);
+  assert.equal(list.clusters[CLUSTER.name]?.policy, undefined);
+  const etag = first.headers.get("etag") ?? "";
+  assert.equal(etag, `"${list.version}"`);
+  const again = await fetch(`${origin}/agent_endpoints`, { headers: { "if-none-match": etag } });
+  assert.equal(again.status, 304);
 });

@@ -2,6 +2,7 @@
 
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { EndpointList } from "../snapshot/endpoint-list.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { withoutKeys } from "../snapshot/tls.ts";
 import { envoyMetrics } from "../telemetry/envoy-metrics.ts";
@@ -27,6 +28,8 @@ export interface AdminSource {
   readonly gatewayWorkers: () => number;
   readonly metrics: () => Promise<MetricsSnapshot>;
   readonly snapshot: () => Snapshot;
+  /** Without keys: anybody on this machine may ask. */
+  readonly agentEndpoints: () => EndpointList;
   readonly listeners: () => readonly OpenListener[];
   /** `address:port` of the endpoints that a gateway worker has ejected. */
   readonly ejected: () => Promise<ReadonlySet<string>>;
@@ -39,6 +42,8 @@ export interface AdminSource {
 }
 
 interface Page {
+  /** Of pages that are asked for again and again. */
+  readonly etag?: string;
   readonly status: number;
   readonly type: string;
   readonly body: string;
@@ -50,7 +55,17 @@ interface Endpoint {
   readonly page: (source: AdminSource, query: URLSearchParams) => Page | Promise<Page>;
 }
 
+const NOT_MODIFIED = 304;
+
 const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+  "/agent_endpoints": {
+    ...{ method: "GET", help: "the list for apps' agents that pick endpoints by themselves" },
+    page: (source) => {
+      const list = source.agentEndpoints();
+      const body = JSON.stringify(list);
+      return { status: 200, type: "application/json", body, etag: `"${list.version}"` };
+    },
+  },
   "/clusters": {
     ...{ method: "GET", help: "services and their endpoints (?format=json)" },
     async page(source, query) {
@@ -126,7 +141,12 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { status, type, body } = await pageOf(source, request);
+  const { status, type, body, etag } = await pageOf(source, request);
+  if (etag !== undefined) response.setHeader("etag", etag);
+  if (etag !== undefined && request.headers["if-none-match"] === etag) {
+    response.writeHead(NOT_MODIFIED).end();
+    return;
+  }
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body) });
   response.end(body);
 }

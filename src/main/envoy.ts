@@ -19,6 +19,7 @@ import type { AdminSource } from "./admin-server.ts";
 import { packageVersion } from "./package-root.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { StaticEngine } from "./static-engine.ts";
+import { endpointListOf } from "../snapshot/endpoint-list.ts";
 import type { Terminal } from "./up.ts";
 
 const MS_PER_SECOND = 1_000;
@@ -203,6 +204,7 @@ function adminSource({ engine, log }: Running, bootstrap: EnvoyBootstrap): Admin
     gatewayWorkers: () => engine.workerCount,
     metrics: () => engine.metrics(),
     snapshot: () => snapshot,
+    agentEndpoints: () => endpointListOf(snapshot, { withKeys: false }),
     listeners: () => (engine.isReady ? listeners : []),
     ejected: () => engine.ejected(),
     logLevel: () => log.level,

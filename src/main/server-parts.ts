@@ -7,12 +7,14 @@ import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
+import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
+import { endpointFileOf } from "../local/seam.ts";
 import type { LocalReport, SidecarControl } from "../local/seam.ts";
 import type { ImageMap } from "../resources/image-map.ts";
 import type { ServerDependencies } from "../server/dependencies.ts";
@@ -38,6 +40,8 @@ export interface Parts {
   readonly fleet: WorkerFleet;
   readonly publisher: Publisher;
   readonly local: LocalCluster;
+  /** For agents that pick endpoints by themselves. */
+  readonly agents: EndpointFile;
   /** Null when no Envoy is to be served. */
   readonly ads: AdsServer | null;
   readonly status: () => RuntimeStatus;
@@ -73,6 +77,8 @@ export function assemble(
   });
   const sidecars = sidecarControl(store, publisher, fleet);
   const local = makeLocalCluster(options, { ...given, sidecars });
+  const agents = startEndpointFile(options.stateDirectory, local, logger);
+  publisher.join(agents);
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
@@ -89,18 +95,15 @@ export function assemble(
     fleet,
     publisher,
     local,
+    agents,
     ads,
     status,
     dependencies: (token, shutdown) => ({
       ...{ store, clock, token, logger, shutdown, analyze, runtimeStatus: status },
-      explain: (request) => {
-        const { snapshot } = publisher;
-        return explainRequest(request, {
-          gateways: fleet.gateways,
-          snapshot,
-          openPorts: openPorts(),
-        });
-      },
+      explain: (request) =>
+        explainRequest(request, {
+          ...{ gateways: fleet.gateways, snapshot: publisher.snapshot, openPorts: openPorts() },
+        }),
       recent: (query) => recentDecisions(query, fleet),
       podLog: podLogOf(local),
     }),
@@ -108,6 +111,7 @@ export function assemble(
       await local.close();
       resolver.stop();
       publisher.stop();
+      agents.stop();
       ads?.stop();
       await fleet.stop();
       memory.remove();
@@ -141,6 +145,22 @@ function makeResolver(
 function insecureRegistries(): ReadonlySet<string> {
   const text = process.env["GRAYLANE_INSECURE_REGISTRIES"] ?? "";
   return new Set(text.split(",").flatMap((word) => (word.trim() === "" ? [] : [word.trim()])));
+}
+
+/** The apps' agents are one more node, to which the publisher tells each change. */
+function startEndpointFile(
+  stateDirectory: string,
+  local: LocalCluster,
+  logger: Logger,
+): EndpointFile {
+  const agents = new EndpointFile({
+    path: endpointFileOf(stateDirectory),
+    clock: systemClock,
+    logger,
+    hasReaders: () => local.hasPodsWithoutSidecar(),
+  });
+  agents.start();
+  return agents;
 }
 
 function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {

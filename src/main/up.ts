@@ -165,7 +165,7 @@ async function start({ parts, options, resources, log }: Run): Promise<URL | str
   return new URL(`http://${options.admin.host}:${port}`);
 }
 
-function adminSource({ fleet, publisher, status }: Parts, log: LeveledLogger): AdminSource {
+function adminSource({ fleet, publisher, agents, status }: Parts, log: LeveledLogger): AdminSource {
   const startedMs = systemClock.monotonicMs();
   return {
     version: packageVersion(),
@@ -177,6 +177,7 @@ function adminSource({ fleet, publisher, status }: Parts, log: LeveledLogger): A
     gatewayWorkers: () => fleet.gateways.length,
     metrics: () => fleet.metrics(),
     snapshot: () => publisher.snapshot,
+    agentEndpoints: () => agents.keylessList,
     listeners: () => status().listeners,
     ejected: () => fleet.ejected(),
     logLevel: () => log.level,

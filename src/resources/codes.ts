@@ -341,7 +341,8 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "The pod's own address and port belong to its sidecar. The app has an address and a port " +
       "of its own, in HOST and PORT (the same in SERVER_ADDRESS and SERVER_PORT; PORT_8000 and " +
       "the like for further ports). Let it read them, or hand them on in the annotation " +
-      '`graylane.io/command`, for example `python3 app.py --bind "$HOST" --port "$PORT"`.',
+      '`graylane.io/command`, for example `python3 app.py --bind "$HOST" --port "$PORT"`. ' +
+      "In a pod without a sidecar HOST is the pod's own address, and PORT the container port.",
   },
   GL0503: {
     title: "The program of a container is not found",

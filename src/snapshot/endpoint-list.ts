@@ -1,9 +1,9 @@
 //! The part of a snapshot that an app's agent needs to pick endpoints by itself: services, their
-//! ready pods and the lanes, without gateways, rules and shares.
+//! ready pods and the lanes, without gateways, rules, shares and policies.
 
 import { snapshotVersion } from "./delta.ts";
 import { EMPTY_SNAPSHOT } from "./snapshot.ts";
-import type { Lane, LaneGroup, LaneSignature, Snapshot } from "./snapshot.ts";
+import type { Cluster, Lane, LaneGroup, LaneSignature, Snapshot } from "./snapshot.ts";
 
 export interface EndpointList extends Pick<Snapshot, "clusters" | "endpoints"> {
   readonly formatVersion: 1;
@@ -24,7 +24,11 @@ export function endpointListOf(
   for (const [name, group] of Object.entries(snapshot.laneGroups)) {
     laneGroups[name] = withKeys ? forHops(group) : withoutSignatureKeys(forHops(group));
   }
-  const content = { clusters: snapshot.clusters, endpoints: snapshot.endpoints, laneGroups };
+  const clusters: Record<string, Cluster> = {};
+  for (const [name, cluster] of Object.entries(snapshot.clusters)) {
+    clusters[name] = withoutPolicies(cluster);
+  }
+  const content = { clusters, endpoints: snapshot.endpoints, laneGroups };
   return {
     formatVersion: 1,
     version: snapshotVersion({ ...EMPTY_SNAPSHOT, ...content }),
@@ -41,6 +45,19 @@ const GATEWAY_FIELDS: readonly string[] = [
 /** By identity, so that what has not changed is hashed once. */
 const stripped = new WeakMap<LaneGroup, LaneGroup>();
 const keyless = new WeakMap<LaneGroup, LaneGroup>();
+const bare = new WeakMap<Cluster, Cluster>();
+
+/** Policies hold for gateways, and have keys of TLS within them. */
+function withoutPolicies(cluster: Cluster): Cluster {
+  if (cluster.policy === undefined && cluster.subsetPolicies === undefined) return cluster;
+  const known = bare.get(cluster);
+  if (known !== undefined) return known;
+  const { name, host, aliases, namespace, port, service, connectTimeoutMs, protocol } = cluster;
+  const about = { name, host, aliases, namespace, port, service, connectTimeoutMs };
+  const made = protocol === undefined ? about : { ...about, protocol };
+  bare.set(cluster, made);
+  return made;
+}
 
 function forHops(group: LaneGroup): LaneGroup {
   const known = stripped.get(group);

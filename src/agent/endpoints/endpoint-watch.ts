@@ -4,11 +4,10 @@
 import { readFile, stat } from "node:fs/promises";
 import { systemClock } from "../../base/clock.ts";
 import type { EndpointList } from "../../snapshot/endpoint-list.ts";
+import { ENDPOINT_LOOK_MS } from "../../snapshot/endpoint-look.ts";
 import type { Hops } from "./hops.ts";
 import { fetchList } from "./fetch-list.ts";
 
-/** How often a change is looked for. */
-export const LOOK_MS = 500;
 /** Renewals that may be missing before it is said that nobody publishes the list any more. */
 const RENEWALS_MISSED_MAX = 3;
 const MS_PER_SECOND = 1_000;
@@ -73,7 +72,7 @@ export class EndpointWatch {
 
   #lookLater(): void {
     systemClock.after(
-      LOOK_MS,
+      ENDPOINT_LOOK_MS,
       () => {
         void this.#look().then(() => {
           this.#lookLater();
