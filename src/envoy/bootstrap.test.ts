@@ -173,6 +173,43 @@ test("code may stand in the configuration itself", () => {
   assert.deepEqual(CODES, [{ kind: "bytes", bytes: Buffer.from("\0asm") }]);
 });
 
+const NETWORK_FILTER = {
+  name: "wasm",
+  typed_config: {
+    "@type": "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm",
+    config: PLUGIN,
+  },
+};
+
+function tcpProxy(cluster: string): object {
+  const type = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+  return { name: "tcp", typed_config: { "@type": type, stat_prefix: "t", cluster } };
+}
+
+function chain(filters: readonly object[]): object {
+  return { filter_chains: [{ filters }] };
+}
+
+test("network filters stand before a TCP proxy, with the limit of their buffers", () => {
+  const listener = {
+    ...chain([NETWORK_FILTER, NETWORK_FILTER, tcpProxy("web")]),
+    per_connection_buffer_limit_bytes: 4096,
+  };
+  const { bootstrap: found, faults } = read(bootstrap({ listener }));
+  assert.deepEqual(faults, []);
+  const plugins = ["main/network/0", "main/network/1"];
+  assert.deepEqual(Object.keys(found?.snapshot.plugins ?? {}), plugins);
+  assert.deepEqual(found?.snapshot.gateways["main"]?.listeners[0]?.network, {
+    ...{ plugins, bufferBytesMax: 4096 },
+    tcpProxy: { cluster: "web", idleTimeoutMs: 3_600_000 },
+  });
+});
+
+test("a listener with HTTP alone has no network filters", () => {
+  const { bootstrap: found } = read(bootstrap({}));
+  assert.equal(found?.snapshot.gateways["main"]?.listeners[0]?.network, undefined);
+});
+
 const REFUSED = [
   {
     name: "a dynamic configuration",
@@ -195,6 +232,21 @@ const REFUSED = [
       listener: { filter_chains: [{ filters: [{ name: "t", typed_config: { "@type": "x/T" } }] }] },
     },
     fault: /GL0622: .*the network filter T is not supported/,
+  },
+  {
+    name: "a Wasm network filter at the end",
+    parts: { listener: chain([NETWORK_FILTER]) },
+    fault: /GL0622: .*a Wasm filter at the end of its chain is not supported/,
+  },
+  {
+    name: "a filter behind a TCP proxy",
+    parts: { listener: chain([tcpProxy("web"), tcpProxy("web")]) },
+    fault: /GL0621: .*it must be no filter that another one follows/,
+  },
+  {
+    name: "a TCP proxy to nowhere",
+    parts: { listener: chain([tcpProxy("wob")]) },
+    fault: /GL0621: .*cluster is "wob"; it must be the name of a cluster: web/,
   },
   {
     name: "a cluster that is not there",

@@ -1,9 +1,10 @@
-//! `static_resources.listeners`: a filter chain with an HTTP connection manager each.
+//! `static_resources.listeners`: a filter chain each, with HTTP or a TCP proxy at its end.
 
-import type { Gateway, Plugin, RouteTable } from "../snapshot/snapshot.ts";
+import type { Gateway, Listener, Plugin, RouteTable } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { isAnything, readSocketAddress, unsupported, unwrap } from "./common.ts";
+import { readSocketAddress, unsupported, unwrap } from "./common.ts";
 import type { Address } from "./common.ts";
+import { readFilterChain } from "./network-filters.ts";
 import { readRouteTable } from "./routes.ts";
 import type { RouteContext } from "./routes.ts";
 import { readWasmPlugin } from "./wasm-filter.ts";
@@ -30,16 +31,6 @@ const LISTENER_FIELDS = [
   "traffic_direction",
   "per_connection_buffer_limit_bytes",
 ];
-const HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const HCM_FIELDS = [
-  "stat_prefix",
-  "codec_type",
-  "route_config",
-  "http_filters",
-  "access_log",
-  "generate_request_id",
-  "http_protocol_options",
-];
 const WASM = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const ROUTER = "envoy.extensions.filters.http.router.v3.Router";
 const LOGGER = /^envoy\.extensions\.access_loggers\.(file|stream)\.v3\./;
@@ -48,53 +39,27 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
   const isMap = item.isMap(LISTENER_FIELDS);
   const name = item.at("name").text(`listener_${context.index}`);
   const address = isMap ? readSocketAddress(item.at("address")) : { host: "", port: 1 };
-  const manager = managerOf(item);
+  const { resolveCode, clusters } = context;
+  const chain = readFilterChain(item, { name, resolveCode, clusters });
+  const { manager, network } = chain;
   const plugins: Plugin[] = [];
   if (manager !== null) readFilters(manager.at("http_filters"), { name, plugins, context });
   const table =
     manager === null
       ? { name, virtualHosts: [] }
       : readRouteTable(manager.at("route_config"), name, context);
+  const listener: Listener = {
+    ...{ port: address.port, protocol: "HTTP", hosts: ["*"], routeTable: name },
+    ...(network !== undefined && { network }),
+  };
   const gateway: Gateway = {
     name,
     labels: {},
-    listeners: [{ port: address.port, protocol: "HTTP", hosts: ["*"], routeTable: name }],
+    listeners: [listener],
     plugins: plugins.map((plugin) => plugin.name),
   };
   const accessLog = manager === null ? "" : readAccessLog(manager.at("access_log"));
-  return { gateway, table, plugins, address, accessLog };
-}
-
-/** The one network filter that there is here. Null, and noted, when it is another. */
-function managerOf(listener: Cursor): Cursor | null {
-  const chains = listener.at("filter_chains");
-  const [chain, other] = chains.items();
-  if (chain === undefined || !chain.isMap(["name", "filters"])) {
-    if (chain === undefined) chains.wrong("a list with one filter chain");
-    return null;
-  }
-  if (other !== undefined) unsupported(other, "a second filter chain");
-  const filters = chain.at("filters");
-  const [filter, next] = filters.items();
-  if (filter === undefined) {
-    filters.wrong("a list with the HTTP connection manager");
-    return null;
-  }
-  if (next !== undefined) unsupported(next, "a second network filter");
-  return filter.isMap(["name", "typed_config"]) ? checkedManager(filter) : null;
-}
-
-function checkedManager(filter: Cursor): Cursor | null {
-  const typed = unwrap(filter.at("typed_config"));
-  if (typed.type !== HCM) {
-    const what = `the network filter ${typed.type === "" ? "without a type" : typed.type}`;
-    unsupported(filter, what, "Use the HTTP connection manager.");
-    return null;
-  }
-  if (!typed.config.isMap([...typed.fields, ...HCM_FIELDS])) return null;
-  typed.config.at("codec_type").choice(["AUTO", "HTTP1"], "AUTO");
-  isAnything(typed.config.at("http_protocol_options"), ["accept_http_10"]);
-  return typed.config;
+  return { gateway, table, plugins: [...chain.plugins, ...plugins], address, accessLog };
 }
 
 function readFilters(

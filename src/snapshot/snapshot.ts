@@ -82,6 +82,17 @@ export interface Listener {
   readonly tls?: readonly TlsServer[];
   /** Hosts whose requests are sent to https (301). */
   readonly httpsRedirectHosts?: readonly string[];
+  /** What sees the bytes of connections first; absent: nothing, but for files of Envoy. */
+  readonly network?: NetworkFilters;
+}
+
+export interface NetworkFilters {
+  /** Plug-ins in filter order. */
+  readonly plugins: readonly string[];
+  /** What they may hold back in each direction. */
+  readonly bufferBytesMax: number;
+  /** In place of HTTP. */
+  readonly tcpProxy?: { readonly cluster: string; readonly idleTimeoutMs: number };
 }
 
 export interface RouteTable {

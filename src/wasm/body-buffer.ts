@@ -32,6 +32,14 @@ export class BodyBuffer {
     return this.#chunks;
   }
 
+  /** Empties it: what it held goes to the caller. */
+  take(): readonly Buffer[] {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#size = 0;
+    return chunks;
+  }
+
   /** Takes over all of `other`. */
   append(other: BodyBuffer): void {
     this.isModified ||= other.isModified;

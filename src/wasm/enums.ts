@@ -57,6 +57,10 @@ export type BufferKind = (typeof BufferKind)[keyof typeof BufferKind];
 export const StreamKind = { request: 0, response: 1, downstream: 2, upstream: 3 } as const;
 export type StreamKind = (typeof StreamKind)[keyof typeof StreamKind];
 
+/** Who has closed a connection. */
+export const CloseType = { unknown: 0, local: 1, remote: 2 } as const;
+export type CloseType = (typeof CloseType)[keyof typeof CloseType];
+
 export const MetricType = { counter: 0, gauge: 1, histogram: 2 } as const;
 export type MetricType = (typeof MetricType)[keyof typeof MetricType];
 
@@ -72,6 +76,17 @@ export const StreamAction = {
   trapped: -1,
 } as const;
 export type StreamAction = (typeof StreamAction)[keyof typeof StreamAction];
+
+/** What a callback of a connection asks of the embedder. */
+export const ConnectionAction = {
+  /** Go on with the next filter. */
+  continue: 0,
+  /** Keep the bytes, and show them again with the next ones. */
+  stop: 1,
+  /** As `StreamAction.trapped`. */
+  trapped: -1,
+} as const;
+export type ConnectionAction = (typeof ConnectionAction)[keyof typeof ConnectionAction];
 
 /** What a body or trailers callback asks of the embedder. */
 export const BodyAction = {

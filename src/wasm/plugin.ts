@@ -1,6 +1,7 @@
 //! A plug-in's life: started, serving, failed and rebuilt with back-off, stopped.
 
 import type { Timer } from "../base/clock.ts";
+import type { ConnectionContext } from "./connection-context.ts";
 import { LogLevel } from "./enums.ts";
 import { LoadFault } from "./fault.ts";
 import type { PluginTrap } from "./fault.ts";
@@ -103,6 +104,14 @@ export class Plugin {
     const stream = root.createStream(host);
     // The guest may have trapped in context_create, and that has emptied #root.
     return this.#root === root ? stream : null;
+  }
+
+  /** As `createStream`, for a connection whose bytes are filtered. */
+  createConnection(host: StreamHost): ConnectionContext | null {
+    const root = this.#root;
+    if (root === null) return null;
+    const connection = root.createConnection(host);
+    return this.#root === root ? connection : null;
   }
 
   /** No new exchanges. The guest is told (on_done, on_delete) when the last one has ended. */

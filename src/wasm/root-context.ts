@@ -1,6 +1,7 @@
 //! The context of one plug-in (module plus configuration) in one VM: configuration, ticks, end.
 
 import type { Timer } from "../base/clock.ts";
+import { ConnectionContext } from "./connection-context.ts";
 import type { DeclaredProperties } from "./declared-properties.ts";
 import { LoadFault } from "./fault.ts";
 import { FixedHeaderMap } from "./fixed-header-map.ts";
@@ -116,6 +117,12 @@ export class RootContext {
   createStream(host: StreamHost): StreamContext {
     this.#streamCount += 1;
     return new StreamContext(this.#vm, this, host);
+  }
+
+  /** A context for one connection whose bytes the plug-in filters. */
+  createConnection(host: StreamHost): ConnectionContext {
+    this.#streamCount += 1;
+    return new ConnectionContext(this.#vm, this, host);
   }
 
   get memoryBytes(): number {

@@ -96,6 +96,11 @@ export interface GuestCallbacks {
   readonly vmStart: Callback<number>;
   readonly configure: Callback<number>;
   readonly tick: Callback<void>;
+  readonly newConnection: Callback<number>;
+  readonly downstreamData: Callback<number>;
+  readonly upstreamData: Callback<number>;
+  readonly downstreamClose: Callback<void>;
+  readonly upstreamClose: Callback<void>;
   readonly requestHeaders: Callback<number>;
   readonly requestBody: Callback<number>;
   readonly requestTrailers: Callback<number>;
@@ -325,6 +330,11 @@ function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
     vmStart: find("proxy_on_vm_start"),
     configure: find("proxy_on_configure"),
     tick: find("proxy_on_tick"),
+    newConnection: find("proxy_on_new_connection"),
+    downstreamData: find("proxy_on_downstream_data"),
+    upstreamData: find("proxy_on_upstream_data"),
+    downstreamClose: find("proxy_on_downstream_connection_close"),
+    upstreamClose: find("proxy_on_upstream_connection_close"),
     requestHeaders: find("proxy_on_request_headers"),
     requestBody: find("proxy_on_request_body"),
     requestTrailers: find("proxy_on_request_trailers"),

@@ -3,7 +3,18 @@
 //! Load a module once, start a `Plugin` of it with a configuration, and give each exchange a
 //! `StreamContext` by `createStream`, with a `StreamHost` that shows it the exchange.
 
-export { BufferKind, LogLevel, MapKind, MetricType, Status, StreamAction } from "./enums.ts";
+export { ConnectionContext } from "./connection-context.ts";
+export { BodyBuffer } from "./body-buffer.ts";
+export {
+  BufferKind,
+  CloseType,
+  ConnectionAction,
+  LogLevel,
+  MapKind,
+  MetricType,
+  Status,
+  StreamAction,
+} from "./enums.ts";
 export { StreamKind } from "./enums.ts";
 export type { AbiVersion, StreamMapKind } from "./enums.ts";
 export { LoadFault, PluginTrap } from "./fault.ts";

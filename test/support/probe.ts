@@ -13,8 +13,8 @@ const COMPILER = "node_modules/assemblyscript/bin/asc.js";
 const FOLDER = "test/proxy-wasm/probe/assembly";
 
 /** The path of the compiled module; it is kept for the next run by the digest of its sources. */
-export async function builtProbe(): Promise<string> {
-  const digest = createHash("sha256");
+export async function builtProbe(entry: "index" | "network" = "index"): Promise<string> {
+  const digest = createHash("sha256").update(entry);
   for (const name of readdirSync(FOLDER).sort()) digest.update(readFileSync(join(FOLDER, name)));
   const kept = join(tmpdir(), `graylane-probe-${digest.digest("hex").slice(0, 16)}.wasm`);
   if (existsSync(kept)) return kept;
@@ -22,9 +22,9 @@ export async function builtProbe(): Promise<string> {
   const out = join(folder, "probe.wasm");
   try {
     await run(process.execPath, [
-      ...[COMPILER, join(FOLDER, "index.ts")],
+      ...[COMPILER, join(FOLDER, `${entry}.ts`)],
       ...["--outFile", relative(".", out), "--runtime", "minimal"],
-      ...["--use", `abort=${FOLDER}/index/abort`],
+      ...["--use", `abort=${FOLDER}/${entry}/abort`],
     ]);
     renameSync(out, kept);
     return kept;

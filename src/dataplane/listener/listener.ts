@@ -9,6 +9,8 @@ import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client
 import { clientNamesReader } from "./client-names.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
 import { Http2Connection } from "./http2-connection.ts";
+import { NetworkConnection } from "../network/network-connection.ts";
+import type { NetworkRuntime } from "../network/network-connection.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
@@ -46,6 +48,7 @@ export class TrafficListener {
   readonly #connections = new Set<ClientConnection>();
   #isDraining = false;
   #tls: TlsContexts | null;
+  #network: () => NetworkRuntime | null = () => null;
 
   constructor(
     address: ListenAddress,
@@ -80,6 +83,11 @@ export class TrafficListener {
           this.#add(new Http2Connection(taken, parts));
         },
       };
+      const network = this.#network();
+      if (network !== null) {
+        this.#add(new NetworkConnection(socket, parts, network));
+        return;
+      }
       const isHttp2 = "alpnProtocol" in socket && socket.alpnProtocol === "h2";
       this.#add(
         isHttp2 ? new Http2Connection(socket, parts) : new DownstreamConnection(socket, parts),
@@ -95,6 +103,11 @@ export class TrafficListener {
   #add(connection: ClientConnection): void {
     this.#connections.add(connection);
     if (this.#isDraining) connection.drain();
+  }
+
+  /** Asked at each new connection which filters see its bytes before anybody else. */
+  setNetwork(network: () => NetworkRuntime | null): void {
+    this.#network = network;
   }
 
   /** `tls` from now on, for new connections. Those that are open keep theirs. */

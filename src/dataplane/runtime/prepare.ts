@@ -29,6 +29,7 @@ import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
 import { prepareSigned } from "../filter/signed-context.ts";
 import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
+import { prepareNetwork } from "./prepare-network.ts";
 import { HostIndex } from "../../lane/host-index.ts";
 import { keyFetcher } from "./fetch-keys.ts";
 import { KnownPods } from "./known-pods.ts";
@@ -257,7 +258,7 @@ function prepareTables(
 }
 
 function makeListener(
-  base: Pick<Runtime, "lanes" | "signed" | "plugins"> & {
+  base: Pick<Runtime, "snapshot" | "lanes" | "signed" | "plugins"> & {
     readonly sources: OpenedSources;
     readonly pods: KnownPods;
   },
@@ -279,5 +280,6 @@ function makeListener(
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
     operandSources: operandSourcesOf(groups, { opened: base.sources, pods: base.pods }),
     plugins,
+    network: prepareNetwork(parts.listener, base),
   };
 }

@@ -6,6 +6,7 @@ import type { PreparedRouteTable } from "../../route/route.ts";
 import type { Gateway, Listener, Snapshot } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import type { SignedGroup, SignedGroups } from "../filter/signed-context.ts";
+import type { NetworkRuntime } from "../network/network-connection.ts";
 import type { HostIndex } from "../../lane/host-index.ts";
 import type { OperandSources } from "./operand-sources.ts";
 
@@ -45,4 +46,6 @@ export interface ListenerRuntime {
   readonly operandSources: OperandSources | null;
   /** In request order; responses take the reverse. */
   readonly plugins: readonly PluginSlot[];
+  /** Null: bytes are HTTP as they come. */
+  readonly network: NetworkRuntime | null;
 }

@@ -138,6 +138,7 @@ export class GatewayRole implements WorkerRole {
       };
       const handler = (): ExchangeHandler => this.#handler(port);
       const listener = new TrafficListener(address, this.#context, handler, tls);
+      listener.setNetwork(() => this.#runtime?.listeners.get(port)?.network ?? null);
       const failure = await listener.open();
       if (failure !== null) {
         // All or nothing: a listener without a runtime would answer 503 to everybody.

@@ -1,5 +1,5 @@
-//! Buffers: bodies, configurations. Those that belong to something this host never has (connection
-//! data, call data), or not now (a gRPC message), read as empty, as they do in Envoy.
+//! Buffers: bodies, bytes of a connection, configurations. Those that belong to something this host
+//! never has (call data), or not now (a gRPC message), read as empty, as they do in Envoy.
 
 import { BufferKind, Status } from "../enums.ts";
 import type { Vm } from "../vm.ts";
@@ -62,6 +62,8 @@ function findBuffer(vm: Vm, kind: number): Uint8Array | Status {
   switch (kind) {
     case BufferKind.requestBody:
     case BufferKind.responseBody:
+    case BufferKind.downstreamData:
+    case BufferKind.upstreamData:
       return vm.stream?.body(kind)?.bytes ?? EMPTY;
     case BufferKind.vmConfiguration:
       return vm.settings.vmConfiguration;

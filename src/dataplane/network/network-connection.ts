@@ -1,0 +1,85 @@
+//! A client's connection to a listener with network filters: the filters, and behind them HTTP/1.1
+//! or a TCP proxy.
+
+import type { Socket } from "node:net";
+import type { ClientConnection, ConnectionParts } from "../listener/client-connection.ts";
+import { DownstreamConnection } from "../listener/downstream-connection.ts";
+import type { PluginSlot } from "../filter/plugin-slot.ts";
+import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
+import type { Expirable } from "../deadlines.ts";
+import { FilteredSocket } from "./filtered-socket.ts";
+import { TcpProxy } from "./tcp-proxy.ts";
+import type { TcpTarget } from "./tcp-proxy.ts";
+
+/** The filters of a listener, made ready. */
+export interface NetworkRuntime {
+  readonly plugins: readonly PluginSlot[];
+  readonly bufferBytesMax: number;
+  /** Null: HTTP. */
+  readonly target: TcpTarget | null;
+}
+
+export class NetworkConnection implements ClientConnection, Expirable {
+  static #lastId = 0;
+  /** For filters to let it in. */
+  readonly deadlineMs: number;
+  readonly #parts: ConnectionParts;
+  readonly #network: NetworkRuntime;
+  readonly #socket: FilteredSocket;
+  #http: DownstreamConnection | null = null;
+  #isDraining = false;
+
+  constructor(raw: Socket, parts: ConnectionParts, network: NetworkRuntime) {
+    const { sweeper } = parts.context;
+    this.#parts = parts;
+    this.#network = network;
+    this.deadlineMs = sweeper.after(TUNNEL_IDLE_TIMEOUT_MS);
+    sweeper.add(this);
+    NetworkConnection.#lastId += 1;
+    const { plugins, bufferBytesMax, target } = network;
+    const settings = { plugins, bufferBytesMax, isHttp: target === null };
+    this.#socket = new FilteredSocket(raw, NetworkConnection.#lastId, settings, (socket) =>
+      this.#open(socket),
+    );
+    this.#socket.on("close", () => {
+      sweeper.remove(this);
+      parts.onClosed(this);
+    });
+    this.#socket.start();
+  }
+
+  /** HTTP ends its exchange; bytes of other protocols say nowhere where they could be cut. */
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#http !== null) this.#http.drain();
+    else if (!this.#socket.isOpen) this.destroy();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  onDeadline(): void {
+    this.destroy();
+  }
+
+  #open(socket: FilteredSocket): boolean {
+    const { context } = this.#parts;
+    context.sweeper.remove(this);
+    const { target } = this.#network;
+    if (target !== null) {
+      new TcpProxy(context, socket, target).start();
+      return false;
+    }
+    this.#http = new DownstreamConnection(socket as unknown as Socket, {
+      ...this.#parts,
+      // Told when the client's own connection is closed.
+      onClosed: () => undefined,
+      onHttp2: (_before, taken) => {
+        taken.destroy();
+      },
+    });
+    if (this.#isDraining) this.#http.drain();
+    return true;
+  }
+}

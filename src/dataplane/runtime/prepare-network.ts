@@ -1,0 +1,29 @@
+//! The network filters of a listener, made ready.
+
+import type { Listener } from "../../snapshot/snapshot.ts";
+import type { NetworkRuntime } from "../network/network-connection.ts";
+import type { TcpTarget } from "../network/tcp-proxy.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Null: the listener has none. */
+export function prepareNetwork(
+  { network }: Listener,
+  base: Pick<Runtime, "snapshot" | "plugins">,
+): NetworkRuntime | null {
+  if (network === undefined) return null;
+  const { plugins, bufferBytesMax, tcpProxy } = network;
+  return {
+    plugins: plugins.flatMap((name) => base.plugins.get(name) ?? []),
+    bufferBytesMax,
+    target: tcpProxy === undefined ? null : targetOf(tcpProxy, base.snapshot),
+  };
+}
+
+function targetOf(
+  { cluster: name, idleTimeoutMs }: { readonly cluster: string; readonly idleTimeoutMs: number },
+  { clusters, endpoints }: Runtime["snapshot"],
+): TcpTarget | null {
+  const cluster = clusters[name];
+  if (cluster === undefined) return null;
+  return { cluster, endpoints: endpoints[name]?.endpoints ?? [], idleTimeoutMs };
+}

@@ -1,0 +1,286 @@
+//! Network (TCP) filters: real Envoy is the referee, as in conformance.test.ts. One probe sees each
+//! connection in Envoy and in `graylane envoy -c`; its lines, and what the client gets, are compared.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
+import { connect, createServer } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
+import { after, before, suite, test } from "node:test";
+import { delay, systemClock } from "../../src/base/clock.ts";
+import { freePort } from "../../src/base/testing/free-port.ts";
+import { Envoy, findEnvoy, httpListener, socketAddress } from "../support/envoy.ts";
+import type { EnvoyOptions } from "../support/envoy.ts";
+import { COMMAND } from "../support/graylane.ts";
+import { builtProbe } from "../support/probe.ts";
+import { NETWORK_CASES } from "./probe/network-cases.ts";
+import type { NetworkCase, Step } from "./probe/network-cases.ts";
+
+const STEP_MS_MAX = 5_000;
+const LINES_MS_MAX = 20_000;
+/** Between steps, so that what is sent is likely to be read alone. */
+const PAUSE_MS = 40;
+/** How bytes are cut is a matter of timing: a case that differs is tried again. */
+const TRIES_MAX = 4;
+/** Fewer would mean that cases have been lost. */
+const LINES_COMPARED_MIN = 550;
+const NETWORK_WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
+const TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+
+type ListenerName = NetworkCase["listener"];
+const LISTENERS: readonly (ListenerName | "limited")[] = [
+  ...(["proxy", "two", "http", "dead", "closed", "open"] as const),
+  "limited",
+];
+/** Of the listener `limited`; a client that sends more than buffers of the system take besides. */
+const LIMIT_BYTES = 64 * 1024;
+const SENT_BYTES = 32 * 1024 * 1024;
+/** The script behind those of the cases holds everything back. */
+const HOLDING_NUMBER = NETWORK_CASES.length + 1;
+
+interface Host {
+  readonly name: string;
+  readonly envoy: Envoy;
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+const binary = await findEnvoy();
+const skip = binary.kind === "missing" ? binary.reason : false;
+const engines: readonly (readonly [name: string, Pick<EnvoyOptions, "binary" | "words">])[] = [
+  ["Envoy", { binary: binary.kind === "found" ? binary.path : "" }],
+  ["here", { binary: process.execPath, words: [COMMAND, "envoy"] }],
+];
+
+function filter(path: string, tag: string, more: object = {}): object {
+  const scripts = NETWORK_CASES.map(({ script }) => script.join(";"));
+  const value = [tag, ...scripts, "dd return 1"].join("|");
+  const config = {
+    ...{ name: "probe", root_id: "root", ...more },
+    vm_config: {
+      ...{ vm_id: `vm-${tag}`, runtime: "envoy.wasm.runtime.v8" },
+      code: { local: { filename: path } },
+    },
+    configuration: { "@type": "x/google.protobuf.StringValue", value },
+  };
+  return { name: "probe", typed_config: { "@type": NETWORK_WASM, config } };
+}
+
+function proxy(cluster: string): object {
+  return { name: "tcp", typed_config: { "@type": TCP_PROXY, stat_prefix: "tcp", cluster } };
+}
+
+function filtersOf(
+  name: (typeof LISTENERS)[number],
+  path: string,
+  port: number,
+): readonly object[] {
+  switch (name) {
+    case "two":
+      return [filter(path, "one"), filter(path, "two"), proxy("echo")];
+    case "dead":
+      return [filter(path, "p"), proxy("dead")];
+    case "closed":
+      return [filter(path, "closed"), proxy("echo")];
+    case "open":
+      return [filter(path, "open", { failure_policy: "FAIL_OPEN" }), proxy("echo")];
+    case "http": {
+      const routes = [{ match: { prefix: "/" }, route: { cluster: "http" } }];
+      const { filter_chains: chains } = httpListener(port, [], routes) as {
+        readonly filter_chains: readonly { readonly filters: readonly object[] }[];
+      };
+      return [filter(path, "http"), ...(chains[0]?.filters ?? [])];
+    }
+    default:
+      return [filter(path, "p"), proxy("echo")];
+  }
+}
+
+function cluster(name: string, port: number): object {
+  const endpoints = [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }];
+  return { name, type: "STATIC", load_assignment: { cluster_name: name, endpoints } };
+}
+
+async function startHost(
+  [name, program]: (typeof engines)[number],
+  path: string,
+  upstreams: Readonly<Record<string, number>>,
+): Promise<Host> {
+  const ports: Record<string, number> = {};
+  const listeners: object[] = [];
+  for (const listener of LISTENERS) {
+    const port = (ports[listener] = await freePort());
+    const filters = filtersOf(listener, path, port);
+    listeners.push({
+      name: listener,
+      address: socketAddress(port),
+      ...(listener === "limited" && { per_connection_buffer_limit_bytes: LIMIT_BYTES }),
+      filter_chains: [{ filters }],
+    });
+  }
+  const clusters = Object.entries(upstreams).map(([each, port]) => cluster(each, port));
+  const staticResources = { listeners, clusters };
+  const options = { ...program, staticResources, componentLogLevel: "wasm:info" };
+  return { name, ports, envoy: await Envoy.start(options) };
+}
+
+function startUpstream(): Server {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk) => {
+      if (chunk.toString() === "cut") socket.resetAndDestroy();
+      else socket.write(chunk);
+      if (chunk.toString() === "bye") void delay(systemClock, PAUSE_MS).then(() => socket.end());
+    });
+    socket.on("end", () => void delay(systemClock, PAUSE_MS).then(() => socket.end()));
+  });
+  return server;
+}
+
+/** Drives one connection; returns what the client saw. */
+async function drive(port: number, number: number, steps: readonly Step[]): Promise<string> {
+  const socket = connect({
+    ...{ port, host: "127.0.0.1", localAddress: `127.0.1.${number}`, noDelay: true },
+    allowHalfOpen: true,
+  });
+  const seen = { text: "", end: "open" };
+  socket.setEncoding("latin1");
+  socket.on("data", (text: string) => (seen.text += text));
+  socket.on("end", () => (seen.end = "ended"));
+  socket.on("error", () => (seen.end = "reset"));
+  await once(socket, "connect").catch(() => undefined);
+  for (const step of steps) await take(socket, step, seen);
+  await delay(systemClock, PAUSE_MS);
+  socket.destroy();
+  return `${seen.end} ${comparable(seen.text)}`;
+}
+
+async function take(
+  socket: Socket,
+  step: Step,
+  seen: { readonly text: string; readonly end: string },
+): Promise<void> {
+  await delay(systemClock, PAUSE_MS);
+  if ("send" in step) socket.write(step.send);
+  else if ("end" in step) socket.end();
+  else if ("reset" in step) socket.resetAndDestroy();
+  else {
+    const isThere = (): boolean =>
+      "await" in step ? seen.text.length >= step.await : seen.end !== "open";
+    const endMs = systemClock.monotonicMs() + STEP_MS_MAX;
+    while (!isThere() && systemClock.monotonicMs() < endMs) await delay(systemClock, 5);
+  }
+}
+
+/** Of HTTP only the status: fields differ, and with them sizes. */
+function comparable(text: string): string {
+  if (!text.startsWith("HTTP/")) return JSON.stringify(text);
+  return (text.match(/HTTP\/1\.1 \d+/g) ?? []).join();
+}
+
+suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
+  const hosts: Host[] = [];
+  const upstream = startUpstream();
+  const http = createHttpServer((_request, response) => response.end("x".repeat(100)));
+  let comparedCount = 0;
+
+  before(async () => {
+    const path = await builtProbe("network");
+    for (const server of [upstream, http]) {
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+    }
+    const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+    const upstreams = { echo: portOf(upstream), http: portOf(http), dead: await freePort() };
+    for (const engine of engines) hosts.push(await startHost(engine, path, upstreams));
+  });
+  after(async () => {
+    await Promise.all(hosts.map(({ envoy }) => envoy.stop()));
+    http.closeAllConnections();
+    http.close();
+    upstream.close();
+  });
+
+  /** The lines of the connections so far of one case. */
+  function linesOf({ envoy }: Host, number: number): string[] {
+    const said = new RegExp(`\\bwasm log(?: [^:]*)?: ${number} (.*)$`, "gm");
+    return [...envoy.log.matchAll(said)].map(([, line = ""]) => line);
+  }
+
+  async function observe(host: Host, number: number, probe: NetworkCase): Promise<string[]> {
+    const count = linesOf(host, number).length;
+    const reply = await drive(host.ports[probe.listener] ?? 0, number, probe.steps);
+    const lines = (): string[] => linesOf(host, number).slice(count);
+    // A VM that has trapped says no more, and one that is down nothing at all.
+    const isSilent = probe.listener === "closed" || probe.listener === "open";
+    const wanted = probe.listener === "two" ? 2 : 1;
+    const endMs = systemClock.monotonicMs() + (isSilent ? PAUSE_MS : LINES_MS_MAX);
+    const ended = (): number => lines().filter((line) => line.endsWith(" delete")).length;
+    while (ended() < wanted && systemClock.monotonicMs() < endMs) await delay(systemClock, 10);
+    const own = lines().map((line) => withoutOwn(line, host, probe));
+    return [
+      `client: ${reply}`,
+      ...own.filter((line, at) => line !== PIECE || own[at - 1] !== PIECE),
+    ];
+  }
+
+  test("what a filter holds back is bounded, and then the client is not read on", async () => {
+    for (const host of hosts) {
+      const socket = connect({
+        ...{ port: host.ports["limited"] ?? 0, host: "127.0.0.1" },
+        localAddress: `127.0.1.${HOLDING_NUMBER}`,
+      });
+      socket.on("error", () => undefined);
+      socket.write(Buffer.alloc(SENT_BYTES));
+      const sizes = (): number[] =>
+        linesOf(host, HOLDING_NUMBER).flatMap((line) =>
+          Number(/ dd size=(\d+)/.exec(line)?.[1] ?? 0),
+        );
+      const endMs = systemClock.monotonicMs() + LINES_MS_MAX;
+      while (Math.max(0, ...sizes()) < LIMIT_BYTES && systemClock.monotonicMs() < endMs) {
+        await delay(systemClock, 10);
+      }
+      await delay(systemClock, PAUSE_MS);
+      const most = Math.max(0, ...sizes());
+      assert.ok(most >= LIMIT_BYTES && most <= LIMIT_BYTES * 2, `${host.name}: ${most}`);
+      assert.ok(socket.writableLength > 0, `${host.name} has read everything`);
+      socket.destroy();
+    }
+  });
+
+  for (const [index, probe] of NETWORK_CASES.entries()) {
+    test(probe.covers, async () => {
+      const number = index + 1;
+      for (let attempt = 1; ; attempt++) {
+        const seen: string[][] = [];
+        for (const host of hosts) seen.push(await observe(host, number, probe));
+        const [wanted = [], got = []] = seen;
+        if (attempt < TRIES_MAX && JSON.stringify(wanted) !== JSON.stringify(got)) continue;
+        const { clientHere } = probe;
+        if (clientHere !== undefined) {
+          assert.notEqual(wanted[0], `client: ${clientHere}`, "the difference is one");
+          wanted[0] = `client: ${clientHere}`;
+        }
+        assert.deepEqual(got, wanted);
+        comparedCount += wanted.length;
+        return;
+      }
+    });
+  }
+
+  test("enough was compared", (context) => {
+    context.diagnostic(`${comparedCount} lines compared`);
+    assert.ok(comparedCount >= LINES_COMPARED_MIN, `only ${comparedCount} lines were compared`);
+  });
+});
+
+/** How a response is cut into writes is each gateway's own. */
+const PIECE = "http ud";
+
+/** Ports differ, and how long a head of HTTP is. */
+function withoutOwn(line: string, { ports }: Host, { listener }: NetworkCase): string {
+  const port = ports[listener] ?? 0;
+  const hex = Buffer.alloc(8);
+  hex.writeBigUInt64LE(BigInt(port));
+  const text = line.replace(`:${port}`, ":PORT").replace(`0x${hex.toString("hex")}`, "PORT");
+  return listener === "http" ? text.replace(/^http ud size=.*/, PIECE) : text;
+}

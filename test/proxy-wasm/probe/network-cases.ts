@@ -1,0 +1,334 @@
+//! What the probe does with connections, and what client and upstream do meanwhile.
+
+export type Step =
+  | { readonly send: string }
+  /** Waits until so many bytes have come. */
+  | { readonly await: number }
+  | { readonly end: true }
+  | { readonly reset: true }
+  /** Waits until the other side has ended or cut the connection. */
+  | { readonly awaitEnd: true };
+
+export interface NetworkCase {
+  readonly covers: string;
+  /** Of the listeners of `network.test.ts`. */
+  readonly listener: "proxy" | "two" | "http" | "dead" | "closed" | "open";
+  readonly script: readonly string[];
+  readonly steps: readonly Step[];
+  /** What the client sees here, where docs/proxy-wasm-differences.md says why it differs. */
+  readonly clientHere?: string;
+}
+
+const send = (text: string): Step => ({ send: text });
+const awaits = (bytes: number): Step => ({ await: bytes });
+const END: Step = { end: true };
+const RESET: Step = { reset: true };
+const AWAIT_END: Step = { awaitEnd: true };
+
+const READS = [
+  "get_buffer_bytes 2 0 100 v",
+  "get_buffer_status 2 n n",
+  "get_buffer_bytes 3 0 100 v",
+];
+const EVERYWHERE = ["nc", "dd", "ud", "dc", "uc", "done"];
+
+function everywhere(line: string): string[] {
+  return EVERYWHERE.map((phase) => `${phase} ${line}`);
+}
+
+const CALL = "http_call s:http p::method=GET&:path=/&:authority=a s: p: 3000 n";
+
+/** The upstream echoes; after `bye` it ends, after `cut` it resets. */
+export const NETWORK_CASES: readonly NetworkCase[] = [
+  {
+    covers: "one exchange, ended by the client",
+    listener: "proxy",
+    script: [],
+    steps: [send("hello"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "one exchange, ended by the upstream",
+    listener: "proxy",
+    script: [],
+    steps: [send("bye"), awaits(3), AWAIT_END, END],
+  },
+  {
+    covers: "a client that resets",
+    listener: "proxy",
+    script: [],
+    steps: [send("hello"), awaits(5), RESET],
+  },
+  {
+    covers: "an upstream that resets",
+    listener: "proxy",
+    script: [],
+    steps: [send("cut"), AWAIT_END],
+  },
+  {
+    covers: "buffers in every phase",
+    listener: "proxy",
+    script: READS.flatMap(everywhere),
+    steps: [send("hello"), awaits(5), send("again"), awaits(10), END, AWAIT_END],
+  },
+  {
+    covers: "bad arguments of buffers",
+    listener: "proxy",
+    script: [
+      "dd1 get_buffer_bytes 2 1 2 v",
+      "dd1 get_buffer_bytes 2 9 2 v",
+      "dd1 get_buffer_bytes 2 0 -1 v",
+      "dd1 get_buffer_bytes 2 0 5 x x",
+      "dd1 get_buffer_bytes 0 0 5 v",
+      "dd1 get_buffer_bytes 1 0 5 v",
+      "dd1 get_buffer_bytes 9 0 5 v",
+      "dd1 set_buffer_bytes 3 0 0 s:no",
+      "dd1 set_buffer_bytes 2 2 1 s:middle",
+      "dd1 set_buffer_bytes 2 0 1 X",
+    ],
+    steps: [send("hello"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "bytes that are changed",
+    listener: "proxy",
+    script: [
+      "dd1 set_buffer_bytes 2 0 0 s:before-",
+      "dd1 set_buffer_bytes 2 100 0 s:-behind",
+      "dd1 get_buffer_bytes 2 0 100 v",
+      "ud1 set_buffer_bytes 3 0 7 s:",
+      "ud1 set_buffer_bytes 3 100 0 s:!",
+      "dd2 set_buffer_bytes 2 0 100 s:other",
+    ],
+    steps: [send("hello"), awaits(13), send("more"), awaits(18), END, AWAIT_END],
+  },
+  {
+    covers: "bytes of the client that are held back and then let go",
+    listener: "proxy",
+    script: ["dd1 return 1", "dd2 return 1", "dd get_buffer_bytes 2 0 100 v"],
+    steps: [send("one"), send("two"), send("three"), awaits(11), END, AWAIT_END],
+  },
+  {
+    covers: "bytes of the upstream that are held back and then let go",
+    listener: "proxy",
+    script: ["ud1 return 1", "ud get_buffer_bytes 3 0 100 v"],
+    steps: [send("one"), send("two"), awaits(6), END, AWAIT_END],
+  },
+  {
+    covers: "an end that is held back with the bytes",
+    listener: "proxy",
+    script: [
+      "dd1 return 1",
+      "dd2 return 1",
+      `dd2 ${CALL}`,
+      "call set_effective_context $s",
+      "call continue_stream 2",
+    ],
+    steps: [send("one"), END, AWAIT_END],
+  },
+  {
+    covers: "an end of the upstream that is held back",
+    listener: "proxy",
+    script: ["ud2 return 1"],
+    steps: [send("bye"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "a connection that is held back until its first bytes",
+    listener: "http",
+    script: ["nc return 1"],
+    steps: [send("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), awaits(100), END, AWAIT_END],
+  },
+  {
+    covers: "a connection that a call lets in",
+    listener: "proxy",
+    script: [
+      "nc return 1",
+      `nc ${CALL}`,
+      "call set_effective_context $s",
+      "call continue_stream 2",
+    ],
+    steps: [{ send: "" }, { send: "" }, { send: "" }, send("hello"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "bytes that a call lets go",
+    listener: "proxy",
+    script: [
+      "dd1 return 1",
+      `dd1 ${CALL}`,
+      "call get_buffer_bytes 2 0 100 v",
+      "call set_effective_context $s",
+      "call get_buffer_bytes 2 0 100 v",
+      "call set_buffer_bytes 2 0 0 s:late-",
+      "call continue_stream 2",
+    ],
+    steps: [send("hello"), awaits(10), send("next"), awaits(14), END, AWAIT_END],
+  },
+  {
+    covers: "continue in the callback that stops, and in one that does not",
+    listener: "proxy",
+    script: [
+      "dd1 continue_stream 2",
+      "dd1 return 1",
+      "dd2 continue_stream 2",
+      "ud continue_stream 3",
+    ],
+    steps: [send("one"), awaits(3), send("two"), awaits(6), END, AWAIT_END],
+  },
+  {
+    covers: "continue of other streams, and bad ones",
+    listener: "proxy",
+    script: [0, 1, 3, 4, -1].map((kind) => `dd1 continue_stream ${kind}`),
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "close in a new connection",
+    listener: "proxy",
+    script: ["nc close_stream 2"],
+    steps: [AWAIT_END],
+  },
+  {
+    covers: "close of the downstream with bytes",
+    listener: "proxy",
+    script: ["dd1 close_stream 2"],
+    steps: [send("one"), AWAIT_END],
+  },
+  {
+    covers: "close of the upstream with bytes of the upstream",
+    listener: "proxy",
+    script: ["ud1 close_stream 3"],
+    steps: [send("one"), AWAIT_END],
+  },
+  {
+    covers: "close of other streams, and bad ones",
+    listener: "proxy",
+    script: [4, -1].map((kind) => `dd1 close_stream ${kind}`),
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "properties",
+    listener: "proxy",
+    script: [
+      "connection%00mtls",
+      "connection%00requested_server_name",
+      "plugin_name",
+      "plugin_root_id",
+      "plugin_vm_id",
+      "upstream%00address",
+      "upstream%00port",
+      "xds%00cluster_name",
+      "xds%00route_name",
+      "request%00path",
+      "request%00protocol",
+      "response%00code",
+      "source",
+      "destination%00address",
+      "destination%00port",
+      "nothing",
+      "connection%00nothing",
+      "destination%00nothing",
+    ].flatMap((path) => everywhere(`get_property s:${path} v`)),
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "properties that are set",
+    listener: "proxy",
+    script: [
+      "nc set_property s:mine s:value",
+      ...everywhere("get_property s:mine v"),
+      ...everywhere("get_property s:filter_state%00wasm.mine v"),
+    ],
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "headers and local replies, which are not there",
+    listener: "proxy",
+    script: [
+      "dd1 get_header_map_value 0 s::path v",
+      "dd1 get_header_map_pairs 0 v",
+      "dd1 get_header_map_size 0 n",
+      "dd1 add_header_map_value 0 s:a s:b",
+      "dd1 replace_header_map_value 2 s:a s:b",
+      "dd1 remove_header_map_value 0 s:a",
+      "dd1 set_header_map_pairs 0 p:a=b",
+      "dd1 send_local_response 403 s: s:no p: -1",
+    ],
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "contexts, metrics and shared data in a connection",
+    listener: "proxy",
+    script: [
+      "dd1 set_effective_context 0",
+      "dd1 set_effective_context 12345",
+      "dd1 done",
+      "dd1 define_metric 0 s:connections n",
+      "dd1 increment_metric $1 L1",
+      "dd1 set_shared_data s:key s:value 0",
+      "dd1 get_shared_data s:nokey v n",
+      "dd1 get_status n v",
+    ],
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "two filters, and their order each way",
+    listener: "two",
+    script: ["dd1 set_buffer_bytes 2 0 0 s:x", "ud1 set_buffer_bytes 3 0 0 s:y"],
+    steps: [send("one"), awaits(7), send("two"), awaits(10), END, AWAIT_END],
+  },
+  {
+    covers: "two filters that hold bytes back: the first sees them again",
+    listener: "two",
+    script: ["dd2 return 1", "dd4 return 1", "dd get_buffer_bytes 2 0 100 v"],
+    steps: [send("a"), send("b"), send("c"), send("d"), send("e"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "an upstream where nobody listens",
+    listener: "dead",
+    script: [],
+    steps: [AWAIT_END],
+  },
+  {
+    covers: "a filter before HTTP",
+    listener: "http",
+    script: ["dd1 get_buffer_bytes 2 0 14 v"],
+    steps: [
+      send("GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
+      awaits(100),
+      send("GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
+      awaits(200),
+      END,
+      AWAIT_END,
+    ],
+  },
+  {
+    covers: "a request that a filter holds back and changes",
+    listener: "http",
+    script: ["dd1 return 1", "dd2 return 1", "dd3 set_buffer_bytes 2 0 5 s:GET%20/x"],
+    steps: [
+      send("GET /"),
+      send(" HTTP/1.1\r\n"),
+      send("host: a\r\n\r\n"),
+      awaits(100),
+      END,
+      AWAIT_END,
+    ],
+  },
+  {
+    covers: "a trap with the fail mode closed, and the connection after it",
+    listener: "closed",
+    script: ["dd1 trap"],
+    steps: [send("one"), AWAIT_END],
+  },
+  { covers: "a VM that has failed, closed", listener: "closed", script: [], steps: [AWAIT_END] },
+  {
+    covers: "a trap with the fail mode open",
+    listener: "open",
+    script: ["dd2 trap"],
+    clientHere: 'ended "onetwo"',
+    steps: [send("one"), awaits(3), send("two"), awaits(6), END, AWAIT_END],
+  },
+  {
+    covers: "a VM that has failed, open",
+    listener: "open",
+    script: [],
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+];
