@@ -2,7 +2,7 @@
 //! another server in the way that CASE names, and tell which headers arrived there.
 "use strict";
 
-const { AsyncResource } = require("node:async_hooks");
+const { AsyncLocalStorage, AsyncResource } = require("node:async_hooks");
 const { EventEmitter, once } = require("node:events");
 
 const WATCHED = ["baggage", "traceparent", "x-mse-tag", "x-request-id", "cookie", "x-own"];
@@ -85,6 +85,7 @@ exports.main = async function main({ http, https, http2, undici, grpc }, tls) {
   // One worker for all requests: each job is bound to the context of who asked for it.
   const queue = [];
   setInterval(() => queue.shift()?.(), 1).unref();
+  const own = new AsyncLocalStorage();
   const bus = new EventEmitter();
   bus.on("job", (done) => done(get()));
 
@@ -127,6 +128,27 @@ exports.main = async function main({ http, https, http2, undici, grpc }, tls) {
     setImmediate: () =>
       new Promise((resolve) => {
         setImmediate(() => resolve(get()));
+      }),
+    setInterval: () =>
+      new Promise((resolve) => {
+        const timer = setInterval(() => {
+          clearInterval(timer);
+          resolve(get());
+        }, 1);
+      }),
+    "process.nextTick": () =>
+      new Promise((resolve) => {
+        process.nextTick(() => resolve(get()));
+      }),
+    queueMicrotask: () =>
+      new Promise((resolve) => {
+        queueMicrotask(() => resolve(get()));
+      }),
+    "an AsyncLocalStorage of the app's own": (request) =>
+      own.run(request.url, async () => {
+        await new Promise(setImmediate);
+        const told = await get();
+        return own.getStore() === request.url ? told : { error: "the app's store is lost" };
       }),
     promises: () => Promise.resolve().then(async () => await get()),
     "an EventEmitter": () => new Promise((resolve) => bus.emit("job", resolve)),
