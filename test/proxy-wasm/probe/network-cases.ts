@@ -312,23 +312,16 @@ export const NETWORK_CASES: readonly NetworkCase[] = [
     ],
   },
   {
-    covers: "a trap with the fail mode closed, and the connection after it",
+    covers: "a trap with the fail mode closed",
     listener: "closed",
     script: ["dd1 trap"],
     steps: [send("one"), AWAIT_END],
   },
-  { covers: "a VM that has failed, closed", listener: "closed", script: [], steps: [AWAIT_END] },
   {
     covers: "a trap with the fail mode open",
     listener: "open",
     script: ["dd2 trap"],
     clientHere: 'ended "onetwo"',
     steps: [send("one"), awaits(3), send("two"), awaits(6), END, AWAIT_END],
-  },
-  {
-    covers: "a VM that has failed, open",
-    listener: "open",
-    script: [],
-    steps: [send("one"), awaits(3), END, AWAIT_END],
   },
 ];
