@@ -18,7 +18,9 @@ const sidecar = http.createServer((request, response) => {
     response.writeHead(302, { location: "/next" }).end();
     return;
   }
-  response.end(`${method ?? ""} ${url ?? ""} host=${headers.host ?? ""}`);
+  const own = headers["x-own"];
+  const more = own === undefined ? "" : ` x-own=${String(own)}`;
+  response.end(`${method ?? ""} ${url ?? ""} host=${headers.host ?? ""}${more}`);
 });
 const own = http.createServer((request, response) => response.end(`own ${request.url ?? ""}`));
 
@@ -147,6 +149,15 @@ const cases = [
     printed:
       "GET http://mockb:8000/u?v=1 host=mockb:8000\n" +
       "GET http://mockb:8000/f host=mockb:8000\nown /o",
+  },
+  {
+    name: "undici's headers arrive in every form in which it takes them",
+    script: `import { request } from "undici";
+      const pairs = [["x-own", "1"]];
+      for (const headers of [new Map(pairs), new Headers(pairs), pairs.flat(), { "x-own": "1" }]) {
+        say(await (await request("http://mockb:8000/", { headers })).body.text());
+      }`,
+    printed: Array(4).fill("GET http://mockb:8000/ host=mockb:8000 x-own=1").join("\n"),
   },
   {
     name: "an invalid URL is the original's to complain about",

@@ -14,7 +14,7 @@ import type {
 import { syncBuiltinESMExports } from "node:module";
 import { urlToHttpOptions } from "node:url";
 import { onPackage } from "./packages.ts";
-import { GLOBAL_DISPATCHER, UNDICI } from "./undici.ts";
+import { GLOBAL_DISPATCHER, UNDICI, isIterable } from "./undici.ts";
 
 export interface Outbound {
   readonly host: string;
@@ -135,6 +135,10 @@ function authorityOf(options: RequestOptions): string {
 
 /** Node would write the sidecar's name into `Host`; one that the app has set stays. */
 function withHost(headers: unknown, authority: string): unknown {
+  // Undici takes a `Headers`, a `Map` and the like; a copy of the object would have none of them.
+  if (!Array.isArray(headers) && isIterable(headers)) {
+    return withHost([...headers].flat(), authority);
+  }
   if (!Array.isArray(headers)) {
     const named = { ...(headers as Readonly<Record<string, unknown>> | undefined) };
     return Object.keys(named).some(isHost) ? named : { ...named, Host: authority };

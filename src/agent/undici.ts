@@ -123,6 +123,6 @@ function isName(_word: unknown, index: number): boolean {
   return index % 2 === 0;
 }
 
-function isIterable(headers: unknown): headers is Iterable<readonly unknown[]> {
+export function isIterable(headers: unknown): headers is Iterable<readonly unknown[]> {
   return typeof headers === "object" && headers !== null && Symbol.iterator in headers;
 }
