@@ -157,16 +157,19 @@ test("a Deployment becomes pods with addresses, labels and a Ready condition", a
   assert.ok(status);
 });
 
-for (const [name, metadata] of Object.entries({
+type Strings = Readonly<Record<string, string>>;
+
+const WITHOUT_SIDECAR: Readonly<Record<string, Readonly<Record<string, Strings>>>> = {
   "our annotation": { annotations: { "graylane.io/sidecar": "false" } },
   "Istio's label": { labels: { app: "web", "sidecar.istio.io/inject": "false" } },
   "Istio's annotation": { annotations: { "sidecar.istio.io/inject": "false" } },
-})) {
+};
+for (const [name, metadata] of Object.entries(WITHOUT_SIDECAR)) {
   test(`${name} gives a pod without a sidecar, whose app has the pod's address`, async () => {
     const { store, sidecars, cluster } = harness();
     const object = deployment("web", {});
     const { template } = object["spec"] as {
-      readonly template: { readonly metadata: Record<string, Readonly<Record<string, string>>> };
+      readonly template: { readonly metadata: Record<string, Strings> };
     };
     for (const [field, more] of Object.entries(metadata)) {
       template.metadata[field] = { ...template.metadata[field], ...more };
