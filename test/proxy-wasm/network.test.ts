@@ -17,6 +17,8 @@ import { NETWORK_CASES } from "./probe/network-cases.ts";
 import type { NetworkCase, Step } from "./probe/network-cases.ts";
 
 const STEP_MS_MAX = 5_000;
+/** For a filter to be shown what was sent; some are not shown it. */
+const SHOWN_MS_MAX = 1_000;
 const LINES_MS_MAX = 20_000;
 /** Between steps, so that what is sent is likely to be read alone. */
 const PAUSE_MS = 40;
@@ -136,8 +138,17 @@ function startUpstream(): Server {
   return server;
 }
 
+interface Client {
+  readonly port: number;
+  /** The last number of its address, by which the probe knows its script. */
+  readonly number: number;
+  /** How often a filter has been shown bytes of this case. */
+  readonly shownCount: () => number;
+}
+
 /** Drives one connection; returns what the client saw. */
-async function drive(port: number, number: number, steps: readonly Step[]): Promise<string> {
+async function drive(client: Client, steps: readonly Step[]): Promise<string> {
+  const { port, number } = client;
   const socket = connect({
     ...{ port, host: "127.0.0.1", localAddress: `127.0.1.${number}`, noDelay: true },
     allowHalfOpen: true,
@@ -148,7 +159,14 @@ async function drive(port: number, number: number, steps: readonly Step[]): Prom
   socket.on("end", () => (seen.end = "ended"));
   socket.on("error", () => (seen.end = "reset"));
   await once(socket, "connect").catch(() => undefined);
-  for (const step of steps) await take(socket, step, seen);
+  for (const step of steps) {
+    const shownBefore = client.shownCount();
+    await take(socket, step, seen);
+    // Else a busy machine reads it together with the next.
+    if ("send" in step && step.send !== "") {
+      await until(() => client.shownCount() > shownBefore, SHOWN_MS_MAX);
+    }
+  }
   await delay(systemClock, PAUSE_MS);
   socket.destroy();
   return `${seen.end} ${comparable(seen.text)}`;
@@ -166,9 +184,14 @@ async function take(
   else {
     const isThere = (): boolean =>
       "await" in step ? seen.text.length >= step.await : seen.end !== "open";
-    const endMs = systemClock.monotonicMs() + STEP_MS_MAX;
-    while (!isThere() && systemClock.monotonicMs() < endMs) await delay(systemClock, 5);
+    await until(isThere, STEP_MS_MAX);
   }
+}
+
+/** Until it is so, or so long. */
+async function until(isSo: () => boolean, msMax: number): Promise<void> {
+  const endMs = systemClock.monotonicMs() + msMax;
+  while (!isSo() && systemClock.monotonicMs() < endMs) await delay(systemClock, 5);
 }
 
 /** Of HTTP only the status: fields differ, and with them sizes. */
@@ -208,14 +231,15 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
 
   async function observe(host: Host, number: number, probe: NetworkCase): Promise<string[]> {
     const count = linesOf(host, number).length;
-    const reply = await drive(host.ports[probe.listener] ?? 0, number, probe.steps);
     const lines = (): string[] => linesOf(host, number).slice(count);
+    const shownCount = (): number => lines().filter((line) => SHOWN.test(line)).length;
+    const port = host.ports[probe.listener] ?? 0;
+    const reply = await drive({ port, number, shownCount }, probe.steps);
     // A VM that has trapped says no more.
     const isSilent = isTrapped(probe);
     const wanted = probe.listener === "two" ? 2 : 1;
-    const endMs = systemClock.monotonicMs() + (isSilent ? PAUSE_MS : LINES_MS_MAX);
     const ended = (): number => lines().filter((line) => line.endsWith(" delete")).length;
-    while (ended() < wanted && systemClock.monotonicMs() < endMs) await delay(systemClock, 10);
+    await until(() => ended() >= wanted, isSilent ? PAUSE_MS : LINES_MS_MAX);
     const own = lines().map((line) => withoutOwn(line, host, probe));
     return [
       `client: ${reply}`,
@@ -235,10 +259,7 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
         linesOf(host, HOLDING_NUMBER).flatMap((line) =>
           Number(/ dd size=(\d+)/.exec(line)?.[1] ?? 0),
         );
-      const endMs = systemClock.monotonicMs() + LINES_MS_MAX;
-      while (Math.max(0, ...sizes()) < LIMIT_BYTES && systemClock.monotonicMs() < endMs) {
-        await delay(systemClock, 10);
-      }
+      await until(() => Math.max(0, ...sizes()) >= LIMIT_BYTES, LINES_MS_MAX);
       await delay(systemClock, PAUSE_MS);
       const most = Math.max(0, ...sizes());
       assert.ok(most >= LIMIT_BYTES && most <= LIMIT_BYTES * 2, `${host.name}: ${most}`);
@@ -278,6 +299,9 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
 function isTrapped({ listener }: NetworkCase): boolean {
   return listener === "closed" || listener === "open";
 }
+
+/** A filter was shown bytes of the client. */
+const SHOWN = / dd size=/;
 
 /** How a response is cut into writes is each gateway's own. */
 const PIECE = "http ud";

@@ -277,7 +277,7 @@ export const NETWORK_CASES: readonly NetworkCase[] = [
     covers: "two filters that hold bytes back: the first sees them again",
     listener: "two",
     script: ["dd2 return 1", "dd4 return 1", "dd get_buffer_bytes 2 0 100 v"],
-    steps: [send("a"), send("b"), send("c"), send("d"), send("e"), awaits(5), END, AWAIT_END],
+    steps: [send("a"), send("b"), send("c"), send("d"), send("e"), awaits(5), RESET],
   },
   {
     covers: "an upstream where nobody listens",
