@@ -1,14 +1,20 @@
 //! A lane through services of three languages, with no line changed in any of them: Node with the
 //! agent, Java (Spring Boot) with the stock OpenTelemetry agent, Python with OpenTelemetry's
 //! auto-instrumentation, Node again. Only the last one has a gray version. First the lane travels
-//! in baggage, then, the apps still running, by the trace id.
+//! in baggage, then, the apps still running, by the trace id; then a Go service is in it, too, which
+//! forwards its trace's header and nothing else.
 
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { Graylane } from "../support/graylane.ts";
-import { makeJavaService, makePythonEnvironment, prepareMachine } from "./services/setup.ts";
+import {
+  makeGoService,
+  makeJavaService,
+  makePythonEnvironment,
+  prepareMachine,
+} from "./services/setup.ts";
 
 const SERVICES = resolve("test/components/services");
 /** A JVM with an agent on a busy machine needs a minute or two. */
@@ -84,6 +90,7 @@ function apps(): readonly App[] {
       ],
       env: { NEXT: "http://stock:8000/", ...NO_EXPORT },
     },
+    { name: "go", command: [makeGoService()], env: { NEXT: "http://stock:8000/" } },
     { name: "stock", command: ["node", join(SERVICES, "stock.mjs")] },
     { name: "stock", version: "gray", command: ["node", join(SERVICES, "stock.mjs")] },
   ];
@@ -103,7 +110,10 @@ metadata: {name: shop, namespace: default}
 spec:
   gateways: [istio-system/edge]
   hosts: ["*"]
-  http: [{route: [{destination: {host: front}}]}]
+  http:
+  - match: [{uri: {prefix: /go}}]
+    route: [{destination: {host: go}}]
+  - route: [{destination: {host: front}}]
 ---
 apiVersion: graylane.io/v1alpha1
 kind: Lane
@@ -121,7 +131,7 @@ kind: LaneGroup
 metadata: {name: shop, namespace: default}
 spec:
   entry: {gateways: [{name: edge, namespace: istio-system}]}
-  services: [{name: front}, {name: java}, {name: python}, {name: stock}]
+  services: [{name: front}, {name: java}, {name: python}, {name: go}, {name: stock}]
   baseline: {labelKeys: [lane]}
   context: {routeHeader: x-lane, ${context}}
 `;
@@ -130,7 +140,7 @@ spec:
 const lacks = prepareMachine();
 if (lacks !== null && process.env["CI"] === "true") throw new Error(lacks);
 
-suite("a lane through Node, Java and Python", { skip: lacks ?? false }, () => {
+suite("a lane through Node, Java, Python and Go", { skip: lacks ?? false }, () => {
   let graylane: Graylane;
 
   before(
@@ -165,12 +175,25 @@ suite("a lane through Node, Java and Python", { skip: lacks ?? false }, () => {
 
   type Fields = readonly (readonly [name: string, value: string])[];
 
-  async function stockOf(headers: Fields): Promise<{ version: string; baggage: string }> {
-    const { status, body } = await graylane.ask({ headers });
+  interface Stock {
+    readonly way: string;
+    readonly version: string;
+    readonly baggage: string;
+  }
+
+  async function ask(path: string, headers: Fields): Promise<Stock> {
+    const { status, body } = await graylane.ask({ path, headers });
     assert.equal(status, 200, `${body}\n${graylane.output}`);
-    const found = /^front -> java -> python -> stock\((\w+)\) baggage=(.*)$/.exec(body);
+    const found = /^(.*) -> stock\((\w+)\) baggage=(.*)$/.exec(body);
     assert.ok(found !== null, body);
-    return { version: found[1] ?? "", baggage: found[2] ?? "" };
+    const [, way = "", version = "", baggage = ""] = found;
+    return { way, version, baggage };
+  }
+
+  async function stockOf(headers: Fields): Promise<Stock> {
+    const stock = await ask("/", headers);
+    assert.equal(stock.way, "front -> java -> python");
+    return stock;
   }
 
   /** The same for both modes: who is in the lane, who is not, both at once, and forgery. */
@@ -213,5 +236,13 @@ suite("a lane through Node, Java and Python", { skip: lacks ?? false }, () => {
     ]);
     assert.equal(version, "gray", "a trace that the client has begun is kept");
     assert.doesNotMatch(baggage, /graylane/);
+    for (const [user, lane] of [
+      ["gray", "gray"],
+      ["other", "base"],
+    ] as const) {
+      const { way, ...stock } = await ask("/go", [["x-user", user]]);
+      assert.equal(way, "go");
+      assert.equal(stock.version, lane);
+    }
   });
 });

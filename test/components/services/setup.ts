@@ -1,4 +1,5 @@
-//! Makes the services of other languages, once on a machine: a jar by Maven, a Python environment.
+//! Makes the services of other languages, once on a machine: a jar by Maven, a Python environment,
+//! a program by Go.
 //!
 //! Everything lies in the cache under the hash of what it is made from, made aside and moved into
 //! place. What the machine lacks is installed where that is possible (root, apt-get).
@@ -36,6 +37,7 @@ export function prepareMachine(): string | null {
   if (!succeeds("java", ["-version"])) lacks.push("openjdk-17-jdk-headless");
   if (!succeeds("mvn", ["-v"])) lacks.push("maven");
   if (!succeeds("python3", ["-c", "import ensurepip, venv"])) lacks.push("python3-venv");
+  if (!succeeds("go", ["version"])) lacks.push("golang");
   if (lacks.length === 0) return null;
   if (process.getuid?.() !== 0) return `${lacks.join(", ")}: not installed, and this is not root`;
   spawnSync("apt-get", ["update", "-qq"], { stdio: "ignore", timeout: STEP_TIMEOUT_MS });
@@ -59,6 +61,16 @@ export function makeJavaService(): JavaService {
   });
   const target = join(folder, "target");
   return { jar: join(target, "service.jar"), agent: join(target, "opentelemetry-javaagent.jar") };
+}
+
+/** The program of the Go service. Throws with the compiler's last words. */
+export function makeGoService(): string {
+  const sources = join(SOURCES, "go");
+  const folder = made(`go-service-${hashOf(sources)}`, (aside) => {
+    cpSync(sources, aside, { recursive: true });
+    run("go", ["build", "-trimpath", "-o", "service", "."], aside);
+  });
+  return join(folder, "service");
 }
 
 /** The folder with `bin/opentelemetry-instrument`. Throws with pip's last words. */
