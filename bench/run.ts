@@ -113,7 +113,9 @@ async function runScenario(
       await measure(contender, { ...load, seconds: settings.warmUpSeconds });
     }
     for (let round = 1; round <= settings.rounds; round++) {
-      for (const contender of contenders) {
+      // There and back: who is second in a round is first in the next.
+      const order = round % 2 === 0 ? [...contenders].reverse() : contenders;
+      for (const contender of order) {
         const run = await measure(contender, load);
         runs.get(contender.name)?.push(run);
         say(
