@@ -45,11 +45,14 @@ interface OperandIndex {
   readonly kind: OperandKind;
   readonly name: string;
   readonly byValue: Map<string, Part[]>;
+  /** 1 at the `looksOf` its values: most others look like none of them, and need no hashing. */
+  readonly valueLooks: Uint8Array;
   readonly byPrefix: Map<string, Part[]>;
   /** Lengths of the prefixes, each once. */
   readonly prefixLengths: number[];
   /** The prefixes, cut to the length of the shortest: most values begin like none of them. */
   readonly starts: Set<string>;
+  readonly startLooks: Uint8Array;
   /** Of each of these the value alone decides. */
   readonly byValueAlone: Part[];
   /** Null: too few of them are `byValueAlone` to be worth it. */
@@ -92,7 +95,13 @@ export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
   for (const operand of operands.values()) {
     const { prefixLengths, byPrefix, starts } = operand;
     prefixLengths.sort((a, b) => a - b);
-    for (const prefix of byPrefix.keys()) starts.add(prefix.slice(0, prefixLengths[0]));
+    for (const prefix of byPrefix.keys()) {
+      starts.add(prefix.slice(0, prefixLengths[0]));
+      operand.startLooks[looksOf(prefix, prefixLengths[0] ?? 0)] = 1;
+    }
+    for (const value of operand.byValue.keys()) {
+      operand.valueLooks[looksOf(value, value.length)] = 1;
+    }
     if (operand.byValueAlone.length >= REMEMBERED_PARTS_MIN) {
       operand.firstByValue = { recent: new Map(), older: new Map() };
     }
@@ -106,7 +115,9 @@ export function firstRule(index: RuleIndex, read: OperandLookup): number {
   for (const operand of index.operands) {
     const value = read(operand.kind, operand.name);
     if (value === undefined) continue;
-    best = firstOf(operand.byValue.get(value), best, read);
+    if (operand.valueLooks[looksOf(value, value.length)] === 1) {
+      best = firstOf(operand.byValue.get(value), best, read);
+    }
     if (beginsLikeOne(operand, value)) {
       for (const length of operand.prefixLengths) {
         if (length > value.length) break;
@@ -140,9 +151,19 @@ function remember(operand: OperandIndex, value: string, read: OperandLookup): nu
   return position;
 }
 
-function beginsLikeOne({ prefixLengths, starts }: OperandIndex, value: string): boolean {
-  const shortest = prefixLengths[0];
-  return shortest !== undefined && starts.has(value.slice(0, shortest));
+function beginsLikeOne(operand: OperandIndex, value: string): boolean {
+  const shortest = operand.prefixLengths[0];
+  if (shortest === undefined || operand.startLooks[looksOf(value, shortest)] !== 1) return false;
+  return operand.starts.has(value.slice(0, shortest));
+}
+
+const LOOKS = 1_024;
+
+/** What can be told of the first `length` characters without reading them all. */
+function looksOf(text: string, length: number): number {
+  // NaN where there is no such character; the bits of a NaN are 0.
+  const ends = text.charCodeAt(0) * 31 + text.charCodeAt(length - 1) * 131;
+  return (ends + length * 7) & (LOOKS - 1);
 }
 
 /** The parts are in the order of their positions, so the first that is met is the best of them. */
@@ -169,7 +190,8 @@ function hang(operands: Map<string, OperandIndex>, anchor: Anchor, part: Part): 
   if (operand === undefined) {
     const maps = { byValue: new Map(), byPrefix: new Map(), starts: new Set<string>() };
     const lists = { prefixLengths: [], byValueAlone: [], whenThere: [] };
-    operand = { kind, name, ...maps, ...lists, firstByValue: null };
+    const looks = { valueLooks: new Uint8Array(LOOKS), startLooks: new Uint8Array(LOOKS) };
+    operand = { kind, name, ...maps, ...lists, ...looks, firstByValue: null };
     operands.set(key, operand);
   }
   if (values === null) {
