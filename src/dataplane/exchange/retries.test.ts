@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import { FakeClock } from "../../base/fake-clock.ts";
 import type { Cluster, Route } from "../../snapshot/snapshot.ts";
-import type { RetryPolicy } from "../../snapshot/routing.ts";
+import type { OutlierDetection, RetryPolicy } from "../../snapshot/routing.ts";
 import { RawClient, eventually, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { endAll, sendRaw, startRawUpstream } from "../testing/harness.ts";
@@ -19,6 +19,14 @@ const RETRY: RetryPolicy = {
   statuses: [],
   backOffBaseMs: 1,
   backOffMaxMs: 10,
+};
+const OUTLIERS: OutlierDetection = {
+  consecutive5xx: 1,
+  consecutiveGatewayErrors: 0,
+  intervalMs: 10_000,
+  baseEjectionMs: 60_000,
+  ejectedPercentMax: 100,
+  healthyPercentMin: 0,
 };
 const OK = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const LAST_GET = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -215,20 +223,43 @@ test("a connection carries no more requests than the cluster allows", async () =
 });
 
 test("an endpoint that keeps failing is left out; with no other the answer is 503", async () => {
-  const outliers = {
-    consecutive5xx: 1,
-    consecutiveGatewayErrors: 0,
-    intervalMs: 10_000,
-    baseEjectionMs: 60_000,
-    ejectedPercentMax: 100,
-    healthyPercentMin: 0,
-  };
-  const { client, seen } = await start([answer(ERROR)], { cluster: { policy: { outliers } } });
+  const policy = { outliers: OUTLIERS };
+  const { client, seen } = await start([answer(ERROR)], { cluster: { policy } });
   client.send(GET);
   await client.until(/bad$/);
   client.send(GET);
   assert.match(await client.until(/no_endpoint/), /bad.*HTTP\/1.1 503 /s);
   assert.equal(seen.length, 1);
+});
+
+describe("a request whose connects all fail", () => {
+  const tries = 5;
+  const cases = [
+    { name: "counts each try once", consecutive5xx: tries + 1, want: [] },
+    { name: "ejects when as many tries failed", consecutive5xx: tries, want: ["127.0.0.1:1"] },
+  ];
+  for (const { name, consecutive5xx, want } of cases) {
+    test(name, async () => {
+      const clock = new FakeClock();
+      const policy = { outliers: { ...OUTLIERS, consecutive5xx } };
+      const app = { ...cluster("app"), policy };
+      const fixture = await startFixture(
+        gatewaySnapshot(80, [forwardRoute(app.name)], {
+          clusters: { [app.name]: app },
+          endpoints: { [app.name]: { endpoints: [endpoint(1)] } },
+        }),
+        clock,
+      );
+      const client = await RawClient.open(fixture.port);
+      client.send(GET);
+      await eventually(() => {
+        clock.advance(10);
+        return client.received.includes(`${tries} tries`);
+      });
+      const { clusters } = fixture.context.pools;
+      assert.deepEqual(clusters.ejected(clock.monotonicMs()), want);
+    });
+  }
 });
 
 test("a client without the cookie of a hashing balancer is given one", async () => {

@@ -106,20 +106,26 @@ export class UpstreamAttempt {
    */
   retry(wasConnected: boolean): boolean {
     this.#record(null);
-    this.#index += 1;
-    this.#connecting = null;
-    this.#tryTimer?.cancel();
     if (wasConnected) {
       if (this.#resets === RESET_RETRIES_MAX) return false;
       this.#resets += 1;
+      this.#leaveEndpoint();
       this.start();
       return true;
     }
     const delayMs = CONNECT_RETRY_DELAYS_MS[this.#connectFailures];
     if (delayMs === undefined || this.#plan.retry?.retries === 0) return false;
     this.#connectFailures += 1;
+    this.#leaveEndpoint();
     this.#startAfter(delayMs);
     return true;
+  }
+
+  /** The next try goes to the next endpoint. */
+  #leaveEndpoint(): void {
+    this.#index += 1;
+    this.#connecting = null;
+    this.#tryTimer?.cancel();
   }
 
   /** A try that failed after it began: again, if the route's policy says so. */
@@ -275,9 +281,7 @@ export class UpstreamAttempt {
     }
     if (isFirst && cluster !== null) cluster.retries += 1;
     this.#retries += 1;
-    this.#index += 1;
-    this.#connecting = null;
-    this.#tryTimer?.cancel();
+    this.#leaveEndpoint();
     this.#startAfter(backOffMs(retry, this.#retries, prng));
     return true;
   }
@@ -294,11 +298,14 @@ export class UpstreamAttempt {
     });
   }
 
+  /** Of one try only the first outcome counts, though several may be asked what follows of it. */
   #record(status: number | null): void {
     const { cluster, endpoints } = this.#plan;
+    const endpoint = this.#endpoint;
+    this.#endpoint = null;
     const outliers = cluster?.outliers ?? null;
-    if (outliers === null || this.#endpoint === null) return;
-    outliers.record(this.#endpoint, status, endpoints, this.#exchange.context.clock.monotonicMs());
+    if (outliers === null || endpoint === null) return;
+    outliers.record(endpoint, status, endpoints, this.#exchange.context.clock.monotonicMs());
   }
 
   #fail(code: "no_endpoint" | "upstream_overflow" | "upstream_tls_failed", message: string): void {

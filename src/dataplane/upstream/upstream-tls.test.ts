@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createSecureServer } from "node:http2";
 import { createServer as createPlain } from "node:net";
-import type { AddressInfo, Server, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { createServer } from "node:tls";
-import type { PeerCertificate, TLSSocket, TlsOptions } from "node:tls";
+import type { TlsOptions } from "node:tls";
 import { FakeClock } from "../../base/fake-clock.ts";
 import type { Cluster, Snapshot } from "../../snapshot/snapshot.ts";
 import type { ClusterPolicy } from "../../snapshot/routing.ts";
@@ -26,71 +24,13 @@ import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
+import { listening, startTlsUpstream, tls } from "../testing/tls-upstream.ts";
 import { TLS_FILES_CHECK_INTERVAL_MS } from "./secure-pools.ts";
 
 after(endAll);
 
 const A = cluster("a");
 const GET = "GET / HTTP/1.1\r\nhost: shop\r\n\r\n";
-
-function tls(changes: Partial<UpstreamTls> = {}): UpstreamTls {
-  return {
-    serverName: "a.test",
-    acceptedNames: ["a.test"],
-    isVerified: true,
-    authorities: CA.certificate,
-    certificate: "",
-    privateKey: "",
-    ...changes,
-  };
-}
-
-interface Seen {
-  readonly port: number;
-  readonly connections: TLSSocket[];
-  /** Of the certificates that the connections have shown. */
-  readonly owners: unknown[];
-  open: number;
-  /** Requests that wait for the test to answer. */
-  held: number;
-}
-
-function listening(server: Server): Promise<number> {
-  server.listen(0, "127.0.0.1");
-  return once(server, "listening").then(() => (server.address() as AddressInfo).port);
-}
-
-/** Answers each request of HTTP/1.1 with its number on its connection. */
-async function startUpstream(pair: typeof A_TEST, options: TlsOptions = {}): Promise<Seen> {
-  const connections: TLSSocket[] = [];
-  const all = { cert: pair.certificate, key: pair.privateKey, ALPNProtocols: ["http/1.1"] };
-  const server = createServer({ ...all, ...options }, (socket) => {
-    connections.push(socket);
-    const shown: Partial<PeerCertificate> = socket.getPeerCertificate();
-    seen.owners.push(shown.subject?.O);
-    seen.open += 1;
-    let count = 0;
-    socket.on("error", () => undefined);
-    socket.on("close", () => {
-      seen.open -= 1;
-    });
-    socket.on("data", (bytes: Buffer) => {
-      if (bytes.toString("latin1").includes("/hold")) {
-        seen.held += 1;
-        return;
-      }
-      count += 1;
-      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n#${count}.`);
-    });
-  });
-  server.on("tlsClientError", () => undefined);
-  atEnd(() => {
-    server.close();
-    for (const socket of connections) socket.destroy();
-  });
-  const seen: Seen = { port: await listening(server), connections, owners: [], open: 0, held: 0 };
-  return seen;
-}
 
 function snapshotTo(port: number, policy: ClusterPolicy, changes: Partial<Cluster> = {}): Snapshot {
   const to = { ...A, policy, ...changes };
@@ -110,7 +50,7 @@ async function ask({ port }: Fixture, text = GET): Promise<string> {
 
 describe("an endpoint that is spoken to in TLS", () => {
   test("is told the server name, chooses HTTP/1.1, and its connection is reused", async () => {
-    const upstream = await startUpstream(A_TEST);
+    const upstream = await startTlsUpstream(A_TEST);
     const fixture = await startFixture(snapshotTo(upstream.port, { tls: tls() }));
     assert.match(await ask(fixture), /^HTTP\/1.1 200 [^]*#1\.$/);
     assert.match(await ask(fixture), /^HTTP\/1.1 200 [^]*#2\.$/);
@@ -123,7 +63,7 @@ describe("an endpoint that is spoken to in TLS", () => {
 
   test("is shown a certificate when there is one", async () => {
     const options = { requestCert: true, rejectUnauthorized: true, ca: CA.certificate };
-    const upstream = await startUpstream(A_TEST, options);
+    const upstream = await startTlsUpstream(A_TEST, options);
     const fixture = await startFixture(snapshotTo(upstream.port, { tls: tls({ ...CLIENT }) }));
     assert.match(await ask(fixture), /^HTTP\/1.1 200 /);
     assert.deepEqual(upstream.owners, ["client"]);
@@ -146,7 +86,7 @@ describe("an endpoint that is spoken to in TLS", () => {
   });
 
   test("may be chosen for one subset only", async () => {
-    const upstream = await startUpstream(A_TEST);
+    const upstream = await startTlsUpstream(A_TEST);
     const snapshot = snapshotTo(upstream.port, {}, { subsetPolicies: { v2: { tls: tls() } } });
     const fixture = await startFixture(snapshot);
     const subset = { kind: "labels" as const, name: "v2", labels: {} };
@@ -217,7 +157,7 @@ const BAD: readonly Bad[] = [
 describe("an endpoint in TLS is answered 503 for", () => {
   for (const { name, server, options, says, ...rest } of BAD) {
     test(name, async () => {
-      const upstream = await startUpstream(server, options);
+      const upstream = await startTlsUpstream(server, options);
       const fixture = await startFixture(snapshotTo(upstream.port, { tls: tls(rest.tls) }));
       const answer = await ask(fixture);
       assert.match(answer, /^HTTP\/1.1 503 /);
@@ -239,7 +179,7 @@ describe("an endpoint in TLS is answered 503 for", () => {
   });
 
   test("a service in HTTP/2 whose endpoint does not choose it", async () => {
-    const upstream = await startUpstream(A_TEST, { ALPNProtocols: [] });
+    const upstream = await startTlsUpstream(A_TEST, { ALPNProtocols: [] });
     const snapshot = snapshotTo(upstream.port, { tls: tls() }, { protocol: "h2" });
     const answer = await ask(await startFixture(snapshot));
     assert.match(answer, /^HTTP\/1.1 503 [^]*upstream_tls_failed: .* \(ALPN\)/);
@@ -262,15 +202,15 @@ describe("an endpoint in TLS is accepted", () => {
   ];
   for (const [name, server, changes] of ACCEPTED) {
     test(name, async () => {
-      const upstream = await startUpstream(server);
+      const upstream = await startTlsUpstream(server);
       const fixture = await startFixture(snapshotTo(upstream.port, { tls: tls(changes) }));
       assert.match(await ask(fixture), /^HTTP\/1.1 200 /);
     });
   }
 
   test("by another try where the first one's certificate is wrong", async () => {
-    const good = await startUpstream(A_TEST);
-    const bad = await startUpstream(B_TEST);
+    const good = await startTlsUpstream(A_TEST);
+    const bad = await startTlsUpstream(B_TEST);
     const snapshot = snapshotTo(good.port, { tls: tls(), loadBalancer: { kind: "round-robin" } });
     const endpoints = [endpoint(bad.port), endpoint(good.port)];
     const fixture = await startFixture({ ...snapshot, endpoints: { [A.name]: { endpoints } } });
@@ -281,7 +221,7 @@ describe("an endpoint in TLS is accepted", () => {
 describe("new certificates", () => {
   test("get new connections; the old ones end with what they carry", async () => {
     const options = { requestCert: true, rejectUnauthorized: false, ca: CA.certificate };
-    const upstream = await startUpstream(A_TEST, options);
+    const upstream = await startTlsUpstream(A_TEST, options);
     const first = snapshotTo(upstream.port, { tls: tls({ ...CLIENT }) });
     const fixture = await startFixture(first);
     await ask(fixture);
@@ -317,7 +257,7 @@ describe("new certificates", () => {
       keyOfCertificate: path("tls.key"),
     };
     const options = { requestCert: true, rejectUnauthorized: false, ca: CA.certificate };
-    const upstream = await startUpstream(A_TEST, options);
+    const upstream = await startTlsUpstream(A_TEST, options);
     const clock = new FakeClock();
     const snapshot = snapshotTo(upstream.port, { tls: tls({ authorities: "", files }) });
     const fixture = await startFixture(snapshot, clock);

@@ -98,7 +98,15 @@ export class RunningGrpc implements UpstreamUser, GrpcConnection {
       });
       return;
     }
-    const pool = pools.getHttp2(endpoint.address, endpoint.port);
+    const { address, port } = endpoint;
+    const secure = pools.secureFor(cluster, null);
+    const pool = secure?.pool(address, port, true) ?? pools.getHttp2(address, port);
+    if (typeof pool === "string") {
+      this.#later(() => {
+        this.#breakOff(`${NO_ANSWER}${pool}`, "upstream_reset_before_response_started{tls}");
+      });
+      return;
+    }
     const { connectTimeoutMs } = cluster;
     const acquired = pool.acquire(this, { connectTimeoutMs, cluster: null });
     if (acquired.kind === "ready") {

@@ -1,0 +1,158 @@
+//! What Envoys cannot do is said at the object that asks for it, and answered 503.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { JsonObject } from "../base/json.ts";
+import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
+import type { Gateway, Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
+import type { ClusterPolicy, RoutePolicy } from "../snapshot/routing.ts";
+import { compileForEnvoy } from "./compile-envoy.ts";
+import { Refusals } from "./refusals.ts";
+
+const CLUSTER = "outbound|80||shop.default.svc.cluster.local";
+const TARGET = { kind: "cluster", cluster: CLUSTER, subset: null } as const;
+const SOURCE = { kind: "VirtualService", namespace: "default", name: "shop" };
+const VIEW = { role: "gateway", labels: { a: "b" }, bindAddress: "::", portMap: {} } as const;
+const NONE = NO_HEADER_OPERATIONS;
+const TLS = {
+  serverName: "shop",
+  acceptedNames: ["shop"],
+  isVerified: true,
+  authorities: "",
+  certificate: "",
+  privateKey: "",
+};
+
+interface Asked {
+  readonly route?: Partial<Route>;
+  readonly policy?: ClusterPolicy;
+  readonly listener?: Partial<Listener>;
+  readonly gateway?: Partial<Gateway>;
+}
+
+function snapshotOf({ route, policy, listener, gateway }: Asked): Snapshot {
+  const destination = { weight: 1, target: TARGET, fallback: null };
+  const one: Route = {
+    id: "default/shop/http[0]",
+    label: "",
+    source: SOURCE,
+    matches: [],
+    action: {
+      kind: "forward",
+      destinations: [{ ...destination, requestHeaders: NONE, responseHeaders: NONE }],
+    },
+    requestHeaders: NONE,
+    responseHeaders: NONE,
+    timeoutMs: 0,
+    ...route,
+  };
+  const routeTable = "a=b:80";
+  const open: Listener = { port: 80, protocol: "HTTP", hosts: ["*"], routeTable, ...listener };
+  const gateways = { name: "a=b", labels: { a: "b" }, listeners: [open], plugins: [], ...gateway };
+  return {
+    ...EMPTY_SNAPSHOT,
+    gateways: { "a=b": gateways },
+    routeTables: {
+      [routeTable]: { name: routeTable, virtualHosts: [{ domains: ["*"], routes: [one] }] },
+    },
+    clusters: {
+      [CLUSTER]: {
+        ...{ name: CLUSTER, host: "shop", aliases: [], namespace: "default", port: 80 },
+        ...{ service: "default/shop", connectTimeoutMs: 1_000 },
+        ...(policy === undefined ? {} : { policy }),
+      },
+    },
+  };
+}
+
+const withPolicy = (policy: RoutePolicy): Asked => ({ route: { policy } });
+const set = { ...NONE, set: [["host", "x"] as const] };
+
+const ROUTES: readonly { readonly name: string; readonly asked: Asked; readonly says: string }[] = [
+  {
+    name: "a fault",
+    asked: withPolicy({ fault: { abort: { status: 500, sharePpm: 1 } } }),
+    says: "inject faults or answer CORS by this control plane",
+  },
+  {
+    name: "a redirect to the request's port",
+    asked: { route: { action: { kind: "redirect", status: 301, port: "request" } } },
+    says: "redirect to the port that the request came in at",
+  },
+  {
+    name: "another Host by a header operation",
+    asked: { route: { requestHeaders: set } },
+    says: "edit the Host field by header operations",
+  },
+  {
+    name: "a mirror with other fields",
+    asked: withPolicy({ mirrors: [{ target: TARGET, sharePpm: 1, requestHeaders: set }] }),
+    says: "edit the header fields of a mirrored request",
+  },
+  {
+    name: "TLS to a service",
+    asked: { policy: { tls: TLS } },
+    says: "speak TLS to a service by this control plane",
+  },
+];
+
+describe("a route that Envoy cannot have is answered 503 that says so, with GL0701 for", () => {
+  for (const { name, asked, says } of ROUTES) {
+    test(name, () => {
+      const { refusals, routes } = compileForEnvoy(snapshotOf(asked), VIEW);
+      const message = `Envoy cannot ${says}`;
+      assert.deepEqual(
+        refusals.map(({ code, severity, object, ...rest }) => ({
+          code,
+          severity,
+          object,
+          message: rest.message,
+        })),
+        [{ code: "GL0701", severity: "error", object: SOURCE, message }],
+      );
+      const [host] = routes["a=b:80"]?.json["virtual_hosts"] as readonly JsonObject[];
+      const [route] = host?.["routes"] as readonly JsonObject[];
+      const body = { inline_string: `${message}\n` };
+      assert.deepEqual(route?.["direct_response"], { status: 503, body });
+    });
+  }
+});
+
+const LISTENERS: typeof ROUTES = [
+  {
+    name: "TLS from clients",
+    asked: { listener: { tls: [] } },
+    says: "end TLS on port 80 by this control plane",
+  },
+  {
+    name: "a redirect to https",
+    asked: { listener: { httpsRedirectHosts: ["*"] } },
+    says: "redirect port 80 to https by this control plane",
+  },
+];
+
+describe("a port that Envoy cannot have is not opened, with GL0701 for", () => {
+  for (const { name, asked, says } of LISTENERS) {
+    test(name, () => {
+      const { refusals, listeners } = compileForEnvoy(snapshotOf(asked), VIEW);
+      assert.deepEqual(
+        refusals.map(({ code, message }) => `${code} ${message}`),
+        [`GL0701 Envoy cannot ${says}`],
+      );
+      assert.deepEqual(listeners, {});
+    });
+  }
+});
+
+test("what Envoy can have is refused nowhere", () => {
+  assert.deepEqual(compileForEnvoy(snapshotOf({}), VIEW).refusals, []);
+});
+
+test("the same refusal at the same object is told once, at another object again", () => {
+  const refusals = new Refusals();
+  for (const name of ["a", "a", "b"]) refusals.add({ ...SOURCE, name }, "fly");
+  assert.deepEqual(
+    refusals.list().map(({ object }) => object?.name),
+    ["a", "b"],
+  );
+});
