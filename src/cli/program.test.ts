@@ -327,8 +327,38 @@ test("up gets its options parsed, with absolute paths", async () => {
     accessLog: null,
     accessLogHeaders: [],
     recentCount: 500,
+    overload: { delayMs: 100, memoryBytes: 2_147_483_648, connectionsMax: 20_000 },
   });
 });
+
+const overloads = [
+  { words: "delay=50", is: { delayMs: 50, memoryBytes: 2_147_483_648, connectionsMax: 20_000 } },
+  {
+    words: "connections=5,memory=256",
+    is: { delayMs: 100, memoryBytes: 268_435_456, connectionsMax: 5 },
+  },
+  { words: "off", is: null },
+];
+for (const { words, is } of overloads) {
+  test(`up --overload ${words} sets those limits`, async () => {
+    const { up } = await run(["up", "--overload", words], { offline: true });
+    assert.deepEqual(up[0]?.overload, is);
+  });
+}
+
+const badOverloads = [
+  { words: "speed=1", says: /--overload speed=1: no limit\nWrite off, or some of delay=100,/ },
+  { words: "delay=1", says: /--overload delay=1: not a number from 10 to 10000 \(ms\)/ },
+  { words: "memory=", says: /--overload memory=: not a number from 128 to/ },
+  { words: "delay=50,delay=60", says: /--overload: delay stands there twice/ },
+];
+for (const { words, says } of badOverloads) {
+  test(`up --overload ${words} is refused in words`, async () => {
+    const { exitCode, stderr } = await run(["up", "--overload", words], { offline: true });
+    assert.equal(exitCode, 2);
+    assert.match(stderr, says);
+  });
+}
 
 test("plugin inspect gets an absolute path, and knows JSON as its only other format", async () => {
   const { inspected } = await run(["plugin", "inspect", "a.wasm", "-o", "json"], { offline: true });

@@ -32,6 +32,7 @@ import { restoreLanes } from "./lane-restore.ts";
 import type { LaneRestoreOptions } from "./lane-restore.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
+import { OVERLOAD_DEFAULT } from "./overload-option.ts";
 import { addPluginCommands } from "./plugin.ts";
 import { proxyStatus } from "./proxy-status.ts";
 import {
@@ -131,6 +132,11 @@ function addServerCommands(program: Command, run: Run): void {
       "--recent <count>",
       "decisions that each gateway worker keeps for explain --recent; 0: none",
       String(RECENT_COUNT_DEFAULT),
+    )
+    .option(
+      "--overload <limits>",
+      "what a gateway worker bears before it answers 503, or off",
+      OVERLOAD_DEFAULT,
     )
     .action((options: RawUpOptions, command: Command) =>
       run(command, (context) => {

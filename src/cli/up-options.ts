@@ -2,6 +2,8 @@
 
 import { resolve } from "node:path";
 import { usageError } from "./cli-error.ts";
+import { parseOverload } from "./overload-option.ts";
+import type { OverloadOption } from "./overload-option.ts";
 
 /** A loopback address to listen on; port 0 lets the system choose. */
 export interface ListenAddress {
@@ -30,6 +32,8 @@ export interface UpOptions {
   readonly accessLogHeaders: readonly string[];
   /** Decisions that each gateway worker keeps to be asked for. */
   readonly recentCount: number;
+  /** What each gateway worker bears; null: none ever refuses. */
+  readonly overload: OverloadOption | null;
 }
 
 export interface RawUpOptions {
@@ -43,6 +47,7 @@ export interface RawUpOptions {
   readonly accessLog?: string;
   readonly accessLogHeader: readonly string[];
   readonly recent: string;
+  readonly overload: string;
 }
 
 export const API_ADDRESS_DEFAULT = "127.0.0.1:18443";
@@ -70,6 +75,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     accessLog: accessLogOf(raw.accessLog, cwd),
     accessLogHeaders: accessLogHeadersOf(raw),
     recentCount: parseRecentCount(raw.recent),
+    overload: parseOverload(raw.overload),
   };
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
 import type { TrafficObserver } from "./observer.ts";
+import type { OverloadGuard } from "./overload.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
 import type { RecentHops } from "./recent-hops.ts";
 import type { UpstreamPools } from "./upstream/upstream-pools.ts";
@@ -18,6 +19,8 @@ export interface TrafficContext {
   readonly recent?: RecentDecisions;
   /** The hops of sidecars; absent: none is kept. */
   readonly hops?: RecentHops;
+  /** Gateways refuse what is too much; absent: nothing is. */
+  readonly overload?: OverloadGuard;
   /** Request fields that gateways keep for the access log, lower-case; absent: none. */
   readonly loggedHeaders?: readonly string[];
 }

@@ -18,6 +18,8 @@ export interface TrafficObserver {
   /** What came was no HTTP request; `code` is the codec's fault. No exchange was begun. */
   onRefusedRequest(code: string): void;
   onConnection(delta: 1 | -1): void;
+  /** Closed before its first byte: too many are open, or the memory is full. */
+  onRefusedConnection(reason: "overflow" | "overload"): void;
   /** A protocol switch has joined a client and an upstream, or such a tunnel has ended. */
   onTunnel(delta: 1 | -1): void;
   /** Two live requests of one trace id in different lanes: the newest won. */
@@ -36,6 +38,7 @@ export const SILENT_OBSERVER: TrafficObserver = {
   onExchangeEnd: () => undefined,
   onRefusedRequest: () => undefined,
   onConnection: () => undefined,
+  onRefusedConnection: () => undefined,
   onTunnel: () => undefined,
   onTraceConflict: () => undefined,
   onTraceOverflow: () => undefined,

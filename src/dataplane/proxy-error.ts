@@ -29,6 +29,7 @@ export type ProxyErrorCode =
   | "request_body_too_large"
   | "response_body_too_large"
   | "internal"
+  | "overload"
   | "not_ready";
 
 export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
@@ -50,6 +51,7 @@ export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
   request_body_too_large: { status: 413, side: "downstream" },
   response_body_too_large: { status: 500, side: "upstream" },
   internal: { status: 500, side: "internal" },
+  overload: { status: 503, side: "internal" },
   not_ready: { status: 503, side: "internal" },
 };
 

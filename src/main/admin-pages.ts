@@ -108,10 +108,14 @@ export function statFilter(pattern: string): ((name: string) => boolean) | strin
 }
 
 const CLASSED = /_xx$/;
+/** The names of Envoy's overload manager have dots within. */
+const OVERLOAD =
+  /^envoy_overload_envoy_([a-z]+_(?:monitors|actions))_(.*)_(pressure|active|scale_percent)$/;
 
 /** `http.gateway.downstream_rq_2xx` of Envoy's families; ours are named as in Prometheus. */
 function statName({ name, labelNames }: FamilySnapshot, labelValues: readonly string[]): string {
-  const envoy = /^envoy_(server|http|cluster)_(.*)$/.exec(name);
+  if (OVERLOAD.test(name)) return name.replace(OVERLOAD, "overload.envoy.$1.$2.$3");
+  const envoy = /^envoy_(server|http|cluster|listener)_(.*)$/.exec(name);
   if (envoy === null) {
     const labels = labelNames.map((label, index) => `${label}="${labelValues[index] ?? ""}"`);
     return labels.length === 0 ? name : `${name}{${labels.join(",")}}`;

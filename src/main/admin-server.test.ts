@@ -52,6 +52,25 @@ metrics
   .with("default/shop", "2xx")
   .add(4);
 
+metrics
+  .gauge({
+    ...{ name: "graylane_overload_pressure", help: "Part of a limit." },
+    labelNames: ["worker", "resource"],
+  })
+  .with("gateway-2", "memory")
+  .set(0.625);
+metrics
+  .gauge({ name: "graylane_overload_share", help: "Refused.", labelNames: ["worker"] })
+  .with("gateway-2")
+  .set(0.25);
+metrics
+  .counter({
+    ...{ name: "graylane_refused_connections_total", help: "Connections." },
+    labelNames: ["reason"],
+  })
+  .with("overflow")
+  .add(9);
+
 let server: Server;
 let origin: string;
 let isReady = true;
@@ -123,6 +142,10 @@ const pages = [
     says: [
       /^server\.live: 1$/m,
       /^server\.uptime: 61$/m,
+      /^overload\.envoy\.resource_monitors\.fixed_heap\.pressure: 63$/m,
+      /^overload\.envoy\.overload_actions\.stop_accepting_requests\.active: 1$/m,
+      /^overload\.envoy\.overload_actions\.stop_accepting_requests\.scale_percent: 25$/m,
+      /^listener\.downstream_cx_overflow: 9$/m,
       /^http\.gateway\.downstream_rq_total: 7$/m,
       /^http\.gateway\.downstream_rq_2xx: 5$/m,
       /^http\.gateway\.downstream_rq_5xx: 1$/m,

@@ -198,6 +198,7 @@ function makeFleet(
       accessLogPath: options.accessLog ?? "",
       accessLogHeaders: options.accessLogHeaders,
       recentCount: options.recentCount,
+      ...(options.overload === null ? {} : { overload: options.overload }),
       logLevel: "info",
       logPath: join(options.stateDirectory, "graylane.log"),
     },

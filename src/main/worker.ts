@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { DeadlineSweeper } from "../dataplane/deadlines.ts";
+import { OverloadGuard } from "../dataplane/overload.ts";
 import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
 import { SharedMemory } from "../dataplane/shared-memory/shared-memory.ts";
@@ -11,11 +12,13 @@ import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
 import { RecentHops } from "../dataplane/recent-hops.ts";
 import { NOTHING_RECENT, RecentDecisions } from "../dataplane/recent-decisions.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
+import { memoryFamily, overloadFamilies } from "../dataplane/worker/overload-report.ts";
 import { PluginCalls } from "../dataplane/worker/plugin-calls.ts";
 import { PluginClusters } from "../dataplane/worker/plugin-clusters.ts";
 import { PluginRedis } from "../dataplane/worker/plugin-redis.ts";
 import { PluginReport } from "../dataplane/worker/plugin-report.ts";
 import { envoyPluginLog, pluginServices } from "../dataplane/worker/plugin-services.ts";
+import { memoryInUse, PROCESS_SENSES } from "../dataplane/worker/process-senses.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
@@ -53,11 +56,13 @@ const pools = new UpstreamPools(sweeper);
 const { accessLogHeaders: loggedHeaders = [] } = options;
 const recent = makeRecent(options);
 const hops = makeHops(options);
+const overload = makeOverloadGuard(options);
 const context = {
   ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
   ...(recent === null ? {} : { recent }),
   ...(hops === null ? {} : { hops }),
+  ...(overload === null ? {} : { overload }),
 };
 const clusters = new PluginClusters(systemPrng);
 const calls = new PluginCalls(context, clusters);
@@ -112,10 +117,15 @@ const worker = new WorkerProcess(
   role,
   {
     metrics: () => {
-      if (!(role instanceof GatewayRole)) return report.metrics.snapshot();
+      const memory = memoryFamily(memoryInUse());
+      if (!(role instanceof GatewayRole)) {
+        return { families: [...report.metrics.snapshot().families, memory] };
+      }
       report.setPluginFaults(role.pluginFaults().length);
       const { families } = report.metrics.snapshot();
-      return { families: [...families, ...pluginReport.snapshot(role.pluginSlots()).families] };
+      const limits = overload === null ? [] : overloadFamilies(overload, options.id);
+      const plugin = pluginReport.snapshot(role.pluginSlots()).families;
+      return { families: [...families, memory, ...limits, ...plugin] };
     },
     queueReady: (token, count) => {
       shared.queueReady(token, count);
@@ -135,6 +145,20 @@ const worker = new WorkerProcess(
   },
 );
 worker.start();
+
+function makeOverloadGuard({ role: own, overload: limits }: WorkerOptions): OverloadGuard | null {
+  if (own !== "gateway" || limits === undefined) return null;
+  return new OverloadGuard(clock, limits, {
+    ...PROCESS_SENSES,
+    onDelay: (delayMs) => {
+      report.onLoopDelay(delayMs);
+    },
+    onChange: (why) => {
+      if (why === null) logger.info("the load is bearable again: no request is refused");
+      else logger.warn(`overload: ${why}; a part of the requests is refused with 503`);
+    },
+  });
+}
 
 function makeHops({ role: own, recentCount = 0 }: WorkerOptions): RecentHops | null {
   return own === "sidecar" && recentCount > 0

@@ -1,6 +1,7 @@
 //! Our metrics once more under Envoy's names, where they mean the same, so that boards made for
 //! Envoy show them. Made when somebody asks: a request is counted once.
 
+import { envoyOverload } from "./envoy-overload.ts";
 import type { FamilySnapshot, MetricsSnapshot, SeriesSnapshot } from "./metrics.ts";
 
 const MS_PER_SECOND = 1_000;
@@ -47,6 +48,7 @@ export function envoyMetrics({ families }: MetricsSnapshot, facts: ServerFacts):
       ...timesOf(byName.get("graylane_upstream_duration_seconds"), {
         ...{ name: "envoy_cluster_upstream_rq_time", from: "service", to: CLUSTER_LABEL },
       }),
+      ...envoyOverload(byName),
     ],
   };
 }

@@ -5,6 +5,7 @@ import type { Server, Socket } from "node:net";
 import { createServer as createTlsServer, Server as TlsListener } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { TrafficContext } from "../context.ts";
+import type { OverloadGuard } from "../overload.ts";
 import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client-connection.ts";
 import { clientNamesReader } from "./client-names.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
@@ -14,7 +15,7 @@ import type { NetworkRuntime } from "../network/network-connection.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
-/** Open client connections per listener and worker; more are closed at once and counted. */
+/** Open client connections where no guard says how many; more are closed at once and counted. */
 export const CONNECTIONS_PER_LISTENER_MAX = 20_000;
 const LISTEN_BACKLOG = 4_096;
 /** A client has this long to finish its TLS handshake. */
@@ -40,8 +41,6 @@ export interface ListenFailure {
 
 export class TrafficListener {
   readonly address: ListenAddress;
-  /** Connections refused because the listener was full. */
-  refusedCount = 0;
   /** Connections that the system could not hand over. */
   failedCount = 0;
   readonly #server: Server | TlsListener;
@@ -58,20 +57,24 @@ export class TrafficListener {
   ) {
     this.address = address;
     this.#tls = tls;
+    const { overload } = context;
     const common = {
       context,
       makeHandler,
       onClosed: (closed: ClientConnection): void => {
         context.observer.onConnection(-1);
+        if (overload !== undefined) overload.connectionCount -= 1;
         this.#connections.delete(closed);
       },
     };
     const accept: Accept = (socket, tlsServer) => {
-      if (this.#connections.size >= CONNECTIONS_PER_LISTENER_MAX) {
-        this.refusedCount += 1;
+      const refusal = this.#refusal(overload);
+      if (refusal !== null) {
+        context.observer.onRefusedConnection(refusal);
         socket.destroy();
         return;
       }
+      if (overload !== undefined) overload.connectionCount += 1;
       context.observer.onConnection(1);
       const parts: ConnectionParts = {
         ...common,
@@ -98,6 +101,11 @@ export class TrafficListener {
     this.#server.on("error", () => {
       this.failedCount += 1;
     });
+  }
+
+  #refusal(overload: OverloadGuard | undefined): "overflow" | "overload" | null {
+    if (overload !== undefined) return overload.refusesConnection();
+    return this.#connections.size >= CONNECTIONS_PER_LISTENER_MAX ? "overflow" : null;
   }
 
   #add(connection: ClientConnection): void {

@@ -38,6 +38,7 @@ export function trafficContext(
       onExchangeEnd: (record) => records.push({ ...record }),
       onRefusedRequest: () => undefined,
       onConnection: () => undefined,
+      onRefusedConnection: () => undefined,
       onTunnel: () => undefined,
       onTraceConflict: () => undefined,
       onTraceOverflow: () => undefined,

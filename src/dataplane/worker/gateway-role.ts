@@ -6,6 +6,7 @@ import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
+import { OVERLOADED } from "../exchange/overloaded.ts";
 import { explainQuestion } from "../filter/explain-question.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
@@ -176,6 +177,8 @@ export class GatewayRole implements WorkerRole {
   }
 
   #handler(port: number): ExchangeHandler {
+    const { overload } = this.#context;
+    if (overload?.isShedding === true && !overload.takesRequest()) return OVERLOADED;
     const runtime = this.#runtime;
     const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
     if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");

@@ -3,6 +3,7 @@
 import type { EnvoyLevels } from "../../base/envoy-levels.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { OverloadLimits } from "../overload.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
@@ -30,6 +31,8 @@ export interface WorkerOptions {
   readonly envoyLog?: EnvoyLevels;
   /** Gateways open no ports any more: they have been drained (`drainListeners`). */
   readonly isDrained?: boolean;
+  /** What gateways bear before they refuse; absent: everything. */
+  readonly overload?: OverloadLimits;
   /** Folder in memory that gateway workers map for what plug-ins share; absent or "": none. */
   readonly sharedMemory?: string;
 }

@@ -41,6 +41,8 @@ export class TrafficReport implements TrafficObserver {
   readonly #baggageDropped: Counter;
   readonly #contextsRefused: Family<Counter>;
   readonly #refused: Family<Counter>;
+  readonly #refusedConnections: Family<Counter>;
+  readonly #loopDelays: Histogram;
   readonly #byLane = new Map<string, LaneHandles>();
 
   private constructor(logger: Logger, accessLog: LineWriter | null) {
@@ -79,6 +81,8 @@ export class TrafficReport implements TrafficObserver {
       help: "Requests that were no HTTP, or broke a limit of it; the code is the fault's.",
       labelNames: ["code"],
     });
+    this.#refusedConnections = refusedConnections(metrics);
+    this.#loopDelays = loopDelays(metrics);
     this.#traceConflicts = counter(
       "graylane_trace_conflicts_total",
       "Requests that met a live one of the same trace id in another lane; the newest won.",
@@ -146,6 +150,14 @@ export class TrafficReport implements TrafficObserver {
     this.#connections.add(delta);
   }
 
+  onRefusedConnection(reason: "overflow" | "overload"): void {
+    this.#refusedConnections.with(reason).increment();
+  }
+
+  onLoopDelay(delayMs: number): void {
+    this.#loopDelays.observe(delayMs / MS_PER_SECOND);
+  }
+
   onTunnel(delta: 1 | -1): void {
     this.#tunnels.add(delta);
     if (delta === 1) this.#tunnelsTotal.increment();
@@ -209,6 +221,25 @@ export class TrafficReport implements TrafficObserver {
 
 function nameOf(lane: string): string {
   return lane === "" ? "baseline" : lane;
+}
+
+function refusedConnections(metrics: Metrics): Family<Counter> {
+  return metrics.counter({
+    name: "graylane_refused_connections_total",
+    help: "Client connections closed before their first byte: too many, or the memory is full.",
+    labelNames: ["reason"],
+  });
+}
+
+function loopDelays(metrics: Metrics): Histogram {
+  const family = metrics.histogram(
+    {
+      name: "graylane_event_loop_delay_seconds",
+      help: "How late the event loops of gateway workers were, looked at every 50 ms.",
+    },
+    DURATION_BOUNDS_SECONDS,
+  );
+  return family.with();
 }
 
 function contextsRefused(metrics: Metrics): Family<Counter> {
