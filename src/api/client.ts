@@ -8,6 +8,8 @@ import type {
   ApiKind,
   ExplainRequest,
   ExplainResult,
+  PluginLogLine,
+  PluginLogQuery,
   PodLogOptions,
   RecentQuery,
   RecentResult,
@@ -163,6 +165,22 @@ export class ApiClient {
     };
     const response = await this.#call({ method: "GET", path, query, signal: options.signal });
     yield* linesOf(response, options.signal);
+  }
+
+  /** What a plug-in logged, in the order of time. */
+  async *pluginLog(
+    { plugin, follow, tailLines, sinceMs }: PluginLogQuery,
+    signal?: AbortSignal,
+  ): AsyncGenerator<PluginLogLine, void, undefined> {
+    const query = {
+      plugin,
+      follow: follow ? "true" : undefined,
+      tailLines: tailLines?.toString(),
+      sinceMs: String(sinceMs),
+    };
+    const path = "/graylane/v1/pluginlog";
+    const response = await this.#call({ method: "GET", path, query, signal });
+    for await (const line of linesOf(response, signal)) yield JSON.parse(line) as PluginLogLine;
   }
 
   async explain(request: ExplainRequest): Promise<ExplainResult> {

@@ -326,3 +326,24 @@ export interface PodLogOptions {
   /** The last so many lines; `null` for all that are kept. */
   readonly tailLines: number | null;
 }
+
+/** `GET /graylane/v1/pluginlog`: what did a plug-in log, in all gateway workers? */
+export interface PluginLogQuery {
+  /** `namespace/name`, with `@higress` or `@trafficextension` behind it for those kinds. */
+  readonly plugin: string;
+  readonly follow: boolean;
+  /** The last so many lines; `null` for all that are kept. */
+  readonly tailLines: number | null;
+  /** Only lines from this wall time on, milliseconds since the Unix epoch; 0: all. */
+  readonly sinceMs: number;
+}
+
+/** One line of the answer, as JSON. */
+export interface PluginLogLine {
+  /** Wall time, milliseconds since the Unix epoch. */
+  readonly timeMs: number;
+  readonly worker: string;
+  readonly level: "trace" | "debug" | "info" | "warning" | "error" | "critical";
+  readonly rootId: string;
+  readonly message: string;
+}

@@ -45,6 +45,11 @@ export function timestamp(wallMs: number): string {
   return `${new Date(wallMs).toISOString().slice(0, 19)}Z`;
 }
 
+/** RFC 3339 text of a wall time with its milliseconds, UTC. */
+export function timestampMs(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}
+
 /** `2026-11-21 15:40:00.123`, UTC: the time of a line in Envoy's log. */
 export function logTime(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(0, 23).replace("T", " ");

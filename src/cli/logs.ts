@@ -25,7 +25,7 @@ export async function logs(context: Context, word: string, options: LogsOptions)
 }
 
 /** kubectl's -1 means all. */
-function parseTail(text: string | undefined): number | null {
+export function parseTail(text: string | undefined): number | null {
   if (text === undefined || text === "-1") return null;
   if (!/^\d{1,9}$/.test(text)) throw usageError(`--tail ${text}: not a number of lines`);
   return Number(text);

@@ -8,6 +8,8 @@ import type { EnvoyLevel } from "../base/envoy-levels.ts";
 import { messageOf, usageError } from "./cli-error.ts";
 import { levelOf } from "./envoy-options.ts";
 import type { Context } from "./context.ts";
+import { pluginLogs } from "./plugin-logs.ts";
+import type { PluginLogsOptions } from "./plugin-logs.ts";
 import type { Run } from "./program.ts";
 
 const PORT_MAX = 65_535;
@@ -73,6 +75,23 @@ export function addPluginCommands(program: Command, run: Run): void {
         const absolute = paths.map((path) => resolve(context.cwd, path));
         return context.plugin.test({ paths: absolute, update });
       }),
+    );
+  addLogsCommand(plugin, run);
+}
+
+function addLogsCommand(plugin: Command, run: Run): void {
+  plugin
+    .command("logs")
+    .description("print what a plug-in logs at the gateways of the server")
+    .argument("<name>", "NAME or NAMESPACE/NAME of the WasmPlugin")
+    .option("-f, --follow", "go on and print what comes")
+    .option("--tail <lines>", "only the last lines that are kept; -1: all")
+    .option("--since <duration>", "only lines newer than that, as in 5s, 2m or 3h")
+    .option("--since-time <time>", "only lines from that time on (RFC 3339)")
+    .option("--timestamps", "each line with its time")
+    .option("-o, --output <format>", "json: an object on each line")
+    .action((name: string, options: PluginLogsOptions, command: Command) =>
+      run(command, (context) => pluginLogs(context, name, options)),
     );
 }
 

@@ -26,6 +26,7 @@ import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { explainRequest } from "./explain-request.ts";
 import { ENVOY_API_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import { pluginLog } from "./plugin-log.ts";
 import { recentDecisions } from "./recent-decisions.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
@@ -106,6 +107,7 @@ export function assemble(
         }),
       recent: (query) => recentDecisions(query, fleet),
       podLog: podLogOf(local),
+      pluginLog: pluginLogOf(fleet, publisher),
     }),
     async stop() {
       await local.close();
@@ -168,6 +170,14 @@ function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {
     const tail = tailLines === null ? {} : { tailLines };
     const pieces = local.readLog(namespace, name, { follow, signal, ...tail });
     return pieces === null ? null : linesOf(pieces);
+  };
+}
+
+function pluginLogOf(fleet: WorkerFleet, publisher: Publisher): ServerDependencies["pluginLog"] {
+  const workers = (): readonly WorkerLink[] => fleet.gateways;
+  return (query, signal) => {
+    const plugins = Object.keys(publisher.snapshot.plugins);
+    return pluginLog(query, { clock: systemClock, signal, workers, plugins });
   };
 }
 

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { FromWorker, ReadyQueue, ToWorker } from "../dataplane/worker/protocol.ts";
+import type { PluginLine } from "../dataplane/plugin-lines.ts";
 import { NOTHING_RECENT } from "../dataplane/recent-decisions.ts";
 import type { HopIds, RecentHop } from "../dataplane/recent-hops.ts";
 import type { RecentAnswer, RecentQuery } from "../dataplane/recent-decisions.ts";
@@ -93,6 +94,12 @@ export class WorkerLink implements ConfigNode {
   async hops(ids: HopIds): Promise<readonly RecentHop[]> {
     const answer = await this.#ask({ type: "hops", ids });
     return answer.type === "hops" ? answer.hops : [];
+  }
+
+  /** What the plug-in logged there, behind the line of that number. */
+  async pluginLines(plugin: string, after: number): Promise<readonly PluginLine[]> {
+    const answer = await this.#ask({ type: "pluginLines", plugin, after });
+    return answer.type === "pluginLines" ? answer.lines : [];
   }
 
   async metrics(): Promise<MetricsSnapshot> {

@@ -9,6 +9,7 @@ import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
 import { SharedMemory } from "../dataplane/shared-memory/shared-memory.ts";
 import { UpstreamPools } from "../dataplane/upstream/upstream-pools.ts";
+import { PluginLines } from "../dataplane/plugin-lines.ts";
 import { RecentHops } from "../dataplane/recent-hops.ts";
 import { NOTHING_RECENT, RecentDecisions } from "../dataplane/recent-decisions.ts";
 import { GatewayRole } from "../dataplane/worker/gateway-role.ts";
@@ -67,6 +68,7 @@ const context = {
 const clusters = new PluginClusters(systemPrng);
 const calls = new PluginCalls(context, clusters);
 const redis = new PluginRedis({ clock, prng: systemPrng, logger }, clusters);
+const lines = new PluginLines();
 const queueNews = new QueueNews(clock, (owner, queues) => {
   process.send?.({ type: "queuesReady", worker: owner, queues } satisfies FromWorker);
 });
@@ -84,8 +86,8 @@ const shared = new SharedMemory({
   logger,
 });
 const plugins = {
-  ...pluginServices(clock, logger, { calls, redis }),
-  ...(envoyLog !== null && envoyPluginLog(envoyLog)),
+  ...pluginServices(clock, logger, { out: { calls, redis }, lines }),
+  ...(envoyLog !== null && envoyPluginLog(clock, envoyLog)),
   sharedData: shared.data,
   sharedQueues: shared.queues,
   onTrap: ({ plugin }: PluginTrap) => {
@@ -136,6 +138,7 @@ const worker = new WorkerProcess(
     },
     recent: (query) => recent?.search(query) ?? NOTHING_RECENT,
     hops: (ids) => hops?.find(ids) ?? [],
+    pluginLines: (plugin, after) => lines.after(plugin, after),
     onAssertion: (error) => {
       report.onAssertion(error);
     },

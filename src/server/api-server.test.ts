@@ -8,7 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { ApiClient, ApiError } from "../api/client.ts";
-import type { ApiKind, ExplainRequest, ExplainResult, RuntimeStatus } from "../api/types.ts";
+import type {
+  ApiKind,
+  ExplainRequest,
+  ExplainResult,
+  PluginLogLine,
+  PluginLogQuery,
+  RuntimeStatus,
+} from "../api/types.ts";
 import { systemClock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { openMemoryStore } from "../controlplane/store/open-store.ts";
@@ -70,6 +77,7 @@ function dependencies(): ServerDependencies {
       return Promise.resolve([]);
     },
     podLog: (_namespace, name, options) => (name === "p" ? logLines(options.follow) : null),
+    pluginLog: (query) => (query.plugin === "a/p" ? pluginLines(query) : "no plug-in runs"),
     runtimeStatus: () => ({ version: "0.1.0" }) as RuntimeStatus,
     shutdown: () => {
       shutdowns += 1;
@@ -81,6 +89,11 @@ async function* logLines(follow: boolean): AsyncGenerator<string> {
   yield "first ü";
   yield follow ? "following" : "last";
   await Promise.resolve();
+}
+
+async function* pluginLines(query: PluginLogQuery): AsyncGenerator<PluginLogLine> {
+  await Promise.resolve();
+  yield { timeMs: 1, worker: "w", level: "info", rootId: "", message: JSON.stringify(query) };
 }
 
 function configMap(name: string, value = "1", labels?: Record<string, string>): Resource {
@@ -299,6 +312,17 @@ test("a pod's log comes line by line, and a missing one is 404", async () => {
   assert.deepEqual(lines, ["first ü", "following"]);
   const missing = client.podLog({ namespace: "default", name: "q" });
   await assert.rejects(missing.next(), fails(404, "NotFound"));
+});
+
+test("a plug-in's log comes as objects, with what was asked for", async () => {
+  const query = { plugin: "a/p", follow: true, tailLines: 5, sinceMs: 7 };
+  for await (const line of client.pluginLog(query)) {
+    assert.deepEqual([line.worker, JSON.parse(line.message)], ["w", query]);
+  }
+  const unknown = client.pluginLog({ ...query, plugin: "a/q" });
+  await assert.rejects(unknown.next(), fails(404, "NotFound"));
+  const { code } = await raw({ method: "GET", path: "/graylane/v1/pluginlog?sinceMs=yesterday" });
+  assert.equal(code, 400);
 });
 
 test("Graylane's own calls reach the program, with their input checked", async () => {

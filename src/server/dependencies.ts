@@ -4,6 +4,8 @@ import type {
   AnalyzeRequest,
   ExplainRequest,
   ExplainResult,
+  PluginLogLine,
+  PluginLogQuery,
   PodLogOptions,
   RecentQuery,
   RecentResult,
@@ -27,6 +29,8 @@ export interface ServerDependencies {
     options: PodLogOptions,
     signal: AbortSignal,
   ): AsyncIterable<string> | null;
+  /** As `podLog`, of a plug-in in all workers. A text: there is none of that name, and why. */
+  pluginLog(query: PluginLogQuery, signal: AbortSignal): AsyncIterable<PluginLogLine> | string;
   runtimeStatus(): RuntimeStatus;
   /** Called after the answer has been sent. */
   shutdown(): void;

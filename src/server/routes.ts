@@ -14,7 +14,7 @@ import {
 import { analyze, explain, recent, runtimeStatus, shutdown } from "./own.ts";
 import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
 import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
-import { streamPodLog } from "./pod-log.ts";
+import { streamPluginLog, streamPodLog } from "./pod-log.ts";
 
 export type Verb = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -72,6 +72,7 @@ export const ROUTES: readonly Route[] = [
   guarded("/graylane/v1/explain", { POST: explain }),
   guarded("/graylane/v1/recent", { POST: recent }),
   guarded("/graylane/v1/analyze", { POST: analyze }),
+  guarded("/graylane/v1/pluginlog", { GET: streamPluginLog }),
   guarded("/graylane/v1/status", { GET: runtimeStatus }),
   guarded("/graylane/v1/shutdown", { POST: shutdown }),
 ];

@@ -224,6 +224,7 @@ function startWorker(port: number) {
     setLogLevel: () => undefined,
     recent: () => NOTHING_RECENT,
     hops: () => [],
+    pluginLines: () => [],
     onAssertion: (error: unknown) => {
       throw error;
     },

@@ -12,14 +12,17 @@ import { guest } from "../support/guest.ts";
 const RATE_PER_SECOND = 100;
 const TAGS = ["v2", "v1", "v2"];
 
-/** Answers carry `x-plugin: <version>`; configurations of 40 bytes and more are refused. */
+/** Logs that it starts; answers carry `x-plugin: <version>`; configurations of 40 bytes and more are refused. */
 function plugin(version: "v1" | "v2"): Uint8Array {
   return guest({
     imports: `(import "env" "proxy_add_header_map_value"
-      (func $add (param i32 i32 i32 i32 i32) (result i32)))`,
+      (func $add (param i32 i32 i32 i32 i32) (result i32)))
+      (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))`,
     body: `
+      (data (i32.const 40) "${version} starts\\1b[1m")
       (data (i32.const 16) "x-plugin${version}")
       (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (drop (call $log (i32.const 3) (i32.const 40) (i32.const 13)))
         (i32.lt_u (local.get 1) (i32.const 40)))
       (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
         (drop (call $add (i32.const 2) (i32.const 16) (i32.const 8) (i32.const 24) (i32.const 2)))
@@ -107,6 +110,17 @@ test("a plug-in is pulled by tag, and get says that it is ready", async () => {
   await graylane.published();
   await untilShown("True Accepted");
   assert.equal(await version(), "v1");
+});
+
+test("its log comes from every worker, each line with the worker's id", async () => {
+  const { stdout } = await graylane.cli("plugin", "logs", "delivered", "-n", "istio-system");
+  const lines = stdout.trimEnd().split("\n").sort();
+  const want = /^\[gateway-\d+\] warning: v1 starts\\x1b\[1m$/;
+  for (const line of lines) assert.match(line, want);
+  assert.equal(new Set(lines).size, 2, stdout);
+  const { exitCode, stderr } = await graylane.cli("plugin", "logs", "deliverd");
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /no plug-in default\/deliverd runs; did you mean istio-system\/delivered\?/);
 });
 
 const SHA256 = "ab".repeat(32);

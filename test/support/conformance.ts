@@ -129,7 +129,7 @@ export async function startOurHost(plugin: ProbePlugin, ports: UpstreamPorts): P
   const calls = new PluginCalls(context, clusters);
   const redis = new PluginRedis({ ...context, logger: silentLogger }, clusters);
   const plugins = {
-    ...pluginServices(systemClock, silentLogger, { calls, redis }),
+    ...pluginServices(systemClock, silentLogger, { out: { calls, redis } }),
     log: ({ message }: { readonly message: string }) => lines.push(message),
   };
   const options = {

@@ -58,7 +58,7 @@ export function preparer(context?: TrafficContext): Preparer {
   const clusters = new PluginClusters(context.prng);
   const calls = new PluginCalls(context, clusters);
   const redis = new PluginRedis({ ...context, logger }, clusters);
-  const plugins = pluginServices(context.clock, logger, { calls, redis });
+  const plugins = pluginServices(context.clock, logger, { out: { calls, redis } });
   return new Preparer({ logger, plugins, clusters });
 }
 

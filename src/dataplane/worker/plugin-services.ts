@@ -11,12 +11,10 @@ import { InProcessSharedQueues } from "../../wasm/shared-queues.ts";
 import { TickThrottle } from "../../wasm/tick-throttle.ts";
 import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
-
+import type { PluginLines } from "../plugin-lines.ts";
+import { LOG_LINES_PER_SECOND_MAX, LogLimiter } from "./log-limiter.ts";
 import type { PluginCalls } from "./plugin-calls.ts";
 import type { PluginRedis } from "./plugin-redis.ts";
-
-/** Lines that one plug-in may log in a second; more are counted and dropped. */
-const LOG_LINES_PER_SECOND_MAX = 1_000;
 
 /** Where plug-ins call out to. */
 export interface CallsOut {
@@ -24,13 +22,27 @@ export interface CallsOut {
   readonly redis: PluginRedis;
 }
 
-/** Without `out` plug-ins know no cluster. */
+/** What a worker has for its plug-ins, beside the clock and the log. */
+export interface Lent {
+  /** Absent: plug-ins know no cluster. */
+  readonly out?: CallsOut;
+  /** Keeps what plug-ins log; absent: nobody will ask. */
+  readonly lines?: PluginLines;
+}
+
 export function pluginServices(
   clock: Clock,
   logger: Logger,
-  out?: CallsOut,
+  { out, lines }: Lent = {},
 ): PluginServices & { readonly usage: UsageTable } {
-  const limiter = new LogLimiter(clock, logger);
+  const keep = ({ plugin, level, rootId, message }: PluginLog): void => {
+    if (level >= LogLevel.info)
+      lines?.add(plugin, { timeMs: clock.nowMs(), level, rootId, message });
+  };
+  const limiter = new LogLimiter(clock, (plugin, dropped) => {
+    logger.warn("a plug-in logged too much", { plugin, dropped });
+    keep(droppedLines(plugin, dropped));
+  });
   return {
     clock,
     logLevel: () => LogLevel.info,
@@ -46,49 +58,35 @@ export function pluginServices(
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
     log(entry) {
-      if (limiter.admits(entry.plugin)) write(logger, entry);
+      if (!limiter.admits(entry.plugin)) return;
+      write(logger, entry);
+      keep(entry);
     },
   };
 }
 
 /** In place of the log: lines in Envoy's form, of the level that is asked for. */
-export function envoyPluginLog(log: EnvoyLog): Pick<PluginServices, "log" | "logLevel"> {
+export function envoyPluginLog(
+  clock: Clock,
+  log: EnvoyLog,
+): Pick<PluginServices, "log" | "logLevel"> {
+  const tell = ({ level, message, plugin, rootId, vmId }: PluginLog): void => {
+    log.wasm({ level, message, name: plugin, rootId, vmId });
+  };
+  const limiter = new LogLimiter(clock, (plugin, count) => {
+    tell(droppedLines(plugin, count));
+  });
   return {
     logLevel: () => Math.min(log.wasmLevel, LogLevel.critical) as LogLevel,
-    log({ level, message, plugin, rootId, vmId }) {
-      log.wasm({ level, message, name: plugin, rootId, vmId });
+    log(entry) {
+      if (entry.level >= log.wasmLevel && limiter.admits(entry.plugin)) tell(entry);
     },
   };
 }
 
-/** One second is counted for all together, so that this holds no more than the names in it. */
-class LogLimiter {
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #lines = new Map<string, number>();
-  #windowStartMs = 0;
-
-  constructor(clock: Clock, logger: Logger) {
-    this.#clock = clock;
-    this.#logger = logger;
-  }
-
-  admits(plugin: string): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#windowStartMs >= 1_000) this.#turn(nowMs);
-    const count = (this.#lines.get(plugin) ?? 0) + 1;
-    this.#lines.set(plugin, count);
-    return count <= LOG_LINES_PER_SECOND_MAX;
-  }
-
-  #turn(nowMs: number): void {
-    for (const [plugin, count] of this.#lines) {
-      const dropped = count - LOG_LINES_PER_SECOND_MAX;
-      if (dropped > 0) this.#logger.warn("a plug-in logged too much", { plugin, dropped });
-    }
-    this.#lines.clear();
-    this.#windowStartMs = nowMs;
-  }
+function droppedLines(plugin: string, count: number): PluginLog {
+  const message = `${count} lines more than ${LOG_LINES_PER_SECOND_MAX} in a second were dropped`;
+  return { level: LogLevel.warn, message, plugin, rootId: "", vmId: "" };
 }
 
 function write(logger: Logger, { level, message, plugin, rootId }: PluginLog): void {

@@ -4,6 +4,7 @@ import type { EnvoyLevels } from "../../base/envoy-levels.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { OverloadLimits } from "../overload.ts";
+import type { PluginLine } from "../plugin-lines.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
@@ -46,6 +47,13 @@ export type ToWorker =
   | { readonly type: "recent"; readonly id: number; readonly query: RecentQuery }
   /** The hops that sidecars have carried for a request. */
   | { readonly type: "hops"; readonly id: number; readonly ids: HopIds }
+  /** The lines that a plug-in logged here, behind the one of that number. */
+  | {
+      readonly type: "pluginLines";
+      readonly id: number;
+      readonly plugin: string;
+      readonly after: number;
+    }
   | { readonly type: "metrics"; readonly id: number }
   /** Which endpoints are ejected here: `address:port`. */
   | { readonly type: "ejected"; readonly id: number }
@@ -81,6 +89,7 @@ export type FromWorker =
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
   | { readonly type: "recent"; readonly id: number; readonly answer: RecentAnswer }
   | { readonly type: "hops"; readonly id: number; readonly hops: readonly RecentHop[] }
+  | { readonly type: "pluginLines"; readonly id: number; readonly lines: readonly PluginLine[] }
   | { readonly type: "metrics"; readonly id: number; readonly metrics: MetricsSnapshot }
   /** No answer: to be handed on to that worker, if it is still there. */
   | {

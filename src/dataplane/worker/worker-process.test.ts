@@ -49,6 +49,7 @@ function startWorker() {
     queueReady: (token, count) => void ready.push([token, count]),
     recent: () => NOTHING_RECENT,
     hops: () => [],
+    pluginLines: () => [],
     onAssertion: () => undefined,
     exit: () => void (exitCount += 1),
   }).start();

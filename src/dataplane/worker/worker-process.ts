@@ -8,6 +8,7 @@ import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { PluginLine } from "../plugin-lines.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
@@ -29,6 +30,8 @@ export interface WorkerHooks {
   setLogLevel(level: LogLevel): void;
   recent(query: RecentQuery): RecentAnswer;
   hops(ids: HopIds): readonly RecentHop[];
+  /** What the plug-in logged, behind the line of that number. */
+  pluginLines(plugin: string, after: number): readonly PluginLine[];
   /** A belief of ours was wrong. */
   onAssertion(error: unknown): void;
   /** Ends the process. */
@@ -80,6 +83,11 @@ export class WorkerProcess {
       case "hops":
         this.#channel.send({ type: "hops", id: message.id, hops: this.#hooks.hops(message.ids) });
         return;
+      case "pluginLines": {
+        const lines = this.#hooks.pluginLines(message.plugin, message.after);
+        this.#channel.send({ type: "pluginLines", id: message.id, lines });
+        return;
+      }
       case "metrics":
         this.#channel.send({ type: "metrics", id: message.id, metrics: this.#hooks.metrics() });
         return;
