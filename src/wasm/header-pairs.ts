@@ -7,8 +7,8 @@ import { fieldName, fieldValue } from "./field-text.ts";
 export type HeaderPair = readonly [name: string, value: string];
 
 /** Envoy's limits for what a guest sends; beyond them the list counts as empty. */
-const PAIRS_BYTES_MAX = 1 << 20;
-const PAIRS_MAX = 1024;
+export const PAIRS_BYTES_MAX: number = 1 << 20;
+export const PAIRS_MAX = 1024;
 
 /** Serialises Latin-1 pairs. An empty list gives four zero bytes. */
 export function encodePairs(pairs: readonly HeaderPair[]): Uint8Array {

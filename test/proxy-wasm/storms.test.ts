@@ -35,7 +35,11 @@ function storm(imports: string, call: string, more = ""): Uint8Array {
   });
 }
 
-async function run(bytes: Uint8Array, services: PluginServices): Promise<Plugin> {
+async function run(
+  bytes: Uint8Array,
+  services: PluginServices,
+  host = new FakeStreamHost([[":path", "/"]]),
+): Promise<Plugin> {
   const module = await loadModule(bytes, { name: "p" });
   assert.ok(module instanceof PluginModule, "message" in module ? module.message : "");
   const settings = {
@@ -44,10 +48,27 @@ async function run(bytes: Uint8Array, services: PluginServices): Promise<Plugin>
   };
   const plugin = Plugin.start(module, settings, services);
   assert.ok(plugin instanceof Plugin, "message" in plugin ? plugin.message : "");
-  const stream = plugin.createStream(new FakeStreamHost([[":path", "/"]]));
+  const stream = plugin.createStream(host);
   assert.equal(stream?.onRequestHeaders(true), 0);
   stream.finish();
   return plugin;
+}
+
+const ADD = `(import "env" "proxy_add_header_map_value"
+  (func $f (param i32 i32 i32 i32 i32) (result i32)))`;
+for (const { name, valueBytes, countMax } of [
+  { name: "short fields, by their number", valueBytes: 10, countMax: 1_024 },
+  { name: "long fields, by their bytes", valueBytes: 30_000, countMax: 35 },
+]) {
+  test(`a header map is bounded: ${name}`, async () => {
+    const host = new FakeStreamHost([[":path", "/"]]);
+    const add = `(call $f (i32.const 0) (i32.const 64) (i32.const 7) (i32.const 1024)
+      (i32.const ${valueBytes}))`;
+    const value = `(func (export "proxy_on_context_create") (param i32 i32)
+      (memory.fill (i32.const 1024) (i32.const 97) (i32.const ${valueBytes})))`;
+    await run(storm(ADD, add, value), { ...testServices(), budgets: BUDGETS }, host);
+    assert.equal(host.headerMap(0)?.size, countMax);
+  });
 }
 
 const LOG = '(import "env" "proxy_log" (func $f (param i32 i32 i32) (result i32)))';

@@ -18,7 +18,7 @@ export function framingFor(
   head: RequestHead,
 ): BodyFraming {
   if (response === null) {
-    if (isBodiless(draft.status)) return "none";
+    if (isMadeEmpty(draft)) return "none";
     return draft.headers.has("content-length") ? "raw" : openEnded(head);
   }
   const isEdited = draft.status !== response.status || head.method !== method;
@@ -31,13 +31,16 @@ export function framingFor(
 
 /** What the client takes for the body's end is no longer what the upstream meant. */
 function isMadeBodiless(draft: ResponseDraft, response: ResponseHead, method: string): boolean {
-  if (method === "HEAD") return true;
-  if (isBodiless(draft.status)) {
-    draft.headers.remove("content-length");
-    return true;
-  }
+  if (isMadeEmpty(draft) || method === "HEAD") return true;
   if (response.body === "none") draft.headers.set("content-length", "0");
   return false;
+}
+
+/** With such a status no length may be announced (RFC 9110 section 8.6). */
+function isMadeEmpty({ status, headers }: ResponseDraft): boolean {
+  if (!isBodiless(status)) return false;
+  headers.remove("content-length");
+  return true;
 }
 
 function openEnded(head: RequestHead): BodyFraming {

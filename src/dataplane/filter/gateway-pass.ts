@@ -393,15 +393,9 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
   /** What a plug-in removed and no request can do without (answers as Envoy's). */
   #checkEdited(): boolean {
-    if (this.request.method === "") {
-      this.fail(proxyError("plugin_unavailable", "a plug-in removed the required header :method"));
-      return false;
-    }
-    if (this.request.target === "") {
-      this.fail(proxyError("no_route", "a plug-in removed :path"));
-      return false;
-    }
-    return true;
+    const fault = editFault(this.request);
+    if (fault !== null) this.fail(fault);
+    return fault === null;
   }
 
   #isSettled(): boolean {
@@ -413,4 +407,17 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     this.#hasOutcome = true;
     tell();
   }
+}
+
+function editFault({ method, target, authority }: RequestHead): ProxyError | null {
+  if (method === "") {
+    return proxyError("plugin_unavailable", "a plug-in removed the required header :method");
+  }
+  if (authority === "") {
+    return proxyError("plugin_unavailable", "a plug-in removed the required header :authority");
+  }
+  if (target === "") return proxyError("no_route", "a plug-in removed :path");
+  if (target !== "*" || method === "OPTIONS") return null;
+  // RFC 9112 section 3.2.4.
+  return proxyError("no_route", "a plug-in set :path to *, which only OPTIONS may have");
 }

@@ -1,6 +1,8 @@
 //! A request's head as plug-ins see it: pseudo fields first, `host` never (Proxy-Wasm, Envoy).
 
 import type { Headers } from "../../http/headers.ts";
+import { METHOD_BYTES_MAX, TARGET_BYTES_MAX } from "../../http/limits.ts";
+import { isHostEmpty } from "../../http/request-target.ts";
 import { isAuthority, isFieldName, isFieldValue, isMethod, isTarget } from "../../http/syntax.ts";
 import type { HeaderMap } from "../../wasm/stream-host.ts";
 
@@ -14,7 +16,11 @@ export interface EditableRequest {
 
 const PSEUDO_COUNT = 4;
 /** Framing is the codec's: a plug-in cannot make the message mean something else (smuggling). */
-const FRAMING = new Set(["content-length", "transfer-encoding", "connection", "upgrade", "host"]);
+const FRAMING: ReadonlySet<string> = new Set([
+  ...["content-length", "transfer-encoding", "connection", "upgrade", "host"],
+  // What concerns one connection only (RFC 9110 section 7.6.1).
+  ...["keep-alive", "proxy-connection", "http2-settings"],
+]);
 
 export class RequestHeaderMap implements HeaderMap {
   readonly #request: EditableRequest;
@@ -88,14 +94,14 @@ export class RequestHeaderMap implements HeaderMap {
     switch (name) {
       case ":authority":
       case "host":
-        if (isAuthority(value)) this.#setAuthority(value);
+        if (value === "" || isNamedAuthority(value)) this.#setAuthority(value);
         return;
       case ":path":
         if (value === "" || isPath(value)) this.#request.target = value;
         return;
       case ":method":
         // CONNECT would turn what follows into a tunnel.
-        if (value === "" || (isMethod(value) && value !== "CONNECT")) this.#request.method = value;
+        if (value === "" || isPlainMethod(value)) this.#request.method = value;
         return;
       default:
     }
@@ -109,7 +115,16 @@ export class RequestHeaderMap implements HeaderMap {
 
 /** The forms that a request to an origin may have (RFC 9112 section 3.2). */
 function isPath(value: string): boolean {
+  if (value.length > TARGET_BYTES_MAX) return false;
   return value === "*" || (value.startsWith("/") && isTarget(value));
+}
+
+function isNamedAuthority(value: string): boolean {
+  return isAuthority(value) && !isHostEmpty(value);
+}
+
+function isPlainMethod(value: string): boolean {
+  return isMethod(value) && value !== "CONNECT" && value.length <= METHOD_BYTES_MAX;
 }
 
 /** A plug-in that changes a body removes its length first: the body is then framed without one. */
@@ -118,5 +133,7 @@ export function isRemovable(name: string): boolean {
 }
 
 export function isAllowedField(name: string, value: string): boolean {
-  return isFieldName(name) && isFieldValue(value) && !FRAMING.has(name);
+  if (!isFieldName(name) || !isFieldValue(value) || FRAMING.has(name)) return false;
+  // HTTP/2 takes no other (RFC 9113 section 8.2.2).
+  return name !== "te" || value === "trailers";
 }

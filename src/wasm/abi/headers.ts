@@ -2,11 +2,15 @@
 //! the route cache: every ABI version so far behaves so in Envoy.
 
 import { MapKind, Status } from "../enums.ts";
-import { decodePairs, encodePairs } from "../header-pairs.ts";
+import { decodePairs, encodePairs, PAIRS_BYTES_MAX, PAIRS_MAX } from "../header-pairs.ts";
 import type { HeaderPair } from "../header-pairs.ts";
 import type { HeaderMap } from "../stream-host.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
+
+/** So few fields, each so short, need not be counted: they are far below the limits. */
+const UNCOUNTED_FIELDS_MAX = 128;
+const UNCOUNTED_BYTES_MAX = 4_096;
 
 type Change = (map: HeaderMap, name: string, value: string) => void;
 
@@ -48,11 +52,7 @@ function readFunctions(vm: Vm): HostFunctions {
     proxy_get_header_map_size(kind: number, outSize: number): Status {
       const map = kind >>> 0 > MapKind.responseTrailers ? null : (vm.stream?.map(kind) ?? null);
       if (map === null) return Status.badArgument;
-      let bytes = 0;
-      map.forEach((name, value) => {
-        bytes += name.length + value.length;
-      });
-      return memory.writeU32(outSize, bytes);
+      return memory.writeU32(outSize, bytesOf(map));
     },
   };
 }
@@ -69,6 +69,7 @@ function changeFunctions(vm: Vm): HostFunctions {
       const map = writableMap(vm, kind >>> 0);
       if (map === null) return Status.badArgument;
       if (keyLength === 0) return Status.ok;
+      if (!hasRoom(map, (keyLength >>> 0) + (valueLength >>> 0))) return Status.badArgument;
       const bytes = memory.bytes;
       const name = names.get(bytes, key >>> 0, keyLength >>> 0);
       const text = values.get(bytes, value >>> 0, valueLength >>> 0);
@@ -107,6 +108,20 @@ function changeFunctions(vm: Vm): HostFunctions {
       return Status.ok;
     },
   };
+}
+
+/** A map takes, one by one, no more than it takes at once (`proxy_set_header_map_pairs`). */
+function hasRoom(map: HeaderMap, bytes: number): boolean {
+  if (map.size < UNCOUNTED_FIELDS_MAX && bytes <= UNCOUNTED_BYTES_MAX) return true;
+  return map.size < PAIRS_MAX && bytesOf(map) + bytes <= PAIRS_BYTES_MAX;
+}
+
+function bytesOf(map: HeaderMap): number {
+  let bytes = 0;
+  map.forEach((name, value) => {
+    bytes += name.length + value.length;
+  });
+  return bytes;
 }
 
 function readableMap(vm: Vm, kind: number): HeaderMap | null {
