@@ -10,6 +10,7 @@ import type { SubsetKeys } from "./subset-keys.ts";
 
 /** What Envoy's own 1,024 would cut off: the embedded engine has no such limit. */
 const UNLIMITED = 4_294_967_295;
+const UNIX_SCHEME = "unix://";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 const BALANCERS = {
@@ -58,15 +59,18 @@ export function compileAssignment(
   return { name: cluster.name, json, parts, needs: [] };
 }
 
-function sourceOf({ service }: Cluster): ObjectRef {
+function sourceOf({ service, source }: Cluster): ObjectRef {
+  if (source !== undefined) return source;
   const [namespace = "", name = ""] = service.split("/");
   return { kind: "Service", namespace, name };
 }
 
 function lbEndpoint({ address, port }: Endpoint, metadata: JsonObject | null): JsonObject {
-  const socket = { address, port_value: port };
+  const where = address.startsWith(UNIX_SCHEME)
+    ? { pipe: { path: address.slice(UNIX_SCHEME.length) } }
+    : { socket_address: { address, port_value: port } };
   return {
-    endpoint: { address: { socket_address: socket } },
+    endpoint: { address: where },
     ...(metadata === null
       ? {}
       : { metadata: { filter_metadata: { [BALANCER_METADATA]: metadata } } }),

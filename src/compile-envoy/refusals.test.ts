@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { JsonObject } from "../base/json.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
-import type { Gateway, Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
+import type { Gateway, LaneGroup, Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
 import type { ClusterPolicy, RoutePolicy } from "../snapshot/routing.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
 import { Refusals } from "./refusals.ts";
@@ -142,6 +142,42 @@ describe("a port that Envoy cannot have is not opened, with GL0701 for", () => {
       assert.deepEqual(listeners, {});
     });
   }
+});
+
+test("where there are lanes, a host outside the mesh is refused; where there are none it is not", () => {
+  const snapshot = snapshotOf({});
+  const one = snapshot.clusters[CLUSTER];
+  assert.ok(one !== undefined);
+  const clusters = { [CLUSTER]: { ...one, isOutside: true as const, source: SOURCE } };
+  assert.deepEqual(compileForEnvoy({ ...snapshot, clusters }, VIEW).refusals, []);
+  const group: LaneGroup = {
+    name: "default/g",
+    source: SOURCE,
+    gateways: [],
+    services: [],
+    baseline: { kind: "untagged", labelKeys: [] },
+    fallback: "strict",
+    serviceFallback: {},
+    context: { mode: "header", routeHeader: "x-lane" },
+    stripFromClients: true,
+    lanes: [],
+  };
+  const { refusals } = compileForEnvoy({ ...snapshot, clusters, laneGroups: { g: group } }, VIEW);
+  const message = "Envoy cannot keep the context of lanes from a host outside the mesh";
+  assert.deepEqual(
+    refusals.map((fault) => fault.message),
+    [message],
+  );
+});
+
+test("an endpoint on a Unix socket is a pipe of Envoy's", () => {
+  const there = { address: "unix:///run/a.sock", port: 0, pod: "", labels: {} };
+  const snapshot = { ...snapshotOf({}), endpoints: { [CLUSTER]: { endpoints: [there] } } };
+  const { endpoints } = compileForEnvoy(snapshot, VIEW);
+  const pipe = { pipe: { path: "/run/a.sock" } };
+  assert.deepEqual(endpoints[CLUSTER]?.json["endpoints"], [
+    { lb_endpoints: [{ endpoint: { address: pipe } }] },
+  ]);
 });
 
 test("what Envoy can have is refused nowhere", () => {

@@ -3,6 +3,7 @@
 import type { Json, JsonObject } from "../base/json.ts";
 import type { HashKey, RedirectAction, RetryPolicy, RoutePolicy } from "../snapshot/routing.ts";
 import type {
+  Cluster,
   HeaderOperations,
   Route,
   RouteAction,
@@ -23,6 +24,7 @@ const WEIGHTS_MAX = 4_294_967_295;
 const PPM_DENOMINATOR = "MILLION";
 /** Never sent in clear instead. */
 const TLS_TO_SERVICES = "speak TLS to a service by this control plane";
+const LANES_OUTSIDE = "keep the context of lanes from a host outside the mesh";
 const REDIRECT_CODES: Readonly<Record<number, string>> = {
   301: "MOVED_PERMANENTLY",
   302: "FOUND",
@@ -280,6 +282,7 @@ function refusedMirror(
     if (touches(requestHeaders)) return "edit the header fields of a mirrored request";
     const cluster = target.kind === "cluster" ? snapshot.clusters[target.cluster] : undefined;
     if (cluster?.policy?.tls !== undefined) return TLS_TO_SERVICES;
+    if (leaksContext(cluster, snapshot)) return LANES_OUTSIDE;
     if (cluster !== undefined && keys.keysOf(cluster).length > 0) {
       return "mirror to a service that has lanes or subsets";
     }
@@ -287,18 +290,25 @@ function refusedMirror(
   return null;
 }
 
-function refusedPolicy(action: RouteAction, { clusters }: Snapshot): string | null {
+function refusedPolicy(action: RouteAction, snapshot: Snapshot): string | null {
   if (action.kind !== "forward") return null;
   for (const { target, fallback } of action.destinations) {
-    const refused = refusedTarget(target, clusters) ?? refusedTarget(fallback, clusters);
+    const refused = refusedTarget(target, snapshot) ?? refusedTarget(fallback, snapshot);
     if (refused !== null) return refused;
   }
   return null;
 }
 
-function refusedTarget(target: Target | null, clusters: Snapshot["clusters"]): string | null {
+/** A header that a route adds cannot be taken away again for one of its clusters. */
+function leaksContext(cluster: Cluster | undefined, { laneGroups }: Snapshot): boolean {
+  return cluster?.isOutside === true && Object.keys(laneGroups).length > 0;
+}
+
+function refusedTarget(target: Target | null, snapshot: Snapshot): string | null {
   if (target?.kind !== "cluster") return null;
-  const { policy, subsetPolicies } = clusters[target.cluster] ?? {};
+  const cluster = snapshot.clusters[target.cluster];
+  if (leaksContext(cluster, snapshot)) return LANES_OUTSIDE;
+  const { policy, subsetPolicies } = cluster ?? {};
   if (policy?.tls !== undefined) return TLS_TO_SERVICES;
   const isOwn =
     target.subset?.kind === "labels" && subsetPolicies?.[target.subset.name] !== undefined;

@@ -4,7 +4,6 @@
 //! 503 that says why. The same resources in any order give the same snapshot and the same messages.
 
 import type { Fault } from "../resources/fault.ts";
-import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Resource } from "../resources/object.ts";
@@ -60,6 +59,8 @@ import {
 } from "./route-table.ts";
 import type { Binding } from "./route-table.ts";
 import { collectServices } from "./service.ts";
+import { collectEntries, compileEntryEndpoints, indexWorkloads } from "./service-entry.ts";
+import type { EntryHost, EntryWorld, NameMap } from "./service-entry.ts";
 import type { MatchPlaces } from "./target.ts";
 import { UpstreamTlsResolver } from "./upstream-tls.ts";
 import { compileRoutes } from "./virtual-service.ts";
@@ -77,6 +78,8 @@ export interface CompileInput {
   readonly lastGoodPlugins?: Readonly<Record<string, Plugin>>;
   /** Logical gateways that serve now: a new plug-in that is being fetched does not stop them. */
   readonly servingGateways?: Iterable<string>;
+  /** What DNS says of `namesToResolve`. Absent: names stand for themselves, unresolved. */
+  readonly names?: NameMap;
   /** Wall time in milliseconds: lanes that have expired by then are closed. Absent: none has. */
   readonly nowMs?: number;
 }
@@ -97,7 +100,9 @@ export function compile(input: CompileInput): CompileResult {
   const messages = new MessageList();
   const index = indexResources(input.resources);
   const gateways = collectGateways([...index.gateways, ...impliedGateways(index.ingresses)]);
-  const services = collectServices(index.services);
+  const known = collectServices(index.services);
+  const entries = collectEntries(index.serviceEntries, (key) => known.has(key), messages);
+  const services = collectServices(index.services, entries);
   const scope: LaneScope = {
     gateways,
     services,
@@ -119,13 +124,16 @@ export function compile(input: CompileInput): CompileResult {
     messages,
   });
   const pods = indexPods(index.pods);
+  const names = input.names ?? null;
+  const workloads = indexWorkloads(index.workloadEntries);
+  const entryWorld = { pods, workloads, names, messages };
   const world: World = { index, pods, scope, bindings, models, laneGroups, plugins };
   const routing = compileGateways(world);
   const cohorts = compileCohorts({ models, laneGroups, routing, messages });
   const content = {
     formatVersion: 1 as const,
     ...routing,
-    ...compileServices(world, rulesByService(index.destinationRules)),
+    ...compileServices(world, entries, entryWorld),
     laneGroups: cohorts.laneGroups,
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
@@ -249,10 +257,12 @@ function blockedTables(
 }
 
 function compileServices(
-  { scope, pods }: World,
-  rules: ReadonlyMap<string, DestinationRule>,
+  { scope, pods, index }: World,
+  entries: ReadonlyMap<string, EntryHost>,
+  entryWorld: EntryWorld,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
   const { services, secrets, messages } = scope;
+  const rules = rulesByService(index.destinationRules, services);
   const tls = new UpstreamTlsResolver(secrets, messages);
   const clusters: Record<string, Cluster> = {};
   const endpoints: Record<string, EndpointSet> = {};
@@ -261,6 +271,12 @@ function compileServices(
       clusters[cluster.name] = withPolicy(cluster, rules.get(entry.key), tls);
     }
     Object.assign(endpoints, compileEndpoints(entry, pods));
+  }
+  for (const host of entries.values()) {
+    for (const cluster of host.clusters) {
+      clusters[cluster.name] = withPolicy(cluster, rules.get(host.key), tls);
+    }
+    Object.assign(endpoints, compileEntryEndpoints(host, entryWorld));
   }
   return { clusters, endpoints };
 }

@@ -8,7 +8,7 @@ import type { ClusterPolicy } from "../snapshot/routing.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
 import type { MessageList } from "./messages.ts";
 import { namespaceOf } from "./resource-index.ts";
-import { serviceKeyOf } from "./service.ts";
+import { findHost } from "./service.ts";
 import type { ServiceMap } from "./service.ts";
 import { compileTrafficPolicy, overlaid, settled, upgradesToHttp2 } from "./traffic-policy.ts";
 import type { CompiledPolicy } from "./traffic-policy.ts";
@@ -24,8 +24,8 @@ export function collectSubsets(
 ): SubsetMap {
   const subsets = new Map<string, Map<string, Subset>>();
   for (const rule of rules) {
-    const key = serviceKeyOf(rule.spec.host, namespaceOf(rule));
-    if (key === null || !services.has(key)) {
+    const key = findHost(rule.spec.host, namespaceOf(rule), services)?.key;
+    if (key === undefined) {
       messages.add(rule, {
         severity: "warning",
         code: "GL0210",
@@ -44,14 +44,15 @@ export function collectSubsets(
   return subsets;
 }
 
-/** Rules by `namespace/name` of the Service. Of several rules for one host the first counts. */
+/** Rules by the key of the host's clusters. Of several rules for one host the first counts. */
 export function rulesByService(
   rules: readonly DestinationRule[],
+  services: ServiceMap,
 ): ReadonlyMap<string, DestinationRule> {
   const byService = new Map<string, DestinationRule>();
   for (const rule of rules) {
-    const key = serviceKeyOf(rule.spec.host, namespaceOf(rule));
-    if (key !== null && !byService.has(key)) byService.set(key, rule);
+    const key = findHost(rule.spec.host, namespaceOf(rule), services)?.key;
+    if (key !== undefined && !byService.has(key)) byService.set(key, rule);
   }
   return byService;
 }

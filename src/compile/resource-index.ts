@@ -14,8 +14,10 @@ import type { Lane } from "../resources/kinds/lane.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Secret } from "../resources/kinds/secret.ts";
 import type { Service } from "../resources/kinds/service.ts";
+import type { ServiceEntry } from "../resources/kinds/service-entry.ts";
 import type { TrafficLabel } from "../resources/kinds/traffic-label.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
+import type { WorkloadEntry } from "../resources/kinds/workload-entry.ts";
 import type { Resource } from "../resources/object.ts";
 import { compareTexts } from "./messages.ts";
 
@@ -25,6 +27,8 @@ export interface ResourceIndex {
   readonly ingresses: readonly Ingress[];
   readonly destinationRules: readonly DestinationRule[];
   readonly services: readonly Service[];
+  readonly serviceEntries: readonly ServiceEntry[];
+  readonly workloadEntries: readonly WorkloadEntry[];
   readonly secrets: readonly Secret[];
   readonly pods: readonly Pod[];
   readonly deployments: readonly Deployment[];
@@ -60,6 +64,8 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     ingresses: all("networking.k8s.io", "Ingress"),
     destinationRules: all("networking.istio.io", "DestinationRule"),
     services: all("", "Service"),
+    serviceEntries: all("networking.istio.io", "ServiceEntry"),
+    workloadEntries: all("networking.istio.io", "WorkloadEntry"),
     secrets: all("", "Secret"),
     pods: all("", "Pod"),
     deployments: all("apps", "Deployment"),

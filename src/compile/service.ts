@@ -5,28 +5,59 @@ import type { Cluster } from "../snapshot/snapshot.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 
 const DOMAIN = "svc.cluster.local";
-const CONNECT_TIMEOUT_MS = 10_000;
+export const CONNECT_TIMEOUT_MS = 10_000;
 const HTTP2_PROTOCOLS: ReadonlySet<string> = new Set(["kubernetes.io/h2c", "http2", "grpc"]);
 
-/** One Service with its TCP ports as clusters, in the order of the resource. */
-export interface ServiceClusters {
-  readonly service: Service;
-  /** `namespace/name`. */
+/** What a host stands for: a Service, or a host of a ServiceEntry. */
+export interface HostClusters {
+  /** `namespace/name` of the Service; of a ServiceEntry the host, which has no slash. */
   readonly key: string;
+  /** By ports, in the order of the resource. */
   readonly clusters: readonly Cluster[];
+  /** Why there is none, as far as there is a reason; absent: no TCP port. */
+  readonly noClusters?: string;
 }
 
-export type ServiceMap = ReadonlyMap<string, ServiceClusters>;
+/** One Service with its TCP ports as clusters. */
+export interface ServiceClusters extends HostClusters {
+  readonly service: Service;
+}
 
-export function collectServices(services: readonly Service[]): ServiceMap {
-  return new Map(
-    services
-      .filter(({ spec }) => spec.type !== "ExternalName")
-      .map((service) => [
-        keyOf(service),
-        { service, key: keyOf(service), clusters: clustersOf(service) },
-      ]),
+/** The Services by `namespace/name`, and beside them the hosts of ServiceEntries. */
+export interface ServiceMap extends ReadonlyMap<string, ServiceClusters> {
+  /** By host, lower-case. */
+  readonly entryHosts: ReadonlyMap<string, HostClusters>;
+}
+
+class ServiceIndex extends Map<string, ServiceClusters> implements ServiceMap {
+  readonly entryHosts: ServiceMap["entryHosts"];
+
+  constructor(services: readonly ServiceClusters[], entryHosts: ServiceMap["entryHosts"]) {
+    super(services.map((service) => [service.key, service]));
+    this.entryHosts = entryHosts;
+  }
+}
+
+export function collectServices(
+  services: readonly Service[],
+  entries: ServiceMap["entryHosts"] = new Map(),
+): ServiceMap {
+  const own = services.filter(({ spec }) => spec.type !== "ExternalName");
+  return new ServiceIndex(
+    own.map((service) => ({ service, key: keyOf(service), clusters: clustersOf(service) })),
+    entries,
   );
+}
+
+/** A Service goes before a ServiceEntry for the same host. */
+export function findHost(
+  host: string,
+  namespace: string,
+  services: ServiceMap,
+): HostClusters | undefined {
+  const key = serviceKeyOf(host, namespace);
+  const service = key === null ? undefined : services.get(key);
+  return service ?? services.entryHosts.get(host.toLowerCase().replace(/\.$/, ""));
 }
 
 function clustersOf(service: Service): Cluster[] {

@@ -5,8 +5,8 @@ import type { Lane, LaneGroup, RouteMatch, Target } from "../snapshot/snapshot.t
 import type { SubsetMap } from "./destination-rule.ts";
 import type { MessageList } from "./messages.ts";
 import { listNames, namespaceOf } from "./resource-index.ts";
-import { serviceKeyOf } from "./service.ts";
-import type { ServiceClusters, ServiceMap } from "./service.ts";
+import { findHost, serviceKeyOf } from "./service.ts";
+import type { HostClusters, ServiceMap } from "./service.ts";
 
 /** What the routes of one VirtualService are resolved against. */
 export interface TargetScope {
@@ -90,14 +90,16 @@ function describe({ host, subset }: Destination): string {
 }
 
 function resolve(destination: Destination, scope: TargetScope): Resolution {
-  const key = serviceKeyOf(destination.host, namespaceOf(scope.resource));
-  const service = key === null ? undefined : scope.services.get(key);
+  const namespace = namespaceOf(scope.resource);
+  const service = findHost(destination.host, namespace, scope.services);
   if (service === undefined) {
+    const key = serviceKeyOf(destination.host, namespace);
+    const wanted = key === null ? "a ServiceEntry for it" : `the Service ${key}`;
     return missing({
       code: "GL0201",
       field: "host",
       message: `no Service is the host ${destination.host}`,
-      remedy: `Correct the host, or apply the Service${key === null ? "" : ` ${key}`}.`,
+      remedy: `Correct the host, or apply ${wanted}.`,
     });
   }
   const cluster = findCluster(service, destination.port?.number);
@@ -108,7 +110,18 @@ function resolve(destination: Destination, scope: TargetScope): Resolution {
   return resolveSubset(destination.subset, service, cluster, scope);
 }
 
-function findCluster({ key, clusters }: ServiceClusters, port?: number): string | Dangling {
+function findCluster(
+  { key, clusters, noClusters }: HostClusters,
+  port?: number,
+): string | Dangling {
+  if (noClusters !== undefined) {
+    return {
+      code: "GL0265",
+      field: "host",
+      message: `${titleOf(key)} has ${noClusters}`,
+      remedy: "Write resolution: DNS or STATIC in the ServiceEntry.",
+    };
+  }
   const ports = clusters.map((cluster) => String(cluster.port));
   const found =
     port === undefined && clusters.length === 1
@@ -121,16 +134,20 @@ function findCluster({ key, clusters }: ServiceClusters, port?: number): string 
     field: "port",
     message:
       port === undefined
-        ? `the Service ${key} has ${has}, and the destination names none`
-        : `the Service ${key} has ${has}, not ${port}`,
+        ? `${titleOf(key)} has ${has}, and the destination names none`
+        : `${titleOf(key)} has ${has}, not ${port}`,
     remedy: "Write port.number with one of the Service's ports.",
   };
+}
+
+function titleOf(key: string): string {
+  return key.includes("/") ? `the Service ${key}` : `the ServiceEntry's host ${key}`;
 }
 
 /** A lane's name in a group that has the service as member needs no DestinationRule, and wins. */
 function resolveSubset(
   subset: string,
-  { key }: ServiceClusters,
+  { key }: HostClusters,
   cluster: string,
   scope: TargetScope,
 ): Resolution {

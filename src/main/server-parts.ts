@@ -5,7 +5,10 @@ import type { RuntimeStatus } from "../api/types.ts";
 import { systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
+import { namesToResolve } from "../compile/service-entry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
+import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
+import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
@@ -58,6 +61,13 @@ export function assemble(
   const { store, images, logger } = given;
   const clock = systemClock;
   const resolver = makeResolver(options, images, () => publisher);
+  const names = new NameResolver({
+    lookUp: lookUpByDns,
+    clock,
+    onChange: () => {
+      publisher.refresh();
+    },
+  });
   const memory = makeSharedMemoryFolder(options.stateDirectory, logger);
   const workers = { logger, sharedMemory: memory.path };
   const fleet = makeFleet(options, workers, () => publisher);
@@ -65,9 +75,11 @@ export function assemble(
   const publisher: Publisher = new Publisher({
     store,
     resolveModules: (resources) => resolver.resolve(resources),
-    compile: (resources, modules) =>
+    resolveNames: (resources) => names.resolve(namesToResolve(resources)),
+    compile: (resources, modules, found) =>
       compile({
         ...{ resources, modules, nowMs: clock.nowMs() },
+        ...(found === undefined ? {} : { names: found }),
         lastGoodPlugins: publisher.snapshot.plugins,
         servingGateways: servingGateways(publisher.snapshot),
       }),
@@ -112,6 +124,7 @@ export function assemble(
     async stop() {
       await local.close();
       resolver.stop();
+      names.stop();
       publisher.stop();
       agents.stop();
       ads?.stop();

@@ -9,6 +9,7 @@ import { ASM_CODES } from "./asm-codes.ts";
 import { COHORT_CODES } from "./cohort-codes.ts";
 import { ENVOY_CODES } from "./envoy-codes.ts";
 import { LANE_CODES } from "./lane-codes.ts";
+import { UPSTREAM_CODES } from "./upstream-codes.ts";
 import type { Severity } from "./fault.ts";
 
 export interface CodeInfo {
@@ -463,4 +464,5 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
   ...ENVOY_CODES,
   ...COHORT_CODES,
   ...ASM_CODES,
+  ...UPSTREAM_CODES,
 };

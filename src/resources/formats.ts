@@ -35,6 +35,9 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:
 /** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
 const DURATION = /^(\d+(\.\d+)?(ms|us|h|m|s))+$/;
 const FILE_PATH = /^\/[^\0\r\n]+$/;
+/** The kernel takes paths of at most 107 bytes. */
+const UNIX_ADDRESS = /^unix:\/\/\/[\x21-\x7e]{1,106}$/;
+const ENTRY_PROTOCOLS = /^(https?|grpc(-web)?|http2|mongo|tcp|tls)$/i;
 const PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
 const URL_SCHEMES: ReadonlySet<string> = new Set(["oci", "http", "https", "file"]);
 
@@ -115,6 +118,21 @@ function isBase64(text: string): boolean {
 export function isNetwork(text: string): boolean {
   if (text.includes("/")) return ipaddr.isValidCIDR(text);
   return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text);
+}
+
+/** An IP address, in its usual form. */
+export function isAddress(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text);
+}
+
+/** As Istio and Envoy write a Unix socket. */
+export function isUnixAddress(text: string): boolean {
+  return UNIX_ADDRESS.test(text);
+}
+
+function isEndpointAddress(text: string): boolean {
+  if (isAddress(text) || isUnixAddress(text)) return true;
+  return isHost(text) && !text.includes("*") && !/(^|\.)\d+$/.test(text);
 }
 
 function isPortName(text: string): boolean {
@@ -242,6 +260,18 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "an address or a network",
     "GL0113",
     "Write e.g. 10.0.0.0/8 or 2001:db8::/32.",
+  ),
+  "endpoint-address": format(
+    isEndpointAddress,
+    "an IP address, a host name, or unix:// and an absolute path",
+    "GL0113",
+    "Write e.g. 10.0.0.7, api.example.com or unix:///var/run/app.sock.",
+  ),
+  "service-entry-protocol": format(
+    (text) => ENTRY_PROTOCOLS.test(text),
+    "a protocol",
+    "GL0113",
+    "Write HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, MONGO, TCP or TLS.",
   ),
   "gateway-host": format(
     isGatewayHost,

@@ -16,10 +16,12 @@ import { NAMESPACE } from "./kinds/namespace.ts";
 import { POD } from "./kinds/pod.ts";
 import { SECRET } from "./kinds/secret.ts";
 import { SERVICE } from "./kinds/service.ts";
+import { SERVICE_ENTRY } from "./kinds/service-entry.ts";
 import { TRAFFIC_EXTENSION } from "./kinds/traffic-extension.ts";
 import { TRAFFIC_LABEL } from "./kinds/traffic-label.ts";
 import { VIRTUAL_SERVICE } from "./kinds/virtual-service.ts";
 import { WASM_PLUGIN } from "./kinds/wasm-plugin.ts";
+import { WORKLOAD_ENTRY } from "./kinds/workload-entry.ts";
 
 export type { Column, KindInfo } from "./kinds/kind.ts";
 
@@ -33,6 +35,8 @@ export const KINDS: readonly KindInfo[] = [
   GATEWAY,
   DESTINATION_RULE,
   VIRTUAL_SERVICE,
+  SERVICE_ENTRY,
+  WORKLOAD_ENTRY,
   INGRESS,
   WASM_PLUGIN,
   TRAFFIC_EXTENSION,

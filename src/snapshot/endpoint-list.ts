@@ -3,7 +3,7 @@
 
 import { snapshotVersion } from "./delta.ts";
 import { EMPTY_SNAPSHOT } from "./snapshot.ts";
-import type { Cluster, Lane, LaneGroup, LaneSignature, Snapshot } from "./snapshot.ts";
+import type { Cluster, EndpointSet, Lane, LaneGroup, LaneSignature, Snapshot } from "./snapshot.ts";
 
 export interface EndpointList extends Pick<Snapshot, "clusters" | "endpoints"> {
   readonly formatVersion: 1;
@@ -25,10 +25,15 @@ export function endpointListOf(
     laneGroups[name] = withKeys ? forHops(group) : withoutSignatureKeys(forHops(group));
   }
   const clusters: Record<string, Cluster> = {};
+  const endpoints: Record<string, EndpointSet> = {};
   for (const [name, cluster] of Object.entries(snapshot.clusters)) {
+    // Calls that leave the mesh go as the app makes them.
+    if (cluster.isOutside === true) continue;
     clusters[name] = withoutPolicies(cluster);
+    const set = snapshot.endpoints[name];
+    if (set !== undefined) endpoints[name] = set;
   }
-  const content = { clusters, endpoints: snapshot.endpoints, laneGroups };
+  const content = { clusters, endpoints, laneGroups };
   return {
     formatVersion: 1,
     version: snapshotVersion({ ...EMPTY_SNAPSHOT, ...content }),

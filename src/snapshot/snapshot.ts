@@ -198,8 +198,12 @@ export interface Cluster {
   readonly namespace: string;
   /** The Service's port. */
   readonly port: number;
-  /** `<namespace>/<name>` of the Service. */
+  /** `<namespace>/<name>` of the Service; of a ServiceEntry the host. */
   readonly service: string;
+  /** Absent: the Service. */
+  readonly source?: ObjectRef;
+  /** It is not part of the mesh: no lane's context goes there. */
+  readonly isOutside?: true;
   readonly connectTimeoutMs: number;
   /** `h2`: HTTP/2, in clear with prior knowledge, in TLS by ALPN; absent: HTTP/1.1. */
   readonly protocol?: "h2";
@@ -214,9 +218,10 @@ export interface EndpointSet {
 }
 
 export interface Endpoint {
+  /** An IP address, or `unix://` and a path; then the port is 0. */
   readonly address: string;
   readonly port: number;
-  /** `<namespace>/<name>` of the Pod. */
+  /** `<namespace>/<name>` of the Pod; `""`: it is none. */
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
 }

@@ -11,6 +11,7 @@
 //! Draining does not hold up the next change: a retired snapshot is one more part of the union.
 
 import type { Clock, Timer } from "../../base/clock.ts";
+import type { NameMap } from "../../compile/service-entry.ts";
 import type { Fault } from "../../resources/fault.ts";
 import type { Resource } from "../../resources/object.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
@@ -53,7 +54,13 @@ export interface PublisherOptions {
   readonly store: Pick<ResourceStore, "all" | "watch">;
   /** Never rejects: a plug-in that cannot be had is an entry of the map. */
   readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
-  readonly compile: (resources: readonly Resource[], modules: ModuleMap) => CompileOutcome;
+  /** What DNS says of the objects' names. Absent: nobody is asked. Never rejects. */
+  readonly resolveNames?: (resources: readonly Resource[]) => Promise<NameMap>;
+  readonly compile: (
+    resources: readonly Resource[],
+    modules: ModuleMap,
+    names?: NameMap,
+  ) => CompileOutcome;
   /** Writes a status. False: the object has changed since, which causes a new pass. */
   readonly writeStatus: (write: StatusWrite) => Promise<boolean>;
   /** Resolves when no exchange runs on a runtime that gateways have swapped out by now. */
@@ -249,10 +256,12 @@ export class Publisher {
     const { resolveModules, compile, logger } = this.#options;
     try {
       const modules = await resolveModules(resources);
-      // A module file may have changed although no object has.
-      const input = `${this.#fingerprint.of(resources)} ${JSON.stringify([...modules])}`;
+      const names = await this.#options.resolveNames?.(resources);
+      // A module file or an answer of DNS may have changed although no object has.
+      const found = JSON.stringify([[...modules], [...(names ?? [])]]);
+      const input = `${this.#fingerprint.of(resources)} ${found}`;
       if (input === this.#input && this.#options.clock.nowMs() < this.#expiryMs) return;
-      this.#compiled = compile(resources, modules);
+      this.#compiled = compile(resources, modules, names);
       this.#input = input;
       this.#compiledAtMs = this.#options.clock.nowMs();
       this.#awaitExpiry(this.#compiled.nextExpiryMs ?? Infinity);

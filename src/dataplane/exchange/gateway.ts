@@ -14,7 +14,7 @@ import type { BodyChain } from "../filter/body-chain.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
 import { isAllowedField } from "../filter/request-header-map.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
-import { ensureTraceparent } from "../filter/lane-context.ts";
+import { ensureTraceparent, leaveMesh } from "../filter/lane-context.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
 import { sealContext } from "../filter/signed-context.ts";
 import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
@@ -355,6 +355,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       hash: managed.hash,
       ...this.#pinned(exchange, endpoints),
     };
+    if (cluster?.isOutside === true) {
+      leaveMesh(exchange.head.headers, this.#runtime.lanes.groups.values(), cluster.host);
+    }
     this.#sealContexts(exchange);
     const mirrors = route.policy?.mirrors;
     if (mirrors !== undefined) {

@@ -8,6 +8,7 @@ import { Headers } from "../../http/headers.ts";
 import type { Mirror } from "../../snapshot/routing.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
+import { leaveMesh } from "../filter/lane-context.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
 import type { OutgoingHead, Upstream, UpstreamPool, UpstreamUser } from "../upstream/upstream.ts";
@@ -41,10 +42,12 @@ export function startMirrors(
     if (endpoint === undefined) continue;
     if (mirror.target.kind !== "cluster") continue;
     const { cluster: name, subset } = mirror.target;
-    const pool = pools.poolFor(endpoint, lanes.clusters.get(name)?.cluster, subset);
+    const cluster = lanes.clusters.get(name)?.cluster;
+    const pool = pools.poolFor(endpoint, cluster, subset);
     // What the copy should be sent in TLS with cannot be used.
     if (typeof pool === "string") continue;
     const call = new MirrorCall(exchange, mirror);
+    if (cluster?.isOutside === true) call.leaveMesh(lanes, cluster.host);
     call.start(pool);
     calls.push(call);
   }
@@ -82,6 +85,10 @@ export class MirrorCall implements UpstreamUser, Expirable {
     this.deadlineMs = context.sweeper.after(MIRROR_TIMEOUT_MS);
     context.sweeper.add(this);
     atOnce += 1;
+  }
+
+  leaveMesh({ groups }: PreparedLanes, host: string): void {
+    leaveMesh(this.#head.headers, groups.values(), host);
   }
 
   start(pool: UpstreamPool): void {

@@ -84,7 +84,11 @@ export class SidecarOutbound implements ExchangeHandler {
 
   #call(exchange: Exchange, host: MeshHost): void {
     const { lanes } = this.#runtime;
-    const decision = this.#decide(exchange, lanes.clusters.get(host.cluster.name));
+    if (host.cluster.isOutside === true) this.#leaveContext(exchange, host.cluster.host);
+    const decision =
+      host.cluster.isOutside === true
+        ? null
+        : this.#decide(exchange, lanes.clusters.get(host.cluster.name));
     exchange.decision = decision;
     const choice = chooseEndpoints(lanes, {
       target: host.target,
@@ -174,9 +178,8 @@ export class SidecarOutbound implements ExchangeHandler {
   }
 
   /** Lane context stays inside the mesh: it is no business of other people's hosts. */
-  #leaveMesh(exchange: Exchange): void {
-    const { headers, authority } = exchange.head;
-    const { host, port } = splitAuthority(authority);
+  #leaveContext(exchange: Exchange, host: string): void {
+    const { headers } = exchange.head;
     const header = contextLookup(headers);
     const staying: PreparedLaneGroup[] = [];
     for (const group of this.#runtime.lanes.groups.values()) {
@@ -184,6 +187,11 @@ export class SidecarOutbound implements ExchangeHandler {
       else staying.push(group);
     }
     removeContext(headers, staying);
+  }
+
+  #leaveMesh(exchange: Exchange): void {
+    const { host, port } = splitAuthority(exchange.head.authority);
+    this.#leaveContext(exchange, host);
     const unfit = unfitness(exchange, host, port);
     if (unfit !== null) {
       exchange.fail(unfit);

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Headers } from "../../http/headers.ts";
 import { BAGGAGE_HEADER, baggageValue, removeBaggage, setBaggage } from "../../lane/baggage.ts";
-import { baggageKeyOf, carriedHeaderOf } from "../../lane/context.ts";
+import { baggageKeyOf, carriedHeaderOf, isSentOutside } from "../../lane/context.ts";
 import type { PreparedLaneGroup } from "../../lane/decide.ts";
 import type { HeaderLookup } from "../../lane/program.ts";
 
@@ -72,6 +72,18 @@ export function removeContext(headers: Headers, groups: Iterable<PreparedLaneGro
   }
   removeBaggageMembers(headers, keys);
   headers.remove(CARRY_HEADER);
+}
+
+/** For a hop to a host outside the mesh: only groups that name it have their context sent there. */
+export function leaveMesh(
+  headers: Headers,
+  groups: Iterable<PreparedLaneGroup>,
+  host: string,
+): void {
+  removeContext(
+    headers,
+    [...groups].filter((group) => !isSentOutside(group, host)),
+  );
 }
 
 /** The value of `CARRY_HEADER` for these groups; `""` when there is nothing to carry. */

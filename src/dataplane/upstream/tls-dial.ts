@@ -3,9 +3,10 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { connect, createSecureContext } from "node:tls";
-import type { PeerCertificate, SecureContext, TLSSocket } from "node:tls";
+import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from "node:tls";
 import type { UpstreamTls } from "../../snapshot/tls.ts";
 import { systemAuthorities } from "./system-authorities.ts";
+import { unixPathOf } from "./upstream.ts";
 import type { UpstreamFailureKind } from "./upstream.ts";
 
 const NAMES_SHOWN_BYTES_MAX = 200;
@@ -37,8 +38,7 @@ export class TlsDial {
   connect(address: string, port: number, protocol: TlsProtocol): TLSSocket {
     const { serverName, acceptedNames, isVerified } = this.#settings;
     const options = {
-      host: address,
-      port,
+      ...whereOf(address, port),
       secureContext: this.#context,
       servername: serverName,
       ALPNProtocols: [protocol],
@@ -53,6 +53,12 @@ export class TlsDial {
     socket.setNoDelay(true);
     return socket;
   }
+}
+
+/** Node takes a path in the place of host and port. */
+function whereOf(address: string, port: number): ConnectionOptions {
+  const path = unixPathOf(address);
+  return path === null ? { host: address, port } : { path };
 }
 
 class NameFault extends Error {}

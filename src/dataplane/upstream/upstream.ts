@@ -1,6 +1,6 @@
 //! What an exchange needs of an endpoint: the seam between it and the codecs towards upstreams.
 
-import type { TcpNetConnectOpts } from "node:net";
+import type { NetConnectOpts } from "node:net";
 import type { Headers } from "../../http/headers.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
@@ -75,8 +75,17 @@ export interface PoolEndpoint {
   readonly tls: TlsDial | null;
 }
 
+const UNIX_SCHEME = "unix://";
+
+/** The path of a Unix socket; null: an address of IP. */
+export function unixPathOf(address: string): string | null {
+  return address.startsWith(UNIX_SCHEME) ? address.slice(UNIX_SCHEME.length) : null;
+}
+
 /** Where a connection in clear goes to, and from where. */
-export function dialled({ address, port, from }: PoolEndpoint): TcpNetConnectOpts {
+export function dialled({ address, port, from }: PoolEndpoint): NetConnectOpts {
+  const path = unixPathOf(address);
+  if (path !== null) return { path };
   const options = { host: address, port, noDelay: true };
   return from === "" ? options : { ...options, localAddress: from, family: 4 };
 }

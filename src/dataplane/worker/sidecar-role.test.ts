@@ -211,6 +211,29 @@ describe("a pod's sidecar", () => {
     }
   });
 
+  test("a call to a ServiceEntry outside the mesh reaches its endpoint without a lane", async () => {
+    const outside = await startRawUpstream(echo("outside"));
+    const name = "outbound|80||api.example.com";
+    const entry = {
+      ...{ ...B, name, host: "api.example.com", aliases: ["10.9.9.9"], port: 80 },
+      ...{ service: "api.example.com", isOutside: true as const },
+    };
+    const clusters = { ...snapshot.clusters, [name]: entry };
+    const endpoints = { ...snapshot.endpoints, [name]: { endpoints: [endpoint(outside.port)] } };
+    const laneGroups = { g: { ...GROUP, services: ["default/b", "api.example.com"] } };
+    try {
+      const changed = { ...snapshot, version: "entry", clusters, endpoints, laneGroups };
+      assert.equal(await role.configure(changed), null);
+      for (const authority of ["api.example.com", "API.example.com:80", "10.9.9.9"]) {
+        const got = await call(authority, "x-tag: gray\r\nx-user: u\r\n");
+        assert.match(got, /\r\n\r\noutside\n(?![^]*x-tag)[^]*x-user: u\r\n/);
+      }
+    } finally {
+      outside.close();
+      assert.equal(await role.configure(snapshot), null);
+    }
+  });
+
   test("a call to the outside keeps the baggage of others and loses the lane's", async () => {
     const outside = await startRawUpstream(echo("outside"));
     const fields = "x-bag: gray\r\nbaggage: a=b,lane.bag=gray\r\ntraceparent: 00-1-2-00\r\n";
