@@ -196,14 +196,12 @@ spec: {hosts: ["*"], http: [{route: [{destination: {host: api.example.com}}]}]}
 
 test("names are those that are looked up, once, and bounded", () => {
   const many = Array.from({ length: NAMES_MAX + 5 }, (_, index) => `{address: n${index}.b}`);
+  const others = "[{address: C.d}, {address: 1.2.3.4}]";
   assert.deepEqual(
     namesToResolve(
       resourcesOf(
         DNS +
-          entry(
-            "a",
-            `hosts: [a.b], ${PORTS}, resolution: DNS, endpoints: [{address: C.d}, {address: 1.2.3.4}]`,
-          ) +
+          entry("a", `hosts: [a.b], ${PORTS}, resolution: DNS, endpoints: ${others}`) +
           entry("n", `hosts: [none.b], ${PORTS}`) +
           workload("w", "address: api.example.com"),
       ),

@@ -57,7 +57,7 @@ export function collectEntries(
   return found;
 }
 
-/** Without resolution a call goes to the address that the app dialled: no cluster can stand for it. */
+/** Without resolution a call goes to the address that the app dialled: to no cluster. */
 function hostOf(entry: ServiceEntry, host: string): EntryHost {
   if (entry.spec.resolution !== "NONE") {
     return { entry, key: host, clusters: clustersOf(entry, host) };

@@ -14,8 +14,8 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A ServiceEntry's wildcard host is not used",
     severity: "warning",
     help:
-      "Endpoints are found by whole hosts. A wildcard has a meaning with `resolution: NONE` only, " +
-      "where calls of sidecars go where the app sends them.",
+      "Endpoints are found by whole hosts. A wildcard has a meaning with `resolution: NONE` " +
+      "only, where calls of sidecars go where the app sends them.",
   },
   GL0262: {
     title: "A ServiceEntry's address is not used",

@@ -211,7 +211,7 @@ describe("a pod's sidecar", () => {
     }
   });
 
-  test("a call to a ServiceEntry outside the mesh reaches its endpoint without a lane", async () => {
+  test("a call to a ServiceEntry outside the mesh goes there without a lane", async () => {
     const outside = await startRawUpstream(echo("outside"));
     const name = "outbound|80||api.example.com";
     const entry = {
