@@ -144,7 +144,7 @@ describe("a port that Envoy cannot have is not opened, with GL0701 for", () => {
   }
 });
 
-test("a host outside the mesh is refused where there are lanes, and not where there are none", () => {
+test("a host outside the mesh is refused where there are lanes, and only there", () => {
   const snapshot = snapshotOf({});
   const one = snapshot.clusters[CLUSTER];
   assert.ok(one !== undefined);
