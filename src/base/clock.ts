@@ -59,3 +59,17 @@ export function logTime(wallMs: number): string {
 export function wallTimeOf(text: string): number {
   return Date.parse(text);
 }
+
+let lastSecond = -1;
+let lastSecondText = "";
+
+/** RFC 3339 with milliseconds, UTC. The text of the current second is made once. */
+export function timeTextOf(wallMs: number): string {
+  const second = Math.floor(wallMs / 1_000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastSecondText = timestamp(second * 1_000).slice(0, -1);
+  }
+  const ms = Math.floor(wallMs) - second * 1_000;
+  return `${lastSecondText}.${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+}

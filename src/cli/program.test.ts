@@ -325,6 +325,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     stateDirectory: join(folder, "st"),
     imageMap: null,
     accessLog: null,
+    accessLogFormat: null,
     accessLogHeaders: [],
     recentCount: 500,
     overload: { delayMs: 100, memoryBytes: 2_147_483_648, connectionsMax: 20_000 },

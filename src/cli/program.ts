@@ -127,6 +127,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
+    .option("--access-log-format <format>", "Envoy's format string, or envoy for its default")
     .option("--access-log-header <name>", "a request field in it (repeatable)", collect, [])
     .option(
       "--recent <count>",

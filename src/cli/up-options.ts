@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly imageMap: string | null;
   /** File of the access log, absolute; `-` for standard output; null for none. */
   readonly accessLog: string | null;
+  /** Of its lines, as text; null: our own JSON. */
+  readonly accessLogFormat: string | null;
   /** Request fields that it tells, lower-case. */
   readonly accessLogHeaders: readonly string[];
   /** Decisions that each gateway worker keeps to be asked for. */
@@ -45,6 +47,7 @@ export interface RawUpOptions {
   readonly workers?: string;
   readonly imageMap?: string;
   readonly accessLog?: string;
+  readonly accessLogFormat?: string;
   readonly accessLogHeader: readonly string[];
   readonly recent: string;
   readonly overload: string;
@@ -73,6 +76,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
     accessLog: accessLogOf(raw.accessLog, cwd),
+    accessLogFormat: accessLogFormatOf(raw),
     accessLogHeaders: accessLogHeadersOf(raw),
     recentCount: parseRecentCount(raw.recent),
     overload: parseOverload(raw.overload),
@@ -82,6 +86,13 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
 function accessLogOf(path: string | undefined, cwd: string): string | null {
   if (path === undefined) return null;
   return path === "-" ? path : resolve(cwd, path);
+}
+
+function accessLogFormatOf({ accessLog, accessLogFormat }: RawUpOptions): string | null {
+  if (accessLogFormat !== undefined && accessLog === undefined) {
+    throw usageError("--access-log-format: there is no access log", "Name one: --access-log FILE.");
+  }
+  return accessLogFormat ?? null;
 }
 
 function accessLogHeadersOf({ accessLog, accessLogHeader }: RawUpOptions): string[] {

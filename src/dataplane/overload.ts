@@ -46,8 +46,8 @@ const AIM = 0.1;
 const RISE_PER_SECOND = 1;
 const FALL_PER_SECOND = 0.2;
 const ERROR_MAX = 4;
-/** Some are always served: else nothing would tell that they can be. */
-const SHARE_MAX = 0.95;
+/** To refuse costs a third of what a plain request costs: beyond this only refusals are left. */
+const SHARE_MAX = 0.75;
 const MEMORY_TICK_MS = 250;
 /** Parts of a limit of memory: where requests are refused, connections too, and where no longer. */
 const MEMORY_FULL = 0.95;

@@ -220,6 +220,7 @@ function makeFleet(
       portMap: Object.fromEntries(options.portMap),
       accessLogPath: options.accessLog ?? "",
       accessLogHeaders: options.accessLogHeaders,
+      ...(options.accessLogFormat === null ? {} : { accessLogFormat: options.accessLogFormat }),
       recentCount: options.recentCount,
       ...(options.overload === null ? {} : { overload: options.overload }),
       logLevel: "info",

@@ -23,6 +23,7 @@ import {
   writeClientFile,
   writeKubeconfig,
 } from "../server/credentials.ts";
+import { compileLogFormat } from "../telemetry/log-format.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import type { LeveledLogger } from "../telemetry/logger.ts";
 import { startAdminServer } from "./admin-server.ts";
@@ -51,6 +52,12 @@ export async function up(
   for (const fault of faults) terminal.stderr.write(`${formatFault(fault)}\n`);
   if (faults.some(isError)) {
     terminal.stderr.write("error: nothing was started; mend the files first\n");
+    return 1;
+  }
+  const { accessLogFormat } = options;
+  const format = accessLogFormat === null ? null : compileLogFormat(accessLogFormat);
+  if (typeof format === "string") {
+    terminal.stderr.write(`error: --access-log-format: ${format}\n`);
     return 1;
   }
   const store = open(options.stateDirectory, terminal);

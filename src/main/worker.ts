@@ -26,6 +26,7 @@ import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
 import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
 import { WorkerProcess } from "../dataplane/worker/worker-process.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { compileLogFormat } from "../telemetry/log-format.ts";
 import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import type { PluginTrap } from "../wasm/fault.ts";
 
@@ -51,10 +52,18 @@ const logger =
 process.on("SIGINT", () => undefined);
 process.on("SIGTERM", () => undefined);
 
-const report = await TrafficReport.open({ clock, logger, accessLogPath: options.accessLogPath });
+const { accessLogFormat: formatText, accessLogPath } = options;
+const format = formatText === undefined ? null : compileLogFormat(formatText);
+if (typeof format === "string") throw new Error(`the access log's format: ${format}`);
+const report = await TrafficReport.open({
+  ...{ clock, logger, accessLogPath },
+  ...(format === null ? {} : { line: format.line }),
+});
 const sweeper = new DeadlineSweeper(clock);
 const pools = new UpstreamPools(sweeper);
-const { accessLogHeaders: loggedHeaders = [] } = options;
+const loggedHeaders = [
+  ...new Set([...(options.accessLogHeaders ?? []), ...(format?.fields ?? [])]),
+];
 const recent = makeRecent(options);
 const hops = makeHops(options);
 const overload = makeOverloadGuard(options);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatJson, formatText } from "./access-log.ts";
+import { formatJson } from "./access-log.ts";
+import { compileLogFormat, ENVOY_DEFAULT } from "./log-format.ts";
 import type { AccessLogEntry } from "./access-log.ts";
 
 const entry: AccessLogEntry = {
@@ -53,19 +54,95 @@ test("a JSON line holds what is known, and nothing that is empty", () => {
   });
 });
 
-test("a text line begins as Envoy's default format does", () => {
-  assert.equal(
-    formatText(entry),
-    '[2026-11-21T08:00:01.007Z] "GET /mock?x=1 HTTP/1.1" 200 - 0 12 1 1 "-" "curl/8" "r-1" ' +
-      '"localhost" "127.10.0.5:8000" "gray" rule "-" "default/vs/http[0]"\n',
-  );
+function lineOf(format: string, logged: AccessLogEntry = entry): string {
+  const compiled = compileLogFormat(format);
+  assert.ok(typeof compiled !== "string", JSON.stringify(compiled));
+  return compiled.line(logged);
+}
+
+const lines = [
+  {
+    name: "Envoy's default format",
+    format: ENVOY_DEFAULT,
+    is:
+      '[2026-11-21T08:00:01.007Z] "GET /mock?x=1 HTTP/1.1" 200 - 0 12 1 1 "-" "curl/8" "r-1" ' +
+      '"localhost" "127.10.0.5:8000"\n',
+  },
+  {
+    name: "lanes",
+    format: "%LANE_GROUP% %LANE% %LANE_REASON% %LANE_FALLBACK%",
+    is: "default/group gray rule -\n",
+  },
+  { name: "a length", format: "%REQ(:PATH):5%|%DURATION:1%", is: "/mock|1\n" },
+  { name: "a kept field, else another", format: "%REQ(x-user?user-agent)%", is: "curl/8\n" },
+  { name: "a per cent sign", format: "100%% %ROLE%", is: "100% gateway\n" },
+  {
+    name: "a time of one's own",
+    format: "%START_TIME(%d.%m.%Y %T.%3f %s)%",
+    is: "21.11.2026 08:00:01.007 1795248001\n",
+  },
+  {
+    name: "a JSON object, with numbers, nulls and texts",
+    format:
+      '{"code":"%RESPONSE_CODE%","flag":"%RESPONSE_FLAGS%","at":{"host":"to %UPSTREAM_HOST%"}}',
+    is: '{"code":200,"flag":null,"at":{"host":"to 127.10.0.5:8000"}}\n',
+  },
+];
+for (const { name, format, is } of lines) {
+  test(`a format writes ${name}`, () => {
+    assert.equal(lineOf(format), is);
+  });
+}
+
+test("a format names the request fields that must be kept for it", () => {
+  const compiled = compileLogFormat("%REQ(X-User?:PATH)% %REQ(X-B)% %REQ(USER-AGENT)%");
+  assert.ok(typeof compiled !== "string");
+  assert.deepEqual(compiled.fields, ["x-user", "x-b"]);
+  const headers = [["x-user", "u7"]] as const;
+  assert.equal(compiled.line({ ...entry, headers }), "u7 - curl/8\n");
 });
+
+const flags = [
+  { flags: "no_route", status: 404, is: "NR no_route" },
+  { flags: "overload", status: 503, is: "OM overload" },
+  { flags: "bad_host", status: 400, is: "DPE bad_host" },
+  { flags: "internal", status: 500, is: "- internal" },
+  { flags: "", status: 200, is: "- via_upstream" },
+];
+for (const { flags: flag, status, is } of flags) {
+  test(`the flag ${flag || "of an upstream's answer"} is ${is} in a format`, () => {
+    const line = lineOf("%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%", {
+      ...{ ...entry, flags: flag, status },
+    });
+    assert.equal(line, `${is}\n`);
+  });
+}
+
+const refused = [
+  { format: "%NOPE%", says: /^%NOPE%: not offered; there is START_TIME, REQ,/ },
+  { format: "%RESP(SERVER)%", says: /^%RESP\(SERVER\)%: of responses only/ },
+  { format: "%REQ(a b)%", says: /write REQ\(NAME\)/ },
+  { format: "%REQ(:SCHEME)%", says: /there is no :scheme/ },
+  { format: "50% of", says: /^what begins at "% of" is no command; % is written %%/ },
+  { format: "%PROTOCOL(1)%", says: /it takes no argument/ },
+  { format: "%START_TIME(%Q)%", says: /%Q is not offered in a time; take %Y/ },
+  { format: '{"a":1}', says: /a member of a JSON format is a text or an object, not number/ },
+  { format: '{"a":', says: /JSON/ },
+  { format: "x".repeat(16_385), says: /longer than 16384/ },
+];
+for (const { format, says } of refused) {
+  test(`the format ${format.slice(0, 20)} is refused in words`, () => {
+    const why = compileLogFormat(format);
+    assert.match(typeof why === "string" ? why : "taken", says);
+  });
+}
 
 test("no request can forge a line or a field", () => {
   const userAgent = 'x" 200\n[fake] \\ \u007f\u00e9 {"a":1}';
   const hostile = { ...entry, userAgent };
-  for (const format of [formatJson, formatText]) {
-    const line = format(hostile);
+  const inJson = '{"a":"%REQ(USER-AGENT)%","b":"is %REQ(USER-AGENT)%"}';
+  const made = [ENVOY_DEFAULT, inJson].map((format) => lineOf(format, hostile));
+  for (const line of [formatJson(hostile), ...made]) {
     assert.match(line, /^[\x20-\x7e]*\n$/);
     assert.ok(line.includes('x\\" 200\\u000a[fake] \\\\ \\u007f\\u00e9'));
   }

@@ -1,9 +1,9 @@
-//! One line per exchange: a JSON object, or text in the order of Envoy's default format.
+//! One line per exchange: a JSON object, or what a format says (`log-format.ts`).
 //!
 //! Lines are ASCII whatever a client sends: a quote, a control character or a byte above 126 is
 //! escaped, so that no request can forge a line or a field.
 
-import { timestamp } from "../base/clock.ts";
+import { timeTextOf } from "../base/clock.ts";
 
 /** What is logged of one exchange. `""` and -1 mean: there was none. */
 export interface AccessLogEntry {
@@ -46,18 +46,12 @@ export interface AccessLogEntry {
   readonly fallback: string;
 }
 
-export type AccessLogFormat = "json" | "text";
-
-export function formatterOf(format: AccessLogFormat): (entry: AccessLogEntry) => string {
-  return format === "json" ? formatJson : formatText;
-}
-
 /** A JSON object and a line feed. Fields that are empty are left out. */
 export function formatJson(entry: AccessLogEntry): string {
   return (
-    `{"time":"${timeText(entry.startMs)}","role":"${entry.role}"` +
-    `,"method":"${escape(entry.method)}"` +
-    `,"path":"${escape(entry.path)}","protocol":"${entry.protocol}","status":${entry.status}` +
+    `{"time":"${timeTextOf(entry.startMs)}","role":"${entry.role}"` +
+    `,"method":"${asciiOf(entry.method)}"` +
+    `,"path":"${asciiOf(entry.path)}","protocol":"${entry.protocol}","status":${entry.status}` +
     member("flags", entry.flags) +
     `,"bytesReceived":${entry.bytesReceived},"bytesSent":${entry.bytesSent}` +
     `,"durationMs":${round(entry.durationMs)}` +
@@ -78,31 +72,14 @@ export function formatJson(entry: AccessLogEntry): string {
   );
 }
 
-/** Envoy's default format, then `"lane" reason "fallback" "route"`. */
-export function formatText(entry: AccessLogEntry): string {
-  const upstreamMs = entry.upstreamMs < 0 ? "-" : String(Math.round(entry.upstreamMs));
-  return (
-    `[${timeText(entry.startMs)}] "${plain(entry.method)} ${plain(entry.path)} ` +
-    `${plain(entry.protocol)}" ${entry.status} ${plain(entry.flags)} ${entry.bytesReceived} ` +
-    `${entry.bytesSent} ${Math.round(entry.durationMs)} ${upstreamMs} ` +
-    `"${plain(entry.forwardedFor)}" "${plain(entry.userAgent)}" "${plain(entry.requestId)}" ` +
-    `"${plain(entry.authority)}" "${plain(entry.upstream)}" "${plain(entry.lane)}" ` +
-    `${plain(entry.reason)} "${plain(entry.fallback)}" "${plain(entry.route)}"\n`
-  );
-}
-
 function member(name: string, value: string): string {
-  return value === "" ? "" : `,"${name}":"${escape(value)}"`;
+  return value === "" ? "" : `,"${name}":"${asciiOf(value)}"`;
 }
 
 function headersMember(headers: AccessLogEntry["headers"]): string {
   if (headers.length === 0) return "";
-  const members = headers.map(([name, value]) => `"${escape(name)}":"${escape(value)}"`);
+  const members = headers.map(([name, value]) => `"${asciiOf(name)}":"${asciiOf(value)}"`);
   return `,"headers":{${members.join(",")}}`;
-}
-
-function plain(value: string): string {
-  return value === "" ? "-" : escape(value);
 }
 
 /** Microseconds are enough, and 0.1 + 0.2 is not worth seventeen digits. */
@@ -113,26 +90,12 @@ function round(ms: number): number {
 const UNSAFE = /[^ !#-[\]-~]/;
 const UNSAFE_ALL = /[^ !#-[\]-~]/g;
 
-/** JSON's escapes, which a reader of the text format understands too. */
-function escape(value: string): string {
+/** JSON's escapes, which a reader of other formats understands too. */
+export function asciiOf(value: string): string {
   return UNSAFE.test(value) ? value.replace(UNSAFE_ALL, escapeOne) : value;
 }
 
 function escapeOne(character: string): string {
   if (character === '"' || character === "\\") return `\\${character}`;
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
-let lastSecond = -1;
-let lastSecondText = "";
-
-/** RFC 3339 with milliseconds, UTC. The text of the current second is made once. */
-function timeText(wallMs: number): string {
-  const second = Math.floor(wallMs / 1_000);
-  if (second !== lastSecond) {
-    lastSecond = second;
-    lastSecondText = timestamp(second * 1_000).slice(0, -1);
-  }
-  const ms = Math.floor(wallMs) - second * 1_000;
-  return `${lastSecondText}.${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
 }

@@ -21,6 +21,8 @@ export interface WorkerOptions {
   readonly portMap: Readonly<Record<string, number>>;
   /** Access log file, or "" for none. */
   readonly accessLogPath: string;
+  /** A format that `compileLogFormat` takes; absent: our own JSON. */
+  readonly accessLogFormat?: string;
   /** Request fields in it, lower-case. */
   readonly accessLogHeaders?: readonly string[];
   /** Decisions that are kept to be asked for; 0 or absent: none. */

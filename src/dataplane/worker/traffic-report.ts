@@ -1,7 +1,8 @@
 //! Metrics and access log of one worker. Handles are made when a lane is first seen, not later.
 
 import type { Clock } from "../../base/clock.ts";
-import { formatterOf } from "../../telemetry/access-log.ts";
+import { formatJson } from "../../telemetry/access-log.ts";
+import type { LogFormat } from "../../telemetry/log-format.ts";
 import { LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -25,7 +26,7 @@ export class TrafficReport implements TrafficObserver {
   readonly metrics: Metrics = new Metrics();
   readonly #logger: Logger;
   readonly #accessLog: LineWriter | null;
-  readonly #format = formatterOf("json");
+  readonly #format: LogFormat["line"];
   readonly #requests: Family<Counter>;
   readonly #durations: Family<Histogram>;
   readonly #fallbacks: Family<Counter>;
@@ -45,8 +46,13 @@ export class TrafficReport implements TrafficObserver {
   readonly #loopDelays: Histogram;
   readonly #byLane = new Map<string, LaneHandles>();
 
-  private constructor(logger: Logger, accessLog: LineWriter | null) {
+  private constructor(
+    logger: Logger,
+    accessLog: LineWriter | null,
+    format: LogFormat["line"] = formatJson,
+  ) {
     this.#logger = logger;
+    this.#format = format;
     this.#accessLog = accessLog;
     const { metrics } = this;
     const counter = (name: string, help: string): Counter => metrics.counter({ name, help }).with();
@@ -125,11 +131,12 @@ export class TrafficReport implements TrafficObserver {
     readonly clock: Clock;
     readonly logger: Logger;
     readonly accessLogPath: string;
+    readonly line?: LogFormat["line"];
   }): Promise<TrafficReport> {
-    const { clock, logger, accessLogPath } = options;
+    const { clock, logger, accessLogPath, line } = options;
     const writer =
       accessLogPath === "" ? null : new LineWriter(await openFileSink(accessLogPath), clock);
-    return new TrafficReport(logger, writer);
+    return new TrafficReport(logger, writer, line);
   }
 
   onExchangeEnd(record: ExchangeRecord): void {
