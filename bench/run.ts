@@ -101,6 +101,7 @@ async function runScenario(
     seconds,
     connections,
     script: script(scenario, context),
+    argument: scenario.wrkArgument,
     ...(path === undefined ? {} : { path }),
     ...(isSecure === undefined ? {} : { isSecure }),
   };

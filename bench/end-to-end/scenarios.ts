@@ -3,6 +3,7 @@
 import { fnv1a32 } from "../../src/base/fnv1a.ts";
 import type { Condition, Snapshot } from "../../src/snapshot/snapshot.ts";
 import { LANES, fieldsOf, laneConditions, test } from "../support/lane-rules.ts";
+import type { Likeness } from "../support/lane-rules.ts";
 import type { PlannedRequest } from "../support/open-loop.ts";
 import { LARGE_BODY, LARGE_PATH } from "./large-body.ts";
 import { planned } from "./scenario.ts";
@@ -65,22 +66,8 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   hashTagging("lane routing with hash-tagging plug-in", 1),
   hashTagging("the plug-in eight times", PLUGINS_MANY),
-  {
-    name: "lane rules",
-    wrkScript: "lane-rules.lua",
-    contenders: [
-      ruled("one lane", [laneConditions(ENTERED + 1, "regex")[ENTERED]]),
-      ruled("1,000 lanes", laneConditions(LANES, "regex")),
-      ruled("1,000 lanes, versions", laneConditions(LANES, "version")),
-      ruled("one lane, 100 regexes", [enteredOrRegexes()]),
-    ],
-    request: (index: number): PlannedRequest => {
-      const isEntering = index % ENTERING_EVERY === 0;
-      const fields = fieldsOf(index, isEntering ? ENTERED : null);
-      const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-      return planned({ fields: lines.join("") }, isEntering ? "v2" : "v1");
-    },
-  },
+  laneRules("lane rules", "unlike"),
+  laneRules("lane rules, values alike", "alike"),
   {
     name: "bodies",
     wrkScript: "bodies.lua",
@@ -126,6 +113,27 @@ function hashTagging(name: string, plugins: number): Scenario {
       const bucket = fnv1a32(Buffer.from(user)) % 100;
       const isCanary = user === "jason" || bucket < CANARY_RANGE;
       return planned({ fields: `x-user-id: ${user}\r\n` }, isCanary ? "v2" : "v1");
+    },
+  };
+}
+
+function laneRules(name: string, likeness: Likeness): Scenario {
+  const regexes = ruled("one lane, 100 regexes", [enteredOrRegexes()]);
+  return {
+    name,
+    wrkScript: "lane-rules.lua",
+    wrkArgument: likeness,
+    contenders: [
+      ruled("one lane", [laneConditions(ENTERED + 1, "regex")[ENTERED]]),
+      ruled("1,000 lanes", laneConditions(LANES, "regex")),
+      ruled("1,000 lanes, versions", laneConditions(LANES, "version")),
+      ...(likeness === "unlike" ? [regexes] : []),
+    ],
+    request: (index: number): PlannedRequest => {
+      const isEntering = index % ENTERING_EVERY === 0;
+      const fields = fieldsOf(index, isEntering ? ENTERED : null, likeness);
+      const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+      return planned({ fields: lines.join("") }, isEntering ? "v2" : "v1");
     },
   };
 }

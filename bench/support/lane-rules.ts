@@ -60,12 +60,18 @@ function other(prng: SeededPrng, own: string, others: OtherRules): Condition {
   }
 }
 
+/** Whether requests' users are named otherwise than those of rules, or are more of the same. */
+export type Likeness = "unlike" | "alike";
+
 /** The header fields of a request: nobody's, or such that meet a rule of the lane. */
-export function fieldsOf(at: number, lane: number | null): Record<string, string> {
+export function fieldsOf(
+  at: number,
+  lane: number | null,
+  likeness: Likeness = "unlike",
+): Record<string, string> {
   const fields: Record<string, string> = {};
-  for (let key = 0; key < KEYS; key += 1) {
-    fields[`x-key-${key}`] = `somebody-${at}-${key}`;
-  }
+  const user = likeness === "alike" ? `user-${LANES + at}` : `somebody-${at}`;
+  for (let key = 0; key < KEYS; key += 1) fields[`x-key-${key}`] = `${user}-${key}`;
   fields[VERSION_KEY] = `2.${at % VERSIONS}.0`;
   fields[REGION_KEY] = `region-${at % REGIONS}`;
   if (lane !== null) fields[ENTRY_KEY] = `user-${lane}-0`;

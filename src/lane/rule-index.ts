@@ -11,6 +11,7 @@ import { toWireText } from "./key-hash.ts";
 import { holdsWhenMissing, operandNameOf } from "./operators.ts";
 import { prepareCondition } from "./program.ts";
 import type { OperandLookup, PreparedCondition } from "./program.ts";
+import { HashFilter, hashOn, seedOf } from "./text-hash.ts";
 
 /** One rule in decision order. */
 export interface IndexedRule {
@@ -41,23 +42,28 @@ interface Anchor {
   readonly isAlone: boolean;
 }
 
+/** What most requests need is in the object itself: each further one is a miss of the cache. */
 interface OperandIndex {
   readonly kind: OperandKind;
   readonly name: string;
-  readonly byValue: Map<string, Part[]>;
-  /** 1 at the `looksOf` its values: most others look like none of them, and need no hashing. */
-  readonly valueLooks: Uint8Array;
-  readonly byPrefix: Map<string, Part[]>;
-  /** Lengths of the prefixes, each once. */
-  readonly prefixLengths: number[];
-  /** The prefixes, cut to the length of the shortest: most values begin like none of them. */
-  readonly starts: Set<string>;
-  readonly startLooks: Uint8Array;
+  /** Of all operands: the values, and the prefixes cut to the length of the shortest. */
+  readonly filter: HashFilter;
+  /** Begins the hashes of this one's. */
+  readonly seed: number;
+  /** In characters; Infinity: there is no prefix. */
+  readonly shortestPrefix: number;
+  /** In characters; -1: there is no value. */
+  readonly longestValue: number;
+  /** What `byValueAlone` gave for a value; null: these are too few. */
+  readonly firstByValue: FirstByValue | null;
   /** Of each of these the value alone decides. */
-  readonly byValueAlone: Part[];
-  /** Null: too few of them are `byValueAlone` to be worth it. */
-  firstByValue: FirstByValue | null;
-  readonly whenThere: Part[];
+  readonly byValueAlone: readonly Part[];
+  /** Asked whenever the operand is there; null: none is. */
+  readonly whenThere: readonly Part[] | null;
+  readonly byValue: ReadonlyMap<string, readonly Part[]>;
+  readonly byPrefix: ReadonlyMap<string, readonly Part[]>;
+  /** Each once, shortest first. */
+  readonly prefixLengths: readonly number[];
 }
 
 /** The positions found for values seen lately: version, region or agent are few, and come again. */
@@ -72,15 +78,25 @@ const REMEMBERED_PARTS_MIN = 8;
 const REMEMBERED_VALUES_MAX = 512;
 const REMEMBERED_CHARS_MAX = 256;
 
+/** What rules hang on one operand, while they are read. */
+interface OperandParts {
+  readonly kind: OperandKind;
+  readonly name: string;
+  readonly byValue: Map<string, Part[]>;
+  readonly byPrefix: Map<string, Part[]>;
+  readonly byValueAlone: Part[];
+  readonly whenThere: Part[];
+}
+
 export interface RuleIndex {
   readonly operands: readonly OperandIndex[];
-  /** Parts with no anchor: asked of every request. */
-  readonly always: readonly Part[];
+  /** Parts with no anchor: asked of every request; null: there is none. */
+  readonly always: readonly Part[] | null;
   readonly ruleCount: number;
 }
 
 export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
-  const operands = new Map<string, OperandIndex>();
+  const operands = new Map<string, OperandParts>();
   const always: Part[] = [];
   rules.forEach(({ condition, unless }, position) => {
     const isExcepted = unless === undefined ? null : prepareCondition(unless);
@@ -92,21 +108,52 @@ export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
       else hang(operands, anchor, part);
     }
   });
-  for (const operand of operands.values()) {
-    const { prefixLengths, byPrefix, starts } = operand;
-    prefixLengths.sort((a, b) => a - b);
-    for (const prefix of byPrefix.keys()) {
-      starts.add(prefix.slice(0, prefixLengths[0]));
-      operand.startLooks[looksOf(prefix, prefixLengths[0] ?? 0)] = 1;
-    }
-    for (const value of operand.byValue.keys()) {
-      operand.valueLooks[looksOf(value, value.length)] = 1;
-    }
-    if (operand.byValueAlone.length >= REMEMBERED_PARTS_MIN) {
-      operand.firstByValue = { recent: new Map(), older: new Map() };
-    }
-  }
-  return { operands: [...operands.values()], always, ruleCount: rules.length };
+  const grown = [...operands.values()];
+  const filter = new HashFilter(grown.flatMap(filteredHashes));
+  return {
+    operands: grown.map((parts, at) => indexOperand(parts, at, filter)),
+    always: always.length === 0 ? null : always,
+    ruleCount: rules.length,
+  };
+}
+
+function filteredHashes({ byValue, byPrefix }: OperandParts, position: number): number[] {
+  const shortest = lengthsOf(byPrefix)[0];
+  const starts = Array.from(byPrefix.keys(), (prefix) => prefix.slice(0, shortest));
+  const seed = seedOf(position);
+  return Array.from(new Set([...byValue.keys(), ...starts]), (text) =>
+    hashOn(seed, text, 0, text.length),
+  );
+}
+
+/** In characters, each once, shortest first. */
+function lengthsOf(texts: ReadonlyMap<string, unknown>): number[] {
+  return [...new Set(Array.from(texts.keys(), ({ length }) => length))].sort((a, b) => a - b);
+}
+
+function indexOperand(parts: OperandParts, position: number, filter: HashFilter): OperandIndex {
+  const { kind, name, byValue, byPrefix, byValueAlone } = parts;
+  const prefixLengths = lengthsOf(byPrefix);
+  const isRemembering = byValueAlone.length >= REMEMBERED_PARTS_MIN;
+  const whenThere = isRemembering ? parts.whenThere : inOrder(parts);
+  return {
+    kind,
+    name,
+    filter,
+    seed: seedOf(position),
+    shortestPrefix: prefixLengths[0] ?? Infinity,
+    longestValue: lengthsOf(byValue).at(-1) ?? -1,
+    firstByValue: isRemembering ? { recent: new Map(), older: new Map() } : null,
+    whenThere: whenThere.length === 0 ? null : whenThere,
+    byValueAlone,
+    byValue,
+    byPrefix,
+    prefixLengths,
+  };
+}
+
+function inOrder({ byValueAlone, whenThere }: OperandParts): Part[] {
+  return [...byValueAlone, ...whenThere].sort((a, b) => a.position - b.position);
 }
 
 /** The position of the first rule that is met, or -1. Allocates nothing but what it remembers. */
@@ -115,22 +162,50 @@ export function firstRule(index: RuleIndex, read: OperandLookup): number {
   for (const operand of index.operands) {
     const value = read(operand.kind, operand.name);
     if (value === undefined) continue;
-    if (operand.valueLooks[looksOf(value, value.length)] === 1) {
-      best = firstOf(operand.byValue.get(value), best, read);
+    best = firstByText(operand, value, best, read);
+    const { firstByValue, whenThere } = operand;
+    if (firstByValue !== null) {
+      best = Math.min(best, remembered(firstByValue, value) ?? remember(operand, value, read));
     }
-    if (beginsLikeOne(operand, value)) {
-      for (const length of operand.prefixLengths) {
-        if (length > value.length) break;
-        best = firstOf(operand.byPrefix.get(value.slice(0, length)), best, read);
-      }
-    }
-    const { firstByValue } = operand;
-    if (firstByValue === null) best = firstOf(operand.byValueAlone, best, read);
-    else best = Math.min(best, remembered(firstByValue, value) ?? remember(operand, value, read));
-    best = firstOf(operand.whenThere, best, read);
+    if (whenThere !== null) best = firstOf(whenThere, best, read);
   }
-  best = firstOf(index.always, best, read);
+  if (index.always !== null) best = firstOf(index.always, best, read);
   return best === index.ruleCount ? -1 : best;
+}
+
+function firstByText(
+  operand: OperandIndex,
+  value: string,
+  found: number,
+  read: OperandLookup,
+): number {
+  const { seed, shortestPrefix, filter } = operand;
+  const { length } = value;
+  let best = found;
+  let hash = seed;
+  let hashed = 0;
+  if (length >= shortestPrefix) {
+    hash = hashOn(seed, value, 0, shortestPrefix);
+    hashed = shortestPrefix;
+    if (filter.mayHave(hash)) best = firstByPrefix(operand, value, best, read);
+  }
+  if (length > operand.longestValue) return best;
+  hash = hashOn(hash, value, hashed, length);
+  return filter.mayHave(hash) ? firstOf(operand.byValue.get(value), best, read) : best;
+}
+
+function firstByPrefix(
+  operand: OperandIndex,
+  value: string,
+  found: number,
+  read: OperandLookup,
+): number {
+  let best = found;
+  for (const length of operand.prefixLengths) {
+    if (length > value.length) break;
+    best = firstOf(operand.byPrefix.get(value.slice(0, length)), best, read);
+  }
+  return best;
 }
 
 function remembered(first: FirstByValue, value: string): number | undefined {
@@ -138,9 +213,12 @@ function remembered(first: FirstByValue, value: string): number | undefined {
 }
 
 /** Infinity: no condition holds for the value. */
-function remember(operand: OperandIndex, value: string, read: OperandLookup): number {
-  const position = firstOf(operand.byValueAlone, Infinity, read);
-  const first = operand.firstByValue;
+function remember(
+  { byValueAlone, firstByValue: first }: OperandIndex,
+  value: string,
+  read: OperandLookup,
+): number {
+  const position = firstOf(byValueAlone, Infinity, read);
   if (first === null || value.length > REMEMBERED_CHARS_MAX) return position;
   if (first.recent.size >= REMEMBERED_VALUES_MAX) {
     first.older = first.recent;
@@ -149,21 +227,6 @@ function remember(operand: OperandIndex, value: string, read: OperandLookup): nu
   // A copy: the value may be a slice that keeps the whole head of its request.
   first.recent.set(Buffer.from(value, "latin1").toString("latin1"), position);
   return position;
-}
-
-function beginsLikeOne(operand: OperandIndex, value: string): boolean {
-  const shortest = operand.prefixLengths[0];
-  if (shortest === undefined || operand.startLooks[looksOf(value, shortest)] !== 1) return false;
-  return operand.starts.has(value.slice(0, shortest));
-}
-
-const LOOKS = 1_024;
-
-/** What can be told of the first `length` characters without reading them all. */
-function looksOf(text: string, length: number): number {
-  // NaN where there is no such character; the bits of a NaN are 0.
-  const ends = text.charCodeAt(0) * 31 + text.charCodeAt(length - 1) * 131;
-  return (ends + length * 7) & (LOOKS - 1);
 }
 
 /** The parts are in the order of their positions, so the first that is met is the best of them. */
@@ -183,15 +246,19 @@ function partsOf(condition: Condition): Condition[] {
   return condition.kind === "any" ? condition.of.flatMap(partsOf) : [condition];
 }
 
-function hang(operands: Map<string, OperandIndex>, anchor: Anchor, part: Part): void {
+function hang(operands: Map<string, OperandParts>, anchor: Anchor, part: Part): void {
   const { kind, name, values, by } = anchor;
   const key = `${kind} ${name}`;
   let operand = operands.get(key);
   if (operand === undefined) {
-    const maps = { byValue: new Map(), byPrefix: new Map(), starts: new Set<string>() };
-    const lists = { prefixLengths: [], byValueAlone: [], whenThere: [] };
-    const looks = { valueLooks: new Uint8Array(LOOKS), startLooks: new Uint8Array(LOOKS) };
-    operand = { kind, name, ...maps, ...lists, ...looks, firstByValue: null };
+    operand = {
+      kind,
+      name,
+      byValue: new Map(),
+      byPrefix: new Map(),
+      byValueAlone: [],
+      whenThere: [],
+    };
     operands.set(key, operand);
   }
   if (values === null) {
@@ -204,9 +271,6 @@ function hang(operands: Map<string, OperandIndex>, anchor: Anchor, part: Part): 
     const parts = map.get(value);
     if (parts === undefined) map.set(value, [part]);
     else parts.push(part);
-    if (by === "prefix" && !operand.prefixLengths.includes(value.length)) {
-      operand.prefixLengths.push(value.length);
-    }
   }
 }
 
