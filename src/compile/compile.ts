@@ -34,6 +34,7 @@ import {
 import type { Runner } from "./consistency.ts";
 import type { StoredAllocation } from "./allocation-state.ts";
 import { compileCohorts } from "./cohorts.ts";
+import { ownRoutes } from "./delegate.ts";
 import { collectSubsets, rulesByService, withPolicy } from "./destination-rule.ts";
 import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
 import type { Gateways } from "./gateway.ts";
@@ -209,10 +210,13 @@ function compileAllRoutes(
   const subsets = collectSubsets(world.index.destinationRules, services, messages);
   const routesOf = new Map<VirtualService, readonly Route[]>();
   for (const binding of world.bindings) {
-    const { resource, makeRoutes } = binding;
+    const { resource, makeRoutes, routes } = binding;
     const laneGroups = groupsFor(binding, world.laneGroups, gateways);
     const scope = { resource, services, subsets, laneGroups, places, messages };
-    routesOf.set(resource, makeRoutes?.(scope) ?? compileRoutes(resource, scope));
+    routesOf.set(
+      resource,
+      makeRoutes?.(scope) ?? compileRoutes(routes ?? ownRoutes(resource), scope),
+    );
   }
   return routesOf;
 }

@@ -6,6 +6,8 @@
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Resource } from "../resources/object.ts";
 import type { Gateway, Route, RouteTable, VirtualHost } from "../snapshot/snapshot.ts";
+import { Delegates, isDelegate, ownRoutes } from "./delegate.ts";
+import type { PlacedRoute } from "./delegate.ts";
 import { admittedHosts, routeTableName } from "./gateway.ts";
 import type { AdmittedHost, Gateways, LogicalGateway } from "./gateway.ts";
 import { compareTexts } from "./messages.ts";
@@ -21,6 +23,8 @@ export interface Binding {
   readonly resource: VirtualService;
   /** `namespace/name` of Gateway resources that exist. */
   readonly gateways: readonly string[];
+  /** With those of delegates; absent: the resource's own. */
+  readonly routes?: readonly PlacedRoute[];
   /**
    * Makes the routes in the place of `spec.http`, for objects that are bound as a VirtualService
    * is. Then `resource` has the kind and the name of that object.
@@ -47,7 +51,9 @@ export function bindVirtualServices(
   gateways: Gateways,
   messages: MessageList,
 ): Binding[] {
-  return resources.map((resource) => {
+  const delegates = new Delegates(resources, messages);
+  const roots = resources.filter((resource) => !isDelegate(resource));
+  const bindings = roots.map((resource) => {
     const found: string[] = [];
     const names = resource.spec.gateways ?? [MESH];
     names.forEach((name, index) => {
@@ -60,8 +66,10 @@ export function bindVirtualServices(
       if (gateways.byResource.has(key)) found.push(key);
       else reportMissing(resource, key, path, messages);
     });
-    return { resource, gateways: found };
+    return { resource, gateways: found, routes: delegates.routesOf(resource) };
   });
+  delegates.reportUnused();
+  return bindings;
 }
 
 /** The logical gateways of a binding, without repeats. */
@@ -79,7 +87,8 @@ export function matchesHeader(
 ): boolean {
   return bindings.some((binding) => {
     if (!logicalNames(binding, gateways).some((name) => at.includes(name))) return false;
-    const matches = (binding.resource.spec.http ?? []).flatMap(({ match = [] }) => match);
+    const routes = binding.routes ?? ownRoutes(binding.resource);
+    const matches = routes.flatMap(({ entry }) => entry.match ?? []);
     return matches.some(({ headers = {}, withoutHeaders = {} }) =>
       [...Object.keys(headers), ...Object.keys(withoutHeaders)].some(
         (name) => name.toLowerCase() === header,

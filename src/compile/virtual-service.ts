@@ -6,7 +6,6 @@ import type {
   HttpRoute,
   HttpRouteDestination,
   StringMatch as StringMatchSpec,
-  VirtualService,
 } from "../resources/kinds/virtual-service.ts";
 import { refOf } from "../resources/object.ts";
 import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
@@ -19,29 +18,28 @@ import type {
   StringMatch,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
+import type { PlacedRoute } from "./delegate.ts";
 import { durationMs } from "./duration.ts";
-import { keyOf } from "./resource-index.ts";
 import { compilePolicy, compileRedirect } from "./route-policy.ts";
 import { resolveTargets } from "./target.ts";
 import type { TargetScope } from "./target.ts";
 
 /** The routes of one VirtualService, in its order. */
-export function compileRoutes(resource: VirtualService, scope: TargetScope): Route[] {
-  const http = resource.spec.http ?? [];
+export function compileRoutes(placed: readonly PlacedRoute[], scope: TargetScope): Route[] {
+  const http = scope.resource.spec.http ?? [];
   reportNames(http, scope);
   reportUnreachable(http, scope);
-  return http.map((entry, index) => compileRoute(entry, `spec.http[${index}]`, scope));
+  return placed.map((route) => compileRoute(route, { ...scope, resource: route.owner }));
 }
 
-function compileRoute(entry: HttpRoute, path: string, scope: TargetScope): Route {
-  const { resource } = scope;
+function compileRoute({ entry, path, id, owner, fault }: PlacedRoute, scope: TargetScope): Route {
   const policy = compilePolicy(entry, path, scope);
   return {
-    id: `${keyOf(resource)}/${path.slice("spec.".length)}`,
+    id,
     label: entry.name ?? "",
-    source: refOf(resource),
+    source: refOf(owner),
     matches: compileMatches(entry.match ?? [], scope),
-    action: compileAction(entry, path, scope),
+    action: fault === undefined ? compileAction(entry, path, scope) : unavailable(fault),
     requestHeaders: compileHeaders(entry.headers?.request),
     responseHeaders: compileHeaders(entry.headers?.response),
     timeoutMs: entry.timeout === undefined ? 0 : durationMs(entry.timeout),
@@ -68,8 +66,12 @@ function compileAction(entry: HttpRoute, path: string, scope: TargetScope): Rout
     code: "GL0214",
     path,
     message: `${message}: requests that take it answer 503`,
-    remedy: "delegate is not supported yet: write route, redirect or directResponse.",
+    remedy: "Write route, redirect, directResponse or delegate.",
   });
+  return unavailable(message);
+}
+
+function unavailable(message: string): RouteAction {
   return { kind: "direct", status: 503, body: `${message}\n` };
 }
 
@@ -177,7 +179,9 @@ function reportNames(http: readonly HttpRoute[], { resource, messages }: TargetS
 }
 
 function reportUnreachable(http: readonly HttpRoute[], { resource, messages }: TargetScope): void {
-  const all = http.findIndex(({ match = [] }) => match.length === 0);
+  const all = http.findIndex(
+    ({ match = [], delegate }) => match.length === 0 && delegate === undefined,
+  );
   if (all === -1) return;
   for (let index = all + 1; index < http.length; index++) {
     messages.add(resource, {

@@ -101,8 +101,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A route says nothing that can be done",
     severity: "error",
     help:
-      "Only `route`, `redirect` and `directResponse` are supported so far. Requests that take " +
-      "the route answer 503.",
+      "A route needs one of `route`, `redirect`, `directResponse` and `delegate`. Requests that " +
+      "take the route answer 503.",
   },
   GL0215: {
     title: "A Service selects nothing",

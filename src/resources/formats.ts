@@ -261,6 +261,10 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "GL0113",
     "Write e.g. 10.0.0.0/8 or 2001:db8::/32.",
   ),
+  "export-to": format(
+    (text) => text === "*" || text === "." || isLabel(text),
+    "a namespace, '*' or '.'",
+  ),
   "endpoint-address": format(
     isEndpointAddress,
     "an IP address, a host name, or unix:// and an absolute path",

@@ -45,4 +45,26 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
       "and at a gateway there is none. Write `DNS` or `STATIC`. With a usable `fallback` this is " +
       "a warning.",
   },
+  GL0266: {
+    title: "A route cannot be delegated",
+    severity: "error",
+    help:
+      "The VirtualService that `delegate` names does not exist, has hosts of its own, is not " +
+      "exported to the namespace that delegates (`exportTo`), or delegates again: there is one " +
+      "level. Requests that take the route answer 503.",
+  },
+  GL0267: {
+    title: "A delegate's route is not within the root's",
+    severity: "warning",
+    help:
+      "A request must meet the match of the route that delegates and that of the delegate's " +
+      "route. As in Istio each match of the delegate must be a part of one of the root's: an " +
+      "equal text, or a longer prefix; with a regular expression on either side of one field " +
+      "nobody can tell. The route is left out.",
+  },
+  GL0268: {
+    title: "Nobody delegates to a VirtualService",
+    severity: "info",
+    help: "It has no hosts, so that it serves only what other VirtualServices delegate to it.",
+  },
 };

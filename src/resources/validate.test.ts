@@ -177,8 +177,8 @@ const cases: readonly { name: string; text: string; want: readonly string[] }[] 
   },
   {
     name: "a required field is missed at its parent",
-    text: other("networking.istio.io/v1beta1", "VirtualService", "http: []"),
-    want: ["4:7 GL0104 spec.hosts"],
+    text: other("networking.istio.io/v1beta1", "DestinationRule", "subsets: []"),
+    want: ["4:7 GL0104 spec.host"],
   },
   { name: "a Service of one port is complete", text: service("{ports: [{port: 80}]}"), want: [] },
   {

@@ -6,17 +6,21 @@ import type { Resource } from "../object.ts";
 import { accepted, labels, mapOf, notHonoured, notHonouredFields, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
-import type { KindInfo } from "./kind.ts";
+import type { JsonObject, KindInfo, Path, Report } from "./kind.ts";
+import { items, member } from "./member.ts";
 import { anyStatus } from "./pod-template.ts";
 import { HTTP_POLICY_FIELDS } from "./virtual-service-policy.ts";
 import type { HttpPolicyFields } from "./virtual-service-policy.ts";
 
 export interface VirtualServiceSpec {
+  /** Absent or empty: it has no routes of its own, but those that others delegate to it. */
   readonly hosts: readonly string[];
   /** `name` or `namespace/name`; `mesh` means the sidecars. Absent: `mesh`. */
   readonly gateways?: readonly string[];
   /** The first route that matches wins. */
   readonly http?: readonly HttpRoute[];
+  /** Of a delegate: the namespaces whose VirtualServices may name it. Absent: all. */
+  readonly exportTo?: readonly string[];
 }
 
 export interface HttpRoute extends HttpPolicyFields {
@@ -25,6 +29,8 @@ export interface HttpRoute extends HttpPolicyFields {
   readonly match?: readonly HttpMatch[];
   readonly route?: readonly HttpRouteDestination[];
   readonly directResponse?: DirectResponse;
+  /** A VirtualService without hosts; absent namespace: this one's. */
+  readonly delegate?: { readonly name: string; readonly namespace?: string };
   /** A duration such as `5s`; `0s` means no limit. */
   readonly timeout?: string;
   readonly headers?: HeaderChanges;
@@ -170,16 +176,23 @@ const http = Type.Object(
     timeout: Type.Optional(text("duration")),
     headers: Type.Optional(headerChanges),
     ...HTTP_POLICY_FIELDS,
-    ...notHonouredFields("delegate", "mirror_percent"),
+    delegate: Type.Optional(
+      Type.Object({
+        name: text("dns-subdomain"),
+        namespace: Type.Optional(text("dns-1123-label")),
+      }),
+    ),
+    ...notHonouredFields("mirror_percent"),
   },
   { exactlyOneOf: ["route", "redirect", "directResponse", "delegate"] },
 );
 
 const spec = Type.Object({
-  hosts: Type.Array(text("virtual-service-host"), { minItems: 1 }),
+  hosts: Type.Array(text("virtual-service-host"), { default: [] }),
   gateways: Type.Optional(Type.Array(text("gateway-ref"))),
   http: Type.Optional(Type.Array(http)),
-  ...notHonouredFields("exportTo", "tcp", "tls"),
+  exportTo: Type.Optional(Type.Array(text("export-to"))),
+  ...notHonouredFields("tcp", "tls"),
 });
 
 export const VIRTUAL_SERVICE: KindInfo = defineKind({
@@ -200,4 +213,54 @@ export const VIRTUAL_SERVICE: KindInfo = defineKind({
     }),
     column("HOSTS", (object) => JSON.stringify((object as VirtualService).spec.hosts)),
   ],
+  check: checkDelegation,
 });
+
+/** Istio's rules for delegates, and for what has hosts. */
+function checkDelegation(object: JsonObject, report: Report): void {
+  const spec = member(object, "spec");
+  const http = items(member(spec, "http"));
+  if (items(member(spec, "hosts")).length > 0) {
+    if (member(spec, "exportTo") === undefined) return;
+    const says = "has no effect on a VirtualService with hosts";
+    report({ code: "GL0107", path: ["spec", "exportTo"], says, remedy: "" });
+    return;
+  }
+  if (http.length === 0) {
+    const says = "needs hosts, or routes in http that others may delegate to";
+    report({ code: "GL0104", path: ["spec"], says, remedy: "Write hosts, e.g. ['*']." });
+  }
+  if (member(spec, "gateways") !== undefined) {
+    report({
+      code: "GL0119",
+      path: ["spec", "gateways"],
+      says: "has no meaning without hosts: who delegates to it says the gateways",
+      remedy: "Write hosts, or take gateways away.",
+    });
+  }
+  http.forEach((route, index) => {
+    checkDelegateRoute(route, ["spec", "http", index], report);
+  });
+}
+
+function checkDelegateRoute(route: unknown, path: Path, report: Report): void {
+  if (member(route, "delegate") !== undefined) {
+    report({
+      code: "GL0119",
+      path: [...path, "delegate"],
+      says: "may not stand in a VirtualService without hosts, which is a delegate itself",
+      remedy: "Delegate from the VirtualService with the hosts: there is one level only.",
+    });
+  }
+  items(member(route, "match")).forEach((match, index) => {
+    for (const field of ["gateways", "sourceLabels"]) {
+      if (member(match, field) === undefined) continue;
+      report({
+        code: "GL0119",
+        path: [...path, "match", index, field],
+        says: "may not stand in a VirtualService without hosts",
+        remedy: "Match on it where the route is delegated from.",
+      });
+    }
+  });
+}
