@@ -11,6 +11,7 @@ const NO_PLUGIN_TOOLS = {
   inspect: () => Promise.resolve(0),
   test: () => Promise.resolve(0),
   run: () => Promise.resolve(0),
+  profile: () => Promise.resolve(0),
 };
 
 const HASH = makeKeyHash({ hash: "murmur3", salt: "default/shop", modulo: 100 });

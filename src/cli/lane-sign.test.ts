@@ -68,7 +68,7 @@ async function sign(...words: readonly string[]) {
     version: "0.1.0",
     interrupted: new AbortController().signal,
     ...{ resolveModules: unused, offlineGateway: unused, up: unused, envoy: unused },
-    plugin: { inspect: unused, test: unused, run: unused },
+    plugin: { inspect: unused, test: unused, run: unused, profile: unused },
   });
   return { exitCode, stdout, stderr };
 }

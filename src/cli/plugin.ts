@@ -36,10 +36,28 @@ export interface RunOptions {
   readonly logLevel: EnvoyLevel;
 }
 
+export interface ProfileOptions {
+  /** A module, or a file of cases whose requests are taken; absolute. */
+  readonly file: string;
+  readonly configuration: string;
+  readonly rootId: string;
+  readonly requests: number;
+  readonly request: {
+    readonly method: string;
+    readonly path: string;
+    readonly headers: readonly (readonly [name: string, value: string])[];
+    /** `""`: none. */
+    readonly body: string;
+  };
+  /** Where the stacks go, by its ending; absolute. Null: nowhere. */
+  readonly output: string | null;
+}
+
 /** Runs the tools; each resolves to the exit code, and has printed what there is to say. */
 export interface PluginTools {
   inspect(options: InspectOptions): Promise<number>;
   test(options: TestOptions): Promise<number>;
+  profile(options: ProfileOptions): Promise<number>;
   /** Until it is told to stop. */
   run(options: RunOptions): Promise<number>;
 }
@@ -76,6 +94,7 @@ export function addPluginCommands(program: Command, run: Run): void {
         return context.plugin.test({ paths: absolute, update });
       }),
     );
+  addProfileCommand(plugin, run);
   addLogsCommand(plugin, run);
 }
 
@@ -93,6 +112,72 @@ function addLogsCommand(plugin: Command, run: Run): void {
     .action((name: string, options: PluginLogsOptions, command: Command) =>
       run(command, (context) => pluginLogs(context, name, options)),
     );
+}
+
+function addProfileCommand(plugin: Command, run: Run): void {
+  plugin
+    .command("profile")
+    .description("say what each callback and host call of a plug-in costs, and draw a flame graph")
+    .argument("<file>", "a .wasm file, or a file of cases (*.cases.yaml) for their requests")
+    .option("--config <text or @file>", "the configuration; @FILE takes a file's text", "")
+    .option("--root-id <id>", "the root id", "")
+    .option("--requests <count>", "how many requests are measured", "10000")
+    .option("--path <path>", "the request's path", "/")
+    .option("-X, --method <method>", "its method; GET, or POST with a body")
+    .option("-H, --header <header>", "a header of it, 'name: value' (repeatable)", collect, [])
+    .option("-d, --data <body>", "its body", "")
+    .option("-o, --output <file>", "the stacks, as FILE.svg, FILE.cpuprofile or FILE.folded")
+    .action((file: string, options: RawProfileOptions, command: Command) =>
+      run(command, (context) => context.plugin.profile(parseProfile(context, file, options))),
+    );
+}
+
+interface RawProfileOptions {
+  readonly config: string;
+  readonly rootId: string;
+  readonly requests: string;
+  readonly path: string;
+  readonly method?: string;
+  readonly header: readonly string[];
+  readonly data: string;
+  readonly output?: string;
+}
+
+function parseProfile(context: Context, file: string, raw: RawProfileOptions): ProfileOptions {
+  const requests = /^\d{1,7}$/.test(raw.requests) ? Number(raw.requests) : 0;
+  if (requests < 1) {
+    throw usageError(`--requests ${raw.requests}: not a number from 1 to 9999999`);
+  }
+  const { output } = raw;
+  if (output !== undefined && !/\.(svg|cpuprofile|folded)$/.test(output)) {
+    throw usageError(
+      `-o ${output}: not a kind of file that can be written`,
+      "Name a FILE.svg (flame graph), FILE.cpuprofile (Chrome, speedscope) or FILE.folded.",
+    );
+  }
+  return {
+    file: resolve(context.cwd, file),
+    configuration: configurationOf(context, raw.config),
+    rootId: raw.rootId,
+    requests,
+    request: {
+      method: raw.method ?? (raw.data === "" ? "GET" : "POST"),
+      path: raw.path,
+      headers: raw.header.map(parseHeader),
+      body: raw.data,
+    },
+    output: output === undefined ? null : resolve(context.cwd, output),
+  };
+}
+
+function parseHeader(text: string): [name: string, value: string] {
+  const colon = text.indexOf(":");
+  if (colon < 1) throw usageError(`-H ${text}: not a header`, "Write 'name: value'.");
+  return [text.slice(0, colon).trim().toLowerCase(), text.slice(colon + 1).trim()];
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
 }
 
 interface RawInspectOptions {

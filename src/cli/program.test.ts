@@ -94,6 +94,7 @@ async function run(
         return Promise.resolve(0);
       },
       test: () => Promise.resolve(0),
+      profile: () => Promise.resolve(0),
       run: () => Promise.resolve(0),
     },
     envoy: (options) => {

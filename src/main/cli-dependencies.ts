@@ -53,6 +53,10 @@ export function cliDependencies(terminal: Terminal, interrupted: AbortSignal): C
         const { inspectFile } = await import("./plugin-commands.ts");
         return inspectFile(options, terminal);
       },
+      async profile(options) {
+        const { profilePlugin } = await import("./plugin-profile.ts");
+        return profilePlugin(options, terminal);
+      },
       async test(options) {
         const { testPlugins } = await import("./plugin-commands.ts");
         return testPlugins(options, terminal);

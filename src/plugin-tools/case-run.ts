@@ -81,7 +81,7 @@ export function runCase({ module, file, gateway }: CaseSetting, one: PluginCase)
   return { action, request, response, localReply, logs, calls, trouble };
 }
 
-function settingsOf(file: CaseFile, one: PluginCase): Parameters<typeof Plugin.start>[1] {
+export function settingsOf(file: CaseFile, one: PluginCase): Parameters<typeof Plugin.start>[1] {
   return {
     name: "plug-in",
     rootId: file.rootId,
@@ -93,7 +93,7 @@ function settingsOf(file: CaseFile, one: PluginCase): Parameters<typeof Plugin.s
 }
 
 /** Answers are used in their order; the last one that fits is used again. */
-function answering(
+export function answering(
   answers: readonly CaseCall[],
   seen: SeenCall[],
   clock: VirtualClock,
@@ -156,7 +156,7 @@ export async function prepareCaseGateway(): Promise<CaseGateway> {
   return { runtime, listener };
 }
 
-function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin): CaseGateway {
+export function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin): CaseGateway {
   const { requestBody, responseBody } = hooksOf(instance.module);
   const plugin = {
     name: "case",
@@ -177,7 +177,7 @@ function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin): CaseG
   return { runtime, listener: withIt };
 }
 
-function servicesOf(
+export function servicesOf(
   clock: VirtualClock,
   own: Pick<PluginServices, "log" | "httpCall">,
 ): PluginServices {

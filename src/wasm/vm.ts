@@ -20,6 +20,8 @@ import {
 } from "./fuel/gauge.ts";
 import type { Budgets, GuestTime } from "./fuel/gauge.ts";
 import { GuestMemory } from "./guest-memory.ts";
+import { probedImports } from "./guest-probe.ts";
+import type { GuestFunction, GuestProbe } from "./guest-probe.ts";
 import type { MetricStore } from "./metric-store.ts";
 import type { PluginModule } from "./module.ts";
 import { ENTRIES_PER_SAMPLE } from "./plugin-usage.ts";
@@ -81,6 +83,8 @@ export interface PluginServices {
   readonly budgets?: Budgets;
   /** The clocks of those budgets: real ones by default, whatever `clock` is. */
   readonly guestTime?: GuestTime;
+  /** Measures every call in and out; without it nothing is measured. */
+  readonly probe?: GuestProbe;
 }
 
 type Three = [first: number, second: number, third: number];
@@ -171,14 +175,19 @@ export class Vm {
     this.budgets = services.budgets ?? DEFAULT_BUDGETS;
     this.gauge = new FuelGauge(services.guestTime ?? systemGuestTime);
     this.memory = new GuestMemory(this.gauge);
-    const instance = new WebAssembly.Instance(module.compiled, createImports(this));
+    const { probe } = services;
+    const imports = createImports(this);
+    const instance = new WebAssembly.Instance(
+      module.compiled,
+      probe === undefined ? imports : probedImports(imports, probe),
+    );
     this.#exports = instance.exports;
     this.gauge.attach(instance.exports);
     this.memory.attach(
       instance.exports["memory"] as WebAssembly.Memory,
       instance.exports[module.allocator] as (size: number) => number,
     );
-    this.guest = callbacksOf(instance.exports);
+    this.guest = callbacksOf(instance.exports, probe);
   }
 
   /** Runs the start section, then the language runtime's own start: `_initialize`, or `_start`. */
@@ -318,12 +327,14 @@ function requestIdOf(stream: StreamContext | null): string {
   return id === null ? "" : latin1(id.subarray(0, REQUEST_ID_BYTES_MAX));
 }
 
-function callbacksOf(exports: Record<string, unknown>): GuestCallbacks {
+function callbacksOf(exports: Record<string, unknown>, probe?: GuestProbe): GuestCallbacks {
   const find = <Result, Parameters extends number[] = Three>(
     name: string,
   ): Callback<Result, Parameters> => {
     const value = exports[name];
-    return typeof value === "function" ? (value as Callback<Result, Parameters>) : null;
+    if (typeof value !== "function") return null;
+    const run = probe?.callback(name, value as GuestFunction) ?? value;
+    return run as Callback<Result, Parameters>;
   };
   return {
     contextCreate: find("proxy_on_context_create"),
