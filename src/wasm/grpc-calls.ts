@@ -4,11 +4,11 @@
 //! in Envoy: calls 5, 9, …, streams 6, 10, …, and each kind is told by the low two bits.
 
 import type { Timer } from "../base/clock.ts";
+import type { CallUnderWay } from "./calls-under-way.ts";
 import type { HeaderPair } from "./header-pairs.ts";
 import type { RootContext } from "./root-context.ts";
+import type { Vm } from "./vm.ts";
 
-/** Calls and streams that the plug-ins of one VM may have open. More are refused. */
-const OPEN_PER_VM_MAX = 1_024;
 /** Streams that the server has ended and the plug-in has not: older ones are forgotten. */
 const ENDED_PER_VM_MAX = 1_024;
 const TOKEN_STEP = 4;
@@ -67,6 +67,7 @@ export type GrpcStart =
 interface OpenCall {
   readonly root: RootContext;
   readonly connection: GrpcConnection;
+  readonly place: CallUnderWay;
   /** The guest has closed its side by `proxy_grpc_close`. */
   isClosedHere: boolean;
 }
@@ -77,6 +78,11 @@ export class GrpcTable {
   /** Streams whose server has ended them, with the root that opened them. */
   readonly #ended = new Map<number, RootContext>();
   readonly #lastToken: Record<GrpcKind, number> = { [GrpcKind.call]: 1, [GrpcKind.stream]: 2 };
+  readonly #vm: Vm;
+
+  constructor(vm: Vm) {
+    this.#vm = vm;
+  }
 
   get openCount(): number {
     return this.#open.size;
@@ -84,19 +90,24 @@ export class GrpcTable {
 
   /** Begins; what it is to say is sent by the caller. */
   start(kind: GrpcKind, root: RootContext, caller: GrpcCaller, request: GrpcRequest): GrpcStart {
-    if (this.#open.size >= OPEN_PER_VM_MAX) return { kind: "full" };
+    const place = this.#vm.callsOut.begin(this.#vm.caller);
+    if (place === null) return { kind: "full" };
     const token = this.#nextToken(kind);
     const sink = kind === GrpcKind.call ? this.#callSink(token, root) : this.#sink(token, root);
     const connection = caller(request, sink);
-    if (typeof connection === "string") return { kind: connection };
+    if (typeof connection === "string") {
+      this.#vm.callsOut.end(place);
+      return { kind: connection };
+    }
     this.#lastToken[kind] = token;
-    this.#open.set(token, { root, connection, isClosedHere: false });
+    this.#open.set(token, { root, connection, place, isClosedHere: false });
     return { kind: "open", token };
   }
 
   /** A call that cannot begin is told to its root as one that was closed, but later. */
   refuseLater(kind: GrpcKind, root: RootContext, later: (task: () => void) => Timer): void {
-    if (this.#open.size >= OPEN_PER_VM_MAX) return;
+    const place = this.#vm.callsOut.begin(this.#vm.caller);
+    if (place === null) return;
     const token = this.#nextToken(kind);
     this.#lastToken[kind] = token;
     const sink = this.#sink(token, root);
@@ -110,7 +121,7 @@ export class GrpcTable {
         timer.cancel();
       },
     };
-    this.#open.set(token, { root, connection, isClosedHere: false });
+    this.#open.set(token, { root, connection, place, isClosedHere: false });
   }
 
   /** Null: there is no such stream, or not of this root. */
@@ -132,7 +143,9 @@ export class GrpcTable {
   cancel(token: number): void {
     const call = this.#open.get(token);
     this.#open.delete(token);
-    call?.connection.cancel();
+    if (call === undefined) return;
+    this.#vm.callsOut.end(call.place);
+    call.connection.cancel();
   }
 
   /** The root goes away. */
@@ -163,12 +176,23 @@ export class GrpcTable {
         });
       },
       onClose: (status, text) => {
-        ifOpen(() => {
+        this.#close(token, status === GRPC_UNAVAILABLE, () => {
           root.onGrpcClose(token, status, text);
-          this.#closed(token);
         });
       },
     };
+  }
+
+  /** `tell`s it, at once or later, unless the guest has cancelled it by then. */
+  #close(token: number, isFailure: boolean, tell: () => void): void {
+    const call = this.#open.get(token);
+    if (call === undefined) return;
+    const close = (): void => {
+      tell();
+      this.#closed(token);
+    };
+    if (isFailure) this.#vm.callsOut.fail(call.place, close);
+    else close();
   }
 
   /** A call hears one message, or one close: the last message of the server counts. */
@@ -181,11 +205,11 @@ export class GrpcTable {
       },
       onTrailingMetadata: () => undefined,
       onClose: (status, text) => {
-        if (!this.#open.has(token)) return;
-        if (status !== GRPC_OK) root.onGrpcClose(token, status, text);
-        else if (answer === null) root.onGrpcClose(token, GRPC_INTERNAL, "");
-        else root.onGrpcMessage(token, answer);
-        this.#closed(token);
+        this.#close(token, status === GRPC_UNAVAILABLE, () => {
+          if (status !== GRPC_OK) root.onGrpcClose(token, status, text);
+          else if (answer === null) root.onGrpcClose(token, GRPC_INTERNAL, "");
+          else root.onGrpcMessage(token, answer);
+        });
       },
     };
   }
@@ -195,6 +219,7 @@ export class GrpcTable {
     // The guest has cancelled it in this very callback.
     if (call === undefined) return;
     this.#open.delete(token);
+    this.#vm.callsOut.end(call.place);
     if ((token & 3) === GrpcKind.call || call.isClosedHere) return;
     const [oldest] = this.#ended.keys();
     if (this.#ended.size >= ENDED_PER_VM_MAX && oldest !== undefined) this.#ended.delete(oldest);

@@ -3,13 +3,13 @@
 //! An answer reaches the root context that asked (`proxy_on_http_call_response`), whatever has
 //! become of the stream that was asking: as in Envoy.
 
+import type { CallUnderWay } from "./calls-under-way.ts";
 import { FixedHeaderMap } from "./fixed-header-map.ts";
 import type { HeaderPair } from "./header-pairs.ts";
 import type { RootContext } from "./root-context.ts";
 import type { HeaderMap } from "./stream-host.ts";
+import type { Vm } from "./vm.ts";
 
-/** Calls that one root context may have pending. More are refused. */
-const CALLS_PER_ROOT_MAX = 1_024;
 /** The low two bits of a token tell what it is of: 0 an HTTP call. */
 const TOKEN_STEP = 4;
 const TOKEN_MAX = 0xffff_fffc;
@@ -34,6 +34,8 @@ export interface HttpCallResponse {
   readonly headers: readonly HeaderPair[];
   readonly body: Uint8Array;
   readonly trailers: readonly HeaderPair[];
+  /** It is made up. */
+  readonly isFailure?: boolean;
 }
 
 export interface PendingCall {
@@ -71,40 +73,67 @@ export class CallAnswer {
   }
 }
 
+/** `full`: as many calls are under way as may be. */
+export type HttpCallRefusal = "no_cluster" | "full";
+
+interface OpenCall {
+  readonly place: CallUnderWay;
+  readonly pending: PendingCall;
+}
+
 /** The pending calls of one root context. */
 export class CallTable {
-  readonly #pending = new Map<number, PendingCall>();
+  readonly #vm: Vm;
+  readonly #open = new Map<number, OpenCall>();
   #lastToken = 0;
 
-  get isFull(): boolean {
-    return this.#pending.size >= CALLS_PER_ROOT_MAX;
+  constructor(vm: Vm) {
+    this.#vm = vm;
   }
 
-  /** Starts a call; its token, or null when the cluster is unknown. */
-  start(root: RootContext, caller: HttpCaller, call: HttpCall): number | null {
-    const last = this.#lastToken;
+  /** Starts a call: its token, or why there is none. */
+  start(root: RootContext, caller: HttpCaller, call: HttpCall): number | HttpCallRefusal {
+    const { callsOut } = this.#vm;
+    const place = callsOut.begin(this.#vm.caller);
+    if (place === null) return "full";
     const token = this.#nextToken();
     const pending = caller(call, (response) => {
-      if (this.#pending.delete(token)) root.onHttpCallResponse(token, response);
+      if (!this.#open.has(token)) return;
+      const tell = (): void => {
+        this.#end(token);
+        root.onHttpCallResponse(token, response);
+      };
+      if (response === null || response.isFailure === true) callsOut.fail(place, tell);
+      else tell();
     });
     if (pending === null) {
-      // A refused call takes no token.
-      this.#lastToken = last;
-      return null;
+      callsOut.end(place);
+      return "no_cluster";
     }
-    this.#pending.set(token, pending);
+    // A refused call takes no token.
+    this.#lastToken = token;
+    this.#open.set(token, { place, pending });
     return token;
   }
 
   cancelAll(): void {
-    for (const pending of this.#pending.values()) pending.cancel();
-    this.#pending.clear();
+    for (const [token, { pending }] of this.#open) {
+      this.#end(token);
+      pending.cancel();
+    }
+  }
+
+  #end(token: number): void {
+    const open = this.#open.get(token);
+    this.#open.delete(token);
+    if (open !== undefined) this.#vm.callsOut.end(open.place);
   }
 
   #nextToken(): number {
+    let token = this.#lastToken;
     do {
-      this.#lastToken = this.#lastToken >= TOKEN_MAX ? TOKEN_STEP : this.#lastToken + TOKEN_STEP;
-    } while (this.#pending.has(this.#lastToken));
-    return this.#lastToken;
+      token = token >= TOKEN_MAX ? TOKEN_STEP : token + TOKEN_STEP;
+    } while (this.#open.has(token));
+    return token;
   }
 }

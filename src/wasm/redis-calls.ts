@@ -1,10 +1,10 @@
 //! Redis calls of plug-ins (Higress' 0.2.100): what is asked of the embedder, and which calls of a
 //! root are pending. Bytes go out and come back as Redis speaks them (RESP).
 
+import type { CallUnderWay } from "./calls-under-way.ts";
 import type { RootContext } from "./root-context.ts";
+import type { Vm } from "./vm.ts";
 
-/** Calls that one root context may have pending. More are refused. */
-const CALLS_PER_ROOT_MAX = 1_024;
 /** Servers, each with its own settings, that one root context may have prepared. */
 const CLIENTS_PER_ROOT_MAX = 16;
 /** The low two bits of a token tell what it is of: 3 a Redis call. */
@@ -53,8 +53,13 @@ interface OpenClient {
 export class RedisTable {
   /** By the name that was given, with its query, and by the name alone: the latest counts. */
   readonly #byName = new Map<string, OpenClient>();
-  readonly #pending = new Set<number>();
+  readonly #pending = new Map<number, CallUnderWay>();
+  readonly #vm: Vm;
   #lastToken = FIRST_TOKEN;
+
+  constructor(vm: Vm) {
+    this.#vm = vm;
+  }
 
   /** Equal settings keep the client that is there, with its connection. */
   init(name: string, server: RedisServer, open: RedisOpener): RedisRefusal | null {
@@ -79,21 +84,38 @@ export class RedisTable {
   call(root: RootContext, name: string, command: Uint8Array): number | RedisRefusal {
     const known = this.#byName.get(name) ?? this.#byName.get(nameAlone(name));
     if (known === undefined) return "no_cluster";
-    if (this.#pending.size >= CALLS_PER_ROOT_MAX) return "full";
+    const { callsOut } = this.#vm;
+    const place = callsOut.begin(this.#vm.caller);
+    if (place === null) return "full";
     const token = this.#nextToken();
     const isTaken = known.client.call(command, (reply) => {
-      if (this.#pending.delete(token)) root.onRedisReply(token, reply);
+      if (!this.#pending.has(token)) return;
+      const tell = (): void => {
+        this.#end(token);
+        root.onRedisReply(token, reply);
+      };
+      if (reply === null) callsOut.fail(place, tell);
+      else tell();
     });
-    if (!isTaken) return "full";
+    if (!isTaken) {
+      callsOut.end(place);
+      return "full";
+    }
     this.#lastToken = token;
-    this.#pending.add(token);
+    this.#pending.set(token, place);
     return token;
   }
 
   closeAll(): void {
     for (const { client } of this.#clients()) client.close();
     this.#byName.clear();
-    this.#pending.clear();
+    for (const token of this.#pending.keys()) this.#end(token);
+  }
+
+  #end(token: number): void {
+    const place = this.#pending.get(token);
+    this.#pending.delete(token);
+    if (place !== undefined) this.#vm.callsOut.end(place);
   }
 
   #clients(): Set<OpenClient> {

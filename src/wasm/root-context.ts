@@ -18,6 +18,8 @@ import type { Vm } from "./vm.ts";
 /** Higress' status of a Redis call. */
 const REDIS_OK = 0;
 const REDIS_FAILED = 1;
+/** Items of queues that the plug-in has yet to be told of; more are not told. */
+const QUEUE_NEWS_MAX = 10_000;
 
 /** What a plug-in is made with, apart from its VM. */
 export interface PluginSettings {
@@ -47,11 +49,11 @@ export class RootContext {
   onDeleted: () => void = () => undefined;
 
   /** HTTP calls that are under way. */
-  readonly calls: CallTable = new CallTable();
+  readonly calls: CallTable;
   /** The answer whose callback is running. */
   answer: CallAnswer | null = null;
   /** Servers of Redis, and calls to them that are under way. */
-  readonly redis: RedisTable = new RedisTable();
+  readonly redis: RedisTable;
   /** The reply whose callback is running. */
   redisReply: Uint8Array | null = null;
   /** What a callback of gRPC that is running can read. */
@@ -68,10 +70,15 @@ export class RootContext {
   readonly #vm: Vm;
   #tickPeriodMs = 0;
   #tick: Timer | null = null;
+  /** Tokens, one for each item. */
+  readonly #queueNews: number[] = [];
+  #queueTimer: Timer | null = null;
 
   private constructor(vm: Vm, plugin: PluginSettings) {
     this.#vm = vm;
     this.plugin = plugin;
+    this.calls = new CallTable(vm);
+    this.redis = new RedisTable(vm);
     this.usage = vm.services.usage?.of(plugin.name) ?? new PluginUsage();
     this.id = vm.nextContextId();
   }
@@ -217,7 +224,28 @@ export class RootContext {
 
   /** Something is in a queue that this context has registered last. */
   onQueueReady(token: number): void {
-    this.#call("proxy_on_queue_ready", () => this.#vm.guest.queueReady?.(this.id, token, 0));
+    const news = this.#queueNews;
+    if (news.length >= QUEUE_NEWS_MAX || news.push(token) > 1) return;
+    this.#tellQueueNews();
+  }
+
+  #tellQueueNews(): void {
+    const { clock, queueNews: throttle } = this.#vm.services;
+    for (;;) {
+      const [token] = this.#queueNews;
+      if (token === undefined) return;
+      const waitMs = throttle?.waitMs() ?? 0;
+      if (waitMs > 0) {
+        this.#queueTimer = clock.after(waitMs, () => {
+          this.#tellQueueNews();
+        });
+        return;
+      }
+      const startMs = clock.monotonicMs();
+      this.#call("proxy_on_queue_ready", () => this.#vm.guest.queueReady?.(this.id, token, 0));
+      throttle?.ran(clock.monotonicMs() - startMs);
+      this.#queueNews.shift();
+    }
   }
 
   /** Asks the guest to end. A guest that answers false lives on until it calls `proxy_done`. */
@@ -242,6 +270,8 @@ export class RootContext {
     this.redis.closeAll();
     this.#vm.grpc.cancelAllOf(this);
     this.#vm.services.sharedQueues?.forget(this);
+    this.#queueTimer?.cancel();
+    this.#queueNews.length = 0;
   }
 
   #armTick(): void {

@@ -29,6 +29,8 @@ export class StreamContext {
   isLogging = false;
   /** Null: nothing has been declared. */
   declared: DeclaredProperties | null = null;
+  /** Calls out that were made for it. */
+  callsUnderWay = 0;
 
   readonly #vm: Vm;
   #readableMaps = 0;

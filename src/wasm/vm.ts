@@ -8,6 +8,8 @@ import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { createImports } from "./abi/imports.ts";
 import { ByteCache } from "./byte-cache.ts";
+import { CallsUnderWay } from "./calls-under-way.ts";
+import type { Caller } from "./calls-under-way.ts";
 import type { LogLevel } from "./enums.ts";
 import { BudgetSpent, LoadFault, PluginTrap } from "./fault.ts";
 import { fieldName, fieldValue, latin1, utf8 } from "./field-text.ts";
@@ -77,6 +79,8 @@ export interface PluginServices {
   readonly vms?: VmPool;
   /** Bounds the ticks of all plug-ins together; without it only their period is bounded. */
   readonly ticks?: TickThrottle;
+  /** The same for what plug-ins are told of queues. */
+  readonly queueNews?: TickThrottle;
   /** Told of each crash, once for each VM. */
   readonly onTrap?: (trap: PluginTrap) => void;
   /** How long one entry may last; 50 ms, and 5 s to start and to configure, by default. */
@@ -142,7 +146,8 @@ export class Vm {
   readonly guest: GuestCallbacks;
   readonly roots: Map<number, RootContext> = new Map();
   readonly streams: StreamTable<StreamContext> = new StreamTable();
-  readonly grpc: GrpcTable = new GrpcTable();
+  readonly callsOut: CallsUnderWay;
+  readonly grpc: GrpcTable;
   readonly names: ByteCache<string | null> = new ByteCache(fieldName);
   readonly values: ByteCache<string | null> = new ByteCache(fieldValue);
   readonly paths: ByteCache<readonly string[]> = new ByteCache((bytes) => utf8(bytes).split("\0"));
@@ -172,6 +177,8 @@ export class Vm {
     this.module = module;
     this.settings = settings;
     this.services = services;
+    this.callsOut = new CallsUnderWay(services.clock);
+    this.grpc = new GrpcTable(this);
     this.budgets = services.budgets ?? DEFAULT_BUDGETS;
     this.gauge = new FuelGauge(services.guestTime ?? systemGuestTime);
     this.memory = new GuestMemory(this.gauge);
@@ -203,6 +210,11 @@ export class Vm {
     if (run("_initialize")) {
       if (!run("main", 0, 0)) run("__main_void");
     } else run("_start");
+  }
+
+  /** Whose calls out those are that are made now: the guest cannot shift them to another. */
+  get caller(): Caller | null {
+    return this.enteredStream ?? this.stream;
   }
 
   nextContextId(): number {

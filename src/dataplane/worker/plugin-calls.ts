@@ -225,7 +225,7 @@ class RunningCall implements UpstreamUser, PendingCall {
       ["content-length", length],
       ["content-type", "text/plain"],
     ] as const;
-    this.#settle({ headers: fields, body, trailers: [] });
+    this.#settle({ headers: fields, body, trailers: [], isFailure: true });
   }
 
   #settle(response: HttpCallResponse | null): void {

@@ -8,7 +8,7 @@ import { MetricStore } from "../../wasm/metric-store.ts";
 import { UsageTable } from "../../wasm/plugin-usage.ts";
 import { InProcessSharedData } from "../../wasm/shared-data-store.ts";
 import { InProcessSharedQueues } from "../../wasm/shared-queues.ts";
-import { TickThrottle } from "../../wasm/tick-throttle.ts";
+import { REST_PER_NEWS, TickThrottle } from "../../wasm/tick-throttle.ts";
 import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
 import type { PluginLines } from "../plugin-lines.ts";
@@ -57,6 +57,7 @@ export function pluginServices(
     redis: (server) => out?.redis.open(server) ?? null,
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
+    queueNews: new TickThrottle(clock, REST_PER_NEWS),
     log(entry) {
       if (!limiter.admits(entry.plugin)) return;
       write(logger, entry);

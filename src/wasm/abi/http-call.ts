@@ -4,7 +4,7 @@ import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
 import { decodePairs } from "../header-pairs.ts";
 import type { HeaderPair } from "../header-pairs.ts";
-import type { HttpCall } from "../http-calls.ts";
+import type { HttpCall, HttpCallRefusal } from "../http-calls.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
 
@@ -36,10 +36,11 @@ export function callFunctions(vm: Vm): HostFunctions {
       }
       if (!memory.isInside(outToken, 4)) return Status.invalidMemoryAccess;
       const call = buildCall({ name, fields, bytes, last, timeoutMs });
-      const caller = vm.services.httpCall;
-      const token = call === null || caller === undefined ? null : startCall(vm, call);
-      memory.writeU32(outToken, token ?? 0);
-      return token === null ? Status.badArgument : Status.ok;
+      const started = call === null ? "no_cluster" : startCall(vm, call);
+      const isStarted = typeof started === "number";
+      memory.writeU32(outToken, isStarted ? started : 0);
+      if (isStarted) return Status.ok;
+      return started === "full" ? Status.internalFailure : Status.badArgument;
     },
     envoy_resolve_dns: () => Status.unimplemented,
   };
@@ -70,9 +71,9 @@ function buildCall({ name, fields, bytes, last, timeoutMs }: RawCall): HttpCall 
   return { cluster, method, path, authority, headers, body: bytes, trailers, timeoutMs };
 }
 
-function startCall(vm: Vm, call: HttpCall): number | null {
+function startCall(vm: Vm, call: HttpCall): number | HttpCallRefusal {
   const { root } = vm;
   const { httpCall } = vm.services;
-  if (root === null || httpCall === undefined || root.calls.isFull) return null;
+  if (root === null || httpCall === undefined) return "no_cluster";
   return root.calls.start(root, httpCall, call);
 }
