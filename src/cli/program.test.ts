@@ -329,6 +329,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     accessLogFormat: null,
     accessLogHeaders: [],
     recentCount: 500,
+    drainTimeMs: 5_000,
     overload: { delayMs: 100, memoryBytes: 2_147_483_648, connectionsMax: 20_000 },
   });
 });
@@ -361,6 +362,13 @@ for (const { words, says } of badOverloads) {
     assert.match(stderr, says);
   });
 }
+
+test("up --drain-time takes seconds up to an hour", async () => {
+  const { up } = await run(["up", "--drain-time", "60"], { offline: true });
+  assert.equal(up[0]?.drainTimeMs, 60_000);
+  const refused = await run(["up", "--drain-time", "3601"], { offline: true });
+  assert.match(refused.stderr, /--drain-time 3601: not a number of seconds from 0 to 3600/);
+});
 
 test("plugin inspect gets an absolute path, and knows JSON as its only other format", async () => {
   const { inspected } = await run(["plugin", "inspect", "a.wasm", "-o", "json"], { offline: true });

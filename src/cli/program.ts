@@ -38,6 +38,7 @@ import { proxyStatus } from "./proxy-status.ts";
 import {
   ADMIN_ADDRESS_DEFAULT,
   API_ADDRESS_DEFAULT,
+  DRAIN_SECONDS_DEFAULT,
   parseUpOptions,
   RECENT_COUNT_DEFAULT,
 } from "./up-options.ts";
@@ -133,6 +134,11 @@ function addServerCommands(program: Command, run: Run): void {
       "--recent <count>",
       "decisions that each gateway worker keeps for explain --recent; 0: none",
       String(RECENT_COUNT_DEFAULT),
+    )
+    .option(
+      "--drain-time <seconds>",
+      "what runs at the end has this long to finish",
+      String(DRAIN_SECONDS_DEFAULT),
     )
     .option(
       "--overload <limits>",

@@ -34,6 +34,8 @@ export interface UpOptions {
   readonly accessLogHeaders: readonly string[];
   /** Decisions that each gateway worker keeps to be asked for. */
   readonly recentCount: number;
+  /** What runs at the end has this long to finish. */
+  readonly drainTimeMs: number;
   /** What each gateway worker bears; null: none ever refuses. */
   readonly overload: OverloadOption | null;
 }
@@ -50,6 +52,7 @@ export interface RawUpOptions {
   readonly accessLogFormat?: string;
   readonly accessLogHeader: readonly string[];
   readonly recent: string;
+  readonly drainTime: string;
   readonly overload: string;
 }
 
@@ -63,6 +66,9 @@ const LOGGED_HEADERS_MAX = 32;
 /** Each is about a kilobyte. */
 const RECENT_COUNT_MAX = 10_000;
 export const RECENT_COUNT_DEFAULT = 500;
+export const DRAIN_SECONDS_DEFAULT = 5;
+const DRAIN_SECONDS_MAX = 3_600;
+const MS_PER_SECOND = 1_000;
 
 /** Throws a `CliError` (usage) that names the option. */
 export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: string): UpOptions {
@@ -79,6 +85,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     accessLogFormat: accessLogFormatOf(raw),
     accessLogHeaders: accessLogHeadersOf(raw),
     recentCount: parseRecentCount(raw.recent),
+    drainTimeMs: parseDrainTime(raw.drainTime),
     overload: parseOverload(raw.overload),
   };
 }
@@ -161,6 +168,16 @@ function parseRecentCount(text: string): number {
     throw usageError(`--recent ${text}: not a number from 0 to ${RECENT_COUNT_MAX}`);
   }
   return count;
+}
+
+function parseDrainTime(text: string): number {
+  const seconds = /^\d{1,4}$/.test(text) ? Number(text) : Infinity;
+  if (seconds > DRAIN_SECONDS_MAX) {
+    throw usageError(
+      `--drain-time ${text}: not a number of seconds from 0 to ${DRAIN_SECONDS_MAX}`,
+    );
+  }
+  return seconds * MS_PER_SECOND;
 }
 
 function parseWorkerCount(text: string): number {

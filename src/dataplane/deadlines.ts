@@ -25,6 +25,8 @@ export const TUNNEL_IDLE_TIMEOUT_MS = 3_600_000;
  */
 export const REQUEST_BODY_WINDOW_MS = 60_000;
 export const REQUEST_BODY_BYTES_MIN = 1_024;
+/** A connection that is to end may be asked once more: that request may be on its way. */
+export const DRAIN_IDLE_MS = 250;
 /** After an early answer the rest of a request body is read and dropped for this long. */
 export const LINGER_TIMEOUT_MS = 2_000;
 export const NO_DEADLINE: number = Number.POSITIVE_INFINITY;

@@ -61,13 +61,7 @@ export function assemble(
   const { store, images, logger } = given;
   const clock = systemClock;
   const resolver = makeResolver(options, images, () => publisher);
-  const names = new NameResolver({
-    lookUp: lookUpByDns,
-    clock,
-    onChange: () => {
-      publisher.refresh();
-    },
-  });
+  const names = makeNameResolver(() => publisher);
   const memory = makeSharedMemoryFolder(options.stateDirectory, logger);
   const workers = { logger, sharedMemory: memory.path };
   const fleet = makeFleet(options, workers, () => publisher);
@@ -121,18 +115,32 @@ export function assemble(
       podLog: podLogOf(local),
       pluginLog: pluginLogOf(fleet, publisher),
     }),
-    async stop() {
-      await local.close();
-      resolver.stop();
-      names.stop();
-      publisher.stop();
-      agents.stop();
-      ads?.stop();
-      await fleet.stop();
-      memory.remove();
-      await store.close();
-    },
+    stop: () => stopAll([resolver, names, publisher, agents, ads], { fleet, local, memory, store }),
   };
+}
+
+/** Requests first, then what they need. */
+async function stopAll(
+  sources: readonly ({ stop(): void } | null)[],
+  parts: Pick<Parts, "fleet" | "local" | "store"> & { readonly memory: { remove(): void } },
+): Promise<void> {
+  const { fleet, local, memory, store } = parts;
+  await fleet.stopGateways();
+  await local.close();
+  for (const source of sources) source?.stop();
+  await fleet.stop();
+  memory.remove();
+  await store.close();
+}
+
+function makeNameResolver(publisher: () => Publisher): NameResolver {
+  return new NameResolver({
+    lookUp: lookUpByDns,
+    clock: systemClock,
+    onChange: () => {
+      publisher().refresh();
+    },
+  });
 }
 
 function makeResolver(
@@ -214,6 +222,7 @@ function makeFleet(
 ): WorkerFleet {
   return new WorkerFleet({
     gatewayCount: options.workerCount ?? GATEWAY_WORKERS_DEFAULT,
+    stopGraceMs: options.drainTimeMs,
     worker: {
       sharedMemory,
       gatewayHost: GATEWAY_HOST,

@@ -21,7 +21,7 @@ const RESTART_DELAY_MS_MAX = 10_000;
  * start, and a pause would only add an outage.
  */
 const HEALTHY_AFTER_MS = 2_000;
-const STOP_GRACE_MS = 5_000;
+const STOP_GRACE_MS_DEFAULT = 5_000;
 /**
  * Node 20's default. Later versions let V8's nursery grow to three times 32 MiB and keep it:
  * a worker's resident memory would rise by them under load, whatever it keeps.
@@ -35,6 +35,8 @@ export interface FleetOptions {
   /** Absent: one. */
   readonly sidecarCount?: 0 | 1;
   readonly worker: Omit<WorkerOptions, "role" | "id">;
+  /** What runs when a worker is to end has this long; absent: 5 s. */
+  readonly stopGraceMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A worker is up: it holds nothing yet. */
@@ -157,11 +159,21 @@ export class WorkerFleet {
     await Promise.allSettled(running.map((link) => link.drainListeners()));
   }
 
-  async stop(): Promise<void> {
+  /** What comes in first: sidecars and pods are needed until it has ended. */
+  async stopGateways(): Promise<void> {
     this.#isStopping = true;
-    await Promise.all(this.gateways.map((link) => link.stop(STOP_GRACE_MS)));
-    await Promise.all(this.sidecars.map((link) => link.stop(STOP_GRACE_MS)));
-    await Promise.all([...this.#spares.values()].map((link) => link.stop(STOP_GRACE_MS)));
+    await this.#stopAll(this.gateways);
+  }
+
+  async stop(): Promise<void> {
+    await this.stopGateways();
+    await this.#stopAll(this.sidecars);
+    await this.#stopAll([...this.#spares.values()]);
+  }
+
+  async #stopAll(links: readonly WorkerLink[]): Promise<void> {
+    const { stopGraceMs = STOP_GRACE_MS_DEFAULT } = this.#options;
+    await Promise.all(links.map((link) => link.stop(stopGraceMs)));
   }
 
   async #start(slot: Slot): Promise<void> {

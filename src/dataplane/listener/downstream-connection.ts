@@ -12,6 +12,7 @@ import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
+  DRAIN_IDLE_MS,
   EXCHANGE_IDLE_TIMEOUT_MS,
   LINGER_TIMEOUT_MS,
   REQUEST_BODY_BYTES_MIN,
@@ -243,7 +244,8 @@ export class DownstreamConnection
     this.isDraining = true;
     // A tunnel ends when its ends do: nothing in it says where it could be cut.
     const isFree = this.#exchange === null && this.#tunnel === null;
-    if (isFree && this.#parser.isIdle) this.#linger();
+    if (!isFree || !this.#parser.isIdle || this.#lingeringBytes !== -1) return;
+    this.deadlineMs = this.context.sweeper.after(DRAIN_IDLE_MS);
   }
 
   // --- from the parser ---
@@ -317,7 +319,8 @@ export class DownstreamConnection
       this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
       return;
     }
-    this.destroy();
+    if (exchange === null && this.isDraining && this.#lingeringBytes === -1) this.#linger();
+    else this.destroy();
   }
 
   /** Was the client slow, or we? */

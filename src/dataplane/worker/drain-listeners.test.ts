@@ -57,6 +57,20 @@ test("drained ports accept nothing more, and what runs there is finished", async
   await role.stop();
 });
 
+test("a request on its way to a connection that is about to end is answered", async () => {
+  const upstream = await startRawUpstream((socket) => {
+    socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+  });
+  const { port, role } = await startFixture(snapshotTo(upstream.port));
+  const client = await RawClient.open(port);
+  client.send(GET);
+  await client.until(/ok$/);
+  role.drainListeners();
+  client.send(GET);
+  assert.match(await client.closed(), /okHTTP\/1\.1 200 [^]*connection: close\r\n[^]*ok$/i);
+  await role.stop();
+});
+
 test("no later configuration opens a drained port again", async () => {
   const { port, role } = await startFixture(snapshotTo(1));
   role.drainListeners();
