@@ -19,6 +19,7 @@ import { metadataMatch } from "./subset-keys.ts";
 import type { DecidedLane, SubsetKeys, Way } from "./subset-keys.ts";
 
 const STATUS_UNAVAILABLE = 503;
+const STATUS_FAULT = 500;
 /** The sum of the weights of a route's clusters. */
 const WEIGHTS_MAX = 4_294_967_295;
 const PPM_DENOMINATOR = "MILLION";
@@ -70,7 +71,7 @@ export function compileAction(
   if (blocked?.way.kind === "refused") {
     return unavailable(context.refusals.add(route.source, blocked.way.what));
   }
-  if (ways.length === 1 && first.way.kind === "missing") return unavailable(first.way.message);
+  if (ways.length === 1 && first.way.kind === "missing") return missing(first.way);
   if (ways.reduce((sum, { weight }) => sum + weight, 0) > WEIGHTS_MAX) {
     const what = `divide requests by weights of more than ${WEIGHTS_MAX} with lanes' shares`;
     return unavailable(context.refusals.add(route.source, what));
@@ -132,7 +133,13 @@ function destinations(ways: readonly DestinationWay[], context: ActionContext): 
     ...headerFields("response", destination.responseHeaders),
   }));
   for (const { way } of ways) if (way.kind === "cluster") context.used.add(way.cluster);
-  return { weighted_clusters: { clusters: entries } };
+  return { weighted_clusters: { clusters: entries }, ...missingStatus(ways) };
+}
+
+/** What the share of a cluster that is not there is answered; Envoy says 503 unless told. */
+function missingStatus(ways: readonly DestinationWay[]): JsonObject {
+  const isFault = ways.some(({ way }) => way.kind === "missing" && way.status === STATUS_FAULT);
+  return isFault ? { cluster_not_found_response_code: "INTERNAL_SERVER_ERROR" } : {};
 }
 
 /** The next hops are told; a route that names a lane's subset makes that lane the request's. */
@@ -168,7 +175,7 @@ function forwarding(route: Route, context: ActionContext): JsonObject {
 }
 
 function rewrite({ policy, matches }: Route): JsonObject {
-  const { uri, uriRegex, authority } = policy?.rewrite ?? {};
+  const { uri, path, uriRegex, authority } = policy?.rewrite ?? {};
   const fields: Record<string, Json> = {};
   if (authority !== undefined) fields["host_rewrite_literal"] = authority;
   if (uriRegex !== undefined) {
@@ -176,6 +183,8 @@ function rewrite({ policy, matches }: Route): JsonObject {
       pattern: { regex: uriRegex.match },
       substitution: uriRegex.rewrite,
     };
+  } else if (path !== undefined) {
+    fields["regex_rewrite"] = { pattern: { regex: "(?s)^.*$" }, substitution: escaped(path) };
   } else if (uri !== undefined) {
     const isRegex = matches.some((match) => match.uri?.kind === "regex");
     if (isRegex) {
@@ -248,6 +257,10 @@ function redirect(action: RedirectAction): JsonObject {
 
 function directResponse(status: number, body: string): JsonObject {
   return { status, ...(body === "" ? {} : { body: { inline_string: body } }) };
+}
+
+function missing({ message, status }: Extract<Way, { kind: "missing" }>): JsonObject {
+  return { direct_response: directResponse(status ?? STATUS_UNAVAILABLE, `${message}\n`) };
 }
 
 function unavailable(message: string): JsonObject {

@@ -35,7 +35,7 @@ export interface Step {
 export type Way =
   /** No steps: any endpoint of the cluster will do. */
   | { readonly kind: "cluster"; readonly cluster: string; readonly steps: readonly Step[] }
-  | { readonly kind: "missing"; readonly message: string }
+  | { readonly kind: "missing"; readonly message: string; readonly status?: number }
   | { readonly kind: "refused"; readonly what: string };
 
 type ClusterTarget = Extract<Target, { kind: "cluster" }>;
@@ -87,7 +87,7 @@ export class SubsetKeys {
   /** Where a destination leads; `decided` is the lane that was decided for, if any was. */
   wayOf({ target, fallback }: WeightedDestination, decided: DecidedLane | null = null): Way {
     if (target.kind === "missing") {
-      if (fallback?.kind !== "cluster") return { kind: "missing", message: target.message };
+      if (fallback?.kind !== "cluster") return target;
       return this.#way(fallback.cluster, this.#laneSteps(fallback, null));
     }
     const steps = this.#laneSteps(target, decided);

@@ -9,10 +9,11 @@ import { DEFAULT_TABLE } from "../lane/cohort.ts";
 import { isEntryRoute } from "../lane/decide.ts";
 import { MODULO_DEFAULT, PPM_TOTAL } from "../lane/key-hash.ts";
 import type { GroupRatio, LaneRatio, RatioKey } from "../resources/kinds/ratio.ts";
+import { ownerOf } from "../resources/kinds/route-owner.ts";
 import type { Resource } from "../resources/object.ts";
 import { sharePpm } from "../resources/share.ts";
 import type { CohortDeal, CohortInterval, CohortKey, Cohorts } from "../snapshot/cohort.ts";
-import type { LaneGroup, RouteTable, Snapshot } from "../snapshot/snapshot.ts";
+import type { LaneGroup, Route, RouteTable, Snapshot } from "../snapshot/snapshot.ts";
 import {
   isSameAllocation,
   readAllocation,
@@ -133,9 +134,7 @@ function baseRoutes(
     for (const { routeTable } of gateways[name]?.listeners ?? []) {
       for (const route of routesOf(routeTables[routeTable])) {
         if (!isEntryRoute({ group }, route)) continue;
-        const owner = `${route.source.namespace}/${route.source.name}`;
-        const own = route.label === "" ? [] : [`${owner}/${route.label}`];
-        found.set(route.id, { id: route.id, tables: [...own, owner] });
+        found.set(route.id, { id: route.id, tables: tableNames(route) });
       }
     }
   }
@@ -146,8 +145,20 @@ function routesOf(table: RouteTable | undefined): RouteTable["virtualHosts"][num
   return (table?.virtualHosts ?? []).flatMap(({ routes }) => routes);
 }
 
+/** Kinds that a share names by a word of their own. */
+const NAMED_KINDS: ReadonlySet<string> = new Set(["HTTPRoute", "GRPCRoute", "Ingress"]);
+
+/** What a share at the route may be called, the narrowest first. */
+function tableNames({ source, label }: Route): string[] {
+  const owner = `${source.namespace}/${source.name}`;
+  const owners = NAMED_KINDS.has(source.kind) ? [`${source.kind}:${owner}`, owner] : [owner];
+  return owners.flatMap((name) => (label === "" ? [name] : [`${name}/${label}`, name]));
+}
+
 function tableNameOf(route: NonNullable<LaneRatio["routes"]>[number]): string {
-  const owner = `${route.namespace ?? "default"}/${route.virtualService}`;
+  const { name, kind } = ownerOf(route);
+  const prefix = kind === undefined ? "" : `${kind}:`;
+  const owner = `${prefix}${route.namespace ?? "default"}/${name}`;
   return route.route === undefined ? owner : `${owner}/${route.route}`;
 }
 
@@ -166,7 +177,7 @@ function reportRoutes(
         code: "GL0342",
         path: `${ratioPath}.routes[${index}]`,
         message: `the group's gateways have no route ${name}, so this share has no effect`,
-        remedy: "Correct the names, or apply the VirtualService.",
+        remedy: "Correct the names, or apply the object with the route.",
       });
     });
   }

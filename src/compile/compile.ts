@@ -37,7 +37,9 @@ import { compileCohorts } from "./cohorts.ts";
 import { ownRoutes } from "./delegate.ts";
 import { collectSubsets, rulesByService, withPolicy } from "./destination-rule.ts";
 import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
-import type { Gateways } from "./gateway.ts";
+import type { Gateways, LostPort } from "./gateway.ts";
+import { GatewayApi } from "./gateway-api/gateway-api.ts";
+import type { ApiStatus } from "./gateway-api/status.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "./label-index.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
@@ -81,6 +83,8 @@ export interface CompileInput {
   readonly servingGateways?: Iterable<string>;
   /** What DNS says of `namesToResolve`. Absent: names stand for themselves, unresolved. */
   readonly names?: NameMap;
+  /** Where the gateways of this machine listen. Absent: not known, and no status tells it. */
+  readonly gatewayAddress?: string;
   /** Wall time in milliseconds: lanes that have expired by then are closed. Absent: none has. */
   readonly nowMs?: number;
 }
@@ -93,6 +97,8 @@ export interface CompileResult {
   readonly allocations: ReadonlyMap<string, StoredAllocation>;
   /** By `refText` of lanes and lane groups: what their status says of pods and shares. */
   readonly findings: ReadonlyMap<string, LaneFindings>;
+  /** By `refText` of objects of the Gateway API: what their status must say. */
+  readonly gatewayApi: ReadonlyMap<string, ApiStatus>;
   /** Wall time at which the next lane expires, so that the outcome is another; null: none does. */
   readonly nextExpiryMs: number | null;
 }
@@ -100,7 +106,12 @@ export interface CompileResult {
 export function compile(input: CompileInput): CompileResult {
   const messages = new MessageList();
   const index = indexResources(input.resources);
-  const gateways = collectGateways([...index.gateways, ...impliedGateways(index.ingresses)]);
+  const api = new GatewayApi(index, messages);
+  const gateways = collectGateways([
+    ...index.gateways,
+    ...impliedGateways(index.ingresses),
+    ...api.shaped,
+  ]);
   const known = collectServices(index.services);
   const entries = collectEntries(index.serviceEntries, (key) => known.has(key), messages);
   const services = collectServices(index.services, entries);
@@ -113,8 +124,10 @@ export function compile(input: CompileInput): CompileResult {
   };
   const models = modelGroups(index, scope);
   const bindings = bindAll(index, models, scope);
-  const laneGroups = compileLaneGroups(models, scope, (at, header) =>
-    matchesHeader(bindings, gateways, at, header),
+  const laneGroups = compileLaneGroups(
+    models,
+    scope,
+    (at, header) => matchesHeader(bindings, gateways, at, header) || api.matchesHeader(at, header),
   );
   const plugins = compilePlugins({
     resources: index.plugins,
@@ -128,8 +141,8 @@ export function compile(input: CompileInput): CompileResult {
   const names = input.names ?? null;
   const workloads = indexWorkloads(index.workloadEntries);
   const entryWorld = { pods, workloads, names, messages };
-  const world: World = { index, pods, scope, bindings, models, laneGroups, plugins };
-  const routing = compileGateways(world);
+  const world: World = { index, api, pods, scope, bindings, models, laneGroups, plugins };
+  const { lostPorts, ...routing } = compileGateways(world);
   const cohorts = compileCohorts({ models, laneGroups, routing, messages });
   const content = {
     formatVersion: 1 as const,
@@ -146,6 +159,7 @@ export function compile(input: CompileInput): CompileResult {
     snapshot,
     messages: messages.sorted(),
     allocations: cohorts.allocations,
+    gatewayApi: api.statuses(lostPorts, input.gatewayAddress ?? null),
     findings: laneFindings({ models, laneGroups: cohorts.laneGroups, services, pods, runners }),
     nextExpiryMs: nextExpiryMs(index.lanes, input.nowMs ?? null),
   };
@@ -175,6 +189,7 @@ function bindAll(
 /** Everything collected before routes are made. */
 interface World {
   readonly index: ResourceIndex;
+  readonly api: GatewayApi;
   readonly pods: LabelIndex<Pod>;
   readonly scope: LaneScope;
   readonly bindings: readonly Binding[];
@@ -183,20 +198,24 @@ interface World {
   readonly plugins: Plugins;
 }
 
-function compileGateways(world: World): Pick<Snapshot, "gateways" | "routeTables"> {
+function compileGateways(
+  world: World,
+): Pick<Snapshot, "gateways" | "routeTables"> & { readonly lostPorts: readonly LostPort[] } {
   const { gateways, messages } = world.scope;
   const compiled = gateways.logical.map((logical) => ({
     ...compileGateway(logical, world.index.secrets, messages),
     plugins: world.plugins.chains.get(logical.name) ?? [],
   }));
-  reportSharedPorts(gateways.logical, messages);
+  const lostPorts = reportSharedPorts(gateways.logical, messages);
   const places: MatchPlaces = new Map();
   const routesOf = compileAllRoutes(world, places);
   const hosts = bindHosts(world.bindings, gateways, messages);
   checkDefaultRoutes({ hosts, routesOf, ...world }, messages);
   const bound = compileRouteTables(compiled, hosts, { routesOf, places });
-  const routeTables = addIngressRoutes(bound, world.index.ingresses, world.scope);
+  const withIngresses = addIngressRoutes(bound, world.index.ingresses, world.scope);
+  const routeTables = world.api.addRoutes(withIngresses, world.scope.services);
   return {
+    lostPorts,
     gateways: Object.fromEntries(compiled.map((gateway) => [gateway.name, gateway])),
     routeTables: { ...routeTables, ...blockedTables(compiled, world.plugins) },
   };
@@ -261,7 +280,7 @@ function blockedTables(
 }
 
 function compileServices(
-  { scope, pods, index }: World,
+  { scope, pods, index, api }: World,
   entries: ReadonlyMap<string, EntryHost>,
   entryWorld: EntryWorld,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
@@ -270,9 +289,11 @@ function compileServices(
   const tls = new UpstreamTlsResolver(secrets, messages);
   const clusters: Record<string, Cluster> = {};
   const endpoints: Record<string, EndpointSet> = {};
+  const { grpcClusters } = api;
   for (const entry of services.values()) {
     for (const cluster of entry.clusters) {
-      clusters[cluster.name] = withPolicy(cluster, rules.get(entry.key), tls);
+      const own = withPolicy(cluster, rules.get(entry.key), tls);
+      clusters[cluster.name] = grpcClusters.has(cluster.name) ? { ...own, protocol: "h2" } : own;
     }
     Object.assign(endpoints, compileEndpoints(entry, pods));
   }

@@ -2,6 +2,7 @@
 
 import type { Gateway as GatewayResource, GatewayServer } from "../resources/kinds/gateway.ts";
 import type { Secret } from "../resources/kinds/secret.ts";
+import { GATEWAY_API_GROUP } from "../resources/kinds/route-fields.ts";
 import { refOf } from "../resources/object.ts";
 import type { Gateway, Listener, ObjectRef } from "../snapshot/snapshot.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
@@ -45,7 +46,10 @@ export function collectGateways(resources: readonly GatewayResource[]): Gateways
   const byResource = new Map<string, LogicalGateway>();
   const logical = [...bySelector].map(([name, members]) => {
     const gateway = { name, labels: members[0]?.spec.selector ?? {}, resources: members };
-    for (const member of members) byResource.set(keyOf(member), gateway);
+    for (const member of members) {
+      // Istio's come first, and have the name when one of the Gateway API has it too.
+      if (!byResource.has(keyOf(member))) byResource.set(keyOf(member), gateway);
+    }
     return gateway;
   });
   return { logical: logical.sort((a, b) => compareTexts(a.name, b.name)), byResource };
@@ -157,6 +161,8 @@ function splitHost(text: string, own: string): Pick<AdmittedHost, "host" | "name
 }
 
 function reportUnserved(resource: GatewayResource, messages: MessageList): void {
+  // Of the Gateway API it has been said in its own words.
+  if (isApiGateway(resource)) return;
   resource.spec.servers.forEach((server, index) => {
     if (isServed(server)) return;
     messages.add(resource, {
@@ -169,12 +175,22 @@ function reportUnserved(resource: GatewayResource, messages: MessageList): void 
   });
 }
 
+/** A port that a logical gateway asks for and another one has. */
+export interface LostPort {
+  readonly resource: GatewayResource;
+  readonly port: number;
+}
+
 /**
  * Two logical gateways that ask for one port: on one machine only the first, by name, gets it. (On
  * a Kubernetes cluster they are proxies of their own.)
  */
-export function reportSharedPorts(logical: readonly LogicalGateway[], messages: MessageList): void {
+export function reportSharedPorts(
+  logical: readonly LogicalGateway[],
+  messages: MessageList,
+): LostPort[] {
   const owners = new Map<number, LogicalGateway>();
+  const lost: LostPort[] = [];
   for (const gateway of logical) {
     for (const resource of gateway.resources) {
       resource.spec.servers.forEach((server, index) => {
@@ -182,10 +198,11 @@ export function reportSharedPorts(logical: readonly LogicalGateway[], messages: 
         const owner = owners.get(number) ?? gateway;
         if (isServed(server)) owners.set(number, owner);
         if (!isServed(server) || owner === gateway) return;
+        lost.push({ resource, port: number });
         messages.add(resource, {
           severity: "error",
           code: "GL0217",
-          path: `spec.servers[${index}].port.number`,
+          path: portPath(resource, index),
           message:
             `the gateway ${owner.name} has port ${number} already, so ${gateway.name} ` +
             "does not listen there",
@@ -194,4 +211,17 @@ export function reportSharedPorts(logical: readonly LogicalGateway[], messages: 
       });
     }
   }
+  return lost;
+}
+
+/** The Gateway API calls a server a listener, and keeps its port in another place. */
+function portPath(resource: GatewayResource, index: number): string {
+  return isApiGateway(resource)
+    ? `spec.listeners[${index}].port`
+    : `spec.servers[${index}].port.number`;
+}
+
+/** Whether a Gateway in Istio's form stands for one of the Gateway API. */
+export function isApiGateway({ apiVersion }: GatewayResource): boolean {
+  return apiVersion.startsWith(`${GATEWAY_API_GROUP}/`);
 }

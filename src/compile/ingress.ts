@@ -84,7 +84,7 @@ export function addIngressRoutes(
   for (const [name, rules] of byTable) {
     const hosts = hostsOf(rules, scope.messages);
     const old = tables[name]?.virtualHosts ?? [];
-    result[name] = { name, virtualHosts: merged(old, hosts) };
+    result[name] = { name, virtualHosts: mergedHosts(old, hosts) };
   }
   return result;
 }
@@ -298,7 +298,11 @@ function trimmed(path: string): string {
   return path.replace(/\/+$/, "");
 }
 
-function merged(old: readonly VirtualHost[], hosts: readonly VirtualHost[]): VirtualHost[] {
+/** Of a domain that both have, the routes of `old` come first. */
+export function mergedHosts(
+  old: readonly VirtualHost[],
+  hosts: readonly VirtualHost[],
+): VirtualHost[] {
   const result = [...old];
   for (const host of hosts) {
     const index = result.findIndex(({ domains }) =>

@@ -3,6 +3,7 @@
 import { wallTimeOf } from "../base/clock.ts";
 import type { LaneGroup, ObjectName } from "../resources/kinds/lane-group.ts";
 import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
+import { ownerOf } from "../resources/kinds/route-owner.ts";
 import type { TokenOperands } from "../resources/kinds/token-operands.ts";
 import type { Lane, LaneContext, OperandSources, TokenSettings } from "../snapshot/snapshot.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
@@ -153,13 +154,17 @@ export function nextExpiryMs(lanes: readonly LaneResource[], nowMs: number | nul
 function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
   const { routes } = group.spec.entry;
   if (routes === undefined) return null;
-  return routes.map(({ virtualService, namespace, route }, index) => ({
-    virtualService: {
-      key: `${namespace ?? namespaceOf(group)}/${virtualService}`,
-      path: `spec.entry.routes[${index}]`,
-    },
-    route: route ?? null,
-  }));
+  return routes.map((entry, index) => {
+    const { name, ...kind } = ownerOf(entry);
+    return {
+      virtualService: {
+        key: `${entry.namespace ?? namespaceOf(group)}/${name}`,
+        path: `spec.entry.routes[${index}]`,
+      },
+      ...kind,
+      route: entry.route ?? null,
+    };
+  });
 }
 
 function operandSources(operands: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {

@@ -168,10 +168,13 @@ export function reportEntryRoutes(
   routes: readonly Route[],
   messages: MessageList,
 ): void {
-  for (const { virtualService, route } of model.entryRoutes ?? []) {
+  for (const { virtualService, kind, route } of model.entryRoutes ?? []) {
     const own = routes.filter(
-      ({ source }) => `${source.namespace}/${source.name}` === virtualService.key,
+      ({ source }) =>
+        `${source.namespace}/${source.name}` === virtualService.key &&
+        (kind === undefined || kind === source.kind),
     );
+    const noun = kind ?? "VirtualService";
     if (route === null ? own.length > 0 : own.some(({ label }) => label === route)) continue;
     const what = own.length === 0 ? "" : ` has no route named ${String(route)}`;
     messages.add(model.resource, {
@@ -180,10 +183,10 @@ export function reportEntryRoutes(
       path: virtualService.path,
       message:
         (what === ""
-          ? `no VirtualService ${virtualService.key} has routes at a gateway`
-          : `the VirtualService ${virtualService.key}${what}`) +
+          ? `no ${noun} ${virtualService.key} has routes at a gateway`
+          : `the ${noun} ${virtualService.key}${what}`) +
         `, so no lane of the lane group ${model.name} is entered there`,
-      remedy: "Correct the name, or apply the VirtualService.",
+      remedy: `Correct the name, or apply the ${noun}.`,
     });
   }
 }

@@ -42,7 +42,13 @@ export interface GroupModel {
   readonly isolated: boolean;
   /** Null: every route of the gateways. */
   readonly entryRoutes:
-    readonly { readonly virtualService: NamedReference; readonly route: string | null }[] | null;
+    | readonly {
+        readonly virtualService: NamedReference;
+        /** Absent: any. */
+        readonly kind?: string;
+        readonly route: string | null;
+      }[]
+    | null;
   readonly operands: OperandSources | null;
   readonly context: LaneContext;
   /** Null: tags travel as they are. "unusable": a message says why nothing can be signed. */

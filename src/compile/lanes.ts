@@ -71,8 +71,9 @@ function compileFallback(
 
 function compileEntry({ entryRoutes }: GroupModel): Pick<LaneGroup, "entryRoutes"> {
   if (entryRoutes === null) return {};
-  const routes = entryRoutes.map(({ virtualService, route }) => ({
+  const routes = entryRoutes.map(({ virtualService, kind, route }) => ({
     virtualService: virtualService.key,
+    ...(kind === undefined ? {} : { kind }),
     route,
   }));
   return { entryRoutes: routes };

@@ -2,22 +2,29 @@
 //!
 //! Everything later walks these lists, so the order of the input cannot reach the snapshot.
 
+import type { ApiGateway } from "../resources/kinds/api-gateway.ts";
 import type { AsmHeaderPropagation } from "../resources/kinds/asm-header-propagation.ts";
 import type { AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
 import type { AsmSwimLaneGroup } from "../resources/kinds/asm-swim-lane-group.ts";
 import type { Deployment } from "../resources/kinds/deployment.ts";
 import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { Gateway } from "../resources/kinds/gateway.ts";
+import type { GatewayClass } from "../resources/kinds/gateway-class.ts";
+import type { GRPCRoute } from "../resources/kinds/grpc-route.ts";
+import type { HTTPRoute } from "../resources/kinds/http-route.ts";
 import type { Ingress } from "../resources/kinds/ingress.ts";
 import type { LaneGroup } from "../resources/kinds/lane-group.ts";
 import type { Lane } from "../resources/kinds/lane.ts";
+import type { Namespace } from "../resources/kinds/namespace.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
+import type { ReferenceGrant } from "../resources/kinds/reference-grant.ts";
 import type { Secret } from "../resources/kinds/secret.ts";
 import type { Service } from "../resources/kinds/service.ts";
 import type { ServiceEntry } from "../resources/kinds/service-entry.ts";
 import type { TrafficLabel } from "../resources/kinds/traffic-label.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { WorkloadEntry } from "../resources/kinds/workload-entry.ts";
+import { GATEWAY_API_GROUP } from "../resources/kinds/route-fields.ts";
 import type { Resource } from "../resources/object.ts";
 import { compareTexts } from "./messages.ts";
 
@@ -25,6 +32,13 @@ export interface ResourceIndex {
   readonly gateways: readonly Gateway[];
   readonly virtualServices: readonly VirtualService[];
   readonly ingresses: readonly Ingress[];
+  readonly gatewayClasses: readonly GatewayClass[];
+  /** Of the Gateway API. */
+  readonly apiGateways: readonly ApiGateway[];
+  readonly httpRoutes: readonly HTTPRoute[];
+  readonly grpcRoutes: readonly GRPCRoute[];
+  readonly referenceGrants: readonly ReferenceGrant[];
+  readonly namespaces: readonly Namespace[];
   readonly destinationRules: readonly DestinationRule[];
   readonly services: readonly Service[];
   readonly serviceEntries: readonly ServiceEntry[];
@@ -62,6 +76,12 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     gateways: all("networking.istio.io", "Gateway"),
     virtualServices: all("networking.istio.io", "VirtualService"),
     ingresses: all("networking.k8s.io", "Ingress"),
+    gatewayClasses: all(GATEWAY_API_GROUP, "GatewayClass"),
+    apiGateways: all(GATEWAY_API_GROUP, "Gateway"),
+    httpRoutes: all(GATEWAY_API_GROUP, "HTTPRoute"),
+    grpcRoutes: all(GATEWAY_API_GROUP, "GRPCRoute"),
+    referenceGrants: all(GATEWAY_API_GROUP, "ReferenceGrant"),
+    namespaces: all("", "Namespace"),
     destinationRules: all("networking.istio.io", "DestinationRule"),
     services: all("", "Service"),
     serviceEntries: all("networking.istio.io", "ServiceEntry"),

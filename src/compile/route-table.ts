@@ -140,7 +140,7 @@ function admit(
   return [...found.values()];
 }
 
-function narrower(a: string, b: string): string | null {
+export function narrower(a: string, b: string): string | null {
   if (isWithin(a, b)) return a;
   return isWithin(b, a) ? b : null;
 }

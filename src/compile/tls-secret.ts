@@ -2,7 +2,7 @@
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Secret } from "../resources/kinds/secret.ts";
-import { namespaceOf } from "./resource-index.ts";
+import { keyOf, namespaceOf } from "./resource-index.ts";
 
 /** Where Istio's gateways run: their Secrets lie there, wherever the resource does. */
 export const GATEWAY_NAMESPACE = "istio-system";
@@ -10,9 +10,21 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^]+?-----END CERTIFICATE-----/g
 
 export type FindSecret = (name: string) => Secret | null;
 
+/** Istio's writing of a Secret that a Gateway of the Gateway API names. */
+const PLACED = "kubernetes-gateway://";
+
+/** The name under which `findSecret` finds the Secret of just that namespace. */
+export function secretAt(namespace: string, name: string): string {
+  return `${PLACED}${namespace}/${name}`;
+}
+
 /** Of the namespace, else of `istio-system`. */
 export function findSecret(secrets: readonly Secret[], namespace: string): FindSecret {
   return (name) => {
+    if (name.startsWith(PLACED)) {
+      const place = name.slice(PLACED.length);
+      return secrets.find((secret) => keyOf(secret) === place) ?? null;
+    }
     const named = secrets.filter((secret) => secret.metadata.name === name);
     const inNamespace = (wanted: string): Secret | undefined =>
       named.find((secret) => namespaceOf(secret) === wanted);

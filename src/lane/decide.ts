@@ -142,6 +142,7 @@ export function isEntryRoute(
   return entryRoutes.some(
     (entry) =>
       entry.virtualService === `${source.namespace}/${source.name}` &&
+      (entry.kind === undefined || entry.kind === source.kind) &&
       (entry.route === null || entry.route === label),
   );
 }

@@ -72,7 +72,7 @@ export function assemble(
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
     compile: (resources, modules, found) =>
       compile({
-        ...{ resources, modules, nowMs: clock.nowMs() },
+        ...{ resources, modules, nowMs: clock.nowMs(), gatewayAddress: GATEWAY_HOST },
         ...(found === undefined ? {} : { names: found }),
         lastGoodPlugins: publisher.snapshot.plugins,
         servingGateways: servingGateways(publisher.snapshot),

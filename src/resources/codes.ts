@@ -8,6 +8,7 @@ import { COMPILE_CODES } from "./compile-codes.ts";
 import { ASM_CODES } from "./asm-codes.ts";
 import { COHORT_CODES } from "./cohort-codes.ts";
 import { ENVOY_CODES } from "./envoy-codes.ts";
+import { GATEWAY_API_CODES } from "./gateway-api-codes.ts";
 import { LANE_CODES } from "./lane-codes.ts";
 import { UPSTREAM_CODES } from "./upstream-codes.ts";
 import type { Severity } from "./fault.ts";
@@ -459,6 +460,7 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "`graylane envoy` runs the static part that plug-in examples use, and refuses what it does " +
       "not have rather than pass it over. [plug-ins.md](plug-ins.md) lists what it has.",
   },
+  ...GATEWAY_API_CODES,
   ...COMPILE_CODES,
   ...LANE_CODES,
   ...ENVOY_CODES,

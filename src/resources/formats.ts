@@ -34,6 +34,10 @@ const HOST_LABEL = /^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 /** Go's time.ParseDuration, as far as protobuf's duration and Istio's examples go. */
 const DURATION = /^(\d+(\.\d+)?(ms|us|h|m|s))+$/;
+const CORS_ORIGIN = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(\*\.)?[A-Za-z0-9._-]+(:(\d{1,5}|\*))?$/;
+const CONTROLLER_NAME =
+  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\/[\w/\-.~%!$&'()*+,;=:]+$/;
+const LISTENER_PROTOCOL = /^([a-z0-9.-]+\/)?[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$/;
 const FILE_PATH = /^\/[^\0\r\n]+$/;
 /** The kernel takes paths of at most 107 bytes. */
 const UNIX_ADDRESS = /^unix:\/\/\/[\x21-\x7e]{1,106}$/;
@@ -66,6 +70,11 @@ function isHost(text: string): boolean {
 /** What may stand in SNI (RFC 6066 section 3): a host name, and no IP address. */
 function isServerName(text: string): boolean {
   return isHost(text) && !text.includes("*") && !/(^|\.)\d+$/.test(text);
+}
+
+/** Four numbers with dots, which are names of DNS too. */
+function isAddressLike(text: string): boolean {
+  return /^\d+(\.\d+){3}$/.test(text);
 }
 
 function isAuthority(text: string): boolean {
@@ -254,6 +263,34 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "a host name, '*' or '*.' and a host name",
     "GL0113",
     "Write e.g. '*', '*.example.com' or example.com, without a port.",
+  ),
+  "gateway-api-hostname": format(
+    (text) => isSubdomain(text.replace(/^\*\./, "")) && !isAddressLike(text),
+    "a host name in lower case, optionally after '*.', and no address",
+    "GL0113",
+    "Write e.g. shop.example.com or *.example.com.",
+  ),
+  "precise-hostname": format(
+    (text) => isSubdomain(text) && !isAddressLike(text),
+    "a host name in lower case, and no address",
+    "GL0113",
+    "Write e.g. shop.example.com.",
+  ),
+  "controller-name": format(
+    (text) => CONTROLLER_NAME.test(text) && text.length <= SUBDOMAIN_MAX,
+    "a domain, '/' and a name",
+    "GL0113",
+    "Write e.g. graylane.io/gateway-controller.",
+  ),
+  "listener-protocol": format(
+    (text) => LISTENER_PROTOCOL.test(text),
+    "a protocol: HTTP, HTTPS, or a domain, '/' and a name",
+  ),
+  "cors-origin": format(
+    (text) => text === "*" || CORS_ORIGIN.test(text),
+    "an origin: a scheme, '://' and a host, or '*'",
+    "GL0113",
+    "Write e.g. https://shop.example.com, https://*.example.com or '*'.",
   ),
   network: format(
     isNetwork,

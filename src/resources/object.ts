@@ -37,9 +37,13 @@ export function refText({ kind, namespace, name }: ObjectRef): string {
   return `${kind} ${namespace}/${name}`;
 }
 
+/** The Gateway API's Gateway; Istio's is called the same. */
+const GATEWAY_API = "gateway.networking.k8s.io";
+
 export function refOf(resource: Resource): ObjectRef {
+  const isTwin = resource.kind === "Gateway" && resource.apiVersion.startsWith(`${GATEWAY_API}/`);
   return {
-    kind: resource.kind,
+    kind: isTwin ? `Gateway.${GATEWAY_API}` : resource.kind,
     namespace: resource.metadata.namespace ?? "",
     name: resource.metadata.name,
   };

@@ -28,7 +28,9 @@ test("every kind is found by its names; of two groups' kinds the plain name is t
       if (info.group !== "" && name === info.plural) {
         assert.equal(kindByName(`${name}.${info.group}`), info);
       }
-      const first = KINDS.find(({ plural }) => plural === info.plural);
+      const first = KINDS.find(({ plural, singular, shortNames }) =>
+        [plural, singular, ...shortNames].includes(name),
+      );
       assert.equal(kindByName(name), first);
       const key = `${name}.${info.group}`;
       assert.ok(!seen.has(key) || name === info.singular, key);

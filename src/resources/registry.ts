@@ -1,6 +1,7 @@
 //! Every kind that Graylane knows, and the ways to find one.
 
 import type { KindInfo } from "./kinds/kind.ts";
+import { API_GATEWAY } from "./kinds/api-gateway.ts";
 import { ASM_SWIM_LANE } from "./kinds/asm-swim-lane.ts";
 import { ASM_SWIM_LANE_GROUP } from "./kinds/asm-swim-lane-group.ts";
 import { ASM_HEADER_PROPAGATION } from "./kinds/asm-header-propagation.ts";
@@ -8,12 +9,16 @@ import { CONFIG_MAP } from "./kinds/config-map.ts";
 import { DEPLOYMENT } from "./kinds/deployment.ts";
 import { DESTINATION_RULE } from "./kinds/destination-rule.ts";
 import { GATEWAY } from "./kinds/gateway.ts";
+import { GATEWAY_CLASS } from "./kinds/gateway-class.ts";
+import { GRPC_ROUTE } from "./kinds/grpc-route.ts";
+import { HTTP_ROUTE } from "./kinds/http-route.ts";
 import { INGRESS } from "./kinds/ingress.ts";
 import { HIGRESS_WASM_PLUGIN } from "./kinds/higress-wasm-plugin.ts";
 import { LANE } from "./kinds/lane.ts";
 import { LANE_GROUP } from "./kinds/lane-group.ts";
 import { NAMESPACE } from "./kinds/namespace.ts";
 import { POD } from "./kinds/pod.ts";
+import { REFERENCE_GRANT } from "./kinds/reference-grant.ts";
 import { SECRET } from "./kinds/secret.ts";
 import { SERVICE } from "./kinds/service.ts";
 import { SERVICE_ENTRY } from "./kinds/service-entry.ts";
@@ -38,6 +43,11 @@ export const KINDS: readonly KindInfo[] = [
   SERVICE_ENTRY,
   WORKLOAD_ENTRY,
   INGRESS,
+  GATEWAY_CLASS,
+  API_GATEWAY,
+  HTTP_ROUTE,
+  GRPC_ROUTE,
+  REFERENCE_GRANT,
   WASM_PLUGIN,
   TRAFFIC_EXTENSION,
   HIGRESS_WASM_PLUGIN,

@@ -26,6 +26,7 @@ export function rewrittenTarget(prepared: PreparedRoute, request: RouteRequest):
   if (prepared.substitution !== null) {
     return rooted(substitute(path, prepared.substitution)) + query;
   }
+  if (rewrite?.path !== undefined) return rooted(rewrite.path) + query;
   if (rewrite?.uri === undefined) return request.path;
   return replaceMatched(prepared, request, rewrite.uri) + query;
 }

@@ -44,11 +44,13 @@ export interface LaneGroup {
 /** `chain`: to the lane's parents in turn, then as `permissive`. */
 export type FallbackPolicy = "permissive" | "strict" | "chain";
 
-/** One VirtualService, or its routes of one name. */
+/** One VirtualService or other object with routes, or its routes of one name. */
 export interface EntryRoute {
   /** `<namespace>/<name>`. */
   readonly virtualService: string;
-  /** `Route.label`; null: all routes of the VirtualService. */
+  /** Absent: an object of any kind with that name. */
+  readonly kind?: string;
+  /** `Route.label`; null: all routes of the object. */
   readonly route: string | null;
 }
 

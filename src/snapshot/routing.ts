@@ -18,6 +18,8 @@ export interface RoutePolicy {
 export interface Rewrite {
   /** Put in the place of the matched prefix, exact path or (regex) whole path. */
   readonly uri?: string;
+  /** The whole new path, whatever matched. */
+  readonly path?: string;
   /** RE2 pattern and substitution (`\1`), applied to the path wherever the pattern is found. */
   readonly uriRegex?: { readonly match: string; readonly rewrite: string };
   readonly authority?: string;

@@ -171,7 +171,12 @@ export type Target =
       readonly subset: Subset | null;
     }
   /** A dangling reference: served by the fallback, else a 503 with this message. */
-  | { readonly kind: "missing"; readonly message: string };
+  | {
+      readonly kind: "missing";
+      readonly message: string;
+      /** Absent: 503. */
+      readonly status?: number;
+    };
 
 export type Subset =
   | { readonly kind: "lane"; readonly group: string; readonly lane: string }

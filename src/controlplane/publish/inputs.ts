@@ -12,6 +12,12 @@ export const FINDINGS: readonly string[] = [
   ...["state", "services", "members", "share", "shares"],
   ...["openLanes", "lanes", "baseline"],
 ];
+/** Parts of a status of the Gateway API that the publisher writes. */
+const API_STATUS: ReadonlySet<string> = new Set([
+  ...OWN_STATUS,
+  ...["addresses", "listeners", "parents"],
+]);
+const GATEWAY_API = "gateway.networking.k8s.io/";
 const LANE_KINDS: ReadonlySet<string> = new Set([
   ...["LaneGroup", "Lane", "ASMSwimLaneGroup", "ASMSwimLane"],
 ]);
@@ -48,7 +54,8 @@ export class InputFingerprint {
 function meaning(resource: Resource): unknown {
   const metadata = without(resource.metadata, BOOKKEEPING);
   if (resource.kind === "Pod") return { ...resource, metadata };
-  const own = isLaneKind(resource) ? LANE_STATUS : OWN_STATUS;
+  const isApi = resource.apiVersion.startsWith(GATEWAY_API);
+  const own = isApi ? API_STATUS : isLaneKind(resource) ? LANE_STATUS : OWN_STATUS;
   const status = isRecord(resource.status) ? without(resource.status, own) : {};
   return { ...without(resource, new Set(["status"])), metadata, status };
 }

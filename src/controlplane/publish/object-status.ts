@@ -8,6 +8,7 @@ import { bringsPlugin } from "../../compile/plugin-kinds.ts";
 import type { Fault, Severity } from "../../resources/fault.ts";
 import { refOf, refText } from "../../resources/object.ts";
 import type { Resource } from "../../resources/object.ts";
+import { nextApiStatus } from "./gateway-api-status.ts";
 import { FINDINGS, isLaneKind, isRecord, without } from "./inputs.ts";
 
 /** How many messages one object's status carries; `analyze` prints all. */
@@ -66,6 +67,8 @@ export interface Said {
   readonly faults: readonly Fault[];
   /** By `refText`: fields that the object's status has beside its messages. */
   readonly findings: ReadonlyMap<string, Findings>;
+  /** By `refText`: the whole of what the status of an object of the Gateway API says. */
+  readonly gatewayApi?: ReadonlyMap<string, Findings>;
 }
 
 type Findings = Readonly<Record<string, unknown>>;
@@ -73,7 +76,7 @@ type Findings = Readonly<Record<string, unknown>>;
 /** The statuses to write so that each object tells its own faults, and no others. */
 export function statusWrites(
   resources: readonly Resource[],
-  { faults, findings }: Said,
+  { faults, findings, gatewayApi }: Said,
   nowMs: number,
 ): StatusWrite[] {
   const byObject = new Map<string, Fault[]>();
@@ -88,7 +91,11 @@ export function statusWrites(
   for (const resource of resources) {
     const key = refText(refOf(resource));
     const own = { faults: byObject.get(key) ?? [], findings: findings.get(key) };
-    const status = nextStatus(resource, own, nowMs);
+    const wanted = gatewayApi?.get(key);
+    const status =
+      wanted === undefined
+        ? nextStatus(resource, own, nowMs)
+        : nextApiStatus(resource, withMessages(wanted, own.faults), nowMs);
     if (status !== null) writes.push({ resource, status });
   }
   return writes;
@@ -183,6 +190,11 @@ function reasonOf(errors: readonly Fault[], faults: readonly Fault[]): string {
   const notice = faults[0];
   if (notice === undefined) return "Accepted";
   return REASONS[notice.code] ?? "HasMessages";
+}
+
+function withMessages(wanted: Findings, faults: readonly Fault[]): Findings {
+  const messages = faults.slice(0, MESSAGES_MAX).map(messageOf);
+  return { ...wanted, validationMessages: messages.length === 0 ? undefined : messages };
 }
 
 function messageOf(fault: Fault): ValidationMessage {

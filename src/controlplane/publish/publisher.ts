@@ -39,6 +39,8 @@ const EXPIRY_WAIT_MAX_MS = 86_400_000;
 /** How many callers may wait for a revision. */
 const WAITERS_MAX = 10_000;
 
+const NOTHING: ReadonlyMap<string, never> = new Map<string, never>();
+
 export interface CompileOutcome {
   readonly snapshot: Snapshot;
   readonly messages: readonly Fault[];
@@ -46,6 +48,8 @@ export interface CompileOutcome {
   readonly allocations?: ReadonlyMap<string, unknown>;
   /** By `refText` of lanes and lane groups: what their status says beside the messages. */
   readonly findings?: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  /** By `refText` of objects of the Gateway API: what their status must say. */
+  readonly gatewayApi?: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   /** Wall time from which the same objects mean something else (a lane expires); null: never. */
   readonly nextExpiryMs?: number | null;
 }
@@ -355,8 +359,8 @@ export class Publisher {
   async #writeStatuses(resources: readonly Resource[]): Promise<void> {
     if (this.#failure !== "") return;
     const { writeStatus, clock, logger } = this.#options;
-    const { findings = new Map<string, never>() } = this.#compiled;
-    const said = { faults: this.#messages(), findings };
+    const { findings = NOTHING, gatewayApi = NOTHING } = this.#compiled;
+    const said = { faults: this.#messages(), findings, gatewayApi };
     for (const write of statusWrites(resources, said, clock.nowMs())) {
       try {
         await writeStatus(write);

@@ -20,7 +20,7 @@ import { sealContext } from "../filter/signed-context.ts";
 import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import { isLoopback } from "../loopback.ts";
 import { proxyError, statusOf } from "../proxy-error.ts";
-import type { ProxyError, ProxyErrorCode } from "../proxy-error.ts";
+import type { ProxyError } from "../proxy-error.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import type { ClientHead } from "../recent-decisions.ts";
 import { idsOf } from "../recent-hops.ts";
@@ -270,7 +270,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.servedLane = choice.servedLane;
     exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
     if (choice.missing !== null) {
-      exchange.fail(proxyError(missingCode(destination, outcome.decision), choice.missing));
+      exchange.fail(missingError(destination, outcome.decision, choice.missing));
       return;
     }
     this.#forward(exchange, choice.via ?? destination.target, {
@@ -424,12 +424,16 @@ function addIssuedCookies(pass: GatewayPass, exchange: Exchange, response: Respo
 }
 
 /** What is missing: the target that the route names, the lane's endpoints, or any endpoint. */
-function missingCode(
-  destination: WeightedDestination,
+function missingError(
+  { target }: WeightedDestination,
   decision: LaneDecision | null,
-): ProxyErrorCode {
-  if (destination.target.kind === "missing") return "route_target_missing";
-  return decision === null ? "no_endpoint" : "lane_has_no_endpoint";
+  message: string,
+): ProxyError {
+  if (target.kind === "missing") {
+    const error = proxyError("route_target_missing", message);
+    return target.status === undefined ? error : { ...error, status: target.status };
+  }
+  return proxyError(decision === null ? "no_endpoint" : "lane_has_no_endpoint", message);
 }
 
 function headersOf(response: LocalResponse): Headers {

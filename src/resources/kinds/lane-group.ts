@@ -8,6 +8,8 @@ import { column, defineKind, described } from "./kind.ts";
 import type { JsonObject, KindInfo, Report } from "./kind.ts";
 import { items, member } from "./member.ts";
 import { anyStatus } from "./pod-template.ts";
+import { ROUTE_OWNER_FIELDS, ROUTE_OWNERS } from "./route-owner.ts";
+import type { RouteOwner } from "./route-owner.ts";
 import { checkGroupRatio, fillGroupRatio, groupRatioSchema } from "./ratio.ts";
 import type { GroupRatio } from "./ratio.ts";
 import { checkTokenOperands, tokenOperands } from "./token-operands.ts";
@@ -68,8 +70,7 @@ export interface ServiceFallback {
   readonly policy?: FallbackPolicy;
 }
 
-export interface EntryRouteName {
-  readonly virtualService: string;
+export interface EntryRouteName extends RouteOwner {
   readonly namespace?: string;
   /** The name of routes in it; absent: all. */
   readonly route?: string;
@@ -136,11 +137,14 @@ const BODY_BYTES_DEFAULT = 65_536;
 const BODY_BYTES_MAX = 1_048_576;
 const FALLBACKS = ["permissive", "strict", "chain"] as const;
 
-const entryRoute = Type.Object({
-  virtualService: text("dns-subdomain"),
-  namespace: Type.Optional(text("dns-1123-label")),
-  route: Type.Optional(text()),
-});
+const entryRoute = Type.Object(
+  {
+    ...ROUTE_OWNER_FIELDS,
+    namespace: Type.Optional(text("dns-1123-label")),
+    route: Type.Optional(text()),
+  },
+  { exactlyOneOf: ROUTE_OWNERS },
+);
 
 const operands = Type.Object({
   clientIp: Type.Optional(

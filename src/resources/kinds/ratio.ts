@@ -6,8 +6,10 @@ import { PPM_TOTAL } from "../share.ts";
 import type { Share } from "../share.ts";
 import { oneOf, text } from "./fields.ts";
 import { described } from "./kind.ts";
-import type { JsonObject, Report } from "./kind.ts";
+import type { JsonObject, Path, Report } from "./kind.ts";
 import { items, member } from "./member.ts";
+import { ROUTE_OWNER_FIELDS, ROUTE_OWNERS } from "./route-owner.ts";
+import type { RouteOwner } from "./route-owner.ts";
 
 /** Base routes with a ratio of their own, for each lane. */
 const ROUTES_MAX = 64;
@@ -22,8 +24,7 @@ export interface LaneRatio extends Share {
   readonly routes?: readonly RouteShare[];
 }
 
-export interface RouteShare extends Share {
-  readonly virtualService: string;
+export interface RouteShare extends Share, RouteOwner {
   /** Filled with the lane's. */
   readonly namespace?: string;
   /** The name of routes in it; absent: all. */
@@ -63,7 +64,7 @@ const laneRatio = Type.Object(
       Type.Array(
         Type.Object(
           {
-            virtualService: text("dns-subdomain"),
+            ...ROUTE_OWNER_FIELDS,
             namespace: Type.Optional(text("dns-1123-label")),
             route: Type.Optional(text()),
             ...share,
@@ -207,6 +208,9 @@ function checkModulo(hash: unknown, modulo: unknown, report: Report): void {
 export function checkLaneRatio(object: JsonObject, report: Report): void {
   const ratio = member(object, "spec", "ratio");
   if (typeof ratio !== "object" || ratio === null) return;
+  items(member(ratio, "routes")).forEach((route, index) => {
+    checkOwner(route, ["spec", "ratio", "routes", index], report);
+  });
   const says = ["percent", "ppm"].some((name) => member(ratio, name) !== undefined);
   if (says || items(member(ratio, "routes")).length > 0) return;
   report({
@@ -214,5 +218,17 @@ export function checkLaneRatio(object: JsonObject, report: Report): void {
     path: ["spec", "ratio"],
     says: "needs percent, ppm or routes",
     remedy: 'Write the share, e.g. percent: "1%".',
+  });
+}
+
+function checkOwner(route: unknown, path: Path, report: Report): void {
+  const given = ROUTE_OWNERS.filter((name) => member(route, name) !== undefined);
+  if (given.length === 1) return;
+  const isMissing = given.length === 0;
+  report({
+    code: isMissing ? "GL0104" : "GL0114",
+    path: isMissing ? [...path, "virtualService"] : path,
+    says: isMissing ? "is required" : `names ${given.join(" and ")}`,
+    remedy: `Write one of ${ROUTE_OWNERS.join(", ")}.`,
   });
 }
