@@ -1,4 +1,4 @@
-//! What a schema cannot say of HTTPRoute and GRPCRoute: each finding as the API's own rules have it.
+//! What a schema cannot say of HTTPRoute and GRPCRoute, as the API's own rules have it.
 
 import { regexFault } from "../formats.ts";
 import { items, member } from "./member.ts";
