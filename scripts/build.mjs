@@ -6,12 +6,14 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readFileSync,
   readdirSync,
   rmSync,
   statSync,
   utimesSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { build } from "esbuild";
 import { ROOT, checkNodeVersion, run } from "./tools.mjs";
 
 /** Folders whose other files (YAML, samples, golden files) are needed beside the compiled code. */
@@ -23,6 +25,7 @@ const FOLDERS_NOT_COPIED = new Set(["node_modules", "dist", ".graylane", "assemb
 checkNodeVersion();
 if (process.argv.includes("--clean")) rmSync(join(ROOT, "dist"), { recursive: true, force: true });
 compile();
+await bundleSchemaBuilder();
 buildPlugins();
 for (const folder of COPIED_FOLDERS) copyFolder(join(ROOT, folder));
 
@@ -32,6 +35,21 @@ function compile() {
   if (!existsSync(entry)) rmSync(join(ROOT, "dist", ".tsbuildinfo"), { force: true });
   const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
   run(process.execPath, [tsc, "-p", "tsconfig.json"]);
+}
+
+/** One file for the hundreds of the library: see src/resources/typebox.ts. */
+async function bundleSchemaBuilder() {
+  const license = readFileSync(join(ROOT, "node_modules", "typebox", "license"), "utf8");
+  await build({
+    banner: { js: `/*\n${license.trim()}\n*/` },
+    stdin: { contents: 'export { default } from "typebox";', resolveDir: ROOT },
+    outfile: join(ROOT, "dist", "src", "resources", "typebox.js"),
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    logLevel: "warning",
+  });
 }
 
 function buildPlugins() {

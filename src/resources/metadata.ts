@@ -1,6 +1,6 @@
 //! The schema of `metadata`, after Kubernetes' ObjectMeta. What servers write is accepted.
 
-import Type from "typebox";
+import Type from "./typebox.ts";
 import type { TSchema } from "typebox";
 import { accepted, acceptedFields, labels, strings } from "./kinds/fields.ts";
 import type { KindInfo } from "./kinds/kind.ts";

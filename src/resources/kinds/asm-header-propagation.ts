@@ -1,6 +1,6 @@
 //! istio.alibabacloud.com ASMHeaderPropagation: headers that ASM's sidecars carry in the baggage.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { labels, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";

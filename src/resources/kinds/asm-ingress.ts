@@ -2,7 +2,7 @@
 //!
 //! ASM writes absent parts as empty objects (`uri: {}`), so these mean the same as none.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import { mapOf, port, text } from "./fields.ts";
 import { described } from "./kind.ts";

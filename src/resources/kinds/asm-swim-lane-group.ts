@@ -1,6 +1,6 @@
 //! istio.alibabacloud.com ASMSwimLaneGroup (cluster-scoped): ASM's lane group.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { asmHostsSchema, asmRequestMatchSchema } from "./asm-ingress.ts";

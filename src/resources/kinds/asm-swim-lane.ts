@@ -1,6 +1,6 @@
 //! istio.alibabacloud.com ASMSwimLane (cluster-scoped): one lane of an ASMSwimLaneGroup.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { asmDestinationSchema, asmHostsSchema, asmRequestMatchSchema } from "./asm-ingress.ts";
 import type { AsmDestination, AsmRequestMatch } from "./asm-ingress.ts";

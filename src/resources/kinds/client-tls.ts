@@ -1,6 +1,6 @@
 //! `trafficPolicy.tls` of a DestinationRule: how the endpoints of a host are spoken to in TLS.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TObject } from "typebox";
 import { notHonouredFields, oneOf, text } from "./fields.ts";
 

@@ -1,6 +1,6 @@
 //! v1 ConfigMap.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { accepted, mapOf } from "./fields.ts";
 import type { Labels } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! apps/v1 Deployment: run by the local cluster as processes.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { acceptedFields, notHonouredFields } from "./fields.ts";
 import { column, defineKind, described, wideColumn } from "./kind.ts";

@@ -1,6 +1,6 @@
 //! networking.istio.io DestinationRule: the subsets of a host, and how they are used.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { labels, notHonouredFields, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";

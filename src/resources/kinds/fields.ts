@@ -7,7 +7,7 @@
 //! `openObject` marks an object whose unknown fields are none of our business.
 //! `uniqueBy` names the fields that together identify an item of a list.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 
 export type Labels = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 //! networking.istio.io Gateway: the listeners of the proxies that its selector names.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { accepted, labels, notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";

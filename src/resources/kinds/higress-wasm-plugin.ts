@@ -1,7 +1,7 @@
 //! extensions.higress.io WasmPlugin: a module with one configuration for all requests and others
 //! for requests of certain routes, domains or services.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { anyObject, oneOf } from "./fields.ts";
 import { defineKind, described } from "./kind.ts";

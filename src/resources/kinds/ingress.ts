@@ -1,6 +1,6 @@
 //! networking.k8s.io Ingress, with the canary annotations of ingress-nginx and Higress.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { notHonoured, oneOf, port, text } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";

@@ -1,6 +1,6 @@
 //! graylane.io LaneGroup: lanes that share an entry and a baseline.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { oneOf, text } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! graylane.io Lane: which pods, which services, and which requests.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { labels, text } from "./fields.ts";

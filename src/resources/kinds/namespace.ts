@@ -1,6 +1,6 @@
 //! v1 Namespace.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { acceptedFields } from "./fields.ts";
 import { column, defineKind } from "./kind.ts";

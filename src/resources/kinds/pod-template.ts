@@ -1,6 +1,6 @@
 //! The pod template: what Deployments carry and Pods are made from (core/v1 PodSpec).
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import {
   accepted,

@@ -1,6 +1,6 @@
 //! v1 Pod: written by the local cluster, read by endpoint discovery.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { column, defineKind, described, wideColumn } from "./kind.ts";
 import type { KindInfo } from "./kind.ts";

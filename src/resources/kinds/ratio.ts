@@ -1,6 +1,6 @@
 //! Shares in LaneGroup and Lane: how much of the traffic a lane takes, and who is in it.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import { PPM_TOTAL } from "../share.ts";
 import type { Share } from "../share.ts";

@@ -1,6 +1,6 @@
 //! v1 Secret.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { accepted, mapOf, strings } from "./fields.ts";
 import type { Labels } from "./fields.ts";

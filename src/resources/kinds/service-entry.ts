@@ -1,6 +1,6 @@
 //! networking.istio.io ServiceEntry: hosts that no Service of Kubernetes stands for.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { labels, notHonouredFields, oneOf, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! v1 Service: a name, its ports, and the selector of its pods.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { acceptedFields, labels, notHonouredFields, oneOf, port, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! LaneGroup: how tokens are verified whose claims rules read.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import { text } from "./fields.ts";
 import { described } from "./kind.ts";

@@ -1,6 +1,6 @@
 //! extensions.istio.io TrafficExtension: what follows WasmPlugin; the module stands in `spec.wasm`.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { notHonoured, oneOf } from "./fields.ts";
 import { defineKind, described } from "./kind.ts";

@@ -1,6 +1,6 @@
 //! istio.alibabacloud.com TrafficLabel: what ASM's sidecars write into a header of outgoing calls.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { accepted, labels, notHonoured, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! The trafficPolicy of a DestinationRule: balancing, connection limits, outlier detection, TLS.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TObject, TUnsafe } from "typebox";
 import { clientTls } from "./client-tls.ts";
 import type { ClientTlsSettings } from "./client-tls.ts";

@@ -1,7 +1,7 @@
 //! What a VirtualService's route may ask for beside its destinations: redirect, rewrite, retries,
 //! faults, CORS and mirrors.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TObject, TUnsafe } from "typebox";
 import { notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
 import { described } from "./kind.ts";

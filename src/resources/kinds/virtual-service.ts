@@ -1,6 +1,6 @@
 //! networking.istio.io VirtualService, with the `fallback` that ASM adds to a route's destination.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { accepted, labels, mapOf, notHonoured, notHonouredFields, port, text } from "./fields.ts";

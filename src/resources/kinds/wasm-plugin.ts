@@ -1,6 +1,6 @@
 //! extensions.istio.io WasmPlugin: a Proxy-Wasm module, where it runs, and its configuration.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TSchema, TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { anyObject, labels, notHonoured, oneOf, port, text } from "./fields.ts";

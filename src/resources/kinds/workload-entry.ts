@@ -1,7 +1,7 @@
 //! networking.istio.io WorkloadEntry: one endpoint that no Pod stands for, and the same as it is
 //! written into a ServiceEntry.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { acceptedFields, labels, notHonouredFields, text } from "./fields.ts";
