@@ -87,7 +87,8 @@ function checkEntry(object: JsonObject, report: Report): void {
   const resolution = member(object, "spec", "resolution") ?? "NONE";
   const endpoints = items(member(object, "spec", "endpoints"));
   const hasSelector = member(object, "spec", "workloadSelector") !== undefined;
-  if (resolution === "STATIC" && endpoints.length === 0 && !hasSelector) {
+  const hasNone = endpoints.length === 0 && !hasSelector;
+  if (resolution === "STATIC" && hasNone) {
     report({
       code: "GL0104",
       path: ["spec"],
@@ -104,7 +105,7 @@ function checkEntry(object: JsonObject, report: Report): void {
     });
   }
   const isDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
-  if (isDns && endpoints.length === 0 && !hasSelector) checkNames(object, report);
+  if (isDns && hasNone) checkNames(object, report);
   if (resolution === "DNS_ROUND_ROBIN" && endpoints.length > 1) {
     report({
       code: "GL0119",
@@ -155,7 +156,7 @@ function checkEndpoint(
     });
   }
   const names = items(member(object, "spec", "ports")).map((each) => member(each, "name"));
-  for (const name of Object.keys((member(endpoint, "ports") ?? {}) as JsonObject)) {
+  for (const name of Object.keys(member(endpoint, "ports") ?? {})) {
     if (names.includes(name)) continue;
     report({
       code: "GL0119",
