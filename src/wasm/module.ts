@@ -2,11 +2,12 @@
 //! would be linked has the right type, so that instantiating it later cannot fail on types, and
 //! puts fuel into its code, so that no callback runs without end.
 
-import { createHash } from "node:crypto";
 import { callbackSignature, importSignature, RESULT_IS_OPTIONAL } from "./abi/signatures.ts";
+import { compileWhole } from "./compile-whole.ts";
 import type { AbiVersion } from "./enums.ts";
 import { LoadFault } from "./fault.ts";
 import { addFuel } from "./fuel/rewrite.ts";
+import { moduleDigest } from "./module-digest.ts";
 import { describeSignature, readSections } from "./module-sections.ts";
 import type { ModuleSections } from "./module-sections.ts";
 
@@ -32,6 +33,8 @@ export class PluginModule {
 export interface LoadOptions {
   /** The plug-in's, for messages. */
   readonly name: string;
+  /** SHA-256 of the bytes in hexadecimal, where it is known. */
+  readonly digest?: string;
   /** How far a VM's memory may grow beyond its initial size; 256 MiB by default. */
   readonly memoryGrowthBytesMax?: number;
   /** False runs the code as it is, without any limit of time or memory: for comparisons only. */
@@ -98,7 +101,7 @@ export async function loadModule(
     abiVersion: version,
     compiled,
     allocator: sections.functionExports.has("malloc") ? "malloc" : "proxy_on_memory_allocate",
-    digest: createHash("sha256").update(bytes).digest("hex"),
+    digest: options.digest ?? (await moduleDigest(bytes)),
   });
 }
 
@@ -117,7 +120,7 @@ async function compileWithFuel(
   const fueled = await addFuel(bytes, { memoryGrowthBytesMax });
   if (fueled instanceof Error) return refused(fueled.message);
   try {
-    return await WebAssembly.compile(fueled);
+    return await compileWhole(fueled);
   } catch (error) {
     return refused(error instanceof Error ? error.message : String(error));
   }

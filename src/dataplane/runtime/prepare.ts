@@ -2,7 +2,6 @@
 //! previous runtime whatever has not changed. A plug-in that cannot run holds nothing else up: the
 //! version before it goes on, or its fail mode applies.
 
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/clock.ts";
@@ -21,6 +20,7 @@ import { LoadFault } from "../../wasm/fault.ts";
 import type { LoadFaultKind } from "../../wasm/fault.ts";
 import { loadModule } from "../../wasm/module.ts";
 import type { PluginModule } from "../../wasm/module.ts";
+import { moduleDigest } from "../../wasm/module-digest.ts";
 import { hooksOf } from "../../wasm/module-hooks.ts";
 import { Plugin } from "../../wasm/plugin.ts";
 import type { PluginServices } from "../../wasm/vm.ts";
@@ -194,12 +194,12 @@ export class Preparer {
     } catch (error) {
       return new LoadFault(plugin.name, "not_wasm", `cannot read ${path}: ${String(error)}`);
     }
-    const digest = createHash("sha256").update(bytes).digest("hex");
+    const digest = await moduleDigest(bytes);
     if (digest !== sha256) {
       return new LoadFault(plugin.name, "not_wasm", `${path} has the digest ${digest}`);
     }
     const limits = this.#services.moduleLimits;
-    const module = await loadModule(bytes, { name: plugin.name, ...limits });
+    const module = await loadModule(bytes, { name: plugin.name, digest, ...limits });
     if (module instanceof LoadFault) return module;
     this.#modules.set(sha256, module);
     for (const oldest of this.#modules.keys()) {
