@@ -5,7 +5,13 @@ import { Headers } from "../../http/headers.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
-import type { Endpoint, Route, Target, WeightedDestination } from "../../snapshot/snapshot.ts";
+import type {
+  Cluster,
+  Endpoint,
+  Route,
+  Target,
+  WeightedDestination,
+} from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import type { Peer } from "../filter/caller.ts";
 import { readsBodyEarly } from "../filter/collected-operands.ts";
@@ -355,9 +361,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       hash: managed.hash,
       ...this.#pinned(exchange, endpoints),
     };
-    if (cluster?.isOutside === true) {
-      leaveMesh(exchange.head.headers, this.#runtime.lanes.groups.values(), cluster.host);
-    }
+    this.#leaveMesh(exchange, cluster);
     this.#sealContexts(exchange);
     const mirrors = route.policy?.mirrors;
     if (mirrors !== undefined) {
@@ -365,6 +369,11 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     }
     if (this.#requestFlow === null) exchange.forward(plan);
     else this.#requestFlow.forward(plan);
+  }
+
+  #leaveMesh({ head }: Exchange, cluster: Cluster | undefined): void {
+    if (cluster?.isOutside !== true) return;
+    leaveMesh(head.headers, this.#runtime.lanes.groups.values(), cluster.host);
   }
 
   /** The endpoint that a plug-in has chosen, if the lane has it and it is healthy. */
