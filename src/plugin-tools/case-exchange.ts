@@ -38,6 +38,9 @@ export const START_MS: number = 1_767_225_600_000;
 export class CaseExchange implements PassOwner {
   readonly explaining = false;
   readonly unsentBytes = 0;
+  readonly isSecure = false;
+  readonly startedAtMs: number = START_MS;
+  readonly upstreamAddress = "";
   readonly remoteAddress = "127.0.0.1";
   readonly peer: Peer = { peerAddress: this.remoteAddress, clientNames: () => null };
   action: Action = "continue";

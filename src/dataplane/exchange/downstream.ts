@@ -4,6 +4,7 @@ import type { Headers } from "../../http/headers.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ClientNamesReader } from "../listener/client-names.ts";
+import type { ConnectionFacts } from "../listener/connection-facts.ts";
 import type { BodyFraming } from "./response-framing.ts";
 import type { TunnelEnd, TunnelSink } from "./tunnel.ts";
 
@@ -18,6 +19,7 @@ export interface Downstream {
   readonly tlsServer: TlsServer | null;
   /** Who the client is by its certificate. */
   readonly clientNames: ClientNamesReader;
+  readonly facts: ConnectionFacts;
   readonly isDraining: boolean;
   /** Null where protocols cannot be switched. */
   readonly switchable: SwitchableEnd | null;

@@ -92,7 +92,21 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   get peer(): Peer {
     const connection = this.#exchange?.connection;
     const { remoteAddress = "", clientNames = NO_CLIENT_NAMES } = connection ?? {};
-    return { peerAddress: remoteAddress, clientNames };
+    return { peerAddress: remoteAddress, clientNames, facts: connection?.facts };
+  }
+
+  get isSecure(): boolean {
+    return this.#exchange?.connection.isSecure ?? false;
+  }
+
+  get upstreamAddress(): string {
+    return this.#exchange?.upstreamAddress ?? "";
+  }
+
+  get startedAtMs(): number {
+    if (this.#exchange === null) return this.nowMs();
+    const { context, startedMs } = this.#exchange;
+    return context.clock.nowMs() - (context.clock.monotonicMs() - startedMs);
   }
 
   onRequest(exchange: Exchange): void {

@@ -3,6 +3,7 @@
 
 import { textAt } from "../../base/json-path.ts";
 import type { ClientNames, ClientNamesReader } from "../listener/client-names.ts";
+import type { ConnectionFacts } from "../listener/connection-facts.ts";
 import type { KnownPod, KnownPods } from "../runtime/known-pods.ts";
 import { stepsOf } from "./request-body.ts";
 
@@ -11,6 +12,8 @@ export interface Peer {
   /** Of the connection itself: what a request's fields say of it counts for nothing here. */
   readonly peerAddress: string;
   readonly clientNames: ClientNamesReader;
+  /** Absent: there is no connection, as in explain. */
+  readonly facts?: ConnectionFacts | undefined;
 }
 
 /** What rules read of a caller, by paths: see docs/lanes.md. */

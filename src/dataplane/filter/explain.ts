@@ -173,6 +173,9 @@ function collector(
     },
     onBaggageDropped: () => undefined,
     nowMs: () => clock.nowMs(),
+    isSecure: false,
+    startedAtMs: clock.nowMs(),
+    upstreamAddress: "",
     onContextRefused(group, refusal) {
       collected.refusals.set(group, refusal);
     },

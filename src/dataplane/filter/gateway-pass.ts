@@ -39,6 +39,8 @@ export interface PassOwner {
   /** The client's, as far as it can be trusted. */
   readonly remoteAddress: string;
   readonly peer: Peer;
+  /** The client speaks TLS. */
+  readonly isSecure: boolean;
   onDecided(outcome: LaneOutcome): void;
   /** Also after `onDecided`: from a body, or in place of a response that is held. */
   onPluginResponse(response: LocalResponse): void;
@@ -46,6 +48,10 @@ export interface PassOwner {
   onBaggageDropped(count: number): void;
   /** Wall time. */
   nowMs(): number;
+  /** Wall time at which the request came. */
+  readonly startedAtMs: number;
+  /** `address:port` of the endpoint that serves the request; `""`: none yet. */
+  readonly upstreamAddress: string;
   /** A signed lane group did not believe the client's context. */
   onContextRefused(group: string, refusal: Refusal): void;
   /** A plug-in asked for the exchange to be cut. */

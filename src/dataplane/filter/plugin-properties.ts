@@ -8,6 +8,7 @@ import {
   encodeMap,
 } from "../../wasm/property-encoding.ts";
 import type { ResponseDraft } from "../exchange/handler.ts";
+import type { Peer } from "./caller.ts";
 
 /** gRPC's status for an HTTP status, where a response has none of its own (grpc/doc/http-grpc). */
 const GRPC_STATUS: Readonly<Record<number, number>> = {
@@ -62,8 +63,70 @@ export function grpcStatusFor(status: number): number {
   return GRPC_STATUS[status] ?? GRPC_UNKNOWN;
 }
 
-/** Clients of plug-ins' listeners speak in clear here. */
-export const CONNECTION_PROPERTIES: Readonly<Record<string, () => Uint8Array>> = {
-  mtls: () => encodeBoolean(false),
-  requested_server_name: () => encodeLatin1(""),
-};
+/** As much of a `PassOwner` as properties are read of. */
+interface Ends {
+  readonly remoteAddress: string;
+  readonly peer: Peer;
+  readonly upstreamAddress: string;
+}
+
+/** Of the two ends of the client's connection, and of the endpoint. */
+export function peerProperty(
+  { remoteAddress, peer, upstreamAddress }: Ends,
+  [object = "", part = ""]: readonly string[],
+): Uint8Array | null {
+  switch (object) {
+    case "connection":
+      return connectionProperty(part, peer);
+    case "connection_id":
+      return connectionProperty("id", peer);
+    case "source":
+      return sourceProperty(part, remoteAddress, peer);
+    case "destination":
+      return destinationProperty(part, peer);
+    case "upstream":
+      return upstreamProperty(part, upstreamAddress);
+    default:
+      return null;
+  }
+}
+
+/** Of `source` and `destination`. */
+export function addressProperty(part: string, address: string, port: number): Uint8Array | null {
+  if (part === "port") return encodeInteger(port);
+  if (part !== "address") return null;
+  return encodeLatin1(address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
+}
+
+/** An address that a proxy in front told of has no port that is known: 0, as in Envoy. */
+function sourceProperty(part: string, address: string, peer: Peer): Uint8Array | null {
+  const port = address === peer.peerAddress ? (peer.facts?.remotePort ?? 0) : 0;
+  return addressProperty(part, address, port);
+}
+
+function destinationProperty(part: string, { facts }: Peer): Uint8Array | null {
+  return facts === undefined ? null : addressProperty(part, facts.localAddress, facts.localPort);
+}
+
+function connectionProperty(part: string, { facts, clientNames }: Peer): Uint8Array | null {
+  switch (part) {
+    case "id":
+      return facts === undefined ? null : encodeInteger(facts.id);
+    case "mtls":
+      return encodeBoolean(facts?.isSecure === true && clientNames() !== null);
+    case "requested_server_name":
+      return encodeLatin1(facts?.serverName ?? "");
+    case "tls_version":
+      return facts?.isSecure === true ? encodeLatin1(facts.tlsVersion) : null;
+    default:
+      return null;
+  }
+}
+
+/** `address` is `address:port`; `""`: no endpoint has been chosen yet. */
+function upstreamProperty(part: string, address: string): Uint8Array | null {
+  if (address === "") return null;
+  if (part === "address") return encodeLatin1(address);
+  if (part !== "port") return null;
+  return encodeInteger(Number(address.slice(address.lastIndexOf(":") + 1)));
+}

@@ -4,9 +4,9 @@ import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
 import { versionText } from "../../http/request-parser.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
-import { encodeLatin1 } from "../../wasm/property-encoding.ts";
+import { encodeLatin1, encodeTime } from "../../wasm/property-encoding.ts";
 import { latin1 } from "../../wasm/field-text.ts";
-import { CONNECTION_PROPERTIES, fieldProperty, responseProperty } from "./plugin-properties.ts";
+import { fieldProperty, peerProperty, responseProperty } from "./plugin-properties.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
@@ -27,6 +27,9 @@ const PROPERTIES_PER_EXCHANGE_MAX = 64;
 const PROPERTY_BYTES_MAX = 65_536;
 /** Where a plug-in reports why it did what it did. */
 const EXPLAIN_PROPERTY = "graylane.explain";
+
+/** Of the request: nobody sets any here. The message has no fields. */
+const NO_METADATA = new Uint8Array(0);
 
 export class PluginStream implements StreamHost {
   readonly slot: PluginSlot;
@@ -149,7 +152,7 @@ export class PluginStream implements StreamHost {
   headerMap(kind: StreamMapKind): HeaderMap | null {
     switch (kind) {
       case MapKind.requestHeaders:
-        this.#requestMap ??= new RequestHeaderMap(this.#pass.request);
+        this.#requestMap ??= new RequestHeaderMap(this.#pass.request, this.#scheme);
         return this.#requestMap;
       case MapKind.responseHeaders:
         return this.#pass.response === null ? null : new ResponseHeaderMap(this.#pass.response);
@@ -176,14 +179,12 @@ export class PluginStream implements StreamHost {
         return this.#requestProperty(path);
       case "response":
         return responseProperty(this.#pass.response, path);
-      case "connection":
-        return CONNECTION_PROPERTIES[path[1] ?? ""]?.() ?? null;
-      case "source":
-        return path[1] === "address" ? encodeLatin1(this.#pass.owner.remoteAddress) : null;
+      case "metadata":
+        return path.length === 1 ? NO_METADATA : null;
       case "xds":
         return this.#routeProperty(path[1] ?? "");
       default:
-        return this.#plainProperty(path);
+        return peerProperty(this.#pass.owner, path) ?? this.#plainProperty(path);
     }
   }
 
@@ -289,8 +290,14 @@ export class PluginStream implements StreamHost {
     return cluster === null ? null : encodeLatin1(cluster);
   }
 
+  get #scheme(): "http" | "https" {
+    return this.#pass.owner.isSecure ? "https" : "http";
+  }
+
   #requestProperty(path: readonly string[]): Uint8Array | null {
     const { request } = this.#pass;
+    if (path[1] === "scheme") return encodeLatin1(this.#scheme);
+    if (path[1] === "time") return encodeTime(this.#pass.owner.startedAtMs);
     const read = REQUEST_PROPERTIES[path[1] ?? ""];
     if (read !== undefined) return encodeLatin1(read(request));
     const field = path[1] === "headers" ? path[2] : FIELD_PROPERTIES[path[1] ?? ""];
@@ -339,7 +346,6 @@ const REQUEST_PROPERTIES: Readonly<Record<string, (request: RequestHead) => stri
   url_path: ({ target }) => target.slice(0, pathLength(target)),
   query: ({ target }) => target.slice(pathLength(target) + 1),
   host: ({ authority }) => authority,
-  scheme: () => "http",
   method: ({ method }) => method,
   protocol: versionText,
 };

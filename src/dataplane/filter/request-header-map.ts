@@ -24,9 +24,11 @@ const FRAMING: ReadonlySet<string> = new Set([
 
 export class RequestHeaderMap implements HeaderMap {
   readonly #request: EditableRequest;
+  readonly #scheme: string;
 
-  constructor(request: EditableRequest) {
+  constructor(request: EditableRequest, scheme: string) {
     this.#request = request;
+    this.#scheme = scheme;
   }
 
   get size(): number {
@@ -58,7 +60,7 @@ export class RequestHeaderMap implements HeaderMap {
     visit(":authority", authority);
     visit(":path", target);
     visit(":method", method);
-    visit(":scheme", "http");
+    visit(":scheme", this.#scheme);
     headers.names.forEach((name, index) => {
       if (name !== "host") visit(name, headers.values[index] ?? "");
     });
@@ -83,7 +85,7 @@ export class RequestHeaderMap implements HeaderMap {
       case ":method":
         return this.#request.method;
       case ":scheme":
-        return "http";
+        return this.#scheme;
       default:
         return undefined;
     }

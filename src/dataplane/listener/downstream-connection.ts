@@ -27,6 +27,7 @@ import { Http1Writer } from "../exchange/response-writer.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
 import type { ClientNamesReader } from "./client-names.ts";
+import { ConnectionFacts } from "./connection-facts.ts";
 import { prefaceMatch } from "./http2-preface.ts";
 
 /** What is read and dropped after an early answer, before the connection is cut. */
@@ -43,6 +44,7 @@ export class DownstreamConnection
   readonly isSecure: boolean;
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
+  readonly facts: ConnectionFacts;
   readonly switchable: SwitchableEnd = this;
   deadlineMs: number;
   isDraining = false;
@@ -78,6 +80,7 @@ export class DownstreamConnection
     this.#parts = parts;
     this.tlsServer = parts.tlsServer;
     this.clientNames = parts.clientNames;
+    this.facts = new ConnectionFacts(socket);
     this.#parser = new RequestParser(this);
     this.deadlineMs = context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
     context.sweeper.add(this);

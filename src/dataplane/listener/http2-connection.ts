@@ -17,6 +17,7 @@ import {
 import type { Expirable } from "../deadlines.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
 import type { ClientNamesReader } from "./client-names.ts";
+import { ConnectionFacts } from "./connection-facts.ts";
 import { DownstreamStream } from "./http2-stream.ts";
 import type { StreamOwner } from "./http2-stream.ts";
 
@@ -55,6 +56,7 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   readonly isSecure: boolean;
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
+  readonly facts: ConnectionFacts;
   isDraining = false;
   deadlineMs: number;
   readonly #parts: ConnectionParts;
@@ -74,6 +76,7 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
     this.isSecure = socket instanceof TLSSocket;
     this.tlsServer = parts.tlsServer;
     this.clientNames = parts.clientNames;
+    this.facts = new ConnectionFacts(socket);
     this.#parts = parts;
     // Until its SETTINGS have come, with the preface.
     this.deadlineMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;

@@ -20,6 +20,7 @@ import type { Downstream, ResponseWriter } from "../exchange/downstream.ts";
 import { Exchange } from "../exchange/exchange.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import type { ClientNamesReader } from "./client-names.ts";
+import type { ConnectionFacts } from "./connection-facts.ts";
 import { Http2Writer } from "./http2-writer.ts";
 
 /** What a stream knows of its connection. */
@@ -30,6 +31,7 @@ export interface StreamOwner {
   readonly isSecure: boolean;
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
+  readonly facts: ConnectionFacts;
   readonly isDraining: boolean;
 }
 
@@ -73,6 +75,10 @@ export class DownstreamStream implements Downstream, Expirable {
 
   get localPort(): number {
     return this.#owner.localPort;
+  }
+
+  get facts(): ConnectionFacts {
+    return this.#owner.facts;
   }
 
   get isSecure(): boolean {

@@ -5,6 +5,7 @@ import { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { CloseType } from "../../wasm/enums.ts";
 import { encodeBoolean, encodeInteger, encodeLatin1 } from "../../wasm/property-encoding.ts";
+import { addressProperty } from "../filter/plugin-properties.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { NetworkFilter } from "./filter-chain.ts";
@@ -259,10 +260,4 @@ export class FilteredSocket extends Duplex implements FilteredConnection {
 function joined(chunks: readonly Buffer[]): Buffer {
   const [first] = chunks;
   return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
-}
-
-function addressProperty(part: string, address: string, port: number): Uint8Array | null {
-  if (part === "port") return encodeInteger(port);
-  if (part !== "address") return null;
-  return encodeLatin1(address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
 }

@@ -15,7 +15,10 @@ import { latin1, utf8 } from "../field-text.ts";
 const EMPTY_MAP: Uint8Array = encodePairs([]);
 
 /** Objects that have parts but no value of their own. */
-const OBJECTS: ReadonlySet<string> = new Set(["", "request", "filter_state", "source"]);
+const OBJECTS: ReadonlySet<string> = new Set([
+  ...["", "request", "response", "filter_state", "source", "destination", "connection"],
+  ...["upstream", "xds"],
+]);
 /** Parts of `request` that are gone with the request's header map. */
 const OF_REQUEST_HEADERS: ReadonlySet<string> = new Set([
   "path",

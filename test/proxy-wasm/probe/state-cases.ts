@@ -118,6 +118,9 @@ export const PROPERTIES: ProbeGroup = {
         ...["plugin_name", "plugin_root_id", "plugin_vm_id", "node", "cluster_name", "route_name"],
         ...["listener_direction", "request", "filter_state", "", "none", "xds%00cluster_name"],
         ...["xds%00none", "cluster_metadata", "route_metadata", "listener_metadata"],
+        ...["source", "destination", "connection", "upstream", "response", "xds", "metadata"],
+        ...["source%00none", "destination%00none", "connection%00sni"],
+        ...["upstream%00address", "upstream%00port", "metadata%00none"],
       ].map((path) => `get_property s:${path} v`),
     ),
     everywhere("set-property", [
