@@ -23,6 +23,8 @@ export interface Contender {
   readonly port: number;
   /** CPU time of the process and its children so far. */
   cpuSeconds(): number;
+  /** Resident memory of the process and its children. */
+  residentKib(): number;
   stop(): Promise<void>;
 }
 
@@ -104,7 +106,8 @@ export async function startContender(
   return {
     name: plan.name,
     port,
-    cpuSeconds: () => cpuSecondsOfTree(started.pid),
+    cpuSeconds: () => sumOfTree(started.pid, cpuSecondsOf),
+    residentKib: () => sumOfTree(started.pid, residentKibOf),
     stop: () => started.stop(),
   };
 }
@@ -182,10 +185,22 @@ export async function check(port: number, scenario: Scenario, count: number): Pr
   return failed === 0 && sent > 0 ? "" : `${failed} of ${sent} wrong: ${failures.join("; ")}`;
 }
 
+function cpuSecondsOf(_pid: number, fields: readonly string[]): number {
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+function residentKibOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
+}
+
 /** Children that have ended and were waited for are counted by their parent. */
-function cpuSecondsOfTree(root: number): number {
+function sumOfTree(
+  root: number,
+  valueOf: (pid: number, fields: readonly string[]) => number,
+): number {
   const children = new Map<number, number[]>();
-  const seconds = new Map<number, number>();
+  const values = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid)) continue;
@@ -193,10 +208,10 @@ function cpuSecondsOfTree(root: number): number {
     if (fields === null) continue;
     const parent = Number(fields[1]);
     children.set(parent, [...(children.get(parent) ?? []), pid]);
-    seconds.set(pid, (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND);
+    values.set(pid, valueOf(pid, fields));
   }
   const sum = (pid: number): number =>
-    (children.get(pid) ?? []).reduce((total, child) => total + sum(child), seconds.get(pid) ?? 0);
+    (children.get(pid) ?? []).reduce((total, child) => total + sum(child), values.get(pid) ?? 0);
   return sum(root);
 }
 
