@@ -51,7 +51,20 @@ async function startEcho(number: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function snapshotOf(objects: string): Promise<Snapshot> {
+/** Pods of a service by the label `lane`, `""` being none. */
+type Pods = Readonly<Record<string, number>>;
+
+function endpointSet(name: string, pods: Pods): [string, Snapshot["endpoints"][string]] {
+  const endpoints = Object.entries(pods).map(([lane, number]) => ({
+    address: "127.0.0.1",
+    port: ports.get(number) ?? 0,
+    pod: `${NAMESPACE}/v${number}`,
+    labels: lane === "" ? {} : { lane },
+  }));
+  return [`outbound|8080||${name}.${NAMESPACE}.svc.cluster.local`, { endpoints }];
+}
+
+async function snapshotOf(objects: string, pods?: Pods): Promise<Snapshot> {
   const text = Readable.from([objects + SERVICES]);
   const { resources, faults } = await loadFiles(["-"], { stdin: text });
   assert.deepEqual(faults, []);
@@ -59,20 +72,10 @@ async function snapshotOf(objects: string): Promise<Snapshot> {
     resources: resources.map(({ resource }) => resource),
     modules: new Map(),
   });
-  const endpoints = BACKENDS.map((number) => [
-    `outbound|8080||infra-backend-v${number}.${NAMESPACE}.svc.cluster.local`,
-    {
-      endpoints: [
-        {
-          address: "127.0.0.1",
-          port: ports.get(number) ?? 0,
-          pod: `${NAMESPACE}/v${number}`,
-          labels: {},
-        },
-      ],
-    },
-  ]);
-  return { ...snapshot, endpoints: Object.fromEntries(endpoints) as Snapshot["endpoints"] };
+  const endpoints = BACKENDS.map((number) =>
+    endpointSet(`infra-backend-v${number}`, pods ?? { "": number }),
+  );
+  return { ...snapshot, endpoints: Object.fromEntries(endpoints) };
 }
 
 interface Answer {
@@ -125,3 +128,59 @@ for (const { name, objects, exchanges } of API_CASES) {
     }
   });
 }
+
+const LANES = `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { namespace: ${NAMESPACE}, name: edge }
+spec: { gatewayClassName: graylane, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { namespace: ${NAMESPACE}, name: shop }
+spec:
+  parentRefs: [{ name: edge }]
+  rules:
+    - name: carts
+      matches: [{ path: { value: /cart } }]
+      backendRefs: [{ name: infra-backend-v1, port: 8080, weight: 1 }]
+    - backendRefs: [{ name: infra-backend-v1, port: 8080 }]
+---
+apiVersion: graylane.io/v1alpha1
+kind: LaneGroup
+metadata: { namespace: ${NAMESPACE}, name: shop }
+spec:
+  entry:
+    gateways: [{ name: edge }]
+    routes: [{ httpRoute: shop, route: carts }]
+  services: [{ name: infra-backend-v1 }]
+  context: { mode: header, routeHeader: x-lane }
+---
+apiVersion: graylane.io/v1alpha1
+kind: Lane
+metadata: { namespace: ${NAMESPACE}, name: gray }
+spec:
+  group: shop
+  selector: { matchLabels: { lane: gray } }
+  rule: { all: [{ header: x-user, operator: "==", value: tester }] }
+`;
+
+test("a lane is entered at the rule of an HTTPRoute that its group names, and at no other", async () => {
+  const port = await freePort();
+  await startGateway(port, await snapshotOf(LANES, { "": 1, gray: 2 }));
+  const headers = { "x-user": "tester" };
+  check(
+    await ask(port, { path: "/cart", headers }),
+    { backend: 2, asked: { "x-lane": "gray" } },
+    "",
+  );
+  check(await ask(port, { path: "/cart" }), { backend: 1, asked: { "x-lane": null } }, "nobody");
+  check(await ask(port, { path: "/other", headers }), { backend: 1 }, "another rule");
+  const forged = { "x-lane": "gray" };
+  check(
+    await ask(port, { path: "/cart", headers: forged }),
+    { backend: 1 },
+    "the client's own tag",
+  );
+});
