@@ -2,7 +2,14 @@
 
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Cluster, Endpoint, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
-import type { ClusterPolicy, ConnectionLimits, OutlierDetection } from "../snapshot/routing.ts";
+import type {
+  ClusterPolicy,
+  ConnectionLimits,
+  HealthCheck,
+  HealthQuestion,
+  OutlierDetection,
+  StatusRange,
+} from "../snapshot/routing.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
 import type { EnvoyResource } from "./envoy-config.ts";
 import { BALANCER_METADATA } from "./subset-keys.ts";
@@ -23,7 +30,7 @@ const BALANCERS = {
 
 export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResource {
   const { policy = {} } = cluster;
-  const { connections = {}, outliers } = policy;
+  const { connections = {}, outliers, healthCheck } = policy;
   const connectTimeoutMs = connections.connectTimeoutMs ?? cluster.connectTimeoutMs;
   const json: JsonObject = {
     name: cluster.name,
@@ -36,6 +43,7 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     circuit_breakers: { thresholds: [thresholds(connections)] },
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(connections),
+    ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck)] }),
   };
   const parts = [{ source: sourceOf(cluster), json }];
   return { name: cluster.name, json, parts, needs: [cluster.name] };
@@ -127,6 +135,52 @@ function protocolOptions({
     explicit_http_config: { http_protocol_options: {} },
   };
   return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+}
+
+function healthCheckOf(check: HealthCheck): JsonObject {
+  return {
+    timeout: durationOf(check.timeoutMs),
+    interval: durationOf(check.intervalMs),
+    // The embedded engine asks as often without requests as with them.
+    no_traffic_interval: durationOf(check.intervalMs),
+    unhealthy_interval: durationOf(check.unhealthyIntervalMs),
+    unhealthy_edge_interval: durationOf(check.unhealthyEdgeIntervalMs),
+    healthy_edge_interval: durationOf(check.healthyEdgeIntervalMs),
+    interval_jitter: durationOf(check.jitterMs),
+    interval_jitter_percent: check.jitterPercent,
+    initial_jitter: durationOf(check.initialJitterMs),
+    unhealthy_threshold: check.unhealthyThreshold,
+    healthy_threshold: check.healthyThreshold,
+    ...healthQuestion(check.ask),
+  };
+}
+
+function healthQuestion(ask: HealthQuestion): JsonObject {
+  const ranges = (list: readonly StatusRange[]): JsonObject[] =>
+    list.map(([start, end]) => ({ start, end }));
+  switch (ask.kind) {
+    case "http":
+      return {
+        http_health_check: {
+          path: ask.path,
+          method: ask.method,
+          ...(ask.host === "" ? {} : { host: ask.host }),
+          expected_statuses: ranges(ask.statuses),
+          retriable_statuses: ranges(ask.retriable),
+        },
+      };
+    case "tcp":
+      return {
+        tcp_health_check: {
+          ...(ask.send === "" ? {} : { send: { text: ask.send } }),
+          receive: ask.receive.map((text) => ({ text })),
+        },
+      };
+    case "grpc":
+      return {
+        grpc_health_check: { service_name: ask.service, authority: ask.authority },
+      };
+  }
 }
 
 /** Envoy's defaults differ: what is not asked for is turned off by name. */

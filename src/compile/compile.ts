@@ -42,6 +42,7 @@ import { GatewayApi } from "./gateway-api/gateway-api.ts";
 import type { ApiStatus } from "./gateway-api/status.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "./label-index.ts";
+import { compileHealthCheck } from "./health-check.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
 import { reportCallers } from "./lane-callers.ts";
 import { reportEntryRoutes } from "./lane-messages.ts";
@@ -287,19 +288,23 @@ function compileServices(
   const { services, secrets, messages } = scope;
   const rules = rulesByService(index.destinationRules, services);
   const tls = new UpstreamTlsResolver(secrets, messages);
+  const checks = new Map(
+    [...rules.values()].map((rule) => [rule, compileHealthCheck(rule, messages)] as const),
+  );
+  const settings = { tls, checks };
   const clusters: Record<string, Cluster> = {};
   const endpoints: Record<string, EndpointSet> = {};
   const { grpcClusters } = api;
   for (const entry of services.values()) {
     for (const cluster of entry.clusters) {
-      const own = withPolicy(cluster, rules.get(entry.key), tls);
+      const own = withPolicy(cluster, rules.get(entry.key), settings);
       clusters[cluster.name] = grpcClusters.has(cluster.name) ? { ...own, protocol: "h2" } : own;
     }
     Object.assign(endpoints, compileEndpoints(entry, pods));
   }
   for (const host of entries.values()) {
     for (const cluster of host.clusters) {
-      clusters[cluster.name] = withPolicy(cluster, rules.get(host.key), tls);
+      clusters[cluster.name] = withPolicy(cluster, rules.get(host.key), settings);
     }
     Object.assign(endpoints, compileEntryEndpoints(host, entryWorld));
   }

@@ -4,7 +4,7 @@ import type { ClientTlsSettings } from "../resources/kinds/client-tls.ts";
 import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { TrafficPolicy } from "../resources/kinds/traffic-policy.ts";
 import type { Cluster, Subset } from "../snapshot/snapshot.ts";
-import type { ClusterPolicy } from "../snapshot/routing.ts";
+import type { ClusterPolicy, HealthCheck } from "../snapshot/routing.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
 import type { MessageList } from "./messages.ts";
 import { namespaceOf } from "./resource-index.ts";
@@ -57,11 +57,17 @@ export function rulesByService(
   return byService;
 }
 
+/** What is read once for all ports of a host. */
+export interface HostSettings {
+  readonly tls: UpstreamTlsResolver;
+  readonly checks: ReadonlyMap<DestinationRule, HealthCheck | null>;
+}
+
 /** The cluster with what the rule says of its endpoints' use. */
 export function withPolicy(
   cluster: Cluster,
   rule: DestinationRule | undefined,
-  tls: UpstreamTlsResolver,
+  { tls, checks }: HostSettings,
 ): Cluster {
   if (rule === undefined) return cluster;
   const { trafficPolicy, subsets = [] } = rule.spec;
@@ -70,7 +76,11 @@ export function withPolicy(
       tls.resolve(settings, { rule, path: `${path}${at}`, host: cluster.host });
     return compileTrafficPolicy(written, cluster.port, found);
   };
-  const whole = compile(trafficPolicy, "spec.trafficPolicy");
+  const healthCheck = checks.get(rule) ?? null;
+  const whole = {
+    ...compile(trafficPolicy, "spec.trafficPolicy"),
+    ...(healthCheck === null ? {} : { healthCheck }),
+  };
   const policy = settled(whole);
   const subsetPolicies: Record<string, ClusterPolicy> = {};
   for (const [index, subset] of subsets.entries()) {

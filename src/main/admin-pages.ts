@@ -1,6 +1,7 @@
 //! What the admin endpoints say, in the shapes of Envoy's: `/clusters`, `/listeners`, `/stats`.
 
 import { RE2JS } from "re2js";
+import { FAILED_CHECK } from "../dataplane/worker/protocol.ts";
 import type { Cluster, Endpoint, Snapshot } from "../snapshot/snapshot.ts";
 import type { FamilySnapshot, MetricsSnapshot } from "../telemetry/metrics.ts";
 
@@ -11,7 +12,10 @@ export interface OpenListener {
   readonly address: string;
 }
 
-/** `ejected` holds `address:port` of the endpoints that a gateway worker has ejected. */
+/**
+ * `ejected` holds `address:port` of the endpoints that a gateway worker has ejected, and with
+ * ` FAILED_CHECK` behind of those whose active check fails.
+ */
 export function clustersText(snapshot: Snapshot, ejected: ReadonlySet<string>): string {
   const lines = Object.values(snapshot.clusters).flatMap((cluster) => {
     const { name, policy } = cluster;
@@ -30,10 +34,13 @@ export function clustersText(snapshot: Snapshot, ejected: ReadonlySet<string>): 
       `${name}::added_via_api::true`,
       ...endpointsOf(snapshot, cluster).flatMap((endpoint) => {
         const address = addressOf(endpoint);
-        const flags = ejected.has(address) ? "/failed_outlier_check" : "healthy";
+        const flags = [
+          ...(ejected.has(`${address} ${FAILED_CHECK}`) ? [`/${FAILED_CHECK}`] : []),
+          ...(ejected.has(address) ? ["/failed_outlier_check"] : []),
+        ].join("");
         return [
           `${name}::${address}::hostname::${endpoint.pod}`,
-          `${name}::${address}::health_flags::${flags}`,
+          `${name}::${address}::health_flags::${flags === "" ? "healthy" : flags}`,
           `${name}::${address}::weight::1`,
         ];
       }),
@@ -53,6 +60,9 @@ export function clustersJson(snapshot: Snapshot, ejected: ReadonlySet<string>): 
         health_status: {
           eds_health_status: "HEALTHY",
           ...(ejected.has(addressOf(endpoint)) && { failed_outlier_check: true }),
+          ...(ejected.has(`${addressOf(endpoint)} ${FAILED_CHECK}`) && {
+            failed_active_health_check: true,
+          }),
         },
         weight: 1,
         hostname: endpoint.pod,

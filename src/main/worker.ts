@@ -20,7 +20,7 @@ import { PluginRedis } from "../dataplane/worker/plugin-redis.ts";
 import { PluginReport } from "../dataplane/worker/plugin-report.ts";
 import { envoyPluginLog, pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { memoryInUse, PROCESS_SENSES } from "../dataplane/worker/process-senses.ts";
-import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
+import { FAILED_CHECK, WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
 import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
@@ -141,7 +141,10 @@ const worker = new WorkerProcess(
     queueReady: (token, count) => {
       shared.queueReady(token, count);
     },
-    ejected: () => pools.clusters.ejected(sweeper.nowMs),
+    ejected: () => [
+      ...pools.clusters.ejected(sweeper.nowMs),
+      ...pools.clusters.unhealthy().map((address) => `${address} ${FAILED_CHECK}`),
+    ],
     setLogLevel: (level) => {
       logger.level = level;
     },

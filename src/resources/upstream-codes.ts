@@ -62,6 +62,14 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
       "equal text, or a longer prefix; with a regular expression on either side of one field " +
       "nobody can tell. The route is left out.",
   },
+  GL0269: {
+    title: "A health check cannot be read",
+    severity: "error",
+    help:
+      "The annotation `graylane.io/health-check` of a DestinationRule has one health check of " +
+      "Envoy's as JSON. The message names the field; until it is right the endpoints are not " +
+      "checked. [http.md](http.md) has the fields.",
+  },
   GL0268: {
     title: "Nobody delegates to a VirtualService",
     severity: "info",

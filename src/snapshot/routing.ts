@@ -88,7 +88,51 @@ export interface ClusterPolicy {
   readonly outliers?: OutlierDetection;
   /** Absent: in clear. */
   readonly tls?: UpstreamTls;
+  /** Absent: endpoints are asked nothing. Of the whole cluster, for all of its subsets. */
+  readonly healthCheck?: HealthCheck;
 }
+
+/** Envoy's active health check. */
+export interface HealthCheck {
+  readonly timeoutMs: number;
+  readonly intervalMs: number;
+  /** In the place of `intervalMs` while an endpoint is out. */
+  readonly unhealthyIntervalMs: number;
+  /** Just after it has failed, or has answered well, for the first time. */
+  readonly unhealthyEdgeIntervalMs: number;
+  readonly healthyEdgeIntervalMs: number;
+  /** Added to each pause, drawn from 0 to this; before the first check only `initialJitterMs`. */
+  readonly jitterMs: number;
+  readonly jitterPercent: number;
+  readonly initialJitterMs: number;
+  /** As many checks in a row change what is believed. */
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+  readonly ask: HealthQuestion;
+}
+
+export type StatusRange = readonly [from: number, to: number];
+
+export type HealthQuestion =
+  | {
+      readonly kind: "http";
+      readonly method: string;
+      readonly path: string;
+      /** `""`: the cluster's host. */
+      readonly host: string;
+      /** Good answers: from, up to and without. */
+      readonly statuses: readonly StatusRange[];
+      /** Of the others: those that count towards the threshold, and do not decide at once. */
+      readonly retriable: readonly StatusRange[];
+    }
+  | {
+      readonly kind: "tcp";
+      /** Hexadecimal; `""`: nothing is sent. */
+      readonly send: string;
+      /** Hexadecimal: found in the answer one after the other; none: the connection is enough. */
+      readonly receive: readonly string[];
+    }
+  | { readonly kind: "grpc"; readonly service: string; readonly authority: string };
 
 export type LoadBalancer =
   | { readonly kind: "random" }

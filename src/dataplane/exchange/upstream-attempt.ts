@@ -213,7 +213,7 @@ export class UpstreamAttempt {
     const endpoint = this.#current();
     if (endpoint === undefined) {
       const isEjected = this.#plan.endpoints.length > 0;
-      const why = isEjected ? "has ejected all of its endpoints for a while" : "has no endpoint";
+      const why = isEjected ? "has no healthy endpoint for a while" : "has no endpoint";
       this.#fail("no_endpoint", `${this.service} ${why}`);
       return;
     }

@@ -4,6 +4,7 @@
 
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { ClusterPolicy, ConnectionLimits } from "../../snapshot/routing.ts";
+import type { ClusterHealth } from "../health/cluster-health.ts";
 import { Balancer } from "./balancer.ts";
 import type { PickInput } from "./balancer.ts";
 import { Outliers } from "./outliers.ts";
@@ -12,6 +13,7 @@ import { RetryBudget } from "./retry.ts";
 const RANDOM = { kind: "random" } as const;
 const NO_LIMITS: ConnectionLimits = {};
 const NONE = Number.POSITIVE_INFINITY;
+const PERCENT = 100;
 
 export class ClusterState {
   readonly policy: ClusterPolicy;
@@ -25,7 +27,12 @@ export class ClusterState {
   requests = 0;
   retries = 0;
 
-  constructor(policy: ClusterPolicy, nowMs: number, ejected: Map<string, number>) {
+  /** Null: endpoints are not checked. */
+  readonly #health: ClusterHealth | null;
+
+  constructor(policy: ClusterPolicy, nowMs: number, known: KnownHealth) {
+    const { ejected, health } = known;
+    this.#health = health;
     this.policy = policy;
     this.limits = policy.connections ?? NO_LIMITS;
     this.outliers = policy.outliers === undefined ? null : new Outliers(policy.outliers, ejected);
@@ -52,23 +59,45 @@ export class ClusterState {
   /** The index of the endpoint to use; -1 when all of them have been ejected. */
   pick(endpoints: readonly Endpoint[], input: PickInput, nowMs: number): number {
     const picked = this.#balancer.pick(endpoints, input);
-    const { outliers } = this;
-    if (outliers === null || outliers.isCalm || outliers.isPanic(endpoints, nowMs)) return picked;
-    return this.next(endpoints, picked, nowMs);
+    return this.#isCalm ? picked : this.next(endpoints, picked, nowMs);
   }
 
-  /** `from` or the next after it that has not been ejected; -1 when there is none. */
+  /** `from` or the next after it that is well; -1 when there is none. */
   next(endpoints: readonly Endpoint[], from: number, nowMs: number): number {
-    const { outliers } = this;
     const count = endpoints.length;
-    if (outliers === null || outliers.isPanic(endpoints, nowMs)) return from % count;
+    if (this.#isCalm || this.#isPanic(endpoints, nowMs)) return from % count;
     for (let step = 0; step < count; step++) {
       const index = (from + step) % count;
       const endpoint = endpoints[index];
-      if (endpoint !== undefined && !outliers.isEjected(endpoint, nowMs)) return index;
+      if (endpoint !== undefined && !this.#isOut(endpoint, nowMs)) return index;
     }
     return -1;
   }
+
+  /** Nobody can be out. */
+  get #isCalm(): boolean {
+    const isPassive = this.outliers === null || this.outliers.isCalm;
+    return isPassive && (this.#health === null || this.#health.isCalm);
+  }
+
+  #isOut(endpoint: Endpoint, nowMs: number): boolean {
+    if (this.outliers?.isEjected(endpoint, nowMs) === true) return true;
+    return this.#health?.isUnhealthy(endpoint) === true;
+  }
+
+  /** So few are left that who is out is disregarded. */
+  #isPanic(endpoints: readonly Endpoint[], nowMs: number): boolean {
+    const percentMin = this.policy.outliers?.healthyPercentMin ?? 0;
+    if (percentMin === 0) return false;
+    const healthy = endpoints.filter((endpoint) => !this.#isOut(endpoint, nowMs)).length;
+    return healthy * PERCENT < endpoints.length * percentMin;
+  }
+}
+
+/** What is known of a cluster's endpoints beside its own state. */
+export interface KnownHealth {
+  readonly ejected: Map<string, number>;
+  readonly health: ClusterHealth | null;
 }
 
 /** The states of a worker, by cluster and subset. */
@@ -76,11 +105,16 @@ export class ClusterStates {
   readonly #states = new Map<string, ClusterState>();
   /** By `address:port`: until when. As many as endpoints; what is over goes when it is seen. */
   readonly #ejected = new Map<string, number>();
+  /** By cluster: those whose endpoints are checked. */
+  readonly health: Map<string, ClusterHealth> = new Map<string, ClusterHealth>();
+  /** By `address:port`: in how many clusters it fails its check. */
+  readonly failing: Map<string, number> = new Map<string, number>();
 
   get(key: string, policy: ClusterPolicy, nowMs: number): ClusterState {
     const known = this.#states.get(key);
     if (known?.policy === policy) return known;
-    const state = new ClusterState(policy, nowMs, this.#ejected);
+    const health = this.health.get(key.slice(0, key.lastIndexOf(" "))) ?? null;
+    const state = new ClusterState(policy, nowMs, { ejected: this.#ejected, health });
     this.#states.set(key, state);
     return state;
   }
@@ -97,10 +131,16 @@ export class ClusterStates {
     return [...this.#ejected].flatMap(([key, untilMs]) => (untilMs > nowMs ? [key] : []));
   }
 
-  /** Whether no cluster has ejected the endpoint. */
+  /** `address:port` of the endpoints that fail a check now. */
+  unhealthy(): string[] {
+    return [...this.health.values()].flatMap((health) => health.unhealthy());
+  }
+
+  /** Whether no cluster has ejected the endpoint, and it fails no check. */
   isHealthy({ address, port }: Endpoint, nowMs: number): boolean {
-    if (this.#ejected.size === 0) return true;
+    if (this.#ejected.size + this.failing.size === 0) return true;
     const key = `${address}:${port}`;
+    if (this.failing.has(key)) return false;
     const untilMs = this.#ejected.get(key);
     if (untilMs === undefined) return true;
     if (untilMs > nowMs) return false;

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { OutlierDetection } from "../../snapshot/routing.ts";
+import { ClusterState } from "./cluster-state.ts";
 import { Outliers } from "./outliers.ts";
 
 const SETTINGS: OutlierDetection = {
@@ -68,9 +69,13 @@ test("no more than the given share is ejected, but the first may go", () => {
 });
 
 test("with too few left the ejections are disregarded", () => {
-  const outliers = new Outliers({ ...SETTINGS, healthyPercentMin: 60 });
+  const outlierSettings = { ...SETTINGS, healthyPercentMin: 60 };
+  const known = { ejected: new Map<string, number>(), health: null };
+  const state = new ClusterState({ outliers: outlierSettings }, 0, known);
+  const { outliers } = state;
+  assert.ok(outliers !== null);
   fail(outliers, a, 0);
-  assert.equal(outliers.isPanic(set, 0), false);
+  assert.equal(state.next(set, 0, 0), 1);
   fail(outliers, b, 0);
-  assert.equal(outliers.isPanic(set, 0), true);
+  assert.equal(state.next(set, 0, 0), 0);
 });

@@ -42,13 +42,6 @@ export class Outliers {
     return host !== undefined && host.ejectedUntilMs > nowMs;
   }
 
-  /** So few are left that the ejections are disregarded. */
-  isPanic(endpoints: readonly Endpoint[], nowMs: number): boolean {
-    if (this.#settings.healthyPercentMin === 0) return false;
-    const healthy = endpoints.filter((endpoint) => !this.isEjected(endpoint, nowMs)).length;
-    return healthy * PERCENT < endpoints.length * this.#settings.healthyPercentMin;
-  }
-
   /** `status` null: the try got no answer. `endpoints` are all that the request could go to. */
   record(
     endpoint: Endpoint,

@@ -3,6 +3,7 @@
 import type { Prng } from "../../base/prng.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
+import { HealthChecks } from "../health/health-checks.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
@@ -31,6 +32,7 @@ export class GatewayRole implements WorkerRole {
   /** As `#uses`, but only until the request filters have run. */
   readonly #deciding = new RuntimeUses();
   readonly #listeners = new Map<number, TrafficListener>();
+  readonly #checks: HealthChecks;
   #isDrained: boolean;
   /** Resolves when what ran at the drained listeners has ended. */
   #drained: Promise<unknown> = Promise.resolve();
@@ -40,6 +42,7 @@ export class GatewayRole implements WorkerRole {
     this.#context = context;
     this.#preparer = preparer;
     this.#prng = context.prng;
+    this.#checks = new HealthChecks(context);
     this.#isDrained = options.isDrained === true;
   }
 
@@ -82,14 +85,19 @@ export class GatewayRole implements WorkerRole {
   }
 
   /** A lane whose endpoints have all been ejected falls back, as if it had none. */
-  #watchHealth(runtime: Runtime, { clusters }: Snapshot): void {
+  #watchHealth(runtime: Runtime, snapshot: Snapshot): void {
     const { pools, sweeper } = this.#context;
+    this.#checks.update(snapshot);
+    const { clusters } = snapshot;
     pools.clusters.retain((name) => Object.hasOwn(clusters, name));
     const policies = Object.values(clusters).flatMap(({ policy, subsetPolicies = {} }) => [
       policy,
       ...Object.values(subsetPolicies),
     ]);
-    if (!policies.some((policy) => policy?.outliers !== undefined)) return;
+    const isWatched = policies.some(
+      (policy) => policy?.outliers !== undefined || policy?.healthCheck !== undefined,
+    );
+    if (!isWatched) return;
     runtime.lanes.isHealthy = (endpoint) => pools.clusters.isHealthy(endpoint, sweeper.nowMs);
   }
 
@@ -117,6 +125,7 @@ export class GatewayRole implements WorkerRole {
   }
 
   async stop(): Promise<void> {
+    this.#checks.stop();
     await this.#drained;
     await Promise.all([...this.#listeners.values()].map((listener) => listener.drain()));
   }

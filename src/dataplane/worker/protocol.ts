@@ -43,6 +43,9 @@ export interface WorkerOptions {
 /** Name of the environment variable that carries `WorkerOptions` as JSON. */
 export const WORKER_OPTIONS_VARIABLE = "GRAYLANE_WORKER";
 
+/** Stands behind `address:port` of an endpoint that fails its active check. */
+export const FAILED_CHECK = "failed_active_hc";
+
 export type ToWorker =
   | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
@@ -57,7 +60,7 @@ export type ToWorker =
       readonly after: number;
     }
   | { readonly type: "metrics"; readonly id: number }
-  /** Which endpoints are ejected here: `address:port`. */
+  /** Which endpoints are ejected here: `address:port`; of failed checks ` FAILED_CHECK` behind. */
   | { readonly type: "ejected"; readonly id: number }
   | { readonly type: "logLevel"; readonly id: number; readonly level: LogLevel }
   /** Gateways close their ports for good; what runs goes on to its end. */

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { HealthQuestion } from "../snapshot/routing.ts";
+import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
+import { compileCluster } from "./cluster.ts";
+import { SubsetKeys } from "./subset-keys.ts";
+
+const TIMES = {
+  ...{ timeoutMs: 1_000, intervalMs: 5_000, unhealthyIntervalMs: 2_000, jitterMs: 100 },
+  ...{ unhealthyEdgeIntervalMs: 500, healthyEdgeIntervalMs: 3_000, jitterPercent: 10 },
+  ...{ initialJitterMs: 0, unhealthyThreshold: 3, healthyThreshold: 2 },
+};
+
+const CASES: readonly { readonly ask: HealthQuestion; readonly want: unknown }[] = [
+  {
+    ask: {
+      ...{ kind: "http", method: "HEAD", path: "/healthz", host: "h" },
+      ...{ statuses: [[200, 300]], retriable: [[503, 504]] },
+    },
+    want: {
+      http_health_check: {
+        ...{ path: "/healthz", method: "HEAD", host: "h" },
+        expected_statuses: [{ start: 200, end: 300 }],
+        retriable_statuses: [{ start: 503, end: 504 }],
+      },
+    },
+  },
+  {
+    ask: { kind: "tcp", send: "ff", receive: ["0a"] },
+    want: { tcp_health_check: { send: { text: "ff" }, receive: [{ text: "0a" }] } },
+  },
+  {
+    ask: { kind: "grpc", service: "s", authority: "a" },
+    want: { grpc_health_check: { service_name: "s", authority: "a" } },
+  },
+];
+
+for (const { ask, want } of CASES) {
+  test(`a check by ${ask.kind} is the same for Envoys`, () => {
+    const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
+    const policy = { healthCheck: { ...TIMES, ask } };
+    const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
+    const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+    assert.deepEqual(json["health_checks"], [
+      {
+        ...{ timeout: "1s", interval: "5s", no_traffic_interval: "5s", unhealthy_interval: "2s" },
+        ...{ unhealthy_edge_interval: "0.5s", healthy_edge_interval: "3s" },
+        ...{ interval_jitter: "0.1s", interval_jitter_percent: 10, initial_jitter: "0s" },
+        ...{ unhealthy_threshold: 3, healthy_threshold: 2 },
+        ...(want as object),
+      },
+    ]);
+  });
+}
