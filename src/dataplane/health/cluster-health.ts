@@ -70,8 +70,16 @@ export class ClusterHealth {
     const decides = host.isNew || outcome === "refused" || host.against >= threshold;
     host.isNew = false;
     if (host.against > 0 && decides) this.#set(key, host, isGood);
-    if (isEdge) return isGood ? check.healthyEdgeIntervalMs : check.unhealthyEdgeIntervalMs;
-    return host.isHealthy ? check.intervalMs : check.unhealthyIntervalMs;
+    return isEdge ? this.#edgePause(isGood) : this.#pause(host);
+  }
+
+  #edgePause(isGood: boolean): number {
+    const { healthyEdgeIntervalMs, unhealthyEdgeIntervalMs } = this.check;
+    return isGood ? healthyEdgeIntervalMs : unhealthyEdgeIntervalMs;
+  }
+
+  #pause({ isHealthy }: Host): number {
+    return isHealthy ? this.check.intervalMs : this.check.unhealthyIntervalMs;
   }
 
   #set(key: string, host: Host, isHealthy: boolean): void {

@@ -55,15 +55,9 @@ export class HealthChecks {
   }
 
   #check(cluster: Cluster, check: HealthCheck, endpoints: readonly Endpoint[]): void {
-    const { clusters } = this.#context.pools;
     const known = this.#checked.get(cluster.name);
-    const isPanicking = (cluster.policy?.outliers?.healthyPercentMin ?? 0) > 0;
-    const failing = isPanicking ? null : clusters.failing;
-    const health = known?.health ?? new ClusterHealth({ check, failing });
-    const checked = known ?? { cluster, check, health, turns: new Map<string, Turn>() };
+    const checked = known ?? this.#make(cluster, check);
     checked.cluster = cluster;
-    this.#checked.set(cluster.name, checked);
-    clusters.health.set(cluster.name, health);
     const keys = new Set(endpoints.map(({ address, port }) => `${address}:${port}`));
     for (const [key, turn] of checked.turns) if (!keys.has(key)) this.#end(checked, key, turn);
     for (const endpoint of endpoints) {
@@ -72,6 +66,16 @@ export class HealthChecks {
       // Those that are there from the beginning serve until they fail: nobody else could.
       this.#begin(checked, key, { endpoint, isTrusted: known === undefined });
     }
+  }
+
+  #make(cluster: Cluster, check: HealthCheck): Checked {
+    const { clusters } = this.#context.pools;
+    const mayPanic = (cluster.policy?.outliers?.healthyPercentMin ?? 0) > 0;
+    const health = new ClusterHealth({ check, failing: mayPanic ? null : clusters.failing });
+    const checked = { cluster, check, health, turns: new Map<string, Turn>() };
+    this.#checked.set(cluster.name, checked);
+    clusters.health.set(cluster.name, health);
+    return checked;
   }
 
   #begin(
@@ -115,6 +119,7 @@ export class HealthChecks {
     const { clock, pools } = this.#context;
     const { check, cluster } = checked;
     const { endpoint } = turn;
+    // Never before `probe` has returned: what fails at once is told in a later turn.
     const onOutcome = (outcome: CheckOutcome): void => {
       turn.end = null;
       turn.timer?.cancel();
@@ -125,10 +130,7 @@ export class HealthChecks {
       onOutcome("bad");
     };
     turn.timer = clock.after(check.timeoutMs, expire, { unref: true });
-    turn.end = () => undefined;
-    const end = probe({ check, cluster, endpoint }, pools, onOutcome);
-    // The outcome may have come at once.
-    if (turn.end !== null) turn.end = end;
+    turn.end = probe({ check, cluster, endpoint }, pools, onOutcome);
   }
 
   #settle(checked: Checked, turn: Turn, outcome: CheckOutcome): void {

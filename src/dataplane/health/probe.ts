@@ -68,7 +68,7 @@ class HttpProbe implements UpstreamUser {
       isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
     const pool = secure === null ? plain() : secure.pool(address, port, isHttp2);
     if (typeof pool === "string") {
-      this.#settle("bad");
+      this.#failLater();
       return;
     }
     const options = { connectTimeoutMs: check.timeoutMs, cluster: null };
@@ -82,7 +82,14 @@ class HttpProbe implements UpstreamUser {
       this.#abandon = () => {
         pool.cancel(acquired.waiting);
       };
-    } else this.#settle("bad");
+    } else this.#failLater();
+  }
+
+  /** Who asks hears of nothing while he asks. */
+  #failLater(): void {
+    setImmediate(() => {
+      this.#settle("bad");
+    });
   }
 
   end(): void {
