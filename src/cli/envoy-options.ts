@@ -42,6 +42,15 @@ const TAKEN: readonly (readonly [flags: string, description: string])[] = [
   ["--drain-time-s <seconds>", "taken, without effect"],
   ["--parent-shutdown-time-s <seconds>", "taken, without effect"],
   ["--file-flush-interval-msec <ms>", "taken, without effect"],
+  ["--file-flush-min-size-kb <kb>", "taken, without effect"],
+  ["--drain-strategy <strategy>", "taken, without effect"],
+  ["--restart-epoch <number>", "taken, without effect"],
+  ["--skip-hot-restart-on-no-parent", "taken, without effect"],
+  ["--socket-path <path>", "taken, without effect"],
+  ["--socket-mode <mode>", "taken, without effect"],
+  ["--cpuset-threads", "taken, without effect"],
+  ["--ignore-unknown-dynamic-fields", "taken, without effect"],
+  ["--reject-unknown-dynamic-fields", "taken, without effect"],
 ];
 
 export function addEnvoyCommand(program: Command, run: Run): void {

@@ -381,7 +381,9 @@ test("plugin inspect gets an absolute path, and knows JSON as its only other for
 test("envoy takes Envoy's own flags", async () => {
   const words = ["envoy", "-c", "e.yaml", "--concurrency", "3", "-l", "error", "--base-id", "7"];
   const levels = ["--component-log-level", "upstream:debug,wasm:trace"];
-  const { envoys } = await run([...words, ...levels, "--service-node", "n"], { offline: true });
+  const idle = ["--restart-epoch", "1", "--drain-strategy", "immediate", "--cpuset-threads"];
+  const others = ["--service-node", "n", "--socket-path", "@x", "--ignore-unknown-dynamic-fields"];
+  const { envoys } = await run([...words, ...levels, ...idle, ...others], { offline: true });
   assert.deepEqual(envoys, [
     {
       file: join(folder, "e.yaml"),
