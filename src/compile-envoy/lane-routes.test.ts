@@ -165,3 +165,22 @@ test("who may not send a lane's header has it taken away, but for the tag that i
     [true, false],
   );
 });
+
+test("the share of a backend that is not there is answered as the route says", () => {
+  const missing = { kind: "missing", message: "gone", status: 500 } as const;
+  const none = NO_HEADER_OPERATIONS;
+  const gone = { target: missing, fallback: null, requestHeaders: none, responseHeaders: none };
+  const whole = route([], { action: { kind: "forward", destinations: [{ weight: 1, ...gone }] } });
+  const { action } = route([9]);
+  const some = action.kind === "forward" ? action.destinations : [];
+  const both = { kind: "forward", destinations: [...some, { weight: 1, ...gone }] } as const;
+  const path = { policy: { rewrite: { path: "/new" } } };
+  const [first, second] = compiled([], [whole, route([], { action: both, ...path })]).routes;
+  assert.deepEqual(first?.["direct_response"], { status: 500, body: { inline_string: "gone\n" } });
+  const forward = second?.["route"] as JsonObject;
+  assert.equal(forward["cluster_not_found_response_code"], "INTERNAL_SERVER_ERROR");
+  assert.deepEqual(forward["regex_rewrite"], {
+    pattern: { regex: "(?s)^.*$" },
+    substitution: "/new",
+  });
+});

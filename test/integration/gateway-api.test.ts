@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
@@ -183,4 +184,51 @@ test("a lane is entered at the rule of an HTTPRoute that its group names, and at
     { backend: 1 },
     "the client's own tag",
   );
+});
+
+const CALLS = `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { namespace: ${NAMESPACE}, name: same-namespace }
+spec: { gatewayClassName: graylane, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: { namespace: ${NAMESPACE}, name: exact-matching }
+spec:
+  parentRefs: [{ name: same-namespace }]
+  rules:
+    - matches: [{ method: { service: echo.Echo, method: Echo } }]
+      backendRefs: [{ name: infra-backend-v1, port: 8080 }]
+    - matches: [{ method: { service: echo.Echo, method: Gone } }]
+      backendRefs: [{ name: nonexistent, port: 8080 }]
+`;
+
+test("GRPCExactMethodMatching: over HTTP/2 to a service that is not said to speak it", async () => {
+  const server = createHttp2Server();
+  server.on("stream", (stream, headers) => {
+    const trailers = { "grpc-status": "0", "x-asked": String(headers[":path"]) };
+    stream.respond({ "content-type": "application/grpc", ...trailers }, { endStream: true });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  atEnd(() => server.close());
+  ports.set(4, (server.address() as AddressInfo).port);
+  const port = await freePort();
+  await startGateway(port, await snapshotOf(CALLS, { "": 4 }));
+  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  atEnd(() => {
+    session.destroy();
+  });
+  const call = async (path: string): Promise<Record<string, unknown>> => {
+    const fields = { ":method": "POST", ":path": path, "content-type": "application/grpc" };
+    const stream = session.request({ ...fields, te: "trailers" }, { endStream: true });
+    const [answer] = (await once(stream, "response")) as [Record<string, unknown>];
+    stream.resume();
+    return answer;
+  };
+  assert.equal((await call("/echo.Echo/Echo"))["x-asked"], "/echo.Echo/Echo");
+  assert.equal((await call("/echo.Echo/Gone"))["grpc-status"], "14", "UNAVAILABLE");
+  assert.equal((await call("/echo.Echo/Other"))["grpc-status"], "12", "UNIMPLEMENTED");
 });
