@@ -35,6 +35,22 @@ const CASES: readonly { readonly ask: HealthQuestion; readonly want: unknown }[]
   },
 ];
 
+test("slow start is the same for Envoys", () => {
+  const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
+  const slowStart = { windowMs: 30_000, percentMin: 10, aggression: 2 };
+  const policy = { loadBalancer: { kind: "least-request", slowStart } } as const;
+  const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
+  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+  assert.equal(json["lb_policy"], "LEAST_REQUEST");
+  assert.deepEqual(json["least_request_lb_config"], {
+    slow_start_config: {
+      slow_start_window: "30s",
+      aggression: { default_value: 2, runtime_key: "graylane.slow_start.aggression" },
+      min_weight_percent: { value: 10 },
+    },
+  });
+});
+
 for (const { ask, want } of CASES) {
   test(`a check by ${ask.kind} is the same for Envoys`, () => {
     const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };

@@ -8,6 +8,7 @@ import type {
   HealthCheck,
   HealthQuestion,
   OutlierDetection,
+  SlowStart,
   StatusRange,
 } from "../snapshot/routing.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
@@ -107,7 +108,19 @@ function balancer({ loadBalancer }: ClusterPolicy): JsonObject {
   if (loadBalancer?.kind === "maglev") {
     return { ...policy, maglev_lb_config: { table_size: loadBalancer.tableSize } };
   }
+  if (loadBalancer !== undefined && "slowStart" in loadBalancer) {
+    const name = `${loadBalancer.kind.replace("-", "_")}_lb_config`;
+    return { ...policy, [name]: { slow_start_config: slowStart(loadBalancer.slowStart) } };
+  }
   return policy;
+}
+
+function slowStart({ windowMs, percentMin, aggression }: SlowStart): JsonObject {
+  return {
+    slow_start_window: durationOf(windowMs),
+    aggression: { default_value: aggression, runtime_key: "graylane.slow_start.aggression" },
+    min_weight_percent: { value: percentMin },
+  };
 }
 
 function thresholds(limits: ConnectionLimits): JsonObject {

@@ -14,6 +14,7 @@ import type {
   HashKey,
   LoadBalancer,
   OutlierDetection,
+  SlowStart,
 } from "../snapshot/routing.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
 import { durationMs } from "./duration.ts";
@@ -28,6 +29,7 @@ const RING_SIZE_MAX = 65_536;
 const MAGLEV_TABLE_SIZE = 65_537;
 const MAGLEV_TABLE_SIZE_MAX = 5_000_011;
 const MS_PER_SECOND = 1_000;
+const WARM_PERCENT_MIN = 10;
 
 /** `tls` null: in clear, also where the host's own policy says otherwise. */
 export type CompiledPolicy = Omit<ClusterPolicy, "tls"> & { readonly tls?: UpstreamTls | null };
@@ -74,11 +76,22 @@ export function settled({ tls, ...rest }: CompiledPolicy): ClusterPolicy {
   return tls == null ? rest : { ...rest, tls };
 }
 
-function compileBalancer({ simple, consistentHash }: LoadBalancerSettings): LoadBalancer {
+function compileBalancer(settings: LoadBalancerSettings): LoadBalancer {
+  const { simple, consistentHash } = settings;
   if (consistentHash !== undefined) return compileHash(consistentHash);
-  if (simple === "ROUND_ROBIN") return { kind: "round-robin" };
   if (simple === "RANDOM") return { kind: "random" };
-  return { kind: "least-request" };
+  const kind = simple === "ROUND_ROBIN" ? "round-robin" : "least-request";
+  const slowStart = compileSlowStart(settings);
+  return slowStart === null ? { kind } : { kind, slowStart };
+}
+
+/** Istio's defaults. Null: a new endpoint gets its whole share at once. */
+function compileSlowStart(settings: LoadBalancerSettings): SlowStart | null {
+  const { warmup, warmupDurationSecs } = settings;
+  const windowMs = msOf(warmup?.duration ?? warmupDurationSecs) ?? 0;
+  if (windowMs === 0) return null;
+  const { minimumPercent = WARM_PERCENT_MIN, aggression = 1 } = warmup ?? {};
+  return { windowMs, percentMin: minimumPercent, aggression };
 }
 
 function compileHash(hash: ConsistentHash): LoadBalancer {

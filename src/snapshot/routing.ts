@@ -134,10 +134,18 @@ export type HealthQuestion =
     }
   | { readonly kind: "grpc"; readonly service: string; readonly authority: string };
 
+/** An endpoint that has just come gets a part of its share, and ever more in the window. */
+export interface SlowStart {
+  readonly windowMs: number;
+  readonly percentMin: number;
+  /** 1: the part grows evenly; more: faster at first. */
+  readonly aggression: number;
+}
+
 export type LoadBalancer =
   | { readonly kind: "random" }
-  | { readonly kind: "round-robin" }
-  | { readonly kind: "least-request" }
+  | { readonly kind: "round-robin"; readonly slowStart?: SlowStart }
+  | { readonly kind: "least-request"; readonly slowStart?: SlowStart }
   | {
       readonly kind: "ring-hash";
       readonly key: HashKey;

@@ -9,6 +9,7 @@ import { Balancer } from "./balancer.ts";
 import type { PickInput } from "./balancer.ts";
 import { Outliers } from "./outliers.ts";
 import { RetryBudget } from "./retry.ts";
+import { WarmUp } from "./slow-start.ts";
 
 const RANDOM = { kind: "random" } as const;
 const NO_LIMITS: ConnectionLimits = {};
@@ -21,6 +22,8 @@ export class ClusterState {
   readonly outliers: Outliers | null;
   readonly budget: RetryBudget;
   readonly #balancer: Balancer;
+  /** Null: new endpoints get as much as old ones. */
+  readonly #warmUp: WarmUp | null;
   /** In this worker. */
   connections = 0;
   pending = 0;
@@ -37,7 +40,10 @@ export class ClusterState {
     this.limits = policy.connections ?? NO_LIMITS;
     this.outliers = policy.outliers === undefined ? null : new Outliers(policy.outliers, ejected);
     this.budget = new RetryBudget(nowMs);
-    this.#balancer = new Balancer(policy.loadBalancer ?? RANDOM);
+    const balancer = policy.loadBalancer ?? RANDOM;
+    this.#balancer = new Balancer(balancer);
+    const slowStart = "slowStart" in balancer ? balancer.slowStart : undefined;
+    this.#warmUp = slowStart === undefined ? null : new WarmUp(slowStart);
   }
 
   get mayConnect(): boolean {
@@ -58,7 +64,12 @@ export class ClusterState {
 
   /** The index of the endpoint to use; -1 when all of them have been ejected. */
   pick(endpoints: readonly Endpoint[], input: PickInput, nowMs: number): number {
-    const picked = this.#balancer.pick(endpoints, input);
+    const picked =
+      this.#warmUp === null
+        ? this.#balancer.pick(endpoints, input)
+        : this.#warmUp.pick(endpoints, { prng: input.prng, nowMs }, () =>
+            this.#balancer.pick(endpoints, input),
+          );
     return this.#isCalm ? picked : this.next(endpoints, picked, nowMs);
   }
 

@@ -22,6 +22,14 @@ export interface PortTrafficPolicy extends Omit<TrafficPolicy, "portLevelSetting
 export interface LoadBalancerSettings {
   readonly simple?: "UNSPECIFIED" | "LEAST_CONN" | "RANDOM" | "ROUND_ROBIN" | "LEAST_REQUEST";
   readonly consistentHash?: ConsistentHash;
+  /** With ROUND_ROBIN and LEAST_REQUEST: endpoints that have just come get less at first. */
+  readonly warmup?: {
+    readonly duration: string;
+    readonly minimumPercent?: number;
+    readonly aggression?: number;
+  };
+  /** The duration alone, as it was written before. */
+  readonly warmupDurationSecs?: string;
 }
 
 export interface ConsistentHash {
@@ -104,7 +112,15 @@ const settings = {
           oneOf(balancers, { honoured: balancers.filter((name) => name !== "PASSTHROUGH") }),
         ),
         consistentHash: Type.Optional(consistentHash),
-        ...notHonouredFields("localityLbSetting", "warmup", "warmupDurationSecs"),
+        warmup: Type.Optional(
+          Type.Object({
+            duration: text("duration"),
+            minimumPercent: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+            aggression: Type.Optional(Type.Number({ minimum: 1, maximum: 1_000 })),
+          }),
+        ),
+        warmupDurationSecs: duration(),
+        ...notHonouredFields("localityLbSetting"),
       },
       { atMostOneOf: ["simple", "consistentHash"] },
     ),

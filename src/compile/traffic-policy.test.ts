@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { LoadBalancerSettings } from "../resources/kinds/traffic-policy.ts";
+import { parseManifests } from "../resources/parse.ts";
+import { validateResource } from "../resources/validate.ts";
+import { compileTrafficPolicy } from "./traffic-policy.ts";
+
+const WARM = { windowMs: 30_000, percentMin: 10, aggression: 1 };
+
+const CASES: readonly (readonly [what: string, LoadBalancerSettings, want: unknown])[] = [
+  [
+    "a duration alone",
+    { simple: "ROUND_ROBIN", warmupDurationSecs: "30s" },
+    { kind: "round-robin", slowStart: WARM },
+  ],
+  [
+    "all of it, by the default balancer",
+    { warmup: { duration: "30s", minimumPercent: 0.5, aggression: 2 } },
+    { kind: "least-request", slowStart: { ...WARM, percentMin: 0.5, aggression: 2 } },
+  ],
+  ["no duration", { simple: "ROUND_ROBIN", warmupDurationSecs: "0s" }, { kind: "round-robin" }],
+  ["no effect on RANDOM", { simple: "RANDOM", warmup: { duration: "1s" } }, { kind: "random" }],
+];
+
+describe("warmup", () => {
+  for (const [what, loadBalancer, want] of CASES) {
+    test(`is ${what}`, () => {
+      const policy = compileTrafficPolicy({ loadBalancer }, 80, () => null);
+      assert.deepEqual(policy.loadBalancer, want);
+    });
+  }
+
+  for (const [warmup, want] of [
+    ["{}", /^GL0104 .*warmup\.duration/],
+    ["{duration: soon}", /^GL0113 .*warmup\.duration/],
+    ["{duration: 1s, minimumPercent: 101}", /^GL0111 .*minimumPercent/],
+    ["{duration: 1s, aggression: 0.5}", /^GL0111 .*aggression/],
+  ] as const) {
+    test(`is refused: ${warmup}`, () => {
+      const text = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec: {host: a, trafficPolicy: {loadBalancer: {warmup: ${warmup}}}}`;
+      const [first] = parseManifests(text, "t.yaml").documents;
+      assert.ok(first !== undefined);
+      const said = validateResource(first.value, first.positionOf).faults.map(
+        ({ code, path }) => `${code} ${path}`,
+      );
+      assert.equal(said.length, 1, said.join());
+      assert.match(said[0] ?? "", want);
+    });
+  }
+});
