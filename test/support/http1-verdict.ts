@@ -2,7 +2,7 @@
 
 import { connect } from "node:net";
 import type { HttpCase } from "../fuzz/http-case.ts";
-import type { Front } from "./http1-fronts.ts";
+import type { RecordingUpstream } from "./recording-upstream.ts";
 
 /** Nothing more comes for this long: the proxy has said what it has to say. */
 const QUIET_MS = 250;
@@ -14,7 +14,7 @@ export interface Verdict {
   readonly statuses: readonly number[];
   /** Whole requests that the upstream got. */
   readonly forwardedCount: number;
-  /** The upstream got bytes that are no HTTP by our own reading. */
+  /** The upstream got bytes that are no HTTP, or that four readings count otherwise. */
   readonly isBroken: boolean;
 }
 
@@ -25,15 +25,19 @@ export function mustOf({ raw, want }: HttpCase): "refuse" | number {
   return raw.startsWith("CONNECT ") ? "refuse" : want.length;
 }
 
-export async function judge(front: Front, raw: string): Promise<Verdict> {
-  const { upstream } = front;
-  const before = { requests: upstream.requestCount, faults: upstream.faultCount };
-  const answer = await exchange(front.port, raw);
+export async function judge(
+  port: number,
+  upstream: RecordingUpstream,
+  raw: string,
+): Promise<Verdict> {
+  upstream.mark();
+  const answer = await exchange(port, raw);
   const statuses = [...answer.matchAll(/(?:^|\r\n|ok)HTTP\/1\.[01] ([2-5]\d\d)/g)];
+  const { whole, isBroken } = upstream.count();
   return {
     statuses: statuses.map(([, status]) => Number(status)),
-    forwardedCount: upstream.requestCount - before.requests,
-    isBroken: upstream.faultCount > before.faults,
+    forwardedCount: whole,
+    isBroken,
   };
 }
 

@@ -7,40 +7,26 @@ import { after, describe, test } from "node:test";
 import { startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll, startRawUpstream } from "../testing/harness.ts";
+import {
+  END_HEADERS,
+  END_STREAM,
+  PREFACE,
+  TYPE,
+  frame,
+  literal,
+  readFrames,
+} from "../testing/http2-frames.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);
 
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const TYPE = { headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7, continuation: 9 } as const;
-const END_STREAM = 1;
-const END_HEADERS = 4;
 const ENHANCE_YOUR_CALM = 11;
 const A = cluster("a");
-
-function frame(
-  type: keyof typeof TYPE,
-  payload: Buffer,
-  { flags = 0, stream = 0 }: { readonly flags?: number; readonly stream?: number } = {},
-): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(TYPE[type], 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
 
 /** GET, http and / stand in HPACK's static table (RFC 7541); the authority is a literal. */
 function get(): Buffer {
   const authority = Buffer.from("a.test");
   return Buffer.concat([Buffer.from([0x82, 0x86, 0x84, 0x41, authority.length]), authority]);
-}
-
-/** A field that is not kept in the dynamic table; name and value are shorter than 127 bytes. */
-function literal(name: string, value: string): Buffer {
-  const texts = [name, value].flatMap((text) => [Buffer.from([text.length]), Buffer.from(text)]);
-  return Buffer.concat([Buffer.from([0]), ...texts]);
 }
 
 const RESET = Buffer.from([0, 0, 0, 8]);
@@ -81,15 +67,8 @@ function attack(port: number): Attack {
 
 /** The error code of the last GOAWAY among the frames; null when there is none. */
 function goawayCode(bytes: Buffer): number | null {
-  let code: number | null = null;
-  for (let at = 0; at + 9 <= bytes.length;) {
-    const length = bytes.readUIntBE(at, 3);
-    if (bytes[at + 3] === TYPE.goaway && at + 17 <= bytes.length) {
-      code = bytes.readUInt32BE(at + 13);
-    }
-    at += 9 + length;
-  }
-  return code;
+  const goaway = readFrames(bytes).frames.findLast(({ type }) => type === TYPE.goaway);
+  return goaway?.payload.readUInt32BE(4) ?? null;
 }
 
 const floods: readonly { readonly name: string; readonly bytes: (index: number) => Buffer }[] = [
@@ -148,6 +127,29 @@ describe("a flood over HTTP/2 is cut off", () => {
     await closed;
     assert.ok(sent < SENT_MAX, `${sent} bytes were taken`);
     assert.deepEqual(fixture.assertions, []);
+  });
+
+  test("a refusal whose request goes on is whole before the stream is reset", async () => {
+    const fixture = await start();
+    const { socket } = attack(fixture.port);
+    let came = Buffer.alloc(0);
+    const reset = new Promise<void>((resolve) => {
+      socket.on("data", (chunk: Buffer) => {
+        came = Buffer.concat([came, chunk]);
+        if (readFrames(came).frames.some(({ type }) => type === TYPE.reset)) resolve();
+      });
+    });
+    const fields = Buffer.concat([get(), literal("expect", "more")]);
+    socket.write(frame("headers", fields, { flags: END_HEADERS, stream: 1 }));
+    await reset;
+    const own = readFrames(came).frames.filter(({ stream }) => stream === 1);
+    assert.deepEqual(
+      own.slice(-2).map(({ type, flags }) => ({ type, flags })),
+      [
+        { type: TYPE.data, flags: END_STREAM },
+        { type: TYPE.reset, flags: 0 },
+      ],
+    );
   });
 
   test("more streams at once than are offered are refused one by one", async () => {

@@ -46,6 +46,8 @@ export class DownstreamStream implements Downstream, Expirable {
   /** Bytes of the request's body in this window; -1 when no rate is asked for. */
   #bodyWindowBytes = -1;
   #trailers: Headers | null = null;
+  /** By when the client must have taken the answer whose request is not read on; 0 without. */
+  #answeredByMs = 0;
   /** We have broken it off: what the client sees is not its own doing. */
   isCut = false;
 
@@ -157,7 +159,8 @@ export class DownstreamStream implements Downstream, Expirable {
   onDeadline(): void {
     const exchange = this.#exchange;
     if (exchange === null) {
-      this.destroy();
+      if (this.context.sweeper.nowMs < this.#answeredByMs) this.#closeIfAnswered();
+      else this.destroy();
       return;
     }
     if (exchange.responseStarted) {
@@ -238,7 +241,20 @@ export class DownstreamStream implements Downstream, Expirable {
   /** The answer is written; the rest of the request is not wanted (RFC 9113 section 8.1). */
   #stopReading(): void {
     this.isCut = true;
-    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    if (this.#stream.destroyed) return;
+    this.#answeredByMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+    // The library sends what it holds at the end of this turn; the client's window may hold it back.
+    setImmediate(() => {
+      this.#closeIfAnswered();
+    });
+  }
+
+  /** A reset that overtakes END_STREAM would cut the answer off: until then each sweep looks. */
+  #closeIfAnswered(): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.closed) return;
+    if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
+    else this.deadlineMs = this.context.sweeper.nowMs;
   }
 
   #guard(handle: () => void): void {

@@ -27,6 +27,8 @@ export class UpstreamStream implements Upstream {
   #stream: ClientHttp2Stream | null = null;
   #hasSentBody = false;
   #hasHead = false;
+  /** END_STREAM has come. */
+  #hasEndOfStream = false;
   /** The whole request has been handed over. */
   #hasEnded = false;
   #trailers: Headers | null = null;
@@ -115,6 +117,7 @@ export class UpstreamStream implements Upstream {
   }
 
   #listen(stream: ClientHttp2Stream): void {
+    this.#watchEnd(stream);
     stream.on("error", () => undefined);
     stream.on("headers", (_headers, flags, fields?: unknown) => {
       this.#onHead(fields as string[], flags, true);
@@ -169,10 +172,22 @@ export class UpstreamStream implements Upstream {
     else if (trailers.size > 0) this.#trailers = trailers;
   }
 
+  /**
+   * RST_STREAM with NO_ERROR gives the same events as END_STREAM. Only here the two differ: the
+   * library says that the stream is closed before it pushes the end that a reset makes.
+   */
+  #watchEnd(stream: ClientHttp2Stream): void {
+    const push = stream.push.bind(stream);
+    stream.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
+      if (chunk === null && !stream.closed) this.#hasEndOfStream = true;
+      return push(chunk, encoding);
+    };
+  }
+
   /** The stream may also end because it was broken off. */
   #onEnd(stream: ClientHttp2Stream): void {
-    const isWhole = this.#hasHead && stream.rstCode === constants.NGHTTP2_NO_ERROR;
-    if (!isWhole || stream.aborted) return;
+    const isWhole = this.#hasHead && this.#hasEndOfStream;
+    if (!isWhole || stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted) return;
     this.#tell((user) => {
       user.onResponseEnd(this.#trailers);
     });

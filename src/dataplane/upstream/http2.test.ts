@@ -17,7 +17,16 @@ import type { ClientDuplexStream, ServerDuplexStream, ServiceError } from "@grpc
 import { freePort } from "../../base/testing/free-port.ts";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
-import { atEnd, endAll } from "../testing/harness.ts";
+import { atEnd, endAll, startRawUpstream } from "../testing/harness.ts";
+import {
+  PREFACE,
+  TYPE,
+  dataFrame,
+  frame,
+  headersFrame,
+  readFrames,
+  uint32,
+} from "../testing/http2-frames.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);
@@ -157,6 +166,26 @@ describe("HTTP/1.1 to an upstream of HTTP/2", () => {
     breakOff();
     const answer = await client.closed();
     assert.doesNotMatch(answer, /0\r\n\r\n$/);
+  });
+
+  test("a reset without an error does not end a response", async () => {
+    const { port } = await startRawUpstream((socket) => {
+      let rest = Buffer.alloc(0);
+      socket.write(frame("settings", Buffer.alloc(0)));
+      socket.on("data", (chunk: Buffer) => {
+        rest = Buffer.concat([rest, chunk]);
+        const { frames } = readFrames(rest.subarray(PREFACE.length));
+        if (!frames.some(({ type }) => type === TYPE.headers)) return;
+        const words = { flags: 0, stream: 1 };
+        socket.write(headersFrame([[":status", "200"]], words));
+        socket.write(Buffer.concat([dataFrame("abc", words), frame("reset", uint32(0), words)]));
+      });
+    });
+    const fixture = await startTo(port);
+    const client = await RawClient.open(fixture.port);
+    client.send(GET);
+    await eventually(() => fixture.records.length === 1);
+    assert.match(fixture.records[0]?.flags ?? "", /^upstream_(?:reset|truncated)$/);
   });
 
   test("nobody at the address is a 503", async () => {

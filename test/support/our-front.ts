@@ -7,22 +7,16 @@ import {
   forwardRoute,
   gatewaySnapshot,
 } from "../../src/dataplane/testing/snapshot-maker.ts";
-import { startUpstream } from "./http1-fronts.ts";
-import type { Front } from "./http1-fronts.ts";
+import type { Front, FrontPlan } from "./raw-fronts.ts";
 
 /** Ends with the harness's `endAll`. */
-export async function startOurs(): Promise<Front> {
-  const upstream = await startUpstream();
-  const a = cluster("a");
+export async function startOurs({ upstream, upstreamPort }: FrontPlan): Promise<Front> {
+  const a = upstream === "http2" ? { ...cluster("a"), protocol: "h2" as const } : cluster("a");
   const { port } = await startFixture(
     gatewaySnapshot(80, [forwardRoute(a.name)], {
       clusters: { [a.name]: a },
-      endpoints: { [a.name]: { endpoints: [endpoint(upstream.port)] } },
+      endpoints: { [a.name]: { endpoints: [endpoint(upstreamPort)] } },
     }),
   );
-  const stop = (): Promise<void> => {
-    upstream.close();
-    return Promise.resolve();
-  };
-  return { name: "Graylane", port, upstream, stop };
+  return { name: "Graylane", port, stop: () => Promise.resolve() };
 }

@@ -1,72 +1,73 @@
-//! Proxies that raw HTTP/1.1 cases are sent through, and an upstream that counts what reaches it.
+//! Proxies that raw cases are sent through: ours and real ones.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
-import type { AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../src/base/testing/free-port.ts";
-import { RequestParser } from "../../src/http/request-parser.ts";
 import { Envoy, findEnvoy } from "./envoy.ts";
+import { startOurs } from "./our-front.ts";
+
+export interface FrontPlan {
+  /** What it speaks with its clients. */
+  readonly downstream: "http1" | "http2";
+  readonly upstream: "http1" | "http2";
+  readonly upstreamPort: number;
+}
 
 export interface Front {
   readonly name: string;
   readonly port: number;
-  readonly upstream: CountingUpstream;
   stop(): Promise<void>;
 }
 
-export interface CountingUpstream {
+interface FrontUpstream {
   readonly port: number;
-  /** Whole requests that have come, by our own strict reading. */
-  requestCount: number;
-  /** Bytes came that are no request. */
-  faultCount: number;
   close(): void;
 }
 
-const ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+/** A proxy with an upstream of its own. */
+export interface Subject<Upstream extends FrontUpstream> {
+  readonly front: Front;
+  readonly upstream: Upstream;
+}
+
 const READY_MS_MAX = 20_000;
 
-export async function startUpstream(): Promise<CountingUpstream> {
-  const server = createServer((socket) => {
-    const sink = {
-      onRequestHead: () => undefined,
-      onRequestBody: () => undefined,
-      onRequestEnd: () => {
-        upstream.requestCount += 1;
-        socket.write(ANSWER);
-      },
-    };
-    // A proxy adds fields of its own to those of a case at the limit.
-    const parser = new RequestParser(sink, { fieldCountMax: 256 });
-    socket.on("error", () => undefined);
-    socket.on("data", (chunk: Buffer) => {
-      let rest = chunk;
-      while (rest.length > 0) {
-        const took = parser.execute(rest);
-        if (typeof took !== "number") {
-          upstream.faultCount += 1;
-          socket.destroy();
-          return;
-        }
-        rest = rest.subarray(took);
-        parser.next();
-      }
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const upstream: CountingUpstream = {
-    port: (server.address() as AddressInfo).port,
-    requestCount: 0,
-    faultCount: 0,
-    close: () => void server.close(),
-  };
-  return upstream;
+/** Graylane first, then those that are there; `missing` says what is not, and why. */
+export async function startFronts<Upstream extends FrontUpstream>(
+  plan: Omit<FrontPlan, "upstreamPort">,
+  startUpstream: () => Promise<Upstream>,
+): Promise<{ readonly subjects: Subject<Upstream>[]; readonly missing: string[] }> {
+  const subjects: Subject<Upstream>[] = [];
+  const missing: string[] = [];
+  for (const start of [startOurs, startEnvoy, startHaproxy, startNginx]) {
+    const upstream = await startUpstream();
+    const front = await start({ ...plan, upstreamPort: upstream.port });
+    if (front !== null && typeof front === "object") {
+      subjects.push({ front, upstream });
+    } else {
+      upstream.close();
+      if (front !== null) missing.push(front);
+    }
+  }
+  return { subjects, missing };
+}
+
+export async function stopFronts(subjects: readonly Subject<FrontUpstream>[]): Promise<void> {
+  for (const { upstream } of subjects) upstream.close();
+  await Promise.all(subjects.map(({ front }) => front.stop()));
+}
+
+/** The program, from Debian's package of the same name if need be. */
+function installedProgram(name: string): string | null {
+  const found = findProgram(name);
+  if (found !== null || process.getuid?.() !== 0) return found;
+  spawnSync("apt-get", ["install", "-y", "--no-install-recommends", name], { stdio: "ignore" });
+  return findProgram(name);
 }
 
 /** A program that listens on `port` when it is ready. */
@@ -104,8 +105,12 @@ async function isOpen(port: number): Promise<boolean> {
   return isConnected;
 }
 
+function notInstalled(name: string): string {
+  return `no ${name}, and it could not be installed`;
+}
+
 /** Where the program is, or null. */
-export function findProgram(name: string): string | null {
+function findProgram(name: string): string | null {
   return (
     ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
       .map((folder) => join(folder, name))
@@ -113,43 +118,60 @@ export function findProgram(name: string): string | null {
   );
 }
 
-export async function startNginx(path: string): Promise<Front> {
-  const [upstream, port] = [await startUpstream(), await freePort()];
+/** Null: it speaks no HTTP/2 to upstreams. */
+async function startNginx(plan: FrontPlan): Promise<Front | string | null> {
+  if (plan.upstream === "http2") return null;
+  const path = installedProgram("nginx");
+  if (path === null) return notInstalled("nginx");
+  const port = await freePort();
+  const words = plan.downstream === "http2" ? " http2" : "";
   const folder = mkdtempSync(join(tmpdir(), "graylane-nginx-"));
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
      events {} http { access_log off; client_body_temp_path ${folder}/a;
      proxy_temp_path ${folder}/b; fastcgi_temp_path ${folder}/c; uwsgi_temp_path ${folder}/d; scgi_temp_path ${folder}/e;
-     server { listen 127.0.0.1:${port}; location / {
-     proxy_pass http://127.0.0.1:${upstream.port}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; } } }`,
+     server { listen 127.0.0.1:${port}${words}; location / {
+     proxy_pass http://127.0.0.1:${plan.upstreamPort}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; } } }`,
   );
   const command = [path, "-e", join(folder, "error.log"), "-c", join(folder, "nginx.conf")];
   const stop = await startProgram("nginx", command, port);
-  return frontOf("nginx", { port, upstream, folder, stop });
+  return frontOf("nginx", { port, folder, stop });
 }
 
-export async function startHaproxy(path: string): Promise<Front> {
-  const [upstream, port] = [await startUpstream(), await freePort()];
+async function startHaproxy(plan: FrontPlan): Promise<Front | string> {
+  const path = installedProgram("haproxy");
+  if (path === null) return notInstalled("haproxy");
+  const port = await freePort();
+  const wordsOf = (protocol: string): string => (protocol === "http2" ? " proto h2" : "");
   const folder = mkdtempSync(join(tmpdir(), "graylane-haproxy-"));
   writeFileSync(
     join(folder, "haproxy.cfg"),
     `defaults\n mode http\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n` +
-      `frontend f\n bind 127.0.0.1:${port}\n default_backend b\n` +
-      `backend b\n server s 127.0.0.1:${upstream.port}\n`,
+      `frontend f\n bind 127.0.0.1:${port}${wordsOf(plan.downstream)}\n default_backend b\n` +
+      `backend b\n server s 127.0.0.1:${plan.upstreamPort}${wordsOf(plan.upstream)}\n`,
   );
   const stop = await startProgram(
     "haproxy",
     [path, "-db", "-f", join(folder, "haproxy.cfg")],
     port,
   );
-  return frontOf("HAProxy", { port, upstream, folder, stop });
+  return frontOf("HAProxy", { port, folder, stop });
 }
 
-export async function startEnvoy(): Promise<Front | string> {
+const ENVOY_HTTP2 = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
+async function startEnvoy(plan: FrontPlan): Promise<Front | string> {
   const binary = await findEnvoy();
   if (binary.kind === "missing") return binary.reason;
-  const [upstream, port] = [await startUpstream(), await freePort()];
+  const port = await freePort();
   const type = "type.googleapis.com/envoy.extensions.filters";
   const address = (value: number): object => ({
     socket_address: { address: "127.0.0.1", port_value: value },
@@ -190,33 +212,31 @@ export async function startEnvoy(): Promise<Front | string> {
           name: "up",
           type: "STATIC",
           connect_timeout: "5s",
+          ...(plan.upstream === "http2" ? ENVOY_HTTP2 : {}),
           load_assignment: {
             cluster_name: "up",
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstream.port) } }] }],
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: address(plan.upstreamPort) } }] }],
           },
         },
       ],
     },
   });
-  return frontOf("Envoy", { port, upstream, folder: "", stop: () => envoy.stop() });
+  return frontOf("Envoy", { port, folder: "", stop: () => envoy.stop() });
 }
 
 function frontOf(
   name: string,
   parts: {
     readonly port: number;
-    readonly upstream: CountingUpstream;
     readonly folder: string;
     stop(): Promise<void>;
   },
 ): Front {
-  const { port, upstream, folder } = parts;
+  const { port, folder } = parts;
   return {
     name,
     port,
-    upstream,
     async stop() {
-      upstream.close();
       await parts.stop();
       if (folder !== "") rmSync(folder, { recursive: true, force: true });
     },
