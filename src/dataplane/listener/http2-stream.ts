@@ -243,7 +243,7 @@ export class DownstreamStream implements Downstream, Expirable {
     this.isCut = true;
     if (this.#stream.destroyed) return;
     this.#answeredByMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
-    // The library sends what it holds at the end of this turn; the client's window may hold it back.
+    // The library sends what it holds at the end of this turn, as far as the client's window goes.
     setImmediate(() => {
       this.#closeIfAnswered();
     });
