@@ -97,7 +97,7 @@ export interface Wanted {
   readonly lane: string | null;
 }
 
-/** Later: active health. The choice moves on when no endpoint of a step passes. */
+/** The choice moves on when no endpoint of a step passes. */
 export type HealthPredicate = (endpoint: Endpoint) => boolean;
 
 const NONE: readonly Endpoint[] = [];
