@@ -1,6 +1,6 @@
 //! Traffic of several kinds while everything moves: routes change, pods are rolled, gateway workers
-//! are killed. Lost is only what was under way on a worker that was killed. Runs when asked for:
-//! GRAYLANE_MIXED_SECONDS=300 npm test -- load-everything
+//! are killed. Lost is only what was under way on a worker that was killed.
+//! Longer: GRAYLANE_MIXED_SECONDS=300 npm test -- load-everything
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -15,7 +15,7 @@ import { figuresOf, pidsOf, startWith } from "../support/load-setup.ts";
 import type { Running } from "../support/load-setup.ts";
 import { put } from "../support/put.ts";
 
-const SECONDS = Number(process.env["GRAYLANE_MIXED_SECONDS"] ?? 0);
+const SECONDS = Number(process.env["GRAYLANE_MIXED_SECONDS"] ?? 12);
 const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 100);
 const KILL_EVERY_MS = 5_000;
 const CHANGE_EVERY_MS = 200;
@@ -27,6 +27,8 @@ const LARGE_EVERY = 20;
 const FRESH_CONNECTION_EVERY = 4;
 const MIB = 1_048_576;
 const GROWN_MIB_MAX = 24;
+/** In less time code is still being compiled, and pools grow to what they will hold. */
+const MEMORY_SECONDS_MIN = 60;
 const READY_MS = 3_000;
 
 interface Moves {
@@ -162,9 +164,7 @@ async function heldBy(running: Running): Promise<Held> {
   return { mib: residentBytes / MIB, descriptors: readdirSync(`/proc/${pid}/fd`).length };
 }
 
-const skip = SECONDS === 0 ? "set GRAYLANE_MIXED_SECONDS" : false;
-
-test("only what is under way on a killed worker is lost", { skip }, async (context) => {
+test("only what is under way on a killed worker is lost", async (context) => {
   const objects = [GATEWAY, service("web"), deployment({ app: "web", version: "base" })];
   const running = await startWith([...objects, virtualService("web", 0)], ["--workers", "2"]);
   try {
@@ -190,6 +190,7 @@ test("only what is under way on a killed worker is lost", { skip }, async (conte
     context.diagnostic([...result.failures, ...http2.wrong].slice(0, 10).join("; "));
     assert.ok(result.failed <= moves.underWay, `${result.failed}, ${moves.underWay} under way`);
     assert.ok(http2.wrong.length <= moves.kills * STREAMS, http2.wrong.join("; "));
+    if (SECONDS < MEMORY_SECONDS_MIN) return;
     assert.ok(after.mib - before.mib <= GROWN_MIB_MAX, "the main process keeps memory");
   } finally {
     await running.stop();
