@@ -25,6 +25,11 @@ const STREAMS_PER_SESSION_MAX = 1_000;
 const STREAMS_BEFORE_SETTINGS_MAX = 100;
 const STREAM_WINDOW_BYTES = 262_144;
 const CONNECTION_WINDOW_BYTES = 1_048_576;
+/** A request was given up after nothing at all had come for this long: is the server there? */
+const SILENT_MS = 1_000;
+/** Servers of gRPC end connections that ask them too often. */
+const PING_INTERVAL_MS = 10_000;
+const PING_TIMEOUT_MS = 2_000;
 
 export interface SessionOwner extends PoolEndpoint {
   readonly sweeper: DeadlineSweeper;
@@ -46,6 +51,11 @@ export class Http2Session implements Expirable, StreamSession {
   /** Takes no further exchanges. */
   #isRetired = false;
   #isClosed = false;
+  /** When something last came of any stream, or was first awaited. */
+  #heardMs = 0;
+  #pingedMs = Number.NEGATIVE_INFINITY;
+  /** A PING is to be answered before the next exchange begins. */
+  #isPinging = false;
   #fault = "connection closed";
   /** Of what a stream failed that had not begun. */
   #faultKind: UpstreamFailureKind = "connect";
@@ -80,12 +90,14 @@ export class Http2Session implements Expirable, StreamSession {
   }
 
   get hasRoom(): boolean {
-    return !this.#isRetired && this.#requestsLeft > 0 && this.#streams.size < this.#streamsMax;
+    if (this.#isRetired || this.#isPinging || this.#requestsLeft <= 0) return false;
+    return this.#streams.size < this.#streamsMax;
   }
 
   open(user: UpstreamUser): AcquireResult {
     this.#requestsLeft -= 1;
     const stream = new UpstreamStream(this, user);
+    if (this.#streams.size === 0) this.#heardMs = this.#owner.sweeper.nowMs;
     this.#streams.add(stream);
     if (!this.#isConnected) return { kind: "connecting", connection: stream };
     this.deadlineMs = NO_DEADLINE;
@@ -103,12 +115,37 @@ export class Http2Session implements Expirable, StreamSession {
     else if (this.#isConnected) this.#rest();
   }
 
+  onHeard(): void {
+    this.#heardMs = this.#owner.sweeper.nowMs;
+  }
+
+  /**
+   * After a fault in the framing the library reads no more and tells nobody, and a server may be
+   * gone without a word: a PING that is not answered ends the connection.
+   */
+  onUnanswered(): void {
+    const { nowMs } = this.#owner.sweeper;
+    if (!this.#isConnected || this.#isClosed || this.#isPinging) return;
+    if (nowMs - this.#heardMs < SILENT_MS || nowMs - this.#pingedMs < PING_INTERVAL_MS) return;
+    this.#pingedMs = nowMs;
+    this.#isPinging = true;
+    this.deadlineMs = nowMs + PING_TIMEOUT_MS;
+    this.#session.ping((error) => {
+      if (error !== null || this.#isClosed) return;
+      this.#isPinging = false;
+      this.onHeard();
+      this.deadlineMs = NO_DEADLINE;
+      if (this.#streams.size === 0) this.#rest();
+    });
+  }
+
   #rest(): void {
+    if (this.#isPinging) return;
     this.deadlineMs = this.#owner.sweeper.nowMs + this.#idleTimeoutMs;
   }
 
   onDeadline(): void {
-    this.#fault = "connect timeout";
+    this.#fault = this.#isPinging ? "PING is not answered" : "connect timeout";
     this.close();
   }
 

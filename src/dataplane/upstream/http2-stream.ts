@@ -17,6 +17,10 @@ export interface StreamSession {
   /** Null when it takes no more. */
   request(headers: OutgoingHttpHeaders, hasBody: boolean): ClientHttp2Stream | null;
   onStreamClosed(stream: UpstreamStream): void;
+  /** Something has come of the server. */
+  onHeard(): void;
+  /** An exchange was given up before the head of its response had come. */
+  onUnanswered(): void;
 }
 
 export class UpstreamStream implements Upstream {
@@ -96,6 +100,7 @@ export class UpstreamStream implements Upstream {
 
   abort(): void {
     this.#user = null;
+    if (this.#stream !== null && !this.#hasHead) this.#session.onUnanswered();
     // Not NO_ERROR: that would end the request as if it were whole.
     if (this.#stream?.destroyed === false) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#session.onStreamClosed(this);
@@ -126,6 +131,7 @@ export class UpstreamStream implements Upstream {
       this.#onHead(fields as string[], flags, false);
     });
     stream.on("data", (chunk: Buffer) => {
+      this.#session.onHeard();
       this.#tell((user) => {
         user.onResponseBody(chunk);
         this.#user?.onUpstreamBatchEnd();
@@ -153,6 +159,7 @@ export class UpstreamStream implements Upstream {
   }
 
   #onHead(fields: readonly string[], flags: number, isInterim: boolean): void {
+    this.#session.onHeard();
     const endsHere = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     const head = readHttp2Response(fields, endsHere);
     if ("code" in head) {
