@@ -3,6 +3,7 @@
 //! first requests stood still for it too.
 
 import { setFlagsFromString } from "node:v8";
+import { holdProcess } from "../base/hold-process.ts";
 
 let underWay = 0;
 
@@ -12,7 +13,8 @@ export async function compileWhole(bytes: Uint8Array): Promise<WebAssembly.Modul
   underWay += 1;
   setFlagsFromString("--no-wasm-lazy-compilation");
   try {
-    return await WebAssembly.compile(bytes);
+    // V8's threads do not count as work under way: Node 24 would end, with 13.
+    return await holdProcess(WebAssembly.compile(bytes));
   } finally {
     underWay -= 1;
     if (underWay === 0) setFlagsFromString("--wasm-lazy-compilation");
