@@ -125,13 +125,14 @@ export class Http2Session implements Expirable, StreamSession {
    */
   onUnanswered(): void {
     const { nowMs } = this.#owner.sweeper;
-    if (!this.#isConnected || this.#isClosed || this.#isPinging) return;
+    // The session is destroyed some turns before it says so; Node 24 does that on such a fault.
+    if (!this.#isConnected || this.#session.destroyed || this.#isPinging) return;
     if (nowMs - this.#heardMs < SILENT_MS || nowMs - this.#pingedMs < PING_INTERVAL_MS) return;
     this.#pingedMs = nowMs;
     this.#isPinging = true;
     this.deadlineMs = nowMs + PING_TIMEOUT_MS;
     this.#session.ping((error) => {
-      if (error !== null || this.#isClosed) return;
+      if (error !== null || this.#session.destroyed) return;
       this.#isPinging = false;
       this.onHeard();
       this.deadlineMs = NO_DEADLINE;
