@@ -66,6 +66,8 @@ const stream = runTests({
   files: files.map((file) => join(ROOT, "dist", file)),
   concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism()),
   timeout: words.includes(COMPONENTS_FLAG) ? COMPONENT_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
+  // Later Nodes end the test at its time limit, but not the file: what hangs in it would keep it.
+  forceExit: true,
 });
 stream.on("test:pass", (data) => {
   if (data.skip !== undefined && data.skip !== false) {

@@ -78,10 +78,13 @@ class Http2Load {
     }
     try {
       const stream = session.request({ ":path": "/", ":authority": "web" });
-      const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+      let [status, hasEnded] = ["none", false];
+      stream.on("response", (headers) => (status = String(headers[":status"])));
+      stream.on("end", () => (hasEnded = true));
       stream.resume();
-      await once(stream, "end");
-      return headers[":status"] === 200 ? "" : `status ${String(headers[":status"])}`;
+      // A stream whose session ends has neither an end nor, with CANCEL, an error.
+      await once(stream, "close");
+      return hasEnded && status === "200" ? "" : `status ${status}, ended: ${String(hasEnded)}`;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
