@@ -15,8 +15,7 @@ import { PLUGIN_CONFIGURATION, pluginFile } from "./snapshots.ts";
 export const PROXY_CORE = 0;
 export const LOAD_CORE = 1;
 const READY_WITHIN_MS = 30_000;
-/** USER_HZ, the unit of /proc's CPU times; 100 on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
+const NANOSECONDS = 1e9;
 
 export interface Contender {
   readonly name: string;
@@ -185,8 +184,12 @@ export async function check(port: number, scenario: Scenario, count: number): Pr
   return failed === 0 && sent > 0 ? "" : `${failed} of ${sent} wrong: ${failures.join("; ")}`;
 }
 
-function cpuSecondsOf(_pid: number, fields: readonly string[]): number {
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+/** Of the threads that are there: `/proc/PID/stat` counts in hundredths of a second. */
+function cpuSecondsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => {
+    const [runNs] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ");
+    return sum + Number(runNs) / NANOSECONDS;
+  }, 0);
 }
 
 function residentKibOf(pid: number): number {
@@ -194,13 +197,8 @@ function residentKibOf(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
 }
 
-/** Children that have ended and were waited for are counted by their parent. */
-function sumOfTree(
-  root: number,
-  valueOf: (pid: number, fields: readonly string[]) => number,
-): number {
+function sumOfTree(root: number, valueOf: (pid: number) => number): number {
   const children = new Map<number, number[]>();
-  const values = new Map<number, number>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid)) continue;
@@ -208,10 +206,9 @@ function sumOfTree(
     if (fields === null) continue;
     const parent = Number(fields[1]);
     children.set(parent, [...(children.get(parent) ?? []), pid]);
-    values.set(pid, valueOf(pid, fields));
   }
   const sum = (pid: number): number =>
-    (children.get(pid) ?? []).reduce((total, child) => total + sum(child), values.get(pid) ?? 0);
+    (children.get(pid) ?? []).reduce((total, child) => total + sum(child), valueOf(pid));
   return sum(root);
 }
 

@@ -66,6 +66,8 @@ function exact(value: string): { readonly kind: "exact"; readonly value: string 
 
 interface RouteOptions {
   readonly index?: number;
+  /** The name of the VirtualService in istio-system. */
+  readonly of?: string;
   readonly path?: string;
   readonly header?: readonly [name: string, value: string];
   readonly subset?: Subset;
@@ -74,8 +76,9 @@ interface RouteOptions {
 }
 
 /** Without path and header it takes every request. */
-export function route({ index, path, header, subset, fallback, tag }: RouteOptions): Route {
-  const name = "swimlane-ingress-vs";
+export function route(options: RouteOptions): Route {
+  const { index, path, header, subset, fallback, tag } = options;
+  const name = options.of ?? "swimlane-ingress-vs";
   const destination = {
     weight: 100,
     target: { kind: "cluster", cluster: CLUSTER, subset: subset ?? null } as const,
