@@ -18,22 +18,16 @@ import type { Expirable } from "../deadlines.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
 import type { ClientNamesReader } from "./client-names.ts";
 import { ConnectionFacts } from "./connection-facts.ts";
+import { AbuseCount, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "./http2-abuse.ts";
 import { DownstreamStream } from "./http2-stream.ts";
 import type { StreamOwner } from "./http2-stream.ts";
 
 /** Requests at once on one connection; Envoy's advice for an edge. */
 export const STREAMS_PER_CONNECTION_MAX = 100;
-/** Of a request's body this much may come before it is read. */
-const STREAM_WINDOW_BYTES = 262_144;
-const CONNECTION_WINDOW_BYTES = 1_048_576;
 /** Frames that break the protocol, on one connection. */
 const INVALID_FRAMES_MAX = 100;
 /** Megabytes that the library may hold for one connection. */
 const SESSION_MEMORY_MB_MAX = 10;
-/** In one window: streams that the client breaks off (rapid reset); PING and SETTINGS frames. */
-const ABUSE_WINDOW_MS = 10_000;
-const RESETS_PER_WINDOW_MAX = 500;
-const CONTROLS_PER_WINDOW_MAX = 1_000;
 const STREAM_ID_MAX = 0x7fff_ffff;
 
 const OPTIONS: ServerOptions = {
@@ -57,15 +51,13 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
   readonly facts: ConnectionFacts;
+  readonly abuse: AbuseCount;
   isDraining = false;
-  deadlineMs: number;
   readonly #parts: ConnectionParts;
   readonly #session: ServerHttp2Session;
+  #endMs: number;
   #streamCount = 0;
   #hasSettings = false;
-  #windowEndMs = 0;
-  #resets = 0;
-  #controls = 0;
   #closed = false;
 
   /** What has been read of the socket has been given back to it. */
@@ -79,12 +71,17 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
     this.facts = new ConnectionFacts(socket);
     this.#parts = parts;
     // Until its SETTINGS have come, with the preface.
-    this.deadlineMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
+    this.#endMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
+    this.abuse = new AbuseCount(socket, parts.context.sweeper.nowMs);
     parts.context.sweeper.add(this);
     // The session ends when the client closes its side: it can ask for nothing more.
     socket.allowHalfOpen = false;
     this.#session = performServerHandshake(socket, OPTIONS);
     this.#listen();
+  }
+
+  get deadlineMs(): number {
+    return Math.min(this.#endMs, this.abuse.inspectionMs);
   }
 
   drain(): void {
@@ -107,6 +104,12 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   }
 
   onDeadline(): void {
+    const { nowMs } = this.context.sweeper;
+    if (nowMs >= this.abuse.inspectionMs && this.abuse.inspect(nowMs)) {
+      this.#calm();
+      return;
+    }
+    if (nowMs < this.#endMs) return;
     if (this.isDraining || !this.#hasSettings) {
       this.destroy();
       return;
@@ -138,7 +141,8 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   }
 
   #onStream(stream: ServerHttp2Stream, fields: readonly string[], endsHere: boolean): void {
-    this.deadlineMs = NO_DEADLINE;
+    this.#endMs = NO_DEADLINE;
+    this.abuse.onFields(fields);
     this.#streamCount += 1;
     const downstream = new DownstreamStream(this, stream, (isReset) => {
       this.#streamCount -= 1;
@@ -155,34 +159,22 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   #restIfFree(): void {
     if (this.#streamCount > 0 || this.#closed) return;
     if (this.isDraining) this.#awaitEnd();
-    else this.deadlineMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+    else this.#endMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
   }
 
   #awaitEnd(): void {
-    this.deadlineMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
+    this.#endMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
   }
 
   #onReset(): void {
-    this.#turnWindow();
-    this.#resets += 1;
-    if (this.#resets > RESETS_PER_WINDOW_MAX) this.#calm();
+    if (this.abuse.onReset(this.context.sweeper.nowMs)) this.#calm();
   }
 
   #onControl(): void {
-    this.#turnWindow();
-    this.#controls += 1;
-    if (this.#controls > CONTROLS_PER_WINDOW_MAX) this.#calm();
+    if (this.abuse.onControl(this.context.sweeper.nowMs)) this.#calm();
   }
 
-  #turnWindow(): void {
-    const { nowMs } = this.context.sweeper;
-    if (nowMs < this.#windowEndMs) return;
-    this.#windowEndMs = nowMs + ABUSE_WINDOW_MS;
-    this.#resets = 0;
-    this.#controls = 0;
-  }
-
-  /** No client needs that many: it is cut off. */
+  /** No client needs that much: it is cut off. */
   #calm(): void {
     if (this.#closed) return;
     this.context.observer.onRefusedRequest("http2_flood");

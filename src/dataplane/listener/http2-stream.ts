@@ -21,6 +21,7 @@ import { Exchange } from "../exchange/exchange.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import type { ClientNamesReader } from "./client-names.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
+import type { AbuseCount } from "./http2-abuse.ts";
 import { Http2Writer } from "./http2-writer.ts";
 
 /** What a stream knows of its connection. */
@@ -33,6 +34,7 @@ export interface StreamOwner {
   readonly clientNames: ClientNamesReader;
   readonly facts: ConnectionFacts;
   readonly isDraining: boolean;
+  readonly abuse: AbuseCount;
 }
 
 export class DownstreamStream implements Downstream, Expirable {
@@ -43,6 +45,8 @@ export class DownstreamStream implements Downstream, Expirable {
   readonly #stream: ServerHttp2Stream;
   #exchange: Exchange | null = null;
   #isRequestOver = true;
+  /** Of a body that was announced the end has come. */
+  #isBodyRead = false;
   /** Bytes of the request's body in this window; -1 when no rate is asked for. */
   #bodyWindowBytes = -1;
   #trailers: Headers | null = null;
@@ -66,7 +70,10 @@ export class DownstreamStream implements Downstream, Expirable {
       owner.context.sweeper.remove(this);
       const exchange = this.#exchange;
       this.#exchange = null;
-      onClosed(stream.rstCode !== constants.NGHTTP2_NO_ERROR && !this.isCut);
+      if (!stream.endAfterHeaders && !this.#isBodyRead) owner.abuse.onUnreadBody();
+      // A reset may name no error.
+      const isReset = stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted;
+      onClosed(isReset && !this.isCut);
       exchange?.onDownstreamClosed();
     });
   }
@@ -190,6 +197,7 @@ export class DownstreamStream implements Downstream, Expirable {
   }
 
   #onBody(chunk: Buffer): void {
+    this.#owner.abuse.onBody(chunk.length);
     const exchange = this.#exchange;
     if (exchange === null) return;
     if (this.#bodyWindowBytes !== -1) this.#bodyWindowBytes += chunk.length;
@@ -212,6 +220,7 @@ export class DownstreamStream implements Downstream, Expirable {
     // A stream that is broken off may end as well.
     if (this.#isRequestOver || this.#stream.aborted) return;
     this.#isRequestOver = true;
+    this.#isBodyRead = true;
     this.#bodyWindowBytes = -1;
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
     const exchange = this.#exchange;
