@@ -12,7 +12,7 @@ import { freePort } from "../src/base/testing/free-port.ts";
 import type { Snapshot } from "../src/snapshot/snapshot.ts";
 import { startContender } from "./end-to-end/contender.ts";
 import type { Contender } from "./end-to-end/contender.ts";
-import { figureOf } from "./end-to-end/figures.ts";
+import { figureOf, medianBounds } from "./end-to-end/figures.ts";
 import { planned } from "./end-to-end/scenario.ts";
 import type { Ports, Scenario } from "./end-to-end/scenario.ts";
 import { route, ruledGroup, ruledLane, snapshotOf } from "./end-to-end/snapshots.ts";
@@ -164,16 +164,6 @@ async function measure(
   await client.block(requests);
   const wallUs = ((performance.now() - startMs) * 1_000) / BLOCK_REQUESTS;
   return { cpuUs: ((contender.cpuSeconds() - cpuBefore) * 1e6) / BLOCK_REQUESTS, wallUs };
-}
-
-/** 95 % of the time the median of all such rounds lies between the two (order statistics). */
-function medianBounds(values: readonly number[]): readonly [number, number] {
-  const sorted = [...values].sort((a, b) => a - b);
-  const reach = 0.98 * Math.sqrt(sorted.length);
-  const at = (index: number): number =>
-    sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(index)))] ?? 0;
-  const middle = (sorted.length - 1) / 2;
-  return [at(middle - reach), at(middle + reach)];
 }
 
 async function compare(contender: Contender, likeness: Likeness): Promise<void> {

@@ -56,6 +56,16 @@ export function figureOf(values: readonly number[]): Figure {
   return { median, spread: median === 0 ? 0 : range / median };
 }
 
+/** 95 % of the time the median of all such rounds lies between the two (order statistics). */
+export function medianBounds(values: readonly number[]): readonly [number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const reach = 0.98 * Math.sqrt(sorted.length);
+  const at = (index: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(index)))] ?? 0;
+  const middle = (sorted.length - 1) / 2;
+  return [at(middle - reach), at(middle + reach)];
+}
+
 export function figuresOf(
   name: string,
   runs: ReadonlyMap<string, readonly Run[]>,

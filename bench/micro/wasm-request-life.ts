@@ -3,16 +3,19 @@
 //!
 //!   npx tsx bench/micro/wasm-request-life.ts
 //!
-//! Processor time (so that a busy machine disturbs less): median, best and worst of several rounds.
+//! Processor time, in short blocks in turn: a busy machine's speed changes by the second, and the
+//! ratio within a round says more than two figures.
 
 import { MapKind } from "../../src/wasm/enums.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
 import type { StreamMapKind } from "../../src/wasm/enums.ts";
 import type { HeaderMap, StreamHost } from "../../src/wasm/stream-host.ts";
 import { startPlugin, testServices } from "../../test/support/plugin.ts";
+import { figureOf, medianBounds } from "../end-to-end/figures.ts";
 
-const ROUNDS = 15;
-const LIVES_PER_ROUND = 200_000;
+const ROUNDS = 100;
+const WARM_UP_ROUNDS = 10;
+const LIVES_PER_BLOCK = 20_000;
 const USERS = 1000;
 
 /** The cheapest honest header list: two parallel arrays, as the data plane keeps them. */
@@ -112,23 +115,7 @@ const configuration = JSON.stringify({
   ],
 });
 
-/** Nanoseconds of processor time per life of each round, sorted. */
-function measure(plugin: Plugin, explaining: boolean, lives: number): number[] {
-  const headers = Array.from({ length: USERS }, (_, index) => new BenchHeaders(`user-${index}`));
-  const rounds: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const before = process.cpuUsage();
-    for (let life = 0; life < lives; life++) {
-      const host = new BenchHost(headers[life % USERS] as BenchHeaders, explaining);
-      const stream = plugin.createStream(host);
-      if (stream?.onRequestHeaders(true) !== 0) throw new Error("the plug-in did not continue");
-      stream.finish();
-    }
-    const { user, system } = process.cpuUsage(before);
-    rounds.push(((user + system) * 1000) / lives);
-  }
-  return rounds.sort((left, right) => left - right);
-}
+type Run = (lives: number) => void;
 
 async function start(fuel: boolean): Promise<Plugin> {
   const started = await startPlugin("hash-tagging", configuration, testServices(), { fuel });
@@ -136,14 +123,53 @@ async function start(fuel: boolean): Promise<Plugin> {
   return started;
 }
 
-const plugin = await start(true);
-for (const [name, explaining, lives, run] of [
-  ["request life", false, LIVES_PER_ROUND, plugin],
-  ["request life, without fuel", false, LIVES_PER_ROUND, await start(false)],
-  ["request life, explained", true, LIVES_PER_ROUND / 20, plugin],
-] as const) {
-  const rounds = measure(run, explaining, lives);
-  const [best = 0, median = 0, worst = 0] = [0, ROUNDS >> 1, ROUNDS - 1].map((at) => rounds[at]);
-  const spread = `best ${best.toFixed(0)}, worst ${worst.toFixed(0)}`;
-  console.log(`${name}: median ${median.toFixed(0)} ns, ${spread}`);
+function livesOf(plugin: Plugin, explaining: boolean): Run {
+  const headers = Array.from({ length: USERS }, (_, index) => new BenchHeaders(`user-${index}`));
+  return (lives) => {
+    for (let life = 0; life < lives; life++) {
+      const host = new BenchHost(headers[life % USERS] as BenchHeaders, explaining);
+      const stream = plugin.createStream(host);
+      if (stream?.onRequestHeaders(true) !== 0) throw new Error("the plug-in did not continue");
+      stream.finish();
+    }
+  };
 }
+
+/** Nanoseconds of processor time per life of each round: the runs take turns, there and back. */
+function measure(runs: readonly Run[], lives: number): readonly (readonly number[])[] {
+  const figures = runs.map((): number[] => []);
+  for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round++) {
+    const turn = round % 2 === 0 ? [...runs.keys()] : [...runs.keys()].reverse();
+    for (const at of turn) {
+      const before = process.cpuUsage();
+      runs[at]?.(lives);
+      const { user, system } = process.cpuUsage(before);
+      if (round >= 0) figures[at]?.push(((user + system) * 1000) / lives);
+    }
+  }
+  return figures;
+}
+
+function report(name: string, of: readonly number[], against: readonly number[] | null): void {
+  const { median } = figureOf(of);
+  const ratio = against === null ? "" : `; ${ratioTo(of, against)} of that without`;
+  console.log(
+    `${name}: median ${median.toFixed(0)} ns, best ${Math.min(...of).toFixed(0)}${ratio}`,
+  );
+}
+
+function ratioTo(of: readonly number[], against: readonly number[]): string {
+  const ratios = of.map((value, round) => value / (against[round] ?? NaN));
+  const [low, high] = medianBounds(ratios).map((value) => value.toFixed(3));
+  return `${figureOf(ratios).median.toFixed(3)} (${low}-${high})`;
+}
+
+const plugin = await start(true);
+const [fueled = [], unfueled = []] = measure(
+  [livesOf(plugin, false), livesOf(await start(false), false)],
+  LIVES_PER_BLOCK,
+);
+report("request life", fueled, unfueled);
+report("request life, without fuel", unfueled, null);
+const [explained = []] = measure([livesOf(plugin, true)], LIVES_PER_BLOCK / 20);
+report("request life, explained", explained, null);

@@ -1,18 +1,28 @@
 //! Makes one value of one run of guest bytes, and makes it once. Guests name the same few headers
-//! and properties again and again: comparing bytes is several times cheaper than decoding text.
+//! and properties again and again: comparing bytes is several times cheaper than decoding text, and
+//! four at a time cheaper than one by one.
 
 /** Slots of the table. A full table forgets: the newest key takes the slot. */
-const SLOTS_MAX = 256;
+const SLOT_BITS = 8;
 /** Longer keys are made each time. */
 const KEY_BYTES_MAX = 64;
+const WORD_BYTES = 4;
+/** Odd numbers without a pattern: their product's high bits depend on all bits of the other. */
+const FIRST_FACTOR = 0x9e3779b1;
+const LAST_FACTOR = 0x85ebca77;
 
+/** Words are i32, and overlap where the length is no multiple of four. */
 interface Slot<T> {
-  readonly key: Uint8Array;
+  readonly length: number;
+  readonly first: number;
+  readonly last: number;
+  /** Those between. A plain array: elements of a typed one cost a further check each. */
+  readonly middle: readonly number[];
   readonly value: T;
 }
 
 export class ByteCache<T> {
-  readonly #slots: (Slot<T> | undefined)[] = new Array<Slot<T> | undefined>(SLOTS_MAX);
+  readonly #slots = new Array<Slot<T> | undefined>(1 << SLOT_BITS);
   readonly #make: (bytes: Uint8Array) => T;
 
   /** `make` must depend on the bytes alone and may not keep them. */
@@ -21,34 +31,49 @@ export class ByteCache<T> {
   }
 
   /** The value of `memory[start, start + length)`. The caller has checked the bounds. */
-  get(memory: Uint8Array, start: number, length: number): T {
-    if (length === 0 || length > KEY_BYTES_MAX) {
-      return this.#make(memory.subarray(start, start + length));
+  get(memory: DataView, start: number, length: number): T {
+    if (length === 0 || length > KEY_BYTES_MAX) return this.#make(bytesOf(memory, start, length));
+    let first: number;
+    let last: number;
+    if (length >= WORD_BYTES) {
+      first = memory.getInt32(start, true);
+      last = memory.getInt32(start + length - WORD_BYTES, true);
+    } else {
+      first = memory.getUint8(start) | (memory.getUint8(start + (length >> 1)) << 8);
+      last = memory.getUint8(start + length - 1);
     }
-    const index = slotOf(memory, start, length);
+    const mixed = Math.imul(first, FIRST_FACTOR) + Math.imul(last + length, LAST_FACTOR);
+    const index = (mixed | 0) >>> (32 - SLOT_BITS);
     const slot = this.#slots[index];
-    if (slot !== undefined && isEqual(slot.key, memory, start, length)) return slot.value;
-    // A copy: slice of a Buffer would be a view, and change with the guest's memory.
-    const key = new Uint8Array(memory.subarray(start, start + length));
-    const value = this.#make(key);
-    this.#slots[index] = { key, value };
+    if (
+      slot?.length === length &&
+      slot.first === first &&
+      slot.last === last &&
+      isEqual(slot.middle, memory, start + WORD_BYTES)
+    ) {
+      return slot.value;
+    }
+    const value = this.#make(bytesOf(memory, start, length));
+    this.#slots[index] = { length, first, last, middle: middleOf(memory, start, length), value };
     return value;
   }
 }
 
-/** Four bytes and the length: enough to tell apart the few names that one guest uses. */
-function slotOf(memory: Uint8Array, start: number, length: number): number {
-  const first = memory[start] as number;
-  const middle = memory[start + (length >> 1)] as number;
-  const late = memory[start + length - (length >> 2) - 1] as number;
-  const last = memory[start + length - 1] as number;
-  return (first + middle * 5 + late * 17 + last * 61 + length * 131) & (SLOTS_MAX - 1);
+function bytesOf(memory: DataView, start: number, length: number): Uint8Array {
+  return new Uint8Array(memory.buffer, memory.byteOffset + start, length);
 }
 
-function isEqual(key: Uint8Array, memory: Uint8Array, start: number, length: number): boolean {
-  if (key.length !== length) return false;
-  for (let index = 0; index < length; index++) {
-    if (key[index] !== memory[start + index]) return false;
+function middleOf(memory: DataView, start: number, length: number): readonly number[] {
+  const words: number[] = [];
+  for (let at = WORD_BYTES; at < length - WORD_BYTES; at += WORD_BYTES) {
+    words.push(memory.getInt32(start + at, true));
+  }
+  return words;
+}
+
+function isEqual(words: readonly number[], memory: DataView, start: number): boolean {
+  for (let index = 0; index < words.length; index++) {
+    if (memory.getInt32(start + index * WORD_BYTES, true) !== words[index]) return false;
   }
   return true;
 }

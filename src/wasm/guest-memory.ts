@@ -38,9 +38,19 @@ export class GuestMemory {
     return this.#bytes;
   }
 
+  /** The same bytes, for reading several at once. */
+  get view(): DataView {
+    if (this.#bytes.length === 0) this.#refresh();
+    return this.#view;
+  }
+
   /** Whether `[pointer, pointer + length)` lies inside the memory. */
   isInside(pointer: number, length: number): boolean {
     this.#gauge.touch(length);
+    return this.#fits(pointer, length);
+  }
+
+  #fits(pointer: number, length: number): boolean {
     return (pointer >>> 0) + (length >>> 0) <= this.bytes.length;
   }
 
@@ -107,11 +117,12 @@ export class GuestMemory {
 
   /** Allocates, writes both out addresses, and returns the start; -1 when any address is bad. */
   #reserve(length: number, outPointer: number, outLength: number): number {
-    if (!this.isInside(outPointer, 4) || !this.isInside(outLength, 4)) return -1;
+    this.#gauge.touch(length);
+    if (!this.#fits(outPointer, 4) || !this.#fits(outLength, 4)) return -1;
     let start = 0;
     if (length > 0) {
       start = this.#allocate(length) >>> 0;
-      if (start === 0 || !this.isInside(start, length)) return -1;
+      if (start === 0 || !this.#fits(start, length)) return -1;
     }
     this.#view.setUint32(outPointer >>> 0, start, true);
     this.#view.setUint32(outLength >>> 0, length, true);

@@ -129,6 +129,12 @@ export interface GuestCallbacks {
   readonly explain: Callback<void>;
 }
 
+/** What a guest sees and changes: of a root context, or of one exchange and its root. */
+export interface EffectiveContexts {
+  readonly root: RootContext;
+  readonly stream: StreamContext | null;
+}
+
 /** Ids are u32 and count up; the one after the last is 1 again. */
 const CONTEXT_ID_MAX = 0xffff_ffff;
 /** Of a request's id that is put into a crash report. */
@@ -152,12 +158,11 @@ export class Vm {
   readonly values: ByteCache<string | null> = new ByteCache(fieldValue);
   readonly paths: ByteCache<readonly string[]> = new ByteCache((bytes) => utf8(bytes).split("\0"));
 
-  /** The effective contexts: the entered ones unless the guest has switched. */
-  stream: StreamContext | null = null;
-  root: RootContext | null = null;
   /** The contexts whose callback is running. */
   enteredStream: StreamContext | null = null;
   enteredRoot: RootContext | null = null;
+  /** Whose contexts are in effect until the callback returns, once the guest has switched. */
+  #switched: EffectiveContexts | null = null;
 
   /** Set for good by the first trap: nothing enters this VM any more. */
   trap: PluginTrap | null = null;
@@ -171,6 +176,7 @@ export class Vm {
   #sampledFromMs = 0;
   #countedRefills = 0;
   #lastContextId = 0;
+  #hasIdsAgain = false;
 
   /** Instantiates. Throws what the engine throws; `startVm` turns that into a fault. */
   constructor(module: PluginModule, settings: VmSettings, services: PluginServices) {
@@ -217,13 +223,30 @@ export class Vm {
     return this.enteredStream ?? this.stream;
   }
 
+  /** The effective contexts: the entered ones unless the guest has switched. */
+  get stream(): StreamContext | null {
+    return this.#switched === null ? this.enteredStream : this.#switched.stream;
+  }
+
+  get root(): RootContext | null {
+    return this.#switched === null ? this.enteredRoot : this.#switched.root;
+  }
+
+  /** Lasts until the callback returns; null goes back to the entered contexts. */
+  switchTo(contexts: EffectiveContexts | null): void {
+    this.#switched = contexts;
+  }
+
   nextContextId(): number {
-    let id = this.#lastContextId;
-    do {
-      id = id === CONTEXT_ID_MAX ? 1 : id + 1;
-    } while (this.roots.has(id) || this.streams.get(id) !== undefined);
-    this.#lastContextId = id;
-    return id;
+    if (this.#lastContextId === CONTEXT_ID_MAX) {
+      this.#hasIdsAgain = true;
+      this.#lastContextId = 0;
+    }
+    const id = ++this.#lastContextId;
+    // On the hot path: nothing is looked up before ids come round again.
+    if (!this.#hasIdsAgain) return id;
+    const isTaken = this.roots.has(id) || this.streams.get(id) !== undefined;
+    return isTaken ? this.nextContextId() : id;
   }
 
   /**
@@ -239,15 +262,16 @@ export class Vm {
     this.#isEntered = true;
     this.gauge.begin(budgetMs);
     if (++root.usage.entries % ENTRIES_PER_SAMPLE === 0) this.#sampledFromMs = this.gauge.wallMs();
-    this.root = this.enteredRoot = root;
-    this.stream = this.enteredStream = stream;
+    this.enteredRoot = root;
+    this.enteredStream = stream;
   }
 
   leave(): void {
     this.#isEntered = false;
     if (this.gauge.isTiming || this.#sampledFromMs !== 0) this.#countUsage();
-    this.root = this.enteredRoot = null;
-    this.stream = this.enteredStream = null;
+    this.#switched = null;
+    this.enteredRoot = null;
+    this.enteredStream = null;
     if (this.#deferred.length > 0) this.#runDeferred();
   }
 

@@ -42,19 +42,16 @@ export function contextFunctions(vm: Vm): HostFunctions {
 /** Lasts until the callback returns. 0 means back to the entered context, as in Envoy. */
 function setEffectiveContext(vm: Vm, id: number): Status {
   if (id === 0) {
-    vm.stream = vm.enteredStream;
-    vm.root = vm.enteredRoot;
+    vm.switchTo(null);
     return Status.ok;
   }
   const stream = vm.streams.get(id);
   if (stream !== undefined) {
-    vm.stream = stream;
-    vm.root = stream.root;
+    vm.switchTo({ stream, root: stream.root });
     return Status.ok;
   }
   const root = vm.roots.get(id);
   if (root === undefined) return Status.badArgument;
-  vm.stream = null;
-  vm.root = root;
+  vm.switchTo({ stream: null, root });
   return Status.ok;
 }

@@ -34,7 +34,7 @@ function readFunctions(vm: Vm): HostFunctions {
       if (!memory.isInside(key, keyLength)) return Status.invalidMemoryAccess;
       const map = readableMap(vm, kind);
       if (map === null) return vm.stream?.isLogging === true ? Status.notFound : Status.badArgument;
-      const name = names.get(memory.bytes, key >>> 0, keyLength >>> 0);
+      const name = names.get(memory.view, key >>> 0, keyLength >>> 0);
       const value = name === null ? undefined : map.get(name);
       if (value !== undefined) return memory.giveLatin1(value, outValue, outLength);
       return isFirstAbi ? memory.giveLatin1("", outValue, outLength) : Status.notFound;
@@ -70,7 +70,7 @@ function changeFunctions(vm: Vm): HostFunctions {
       if (map === null) return Status.badArgument;
       if (keyLength === 0) return Status.ok;
       if (!hasRoom(map, (keyLength >>> 0) + (valueLength >>> 0))) return Status.badArgument;
-      const bytes = memory.bytes;
+      const bytes = memory.view;
       const name = names.get(bytes, key >>> 0, keyLength >>> 0);
       const text = values.get(bytes, value >>> 0, valueLength >>> 0);
       // Envoy would write such bytes out; we do not let a plug-in split a message.
@@ -90,7 +90,7 @@ function changeFunctions(vm: Vm): HostFunctions {
       if (!memory.isInside(key, keyLength)) return Status.invalidMemoryAccess;
       const map = writableMap(vm, kind >>> 0);
       if (map === null) return Status.badArgument;
-      const name = names.get(memory.bytes, key >>> 0, keyLength >>> 0);
+      const name = names.get(memory.view, key >>> 0, keyLength >>> 0);
       if (name === null) return Status.ok;
       map.remove(name);
       changed(vm, kind);

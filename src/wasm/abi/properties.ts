@@ -44,7 +44,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
   return {
     proxy_get_property(path: number, length: number, outValue: number, outLength: number): Status {
       if (!memory.isInside(path, length)) return Status.invalidMemoryAccess;
-      const parts = paths.get(memory.bytes, path >>> 0, length >>> 0);
+      const parts = paths.get(memory.view, path >>> 0, length >>> 0);
       if (parts.length === 1 && OBJECTS.has(parts[0] as string)) return Status.serializationFailure;
       const value = readProperty(vm, parts);
       if (value === null) return Status.notFound;
