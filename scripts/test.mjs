@@ -8,18 +8,25 @@ import { availableParallelism } from "node:os";
 import { join, relative, sep } from "node:path";
 import { run as runTests } from "node:test";
 import { spec } from "node:test/reporters";
+import { FileWatch } from "./file-watch.mjs";
 import { ROOT, checkNodeVersion, fail, run } from "./tools.mjs";
 
-const FILE_TIMEOUT_MS = 600_000;
+/** On two busy cores the longest file takes a minute and a half. */
+const FILE_TIMEOUT_MS = 300_000;
 /** Component tests may have to build what they test with. */
-const COMPONENT_FILE_TIMEOUT_MS = 1_500_000;
+const COMPONENT_FILE_TIMEOUT_MS = 1_200_000;
+/** Files that are asked for by name may be made long by the environment. */
+const NAMED_FILE_TIMEOUT_MS = 7_200_000;
+/** The runner's limit comes first: it names the test. */
+const KILL_AFTER_MS = 15_000;
 const FILES_AT_ONCE_MAX = 4;
 /**
  * V8's nursery as on Node 20: later versions let it grow to three times 32 MiB and keep the pages,
  * which a test of resident memory could not tell from memory that is kept.
  */
 const NURSERY_FLAG = "--max-semi-space-size=16";
-const FOLDERS = ["src", "test", "examples", "bench", "plugins", "sdk"];
+/** Whole systems first, units last: at the end no long file keeps one core busy alone. */
+const FOLDERS = ["test", "examples", "bench", "plugins", "sdk", "src"];
 
 checkNodeVersion();
 run(process.execPath, [join(ROOT, "scripts", "setup.mjs")]);
@@ -52,9 +59,15 @@ function testFiles(folder) {
     .sort();
 }
 
+function fileTimeoutMs() {
+  if (wanted.length > 0) return NAMED_FILE_TIMEOUT_MS;
+  return words.includes(COMPONENTS_FLAG) ? COMPONENT_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS;
+}
+
 const counts = { passed: 0, failed: 0 };
 const skipped = [];
 const failed = [];
+const watch = new FileWatch(fileTimeoutMs() + KILL_AFTER_MS);
 
 /** A file is reported as a test of its own; only what stands in it is counted. */
 function place(data) {
@@ -62,13 +75,18 @@ function place(data) {
   return file === "" ? data.name : `${file}: ${data.name}`;
 }
 
+const paths = files.map((file) => join(ROOT, "dist", file));
 const stream = runTests({
-  files: files.map((file) => join(ROOT, "dist", file)),
+  files: paths,
   concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism()),
-  timeout: words.includes(COMPONENTS_FLAG) ? COMPONENT_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS,
+  timeout: fileTimeoutMs(),
   // Later Nodes end the test at its time limit, but not the file: what hangs in it would keep it.
   forceExit: true,
 });
+stream.on("test:dequeue", ({ name }) => {
+  if (paths.includes(name)) watch.begin(name);
+});
+stream.on("test:complete", ({ name }) => watch.end(name));
 stream.on("test:pass", (data) => {
   if (data.skip !== undefined && data.skip !== false) {
     const reason =
@@ -84,7 +102,19 @@ stream.on("test:fail", (data) => {
   failed.push(place(data));
 });
 stream.on("end", report);
-stream.compose(new spec()).pipe(process.stdout);
+const shown = stream.compose(new spec());
+shown.pipe(process.stdout);
+// What a test left behind may hold a pipe to us: that is waited for by nobody.
+shown.on("end", () => setImmediate(() => process.exit()));
+// Who ends us wants to know what did not end.
+process.once("SIGTERM", () => {
+  for (const file of watch.running) {
+    counts.failed += 1;
+    failed.push(`${relative(join(ROOT, "dist"), file)}: was running when the run was ended`);
+  }
+  report();
+  process.exit(1);
+});
 
 function report() {
   process.exitCode = counts.failed > 0 || (isCi() && skipped.length > 0) ? 1 : 0;
