@@ -88,7 +88,8 @@ function oneCase({ file, configuration, rootId, request }: ProfileOptions): Case
     ...{ file, plugin: file, rootId, vmConfiguration: "", env: {} },
     cases: [
       {
-        ...{ name: "", line: 0, configuration, waitMs: 0, calls: [], expect: null },
+        ...{ name: "", line: 0, configuration, waitMs: 0, expect: null },
+        ...{ calls: [], grpc: [], redis: [] },
         request: { method, path, authority: "localhost", headers, chunks, trailers: null },
         response: {
           status: 200,

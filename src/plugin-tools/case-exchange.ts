@@ -12,7 +12,8 @@ import type { ListenerRuntime, Runtime } from "../dataplane/runtime/runtime.ts";
 import { Headers } from "../http/headers.ts";
 import type { RequestHead } from "../http/request-parser.ts";
 import type { LocalResponse } from "../wasm/stream-host.ts";
-import type { Action, CaseMessage, CaseRequest, CaseResponse, Pair } from "./case-file.ts";
+import type { Pair } from "./case-calls.ts";
+import type { Action, CaseMessage, CaseRequest, CaseResponse } from "./case-file.ts";
 import { CollectedBody, headersOf } from "./collected-body.ts";
 
 export interface SeenMessage {

@@ -4,8 +4,24 @@ import { isAbsolute, join } from "node:path";
 import { Cursor } from "../resources/cursor.ts";
 import type { Fault } from "../resources/fault.ts";
 import { parseManifests } from "../resources/parse.ts";
-
-export type Pair = readonly [name: string, value: string];
+import {
+  optional,
+  readExpectedFields,
+  readExpectedGrpc,
+  readExpectedRedis,
+  readFields,
+  readGrpc,
+  readRedis,
+  textOf,
+} from "./case-calls.ts";
+import type {
+  CaseGrpc,
+  CaseRedis,
+  ExpectedFields,
+  ExpectedGrpc,
+  ExpectedRedis,
+  Pair,
+} from "./case-calls.ts";
 
 export interface CaseMessage {
   readonly headers: readonly Pair[];
@@ -33,8 +49,6 @@ export interface CaseCall {
   readonly answer: CaseResponse;
 }
 
-export type ExpectedFields = readonly (readonly [name: string, value: string | null])[];
-
 export interface ExpectedMessage {
   readonly status: number | null;
   /** A null value: the field may not be there. */
@@ -59,6 +73,8 @@ export interface Expectation {
   /** `level: message`, or a regular expression between slashes. */
   readonly logs: readonly string[] | null;
   readonly calls: readonly ExpectedCall[] | null;
+  readonly grpc: readonly ExpectedGrpc[] | null;
+  readonly redis: readonly ExpectedRedis[] | null;
 }
 
 export interface PluginCase {
@@ -70,6 +86,8 @@ export interface PluginCase {
   readonly request: CaseRequest;
   readonly response: CaseResponse;
   readonly calls: readonly CaseCall[];
+  readonly grpc: readonly CaseGrpc[];
+  readonly redis: readonly CaseRedis[];
   /** Null: the case has none yet. */
   readonly expect: Expectation | null;
 }
@@ -89,9 +107,15 @@ export type Action = (typeof ACTIONS)[number];
 
 const CODES = { wrong: "GL0620", unknown: "GL0620" };
 const FILE_FIELDS = ["plugin", "configuration", "rootId", "vmConfiguration", "env", "cases"];
-const CASE_FIELDS = ["name", "configuration", "waitMs", "request", "response", "calls", "expect"];
+const CASE_FIELDS = [
+  ...["name", "configuration", "waitMs", "request", "response"],
+  ...["calls", "grpc", "redis", "expect"],
+];
 const MESSAGE_FIELDS = ["headers", "body", "chunks", "trailers"];
-const EXPECT_FIELDS = ["action", "request", "response", "localReply", "logs", "calls"];
+const EXPECT_FIELDS = [
+  ...["action", "request", "response", "localReply", "logs"],
+  ...["calls", "grpc", "redis"],
+];
 const CASES_MAX = 10_000;
 const WAIT_MS_MAX = 24 * 3_600_000;
 const STATUS = { least: 100, most: 999 };
@@ -168,6 +192,8 @@ function readCase(cursor: Cursor, configuration: string): PluginCase {
     request: readRequest(cursor.at("request")),
     response: readResponse(cursor.at("response")),
     calls: cursor.at("calls").items().map(readCall),
+    grpc: cursor.at("grpc").items().map(readGrpc),
+    redis: cursor.at("redis").items().map(readRedis),
     expect: expect.isAbsent ? null : readExpectation(expect),
   };
 }
@@ -202,14 +228,6 @@ function readMessage(cursor: Cursor): CaseMessage {
   };
 }
 
-/** A list of values is so many fields of that name. */
-function readFields(cursor: Cursor): Pair[] {
-  return cursor.entries().flatMap(([name, value]) => {
-    const values = Array.isArray(value.value) ? value.items() : [value];
-    return values.map((each) => [name.toLowerCase(), each.text(null)] as const);
-  });
-}
-
 function readCall(cursor: Cursor): CaseCall {
   cursor.isMap(["cluster", "path", "answer"]);
   return {
@@ -221,48 +239,37 @@ function readCall(cursor: Cursor): CaseCall {
 
 function readExpectation(cursor: Cursor): Expectation {
   cursor.isMap(EXPECT_FIELDS);
-  const optional = <T>(name: string, read: (value: Cursor) => T): T | null => {
-    const value = cursor.at(name);
-    return value.isAbsent ? null : read(value);
-  };
+  const list = <T>(name: string, read: (value: Cursor) => T): T[] | null =>
+    optional(cursor.at(name), (value) => value.items().map(read));
   return {
-    action: optional("action", (value) => value.choice(ACTIONS, "continue")),
-    request: optional("request", (value) => readExpected(value, [])),
-    response: optional("response", (value) => readExpected(value, ["status"])),
-    localReply: optional("localReply", (value) =>
+    action: optional(cursor.at("action"), (value) => value.choice(ACTIONS, "continue")),
+    request: optional(cursor.at("request"), (value) => readExpected(value, [])),
+    response: optional(cursor.at("response"), (value) => readExpected(value, ["status"])),
+    localReply: optional(cursor.at("localReply"), (value) =>
       value.value === "none" ? "none" : readExpected(value, ["status"]),
     ),
-    logs: optional("logs", (value) => value.items().map((line) => line.text(null))),
-    calls: optional("calls", (value) => value.items().map(readExpectedCall)),
+    logs: list("logs", (line) => line.text(null)),
+    calls: list("calls", readExpectedCall),
+    grpc: list("grpc", readExpectedGrpc),
+    redis: list("redis", readExpectedRedis),
   };
 }
 
 function readExpected(cursor: Cursor, more: readonly string[]): ExpectedMessage {
   cursor.isMap(["headers", "body", ...more]);
-  const status = cursor.at("status");
-  const body = cursor.at("body");
   return {
-    status: status.isAbsent ? null : status.count(STATUS, 200),
-    headers: cursor
-      .at("headers")
-      .entries()
-      .map(([name, value]) => [name.toLowerCase(), value.isAbsent ? null : value.text()]),
-    body: body.isAbsent ? null : body.text(),
+    status: optional(cursor.at("status"), (status) => status.count(STATUS, 200)),
+    headers: readExpectedFields(cursor.at("headers")),
+    body: optional(cursor.at("body"), textOf),
   };
 }
 
 function readExpectedCall(cursor: Cursor): ExpectedCall {
-  const texts = ["cluster", "method", "path", "authority"];
-  const message = readExpected(cursor, texts);
-  const text = (name: string): string | null => {
-    const value = cursor.at(name);
-    return value.isAbsent ? null : value.text();
-  };
   return {
-    ...message,
-    cluster: text("cluster"),
-    method: text("method"),
-    path: text("path"),
-    authority: text("authority"),
+    ...readExpected(cursor, ["cluster", "method", "path", "authority"]),
+    cluster: optional(cursor.at("cluster"), textOf),
+    method: optional(cursor.at("method"), textOf),
+    path: optional(cursor.at("path"), textOf),
+    authority: optional(cursor.at("authority"), textOf),
   };
 }

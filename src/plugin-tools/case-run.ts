@@ -9,7 +9,6 @@ import type { Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { LogLevel } from "../wasm/enums.ts";
 import { LoadFault } from "../wasm/fault.ts";
-import type { HttpCall, HttpCallResponse, HttpCaller } from "../wasm/http-calls.ts";
 import { MetricStore } from "../wasm/metric-store.ts";
 import type { PluginModule } from "../wasm/module.ts";
 import { hooksOf } from "../wasm/module-hooks.ts";
@@ -17,13 +16,11 @@ import { Plugin } from "../wasm/plugin.ts";
 import { InProcessSharedData } from "../wasm/shared-data-store.ts";
 import { InProcessSharedQueues } from "../wasm/shared-queues.ts";
 import type { PluginServices } from "../wasm/vm.ts";
-import type { Action, CaseCall, CaseFile, CaseResponse, PluginCase } from "./case-file.ts";
+import { answeringServices, CaseAnswers } from "./case-answers.ts";
+import type { SeenCall, SeenGrpc, SeenRedis } from "./case-answers.ts";
+import type { Action, CaseFile, PluginCase } from "./case-file.ts";
 import { CaseExchange, START_MS } from "./case-exchange.ts";
 import type { SeenReply, SeenRequest } from "./case-exchange.ts";
-
-export interface SeenCall extends SeenRequest {
-  readonly cluster: string;
-}
 
 /** What a plug-in has done with a case. */
 export interface Observation {
@@ -33,13 +30,15 @@ export interface Observation {
   readonly localReply: SeenReply | null;
   readonly logs: readonly string[];
   readonly calls: readonly SeenCall[];
+  readonly grpc: readonly SeenGrpc[];
+  readonly redis: readonly SeenRedis[];
   /** The crash report, or why it would not start; `""` when all is well. */
   readonly trouble: string;
 }
 
 const LEVELS = Object.keys(LogLevel);
-/** Lines and calls of one case; more are not kept. */
-const SEEN_MAX = 10_000;
+/** Lines of one case; more are not kept. */
+const LOGS_MAX = 10_000;
 
 export interface CaseGateway {
   readonly runtime: Runtime;
@@ -56,17 +55,17 @@ export interface CaseSetting {
 export function runCase({ module, file, gateway }: CaseSetting, one: PluginCase): Observation {
   const clock = new VirtualClock(START_MS);
   const logs: string[] = [];
-  const calls: SeenCall[] = [];
+  const answers = new CaseAnswers(one, clock);
   const services = servicesOf(clock, {
     log: ({ level, message }) => {
-      if (logs.length < SEEN_MAX) logs.push(`${LEVELS[level] ?? "info"}: ${message}`);
+      if (logs.length < LOGS_MAX) logs.push(`${LEVELS[level] ?? "info"}: ${message}`);
     },
-    httpCall: answering(one.calls, calls, clock),
+    ...answeringServices([answers], () => answers, clock),
   });
   const plugin = Plugin.start(module, settingsOf(file, one), services);
   if (plugin instanceof LoadFault) {
     const nothing = { request: null, response: null, localReply: null };
-    return { action: "refused", ...nothing, logs, calls, trouble: plugin.message };
+    return { action: "refused", ...nothing, logs, ...callsOf(answers), trouble: plugin.message };
   }
   clock.advance(one.waitMs);
   const settle = (): void => {
@@ -75,10 +74,20 @@ export function runCase({ module, file, gateway }: CaseSetting, one: PluginCase)
   settle();
   const exchange = new CaseExchange(withPlugin(gateway, plugin), one.request, settle);
   exchange.run(one.request, one.response);
+  const calls = callsOf(answers);
   plugin.stop();
   const { action, request, response, localReply, error } = exchange;
   const trouble = plugin.lastTrap?.report() ?? error?.message ?? "";
-  return { action, request, response, localReply, logs, calls, trouble };
+  return { action, request, response, localReply, logs, ...calls, trouble };
+}
+
+/** As they are now: what is still open is cancelled when the plug-in stops. */
+function callsOf({
+  calls,
+  grpc,
+  redis,
+}: CaseAnswers): Pick<Observation, "calls" | "grpc" | "redis"> {
+  return { calls, grpc: grpc.map((call) => ({ ...call })), redis };
 }
 
 export function settingsOf(file: CaseFile, one: PluginCase): Parameters<typeof Plugin.start>[1] {
@@ -89,41 +98,6 @@ export function settingsOf(file: CaseFile, one: PluginCase): Parameters<typeof P
     configuration: Buffer.from(one.configuration),
     vmConfiguration: Buffer.from(file.vmConfiguration),
     env: file.env,
-  };
-}
-
-/** Answers are used in their order; the last one that fits is used again. */
-export function answering(
-  answers: readonly CaseCall[],
-  seen: SeenCall[],
-  clock: VirtualClock,
-): HttpCaller {
-  const used = new Set<CaseCall>();
-  return (call, onDone) => {
-    const fitting = answers.filter((answer) => fits(answer, call));
-    const answer = fitting.find((each) => !used.has(each)) ?? fitting.at(-1);
-    if (seen.length < SEEN_MAX) seen.push(seenCall(call));
-    if (answer === undefined) return null;
-    used.add(answer);
-    return clock.after(0, () => {
-      onDone(responseOf(answer.answer));
-    });
-  };
-}
-
-function fits({ cluster, path }: CaseCall, call: HttpCall): boolean {
-  return cluster === call.cluster && (path === "" || path === call.path);
-}
-
-function seenCall({ cluster, method, path, authority, headers, body }: HttpCall): SeenCall {
-  return { cluster, method, path, authority, headers, body: Buffer.from(body).toString() };
-}
-
-function responseOf({ status, headers, chunks, trailers }: CaseResponse): HttpCallResponse {
-  return {
-    headers: [[":status", String(status)], ...headers],
-    body: Buffer.from(chunks.join("")),
-    trailers: trailers ?? [],
   };
 }
 
@@ -179,7 +153,7 @@ export function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin)
 
 export function servicesOf(
   clock: VirtualClock,
-  own: Pick<PluginServices, "log" | "httpCall">,
+  own: Pick<PluginServices, "log" | "httpCall" | "grpcCall" | "redis">,
 ): PluginServices {
   return {
     ...own,

@@ -4,17 +4,23 @@ import { VirtualClock } from "../base/virtual-clock.ts";
 import type { GuestProbe } from "../wasm/guest-probe.ts";
 import { LoadFault } from "../wasm/fault.ts";
 import { Plugin } from "../wasm/plugin.ts";
+import { answeringServices, CaseAnswers } from "./case-answers.ts";
 import { CaseExchange, START_MS } from "./case-exchange.ts";
 import type { CaseGateway, CaseSetting } from "./case-run.ts";
-import { answering, servicesOf, settingsOf, withPlugin } from "./case-run.ts";
+import { servicesOf, settingsOf, withPlugin } from "./case-run.ts";
 import type { PluginCase } from "./case-file.ts";
 
 /** Virtual time from one request to the next: timers of the plug-in fire in it. */
 const REQUEST_EVERY_MS = 1;
 
+interface ProfiledCase {
+  readonly one: PluginCase;
+  readonly answers: CaseAnswers;
+}
+
 /** Which case's request runs. */
 interface Turn {
-  index: number;
+  current: ProfiledCase;
 }
 
 /** A plug-in that has started. Its requests are those of the cases, in turn. */
@@ -22,13 +28,13 @@ export class ProfiledPlugin {
   readonly plugin: Plugin;
   readonly #clock: VirtualClock;
   readonly #gateway: CaseGateway;
-  readonly #cases: readonly PluginCase[];
+  readonly #cases: readonly ProfiledCase[];
   readonly #turn: Turn;
 
   private constructor(
     plugin: Plugin,
     clock: VirtualClock,
-    own: { readonly gateway: CaseGateway; readonly cases: readonly PluginCase[] },
+    own: { readonly gateway: CaseGateway; readonly cases: readonly ProfiledCase[] },
     turn: Turn,
   ) {
     this.plugin = plugin;
@@ -41,22 +47,22 @@ export class ProfiledPlugin {
   /** A fault: the plug-in does not start, or refuses the configuration of the first case. */
   static start(setting: CaseSetting, probe: GuestProbe | null): ProfiledPlugin | LoadFault {
     const { module, file, gateway } = setting;
-    const { cases } = file;
+    const clock = new VirtualClock(START_MS);
+    const cases = file.cases.map((one) => ({ one, answers: new CaseAnswers(one, clock) }));
     const [first] = cases;
     if (first === undefined) return new LoadFault(module.name, "invalid_module", "no case");
-    const clock = new VirtualClock(START_MS);
-    const callers = cases.map(({ calls }) => answering(calls, [], clock));
-    const turn: Turn = { index: 0 };
+    const turn: Turn = { current: first };
+    const all = cases.map(({ answers }) => answers);
     const services = {
       ...servicesOf(clock, {
         log: () => undefined,
-        httpCall: (call, onDone) => callers[turn.index]?.(call, onDone) ?? null,
+        ...answeringServices(all, () => turn.current.answers, clock),
       }),
       ...(probe === null ? {} : { probe }),
     };
-    const plugin = Plugin.start(module, settingsOf(file, first), services);
+    const plugin = Plugin.start(module, settingsOf(file, first.one), services);
     if (plugin instanceof LoadFault) return plugin;
-    clock.advance(first.waitMs);
+    clock.advance(first.one.waitMs);
     const own = { gateway: withPlugin(gateway, plugin), cases };
     return new ProfiledPlugin(plugin, clock, own, turn);
   }
@@ -68,9 +74,11 @@ export class ProfiledPlugin {
       clock.advance(0);
     };
     for (let count = 0; count < requests; count++) {
-      this.#turn.index = count % this.#cases.length;
-      const one = this.#cases[this.#turn.index];
-      if (one === undefined || this.plugin.lastTrap !== null) return count;
+      const current = this.#cases[count % this.#cases.length];
+      if (current === undefined || this.plugin.lastTrap !== null) return count;
+      this.#turn.current = current;
+      const { one, answers } = current;
+      answers.renew();
       new CaseExchange(this.#gateway, one.request, settle).run(one.request, one.response);
       clock.advance(REQUEST_EVERY_MS);
     }

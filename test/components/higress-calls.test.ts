@@ -1,5 +1,6 @@
 //! A plug-in on Higress' own Go SDK against a real Redis: counts, pieces of a body that wait for
-//! Redis, a chosen upstream host, and rules by route and service as the SDK matches them.
+//! Redis, a chosen upstream host, and rules by route and service as the SDK matches them. Its file of
+//! cases holds too, without a Redis.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -12,6 +13,10 @@ import { startFixture } from "../../src/dataplane/testing/fixture.ts";
 import { atEnd, endAll } from "../../src/dataplane/testing/harness.ts";
 import { cluster, endpoint, forwardRoute } from "../../src/dataplane/testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../../src/dataplane/testing/snapshot-maker.ts";
+import { parseCaseFile } from "../../src/plugin-tools/case-file.ts";
+import { runSuite } from "../../src/plugin-tools/case-suite.ts";
+import { LoadFault } from "../../src/wasm/fault.ts";
+import { loadModule } from "../../src/wasm/module.ts";
 import { Redis, redisMissing } from "../support/redis.ts";
 import { sdkPlugin } from "../support/sdk-plugins.ts";
 
@@ -131,6 +136,19 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
     const response = await fetch(`http://127.0.0.1:${port}${path}`);
     return { status: response.status, body: await response.text() };
   }
+
+  test("its cases hold", async () => {
+    assert.ok(built.kind === "built");
+    const folder = "test/components/plugins/higress-calls";
+    const file = `${folder}/higress-calls.cases.yaml`;
+    const { suite: cases, faults } = parseCaseFile(readFileSync(file, "utf8"), { file, folder });
+    assert.ok(cases !== null, JSON.stringify(faults));
+    const module = await loadModule(readFileSync(built.path), { name: "higress-calls" });
+    assert.ok(!(module instanceof LoadFault), "the module loads");
+    for (const { one, differences } of await runSuite(module, cases, () => 0)) {
+      assert.deepEqual(differences, [], one.name);
+    }
+  });
 
   test("requests are counted in a database of Redis, and refused beyond the limit", async () => {
     for (const count of [1, 2, 3]) {
