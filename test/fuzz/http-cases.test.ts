@@ -39,10 +39,10 @@ for (const { side, cases, read } of suites) {
   }
 }
 
-for (const { name, clause, fields, isTrailers = false, want } of HTTP2_CASES) {
-  const what = isTrailers ? "trailers" : "request";
-  test(`HTTP/2 ${what} [${clause}] ${name} is refused: ${want}`, () => {
-    assert.equal(readHttp2(fields, isTrailers), want);
+for (const { name, clause, fields, of = "request", want } of HTTP2_CASES) {
+  const verdict = want === "" ? "is read" : `is refused: ${want}`;
+  test(`HTTP/2 ${of} [${clause}] ${name} ${verdict}`, () => {
+    assert.equal(readHttp2(fields, of), want);
   });
 }
 

@@ -3,8 +3,10 @@
 import type { HttpFault } from "../../src/http/fault.ts";
 import type { Headers } from "../../src/http/headers.ts";
 import { readHttp2Request, readHttp2Trailers } from "../../src/http/http2-request.ts";
+import { readHttp2Response } from "../../src/http/http2-response.ts";
 import { RequestParser, type RequestHead } from "../../src/http/request-parser.ts";
 import { ResponseParser, type ResponseHead } from "../../src/http/response-parser.ts";
+import type { Http2Part } from "./http2-cases.ts";
 
 export interface ReadMessage {
   readonly head: RequestHead | ResponseHead;
@@ -110,11 +112,12 @@ export function readResponse(chunks: readonly Buffer[], method = "GET"): Outcome
 }
 
 /** The code of the fault of a list of fields of HTTP/2, or "". A request has no body. */
-export function readHttp2(fields: readonly string[], isTrailers: boolean): string {
-  if (isTrailers) {
+export function readHttp2(fields: readonly string[], of: Http2Part): string {
+  if (of === "trailers") {
     const trailers = readHttp2Trailers(fields);
     return typeof trailers === "string" ? trailers : "";
   }
-  const head = readHttp2Request(fields, true);
+  const isRequest = of === "request";
+  const head = isRequest ? readHttp2Request(fields, true) : readHttp2Response(fields, false);
   return "code" in head ? head.code : "";
 }

@@ -1,12 +1,14 @@
-//! Field lists of HTTP/2 (after HPACK) that must be refused, with the clause or the attack.
+//! Field lists of HTTP/2 (after HPACK), nearly all to be refused, with the clause or the attack.
+
+export type Http2Part = "request" | "trailers" | "response";
 
 export interface Http2Case {
   readonly name: string;
   readonly clause: string;
   readonly fields: readonly string[];
-  /** Trailers, not a request's head. */
-  readonly isTrailers?: boolean;
-  /** The code of the fault. */
+  /** Of what; absent: of a request's head that ends the request. */
+  readonly of?: Http2Part;
+  /** The code of the fault; "" for what is right. */
   readonly want: string;
 }
 
@@ -33,6 +35,45 @@ function cases(clause: string, rows: readonly Row[]): Http2Case[] {
 }
 
 const CONNECT = [":method", "CONNECT", ":authority", "a.test:443"];
+
+const OK = [":status", "200"];
+
+const RESPONSES: readonly Http2Case[] = [
+  ...cases("RFC 9113 8.3.2", [
+    ["no status", ["a", "b"], "bad_pseudo_field"],
+    ["a status that is not first", ["a", "b", ...OK], "bad_pseudo_field"],
+    ["a status twice", [...OK, ...OK], "bad_pseudo_field"],
+    ["a path", [...OK, ":path", "/"], "bad_pseudo_field"],
+    ["an empty status", [":status", ""], "bad_status"],
+    ["a status of two digits", [":status", "20"], "bad_status"],
+    ["a status of four digits", [":status", "2000"], "bad_status"],
+    ["a status under 100", [":status", "099"], "bad_status"],
+    ["a status over 599", [":status", "600"], "bad_status"],
+  ]),
+  ...cases("RFC 9113 8.6", [["101", [":status", "101"], "bad_status"]]),
+  ...cases(FIELDS, [
+    ["an upper-case name", [...OK, "X-A", "1"], "bad_field_name"],
+    ["a value with a line end", [...OK, "a", "1\r\nb: 2"], "bad_field_value"],
+    ["Transfer-Encoding", [...OK, "transfer-encoding", "chunked"], "connection_field"],
+  ]),
+  ...cases("RFC 9113 8.1.1", [
+    ["a length that is no number", [...OK, "content-length", "5x"], "bad_content_length"],
+    ["an empty length", [...OK, "content-length", ""], "bad_content_length"],
+    [
+      "a repeated length",
+      [...OK, "content-length", "5", "content-length", "5"],
+      "repeated_content_length",
+    ],
+  ]),
+  ...cases(LIMIT, [
+    ["one field too many", [...OK, ...Array<string>(2 * 129).fill("a")], "too_many_fields"],
+    ["a value that is too long", [...OK, "a", "b".repeat(70_000)], "head_too_large"],
+  ]),
+  ...cases("RFC 9113 8.1", [
+    ["a head alone", OK, ""],
+    ["a length", [...OK, "content-length", "5"], ""],
+  ]),
+].map((one) => ({ ...one, of: "response" }));
 
 export const HTTP2_CASES: readonly Http2Case[] = [
   ...cases(PSEUDO, [
@@ -95,5 +136,6 @@ export const HTTP2_CASES: readonly Http2Case[] = [
     { name: "a pseudo-header field", fields: [":path", "/"], want: "bad_pseudo_field" },
     { name: "Host", fields: ["host", "b.test"], want: "forbidden_trailer" },
     { name: "129 fields", fields: Array<string>(2 * 129).fill("a"), want: "too_many_fields" },
-  ].map((one) => ({ ...one, clause: "RFC 9113 8.1, trailers", isTrailers: true })),
+  ].map((one) => ({ ...one, clause: "RFC 9113 8.1, trailers", of: "trailers" as const })),
+  ...RESPONSES,
 ];

@@ -16,7 +16,7 @@ export interface Mutant {
 const FOLDER = resolve("src/http");
 /** Serializers, tables of names and the like: no checks of what comes in. */
 const WITHOUT_CHECKS = new Set(["fault.ts", "field-names.ts", "headers.ts", "limits.ts"]);
-const OF_OTHERS = new Set(["hop-by-hop.ts", "http2-response.ts", "path.ts", "serialize.ts"]);
+const OF_OTHERS = new Set(["hop-by-hop.ts", "path.ts", "serialize.ts"]);
 /** Has cases of its own, beside it: not read by the readers of messages of HTTP. */
 const READ_ELSEWHERE = "grpc-frames.ts";
 
@@ -75,6 +75,7 @@ function isRefusal(statement: ts.Statement): boolean {
   if (!ts.isReturnStatement(last) || last.expression === undefined) return false;
   const value = last.expression.getText();
   if (REFUSALS.has(value)) return !/NEED_MORE/.test(statement.getText());
+  if (/^(?:REQUEST|RESPONSE)_FAULTS\b/.test(value)) return true;
   const names = [...value.matchAll(/"([a-z_]+)"/g)].map(([, text]) => text ?? "");
   return names.some((text) => text in REQUEST_FAULTS) || /#fail(?:At)?\(|#faultAt\(/.test(value);
 }

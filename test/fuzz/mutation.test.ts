@@ -69,6 +69,11 @@ function loadReader(mutant: Mutant): typeof Reading {
 
 /** The first case that fails with this reader, or null. */
 function firstFailure(reader: typeof Reading): string | null {
+  // First, as they take a thousandth of the time: they need not be cut.
+  const missed = HTTP2_CASES.find(
+    ({ fields, of = "request", want }) => reader.readHttp2(fields, of) !== want,
+  );
+  if (missed !== undefined) return missed.name;
   const suites = [
     { cases: REQUEST_CASES, read: reader.readRequests },
     { cases: RESPONSE_CASES, read: reader.readResponse },
@@ -86,10 +91,7 @@ function firstFailure(reader: typeof Reading): string | null {
       }
     }
   }
-  const missed = HTTP2_CASES.find(
-    ({ fields, isTrailers = false, want }) => reader.readHttp2(fields, isTrailers) !== want,
-  );
-  return missed?.name ?? null;
+  return null;
 }
 
 test("every check of the codec is held by a case", (context) => {
