@@ -41,7 +41,7 @@ import type { Gateways, LostPort } from "./gateway.ts";
 import { GatewayApi } from "./gateway-api/gateway-api.ts";
 import type { ApiStatus } from "./gateway-api/status.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
-import type { LabelIndex } from "./label-index.ts";
+import type { LabelIndex } from "../lane/label-index.ts";
 import { compileHealthCheck } from "./health-check.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
 import { reportCallers } from "./lane-callers.ts";

@@ -7,7 +7,7 @@ import type { Pod } from "../resources/kinds/pod.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
 import type { Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
-import { LabelIndex } from "./label-index.ts";
+import { LabelIndex } from "../lane/label-index.ts";
 import type { LaneModel, GroupModel } from "./lane-model.ts";
 import type { MessageList } from "./messages.ts";
 import { pluginKey } from "./plugin-kinds.ts";

@@ -13,7 +13,7 @@ import type { CohortInterval } from "../snapshot/cohort.ts";
 import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
 import { percent } from "./cohorts.ts";
 import type { Runner } from "./consistency.ts";
-import type { LabelIndex } from "./label-index.ts";
+import type { LabelIndex } from "../lane/label-index.ts";
 import type { GroupModel, LaneModel } from "./lane-model.ts";
 import { namespaceOf } from "./resource-index.ts";
 import type { ServiceClusters, ServiceMap } from "./service.ts";

@@ -4,7 +4,7 @@ import { isPodReady } from "../resources/kinds/pod.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { ServicePort } from "../resources/kinds/service.ts";
 import type { Endpoint, EndpointSet, Workload } from "../snapshot/snapshot.ts";
-import { LabelIndex } from "./label-index.ts";
+import { LabelIndex } from "../lane/label-index.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 import type { ServiceClusters } from "./service.ts";

@@ -8,7 +8,7 @@ import type { WorkloadEntry, WorkloadEntrySpec } from "../resources/kinds/worklo
 import type { Resource } from "../resources/object.ts";
 import { refOf } from "../resources/object.ts";
 import type { Cluster, Endpoint, EndpointSet } from "../snapshot/snapshot.ts";
-import { LabelIndex } from "./label-index.ts";
+import { LabelIndex } from "../lane/label-index.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 import { CONNECT_TIMEOUT_MS, serviceKeyOf } from "./service.ts";

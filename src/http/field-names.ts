@@ -5,6 +5,7 @@
 //! it last time. Then in a fixed table of well-known spellings, then in a direct-mapped cache where
 //! a newcomer replaces what had its slot: bounded, and hostile names cost no more than any other.
 
+import { internalized } from "../base/internalized.ts";
 import { COLON } from "./syntax.ts";
 
 /** Bits of the fields that the codec itself must look at; see `FieldReader.seenBits`. */
@@ -84,7 +85,7 @@ function entryOf(spelling: string): FieldName {
   const hash = bytes.subarray(0, -1).reduce(hashStep, 0);
   const lower = spelling.toLowerCase();
   const [name, bits] = known.get(lower) ?? [lower, 0];
-  return { name, bits, hash, bytes, next: null };
+  return { name: internalized(name), bits, hash, bytes, next: null };
 }
 
 function slotOf(hash: number): number {

@@ -8,7 +8,9 @@
 import type { Cluster, Endpoint, Lane, Snapshot, Target } from "../snapshot/snapshot.ts";
 import type { PreparedLaneGroup } from "./decide.ts";
 import type { IndexedGroup } from "./group.ts";
-import { hasLabels, isInBaseline, isInLane } from "./membership.ts";
+import { LabelIndex } from "./label-index.ts";
+import type { Labelled } from "./label-index.ts";
+import { hasLabels, isInBaseline } from "./membership.ts";
 
 export type ChoiceReason =
   /** The lane's own endpoints. */
@@ -232,7 +234,12 @@ function prepareCluster(
   endpoints: readonly Endpoint[],
   groups: readonly IndexedGroup[],
 ): PreparedCluster {
-  const lanes = groups.map((group) => prepareClusterLanes(cluster, endpoints, group));
+  const byLabels = groups.length === 0 ? null : new LabelIndex(endpoints, namespaceless);
+  const ofLane = (lane: Lane): readonly Endpoint[] =>
+    Object.keys(lane.selector).length === 0
+      ? endpoints
+      : (byLabels?.select("", lane.selector) ?? NONE);
+  const lanes = groups.map((group) => prepareClusterLanes({ cluster, endpoints, ofLane }, group));
   const text = `service ${cluster.service} has no ready endpoint`;
   return {
     cluster,
@@ -243,13 +250,20 @@ function prepareCluster(
   };
 }
 
-function prepareClusterLanes(
-  cluster: Cluster,
-  endpoints: readonly Endpoint[],
-  group: IndexedGroup,
-): ClusterLanes {
+function namespaceless({ labels }: Endpoint): Labelled {
+  return { namespace: "", labels };
+}
+
+interface ClusterContext {
+  readonly cluster: Cluster;
+  readonly endpoints: readonly Endpoint[];
+  readonly ofLane: (lane: Lane) => readonly Endpoint[];
+}
+
+function prepareClusterLanes(cluster: ClusterContext, group: IndexedGroup): ClusterLanes {
+  const { endpoints } = cluster;
   const baseline = choice(baselineEndpoints(endpoints, group), baselineName(group), "baseline");
-  const context = { cluster, endpoints, group, baseline };
+  const context = { ...cluster, group, baseline };
   return {
     group,
     lanes: new Map(group.group.lanes.map((lane) => [lane.name, laneStep(context, lane)])),
@@ -260,7 +274,7 @@ function prepareClusterLanes(
       mayFallBack: true,
       others: [],
       missing: missing(
-        `service ${cluster.service} has no ready endpoint in the baseline of lane group ` +
+        `service ${cluster.cluster.service} has no ready endpoint in the baseline of lane group ` +
           `"${group.name}"`,
         "baseline",
       ),
@@ -268,18 +282,16 @@ function prepareClusterLanes(
   };
 }
 
-interface StepContext {
-  readonly cluster: Cluster;
-  readonly endpoints: readonly Endpoint[];
+interface StepContext extends ClusterContext {
   readonly group: IndexedGroup;
   readonly baseline: EndpointChoice;
 }
 
 function laneStep(context: StepContext, lane: Lane): LaneStep {
-  const { cluster, endpoints } = context;
+  const { cluster, ofLane } = context;
   if (!lane.enabled) return makeStep(context, NONE, lane, "fallback:closed");
   if (!holds(lane, cluster)) return makeStep(context, NONE, lane, "fallback:no-copy");
-  const own = endpoints.filter((endpoint) => isInLane(endpoint, lane));
+  const own = ofLane(lane);
   // A lane that names no services holds whichever have its pods: none means no copy.
   const reason = lane.services.length === 0 ? "fallback:no-copy" : "fallback:no-endpoint";
   return makeStep(context, own, lane, reason);
@@ -323,14 +335,14 @@ function nowhereElse(parents: readonly string[]): string {
 
 /** The open lanes of the chain that hold the service and have endpoints, the nearest first. */
 function parentChoices(
-  { cluster, endpoints, group }: StepContext,
+  { cluster, ofLane, group }: StepContext,
   parents: readonly string[],
   reason: ChoiceReason,
 ): EndpointChoice[] {
   return parents.flatMap((name) => {
     const lane = group.byName.get(name)?.lane;
     if (lane?.enabled !== true || !holds(lane, cluster)) return [];
-    const own = endpoints.filter((endpoint) => isInLane(endpoint, lane));
+    const own = ofLane(lane);
     return own.length === 0 ? [] : [choice(own, name, reason)];
   });
 }
@@ -341,8 +353,7 @@ function standIns(context: StepContext, lane: string, reason: ChoiceReason): End
   const found: EndpointChoice[] = [];
   const standIn = group.byName.get(group.group.serviceFallback[cluster.service] ?? "")?.lane;
   if (standIn?.enabled === true && standIn.name !== lane) {
-    const endpoints = context.endpoints.filter((endpoint) => isInLane(endpoint, standIn));
-    found.push(choice(endpoints, standIn.name, reason));
+    found.push(choice(context.ofLane(standIn), standIn.name, reason));
   }
   found.push({ ...baseline, reason });
   return found.filter(({ endpoints }) => endpoints.length > 0);

@@ -6,6 +6,7 @@
 //! only what hangs on the value found. The result is that of asking one rule after the other: a
 //! property test holds it against exactly that.
 
+import { internalized } from "../base/internalized.ts";
 import type { Condition, OperandKind, Test } from "../snapshot/snapshot.ts";
 import { toWireText } from "./key-hash.ts";
 import { holdsWhenMissing, operandNameOf } from "./operators.ts";
@@ -253,7 +254,7 @@ function hang(operands: Map<string, OperandParts>, anchor: Anchor, part: Part): 
   if (operand === undefined) {
     operand = {
       kind,
-      name,
+      name: internalized(name),
       byValue: new Map(),
       byPrefix: new Map(),
       byValueAlone: [],

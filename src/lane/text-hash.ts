@@ -5,9 +5,8 @@
 
 import { FNV1A_32_OFFSET, FNV1A_32_PRIME } from "../base/fnv1a.ts";
 
-/** Of a filter: one text of so many that are not in it is not told from those that are. */
-const BITS_PER_TEXT = 32;
-const BITS_MIN = 1_024;
+/** A filter has a word of 32 bits for each text. */
+const WORDS_MIN = 32;
 
 /** Of an empty text: another one for each set of texts in the same filter. */
 export function seedOf(position: number): number {
@@ -23,29 +22,34 @@ export function hashOn(hash: number, text: string, start: number, end: number): 
   return sum;
 }
 
-/** A Bloom filter with one hash: of what was not added it tells so nearly always. */
+/** A Bloom filter of two bits in one word: of what was not added it tells so nearly always. */
 export class HashFilter {
   readonly #mask: number;
-  readonly #bits: Uint32Array;
+  readonly #words: Int32Array;
 
   constructor(hashes: readonly number[]) {
-    let bits = BITS_MIN;
-    while (bits < hashes.length * BITS_PER_TEXT) bits *= 2;
-    this.#mask = bits - 1;
-    this.#bits = new Uint32Array(bits >> 5);
+    let words = WORDS_MIN;
+    while (words < hashes.length) words *= 2;
+    this.#mask = words - 1;
+    this.#words = new Int32Array(words);
     for (const hash of hashes) {
       const at = mixed(hash) & this.#mask;
-      this.#bits[at >> 5] = (this.#bits[at >> 5] ?? 0) | (1 << (at & 31));
+      this.#words[at] = (this.#words[at] ?? 0) | bitsOf(hash);
     }
   }
 
   mayHave(hash: number): boolean {
-    const at = mixed(hash) & this.#mask;
-    return (((this.#bits[at >> 5] ?? 0) >>> (at & 31)) & 1) === 1;
+    const bits = bitsOf(hash);
+    return ((this.#words[mixed(hash) & this.#mask] ?? 0) & bits) === bits;
   }
 }
 
 /** The low bits of FNV-1a alone tell too little of the characters that came first. */
 function mixed(hash: number): number {
   return hash ^ (hash >>> 15);
+}
+
+/** By the high bits, which `mixed` leaves out where a filter is not huge. */
+function bitsOf(hash: number): number {
+  return (1 << (hash >>> 27)) | (1 << (hash >>> 22));
 }

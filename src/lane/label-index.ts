@@ -1,7 +1,7 @@
 //! Finds objects by a label selector without walking all of them: 20,000 pods and as many Services
 //! as there may be would else be compared pair by pair on every change.
 
-import { hasLabels } from "./resource-index.ts";
+import { hasLabels } from "./membership.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -35,7 +35,7 @@ export class LabelIndex<T> {
       const list = this.#byPair.get(pairKey(namespace, key, value)) ?? [];
       if (rarest === null || list.length < rarest.length) rarest = list;
     }
-    return (rarest ?? []).filter((item) => hasLabels(this.#read(item).labels, selector));
+    return (rarest ?? []).filter((item) => hasLabels(this.#read(item), selector));
   }
 }
 
