@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
+import type { EvenShare } from "./listener/even-share.ts";
 import type { TrafficObserver } from "./observer.ts";
 import type { OverloadGuard } from "./overload.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
@@ -21,6 +22,8 @@ export interface TrafficContext {
   readonly hops?: RecentHops;
   /** Gateways refuse what is too much; absent: nothing is. */
   readonly overload?: OverloadGuard;
+  /** Other workers accept at the same ports; absent: none does. */
+  readonly share?: EvenShare;
   /** Request fields that gateways keep for the access log, lower-case; absent: none. */
   readonly loggedHeaders?: readonly string[];
 }

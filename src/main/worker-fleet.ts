@@ -11,6 +11,7 @@ import type { WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { mergeMetrics } from "../telemetry/metrics.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import type { Logger, LogLevel } from "../telemetry/logger.ts";
+import { ConnectionShares } from "./connection-shares.ts";
 import { WorkerLink } from "./worker-link.ts";
 
 /** A worker that died at once is started again after this, doubling up to the maximum. */
@@ -66,6 +67,7 @@ export class WorkerFleet {
   readonly #lastMetrics = new WeakMap<WorkerLink, MetricsSnapshot>();
   /** The counters of workers that have gone, summed. */
   #gone: MetricsSnapshot = { families: [] };
+  readonly #shares: ConnectionShares;
   #logLevel: LogLevel;
   #launchCount = 0;
   #isStopping = false;
@@ -74,6 +76,7 @@ export class WorkerFleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#logLevel = options.worker.logLevel;
+    this.#shares = new ConnectionShares(options.clock);
     const slot = (role: NodeRole): Slot => ({
       role,
       link: null,
@@ -210,7 +213,11 @@ export class WorkerFleet {
     link.onQueuesReady = (owner, queues) => {
       this.links.find((one) => one.id === owner)?.queuesReady(queues);
     };
+    link.onConnections = (count) => {
+      this.#shares.set(link, count);
+    };
     child.once("exit", (code, signal) => {
+      this.#shares.remove(link);
       this.#onExit(link, signal ?? `code ${code ?? 0}`);
     });
     return link;

@@ -1,6 +1,6 @@
 //! The main process's end of one worker: questions with answers, and a node for the publisher.
 
-import type { ChildProcess } from "node:child_process";
+import type { ChildProcess, SendHandle } from "node:child_process";
 import { systemClock } from "../base/clock.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../dataplane/filter/explain.ts";
 import type { FromWorker, ReadyQueue, ToWorker } from "../dataplane/worker/protocol.ts";
@@ -19,7 +19,7 @@ import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 /** Questions that may wait for an answer of one worker. */
 const PENDING_MAX = 10_000;
 
-type Question = Exclude<ToWorker, { type: "stop" | "queuesReady" }>;
+type Question = Exclude<ToWorker, { type: "stop" | "queuesReady" | "peers" | "handle" }>;
 /** A question without its id, which the link gives. */
 type Ask = Question extends infer One ? (One extends Question ? Omit<One, "id"> : never) : never;
 
@@ -34,6 +34,8 @@ export class WorkerLink implements ConfigNode {
   readonly ready: Promise<void>;
   /** Told of items that this worker has put into queues of another. */
   onQueuesReady: (worker: string, queues: readonly ReadyQueue[]) => void = () => undefined;
+  /** Told how many client connections this gateway has. */
+  onConnections: (count: number) => void = () => undefined;
   heldVersion: string = EMPTY_SNAPSHOT.version;
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, Pending>();
@@ -53,8 +55,8 @@ export class WorkerLink implements ConfigNode {
       });
     });
     this.ready.catch(() => undefined);
-    process.on("message", (message) => {
-      this.#onMessage(message as FromWorker);
+    process.on("message", (message, handle) => {
+      this.#onMessage(message as FromWorker, handle);
     });
     process.on("exit", () => {
       this.#onGone();
@@ -154,6 +156,11 @@ export class WorkerLink implements ConfigNode {
     kill.cancel();
   }
 
+  /** How many connections each of the other gateways has. */
+  peers(counts: readonly number[]): void {
+    if (!this.#isGone) this.#send({ type: "peers", counts });
+  }
+
   #ask(ask: Ask): Promise<FromWorker> {
     if (this.#isGone) return Promise.reject(new Error(`worker ${this.id} has gone`));
     if (this.#pending.size >= PENDING_MAX) {
@@ -172,12 +179,35 @@ export class WorkerLink implements ConfigNode {
     });
   }
 
-  #onMessage(message: FromWorker): void {
-    if (message.type === "queuesReady") {
-      this.onQueuesReady(message.worker, message.queues);
-      return;
+  #onMessage(message: FromWorker, handle: SendHandle | undefined): void {
+    switch (message.type) {
+      case "queuesReady":
+        this.onQueuesReady(message.worker, message.queues);
+        return;
+      case "connections":
+        this.onConnections(message.count);
+        return;
+      case "handle":
+        this.#sendBack(message.port, handle);
+        return;
+      case "ready":
+        this.#settle(0, message);
+        return;
+      default:
+        this.#settle(message.id, message);
     }
-    const id = message.type === "ready" ? 0 : message.id;
+  }
+
+  /** What has come and gone is another handle of the same socket. */
+  #sendBack(port: number, handle: SendHandle | undefined): void {
+    const back = { type: "handle", port } satisfies ToWorker;
+    this.#process.send(back, handle, () => {
+      const close: unknown = handle === undefined ? null : Reflect.get(handle, "close");
+      if (typeof close === "function") Reflect.apply(close, handle, []);
+    });
+  }
+
+  #settle(id: number, message: FromWorker): void {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     pending?.resolve(message);

@@ -1,9 +1,11 @@
 //! Entry of a worker process: a gateway, or the host of every pod's sidecar.
 
+import type { SendHandle } from "node:child_process";
 import { rmSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { DeadlineSweeper } from "../dataplane/deadlines.ts";
+import { EvenShare } from "../dataplane/listener/even-share.ts";
 import { OverloadGuard } from "../dataplane/overload.ts";
 import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
@@ -67,12 +69,14 @@ const loggedHeaders = [
 const recent = makeRecent(options);
 const hops = makeHops(options);
 const overload = makeOverloadGuard(options);
+const share = makeShare(options);
 const context = {
   ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
   ...(recent === null ? {} : { recent }),
   ...(hops === null ? {} : { hops }),
   ...(overload === null ? {} : { overload }),
+  ...(share === null ? {} : { share }),
 };
 const clusters = new PluginClusters(systemPrng);
 const calls = new PluginCalls(context, clusters);
@@ -114,8 +118,8 @@ const worker = new WorkerProcess(
   {
     send: (message) => process.send?.(message),
     onMessage: (listener) => {
-      process.on("message", (message) => {
-        listener(message as ToWorker);
+      process.on("message", (message, handle) => {
+        listener(message as ToWorker, handle);
       });
     },
     onDisconnect: (listener) =>
@@ -154,6 +158,7 @@ const worker = new WorkerProcess(
     onAssertion: (error) => {
       report.onAssertion(error);
     },
+    ...(share === null ? {} : { share }),
     exit: () => {
       void report.close().finally(() => process.exit(0));
     },
@@ -171,6 +176,18 @@ function makeOverloadGuard({ role: own, overload: limits }: WorkerOptions): Over
     onChange: (why) => {
       if (why === null) logger.info("the load is bearable again: no request is refused");
       else logger.warn(`overload: ${why}; a part of the requests is refused with 503`);
+    },
+  });
+}
+
+function makeShare({ role: own }: WorkerOptions): EvenShare | null {
+  if (own !== "gateway") return null;
+  return new EvenShare(clock, {
+    tell: (count) => {
+      process.send?.({ type: "connections", count } satisfies FromWorker);
+    },
+    askHandle: (port, handle) => {
+      process.send?.({ type: "handle", port } satisfies FromWorker, handle as SendHandle);
     },
   });
 }

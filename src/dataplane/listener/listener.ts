@@ -9,10 +9,12 @@ import type { OverloadGuard } from "../overload.ts";
 import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client-connection.ts";
 import { clientNamesReader } from "./client-names.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
+import type { EvenShare } from "./even-share.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import { NetworkConnection } from "../network/network-connection.ts";
 import type { NetworkRuntime } from "../network/network-connection.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
+import { SharedPort } from "./shared-port.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
 /** Open client connections where no guard says how many; more are closed at once and counted. */
@@ -48,6 +50,9 @@ export class TrafficListener {
   #isDraining = false;
   #tls: TlsContexts | null;
   #network: () => NetworkRuntime | null = () => null;
+  readonly #share: EvenShare | undefined;
+  /** Takes the port out of the share. */
+  #unshare: () => void = () => undefined;
 
   constructor(
     address: ListenAddress,
@@ -57,7 +62,8 @@ export class TrafficListener {
   ) {
     this.address = address;
     this.#tls = tls;
-    const { overload } = context;
+    const { overload, share } = context;
+    this.#share = share;
     const common = {
       context,
       makeHandler,
@@ -97,6 +103,14 @@ export class TrafficListener {
       );
     };
     this.#server = tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept);
+    if (share !== undefined) {
+      this.#server.on("connection", (socket: Socket) => {
+        socket.once("close", () => {
+          share.onClose();
+        });
+        share.onAccept();
+      });
+    }
     // Out of file descriptors, for example: what cannot be accepted now is accepted later.
     this.#server.on("error", () => {
       this.failedCount += 1;
@@ -188,6 +202,9 @@ export class TrafficListener {
       this.#server.once("error", onError);
       this.#server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
         this.#server.removeListener("error", onError);
+        if (this.#share !== undefined) {
+          this.#unshare = this.#share.add(new SharedPort(this.#server, LISTEN_BACKLOG));
+        }
         resolve(null);
       });
     });
@@ -197,6 +214,7 @@ export class TrafficListener {
   drain(): Promise<void> {
     this.#isDraining = true;
     for (const connection of this.#connections) connection.drain();
+    this.#unshare();
     return new Promise((resolve) => {
       this.#server.close(() => {
         resolve();
@@ -206,6 +224,7 @@ export class TrafficListener {
 
   /** Cuts everything now. */
   close(): void {
+    this.#unshare();
     this.#server.close();
     for (const connection of [...this.#connections]) connection.destroy();
   }

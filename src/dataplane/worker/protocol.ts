@@ -76,6 +76,10 @@ export type ToWorker =
     }
   /** Other workers have put items into shared queues that were registered last here. */
   | { readonly type: "queuesReady"; readonly queues: readonly ReadyQueue[] }
+  /** How many connections each of the other gateways has. */
+  | { readonly type: "peers"; readonly counts: readonly number[] }
+  /** With a handle: the one that was asked for. */
+  | { readonly type: "handle"; readonly port: number }
   | { readonly type: "stop" };
 
 /** Token of a shared queue, and how many items have come. */
@@ -102,6 +106,10 @@ export type FromWorker =
       readonly worker: string;
       readonly queues: readonly ReadyQueue[];
     }
+  /** No answer: open client connections of a gateway that accepts. */
+  | { readonly type: "connections"; readonly count: number }
+  /** With a handle: wants another one of the same socket. `port` is the worker's own number. */
+  | { readonly type: "handle"; readonly port: number }
   | { readonly type: "ejected"; readonly id: number; readonly endpoints: readonly string[] }
   | { readonly type: "logLevel"; readonly id: number }
   | { readonly type: "listenersDrained"; readonly id: number }

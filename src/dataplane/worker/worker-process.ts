@@ -11,13 +11,15 @@ import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { PluginLine } from "../plugin-lines.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
+import type { EvenShare } from "../listener/even-share.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
 /** The IPC channel to the main process. */
 export interface Channel {
   send(message: FromWorker): void;
-  onMessage(listener: (message: ToWorker) => void): void;
+  /** Some messages bring a handle. */
+  onMessage(listener: (message: ToWorker, handle?: unknown) => void): void;
   onDisconnect(listener: () => void): void;
 }
 
@@ -34,6 +36,8 @@ export interface WorkerHooks {
   pluginLines(plugin: string, after: number): readonly PluginLine[];
   /** A belief of ours was wrong. */
   onAssertion(error: unknown): void;
+  /** Present: other workers accept at the same ports. */
+  readonly share?: Pick<EvenShare, "onPeers" | "onHandle">;
   /** Ends the process. */
   exit(): void;
 }
@@ -54,8 +58,10 @@ export class WorkerProcess {
   }
 
   start(): void {
-    this.#channel.onMessage((message) => {
-      void this.#answer(message);
+    this.#channel.onMessage((message, handle) => {
+      if (message.type === "peers") this.#hooks.share?.onPeers(message.counts);
+      else if (message.type === "handle") this.#hooks.share?.onHandle(message.port, handle);
+      else void this.#answer(message);
     });
     // Without its main process a worker would serve old configuration for ever.
     this.#channel.onDisconnect(() => {
@@ -65,7 +71,7 @@ export class WorkerProcess {
   }
 
   // eslint-disable-next-line complexity -- a flat list of the questions
-  async #answer(message: ToWorker): Promise<void> {
+  async #answer(message: Exclude<ToWorker, { type: "peers" | "handle" }>): Promise<void> {
     switch (message.type) {
       case "config":
         this.#configureNext(message.id, message.delta);
