@@ -10,6 +10,7 @@ import { systemClock } from "../../base/clock.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, Snapshot } from "../../snapshot/snapshot.ts";
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
+import { A_TEST, CA } from "../testing/certificates.ts";
 import { eventually, observedContext, RawClient, startFixture, turn } from "../testing/fixture.ts";
 import { atEnd, endAll, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import {
@@ -93,6 +94,32 @@ describe("a WebSocket through the gateway", () => {
     assert.equal(gateway.records[0]?.status, 101);
     assert.ok(gateway.records[0].bytesReceived > large.length);
     assert.ok(gateway.records[0].bytesSent > large.length);
+    assert.deepEqual(gateway.assertions, []);
+  });
+
+  test("goes over TLS", async () => {
+    const echo = await startEcho();
+    const snapshot = snapshotTo(echo.port);
+    const versions = { minVersion: "TLSv1.2", maxVersion: "TLSv1.3" } as const;
+    const tls = [{ hosts: ["a.test"], ...A_TEST, clientCa: "", ...versions }];
+    const gateways = Object.entries(snapshot.gateways).map(([name, gateway]) => {
+      const listeners = gateway.listeners.map((listener) => ({ ...listener, tls }));
+      return [name, { ...gateway, listeners }] as const;
+    });
+    const gateway = await startFixture({ ...snapshot, gateways: Object.fromEntries(gateways) });
+    const socket = new WebSocket(`wss://127.0.0.1:${gateway.port}/chat`, {
+      ...{ servername: "a.test", ca: CA.certificate, headers: { host: "a.test" } },
+    });
+    atEnd(() => {
+      socket.terminate();
+    });
+    await once(socket, "open");
+    socket.send("hello");
+    assert.equal(String(await nextMessage(socket)), "hello");
+    assert.match(echo.seen[0] ?? "", /x-forwarded-proto\nhttps/);
+    socket.close(4001, "bye");
+    const [code] = (await once(socket, "close")) as [number];
+    assert.equal(code, 4001);
     assert.deepEqual(gateway.assertions, []);
   });
 
