@@ -53,7 +53,7 @@ export function makeKeyHash(spec: KeyHashSpec): KeyHash {
 
 /** The bytes of a text, one character for each: what the same text is in a header. */
 export function toWireText(text: string): string {
-  return String.fromCharCode(...new TextEncoder().encode(text));
+  return Buffer.from(text, "utf8").toString("latin1");
 }
 
 /** u32le(length of salt), salt, key; the bucket is floor(hash x 1,000,000 / 2^32). */
