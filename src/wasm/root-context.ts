@@ -3,6 +3,7 @@
 import type { Timer } from "../base/clock.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { DeclaredProperties } from "./declared-properties.ts";
+import type { ExpressionTable } from "./expression-table.ts";
 import { LoadFault } from "./fault.ts";
 import { FixedHeaderMap } from "./fixed-header-map.ts";
 import type { HeaderPair } from "./header-pairs.ts";
@@ -65,6 +66,8 @@ export class RootContext {
 
   /** Null: nothing has been declared. */
   declared: DeclaredProperties | null = null;
+  /** Null: none has been made. */
+  expressions: ExpressionTable | null = null;
 
   #streamCount = 0;
   readonly #vm: Vm;

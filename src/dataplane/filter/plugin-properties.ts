@@ -7,8 +7,10 @@ import {
   encodeLatin1,
   encodeMap,
 } from "../../wasm/property-encoding.ts";
+import type { HeaderMap } from "../../wasm/stream-host.ts";
 import type { ResponseDraft } from "../exchange/handler.ts";
 import type { Peer } from "./caller.ts";
+import { ResponseHeaderMap } from "./response-header-map.ts";
 
 /** gRPC's status for an HTTP status, where a response has none of its own (grpc/doc/http-grpc). */
 const GRPC_STATUS: Readonly<Record<number, number>> = {
@@ -29,6 +31,16 @@ export function fieldProperty(headers: Headers, name: string): Uint8Array | null
   return values.length === 0 ? null : encodeLatin1(values.join(","));
 }
 
+/** All fields of a head, each with its values joined. */
+export function fieldsProperty(head: HeaderMap): Uint8Array {
+  const values = new Map<string, string>();
+  head.forEach((name, value) => {
+    const before = values.get(name);
+    values.set(name, before === undefined ? value : `${before},${value}`);
+  });
+  return encodeMap([...values]);
+}
+
 /** `response` is null until there is one. */
 export function responseProperty(
   response: ResponseDraft | null,
@@ -46,7 +58,9 @@ export function responseProperty(
     case "grpc_status":
       return encodeInteger(grpcStatusOf(response));
     case "headers":
-      return path[2] === undefined ? null : fieldProperty(response.headers, path[2]);
+      return path[2] === undefined
+        ? fieldsProperty(new ResponseHeaderMap(response))
+        : fieldProperty(response.headers, path[2]);
     default:
       return null;
   }

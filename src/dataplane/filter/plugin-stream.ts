@@ -6,7 +6,12 @@ import { versionText } from "../../http/request-parser.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import { encodeLatin1, encodeTime } from "../../wasm/property-encoding.ts";
 import { latin1 } from "../../wasm/field-text.ts";
-import { fieldProperty, peerProperty, responseProperty } from "./plugin-properties.ts";
+import {
+  fieldProperty,
+  fieldsProperty,
+  peerProperty,
+  responseProperty,
+} from "./plugin-properties.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
@@ -152,8 +157,7 @@ export class PluginStream implements StreamHost {
   headerMap(kind: StreamMapKind): HeaderMap | null {
     switch (kind) {
       case MapKind.requestHeaders:
-        this.#requestMap ??= new RequestHeaderMap(this.#pass.request, this.#scheme);
-        return this.#requestMap;
+        return this.#requestHead();
       case MapKind.responseHeaders:
         return this.#pass.response === null ? null : new ResponseHeaderMap(this.#pass.response);
       case MapKind.requestTrailers:
@@ -162,6 +166,11 @@ export class PluginStream implements StreamHost {
         return trailers === null ? null : new FieldMap(trailers);
       }
     }
+  }
+
+  #requestHead(): RequestHeaderMap {
+    this.#requestMap ??= new RequestHeaderMap(this.#pass.request, this.#scheme);
+    return this.#requestMap;
   }
 
   createTrailers(kind: TrailersKind): HeaderMap | null {
@@ -300,6 +309,7 @@ export class PluginStream implements StreamHost {
     if (path[1] === "time") return encodeTime(this.#pass.owner.startedAtMs);
     const read = REQUEST_PROPERTIES[path[1] ?? ""];
     if (read !== undefined) return encodeLatin1(read(request));
+    if (path[1] === "headers" && path.length === 2) return fieldsProperty(this.#requestHead());
     const field = path[1] === "headers" ? path[2] : FIELD_PROPERTIES[path[1] ?? ""];
     return field === undefined ? null : fieldProperty(request.headers, field);
   }

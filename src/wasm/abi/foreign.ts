@@ -1,12 +1,13 @@
 //! Foreign functions: Envoy's extension point. Here: clear_route_cache, compress and uncompress
-//! (zlib), declare_property, set_envoy_filter_state, sign and verify_signature. Others answer
-//! NOT_FOUND, as an unknown name does in Envoy.
+//! (zlib), declare_property, set_envoy_filter_state, sign, verify_signature, and expressions. Others
+//! answer NOT_FOUND, as an unknown name does in Envoy.
 
 import { deflateSync, inflateSync } from "node:zlib";
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
 import type { Vm } from "../vm.ts";
 import { signText, verifySignature } from "./digital-signature.ts";
+import { createExpression, deleteExpression, evaluateExpression } from "./expressions.ts";
 import { declareProperty, setEnvoyFilterState } from "./filter-state.ts";
 import { HIGRESS_FOREIGN } from "./higress.ts";
 import type { HostFunctions } from "./imports.ts";
@@ -25,6 +26,9 @@ const FUNCTIONS: ReadonlyMap<string, ForeignFunction> = new Map<string, ForeignF
   ["compress", (_vm, input) => compress(input)],
   ["uncompress", (_vm, input) => uncompress(input)],
   ["declare_property", declareProperty],
+  ["expr_create", createExpression],
+  ["expr_delete", deleteExpression],
+  ["expr_evaluate", evaluateExpression],
   ["set_envoy_filter_state", setEnvoyFilterState],
   ["sign", signText],
   ["verify_signature", verifySignature],

@@ -46,7 +46,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (!memory.isInside(path, length)) return Status.invalidMemoryAccess;
       const parts = paths.get(memory.view, path >>> 0, length >>> 0);
       if (parts.length === 1 && OBJECTS.has(parts[0] as string)) return Status.serializationFailure;
-      const value = readProperty(vm, parts);
+      const value = readProperty(vm, vm.stream, parts);
       if (value === null) return Status.notFound;
       return memory.giveBytes(value, outValue, outLength);
     },
@@ -74,10 +74,14 @@ function isSet(stream: StreamContext, key: string): boolean {
   return stream.host.property(["filter_state", `wasm.${key}`]) !== null;
 }
 
-function readProperty(vm: Vm, path: readonly string[]): Uint8Array | null {
+/** As the plug-in sees it in the phase of that exchange. */
+export function readProperty(
+  vm: Vm,
+  stream: StreamContext | null,
+  path: readonly string[],
+): Uint8Array | null {
   const own = path.length === 1 ? ownProperty(vm, path[0] as string) : undefined;
   if (own !== undefined) return own;
-  const { stream } = vm;
   if (stream === null) return null;
   if (path[0] === "response" && path[1] === "headers" && !stream.hasResponseHeaders) return null;
   if (path[0] === "request" && isHidden(stream, path))

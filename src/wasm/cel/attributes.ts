@@ -1,0 +1,202 @@
+//! What an expression can name: the properties of an exchange, each with its type.
+//!
+//! Objects live as long as one evaluation, and read what they are asked for.
+
+import { latin1 } from "../field-text.ts";
+import { decodePairs } from "../header-pairs.ts";
+import type { Attributes } from "./run.ts";
+import { CelFault, CelMap, Duration, LiteralMap, Timestamp, Uint } from "./values.ts";
+import type { CelValue } from "./values.ts";
+
+/** A property by its path, as a guest would get it; null: there is none. */
+export type PropertyReader = (path: readonly string[]) => Uint8Array | null;
+
+type Decoder = (bytes: Uint8Array) => CelValue;
+
+function number(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(0, true);
+}
+
+const text: Decoder = latin1;
+const int: Decoder = number;
+const uint: Decoder = (bytes) => new Uint(BigInt.asUintN(64, number(bytes)));
+const bool: Decoder = (bytes) => bytes[0] === 1;
+const timestamp: Decoder = (bytes) => new Timestamp(number(bytes));
+const duration: Decoder = (bytes) => new Duration(number(bytes));
+const bytes: Decoder = (value) => value;
+
+type Fields = Readonly<Record<string, Decoder>>;
+
+function allOf(decoder: Decoder, names: readonly string[]): Fields {
+  return Object.fromEntries(names.map((name) => [name, decoder]));
+}
+
+const CERTIFICATES: readonly string[] = [
+  ...["tls_version", "subject_local_certificate", "subject_peer_certificate"],
+  ...["uri_san_local_certificate", "uri_san_peer_certificate", "dns_san_local_certificate"],
+  ...["dns_san_peer_certificate", "sha256_peer_certificate_digest"],
+];
+
+const OBJECTS: Readonly<Record<string, Fields>> = {
+  request: {
+    ...allOf(text, ["path", "url_path", "host", "scheme", "method", "referer", "useragent"]),
+    ...allOf(text, ["id", "protocol", "query"]),
+    ...allOf(int, ["size", "total_size", "headers_bytes"]),
+    time: timestamp,
+    duration,
+  },
+  response: {
+    ...allOf(int, ["code", "flags", "size", "total_size", "grpc_status", "headers_bytes"]),
+    code_details: text,
+    backend_latency: duration,
+  },
+  connection: {
+    ...allOf(text, ["requested_server_name", "termination_details", ...CERTIFICATES]),
+    id: uint,
+    mtls: bool,
+  },
+  source: { address: text, port: int },
+  destination: { address: text, port: int },
+  upstream: {
+    ...allOf(text, ["address", "local_address", "transport_failure_reason", ...CERTIFICATES]),
+    port: int,
+    request_attempt_count: uint,
+  },
+  xds: {
+    ...allOf(text, ["cluster_name", "route_name", "virtual_host_name", "filter_chain_name"]),
+    listener_direction: int,
+  },
+};
+
+const MAPS: Readonly<Record<string, readonly string[]>> = {
+  request: ["headers"],
+  response: ["headers", "trailers"],
+};
+
+/** Names that are no object; any other is a property that a plug-in has set. */
+const PLAIN: Fields = {
+  ...allOf(text, ["plugin_name", "plugin_root_id", "plugin_vm_id"]),
+  ...allOf(text, ["cluster_name", "route_name"]),
+  plugin_vm_memory: int,
+  connection_id: uint,
+};
+
+/** Of one evaluation. Without an exchange there are no objects. */
+export function attributesOf(read: PropertyReader, hasStream: boolean): Attributes {
+  const objects = new Map<string, CelValue | undefined>();
+  return (name) => {
+    if (objects.has(name)) return objects.get(name);
+    const value = attribute(read, name, hasStream);
+    objects.set(name, value);
+    return value;
+  };
+}
+
+function attribute(read: PropertyReader, name: string, hasStream: boolean): CelValue | undefined {
+  const object = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
+  if (object !== undefined) return hasStream ? new FieldsObject(read, name, object) : undefined;
+  if (name === "metadata") return hasStream ? new Metadata(read) : undefined;
+  if (name === "filter_state") return hasStream ? new FilterState(read) : undefined;
+  const value = read([Buffer.from(name, "latin1").toString("utf8")]);
+  if (value === null) return undefined;
+  return (Object.hasOwn(PLAIN, name) ? (PLAIN[name] as Decoder) : bytes)(value);
+}
+
+/** It has fields, and nobody can list them. */
+abstract class Opaque extends CelMap {
+  readonly size: number = 0;
+
+  keys(): readonly CelValue[] {
+    throw new CelFault("an object whose fields cannot be listed");
+  }
+
+  override encoded(): Uint8Array | null {
+    return null;
+  }
+}
+
+class FieldsObject extends Opaque {
+  readonly #read: PropertyReader;
+  readonly #name: string;
+  readonly #fields: Fields;
+  readonly #maps = new Map<string, FieldValues>();
+
+  constructor(read: PropertyReader, name: string, fields: Fields) {
+    super();
+    this.#read = read;
+    this.#name = name;
+    this.#fields = fields;
+  }
+
+  get(key: CelValue): CelValue | undefined {
+    if (typeof key !== "string") throw new CelFault("a field's name is a text");
+    if (MAPS[this.#name]?.includes(key) === true) return this.#map(key);
+    const decode = Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined;
+    const value = decode === undefined ? null : this.#read([this.#name, key]);
+    return decode === undefined || value === null ? undefined : decode(value);
+  }
+
+  #map(key: string): FieldValues {
+    const map = this.#maps.get(key) ?? new FieldValues(this.#read([this.#name, key]));
+    this.#maps.set(key, map);
+    return map;
+  }
+}
+
+/** Header or trailer fields: their names in lower case, all values of one joined. */
+class FieldValues extends CelMap {
+  readonly #values: ReadonlyMap<string, string>;
+
+  constructor(encoded: Uint8Array | null) {
+    super();
+    this.#values = new Map(encoded === null ? [] : (decodePairs(encoded) ?? []));
+  }
+
+  get size(): number {
+    return this.#values.size;
+  }
+
+  get(key: CelValue): CelValue | undefined {
+    if (typeof key !== "string") throw new CelFault("a field's name is a text");
+    return this.#values.get(key.toLowerCase());
+  }
+
+  keys(): readonly CelValue[] {
+    return [...this.#values.keys()];
+  }
+}
+
+class FilterState extends Opaque {
+  readonly #read: PropertyReader;
+
+  constructor(read: PropertyReader) {
+    super();
+    this.#read = read;
+  }
+
+  /** What a plug-in has set is bytes, an object of Envoy's is a text. */
+  get(key: CelValue): CelValue | undefined {
+    if (typeof key !== "string") throw new CelFault("a key of filter_state is a text");
+    const value = this.#read(["filter_state", Buffer.from(key, "latin1").toString("utf8")]);
+    if (value === null) return undefined;
+    return key.startsWith("wasm.") ? value : text(value);
+  }
+}
+
+/** The message of which nobody has set anything. */
+class Metadata extends Opaque {
+  readonly #read: PropertyReader;
+
+  constructor(read: PropertyReader) {
+    super();
+    this.#read = read;
+  }
+
+  get(key: CelValue): CelValue | undefined {
+    return key === "filter_metadata" ? new LiteralMap([]) : undefined;
+  }
+
+  override encoded(): Uint8Array | null {
+    return this.#read(["metadata"]);
+  }
+}
