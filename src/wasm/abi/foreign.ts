@@ -1,6 +1,6 @@
 //! Foreign functions: Envoy's extension point. Here: clear_route_cache, compress and uncompress
-//! (zlib), declare_property, set_envoy_filter_state, sign, verify_signature, and expressions. Others
-//! answer NOT_FOUND, as an unknown name does in Envoy.
+//! (zlib), declare_property, set_envoy_filter_state, sign, verify_signature, and expressions.
+//! Others answer NOT_FOUND, as an unknown name does in Envoy.
 
 import { deflateSync, inflateSync } from "node:zlib";
 import { Status } from "../enums.ts";

@@ -3,7 +3,7 @@
 import { CelFault } from "./values.ts";
 import type { CelValue } from "./values.ts";
 
-/** A few milliseconds: each part of an expression costs a step each time, and so do 64 bytes of a text. */
+/** A few milliseconds: a step for each part each time, and for 64 bytes of a text. */
 const STEPS_MAX = 20_000;
 
 /** Finds what an expression names; undefined: nothing of that name. */

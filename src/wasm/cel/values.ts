@@ -22,7 +22,7 @@ export type CelValue =
 
 /** The expression has no value: no such field, no such overload, or it costs too much. */
 export class CelFault extends Error {
-  /** Without a stack: it is an ordinary outcome, and gathering one costs more than the expression. */
+  /** It is an ordinary outcome: gathering a stack would cost more than the expression. */
   constructor(message: string) {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
