@@ -5,10 +5,15 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { A_TEST, A_TEST_EXPIRED, CA, CLIENT } from "../../src/dataplane/testing/certificates.ts";
+import { tls } from "../../src/dataplane/testing/tls-upstream.ts";
+import type { Cluster } from "../../src/snapshot/snapshot.ts";
 import { startFixture } from "../../src/dataplane/testing/fixture.ts";
 import { atEnd, endAll } from "../../src/dataplane/testing/harness.ts";
 import { cluster, endpoint, forwardRoute } from "../../src/dataplane/testing/snapshot-maker.ts";
@@ -18,6 +23,7 @@ import { runSuite } from "../../src/plugin-tools/case-suite.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
 import { loadModule } from "../../src/wasm/module.ts";
 import { Redis, redisMissing } from "../support/redis.ts";
+import type { RedisTls } from "../support/redis.ts";
 import { sdkPlugin } from "../support/sdk-plugins.ts";
 
 const TIMEOUT = { timeout: 120_000 };
@@ -28,6 +34,17 @@ const A = cluster("a");
 const REDIS = { ...cluster("redis", 6379), host: "redis.static", aliases: [] };
 /** The same server: settings hold for a cluster, the last ones that a plug-in gives. */
 const LOCKED = { ...cluster("locked", 6379), host: "locked.dns", aliases: [] };
+
+/** The same server in TLS; it asks for a certificate. */
+const SECURE: Cluster = {
+  ...{ ...cluster("secure", 6379), host: "secure.dns", aliases: [] },
+  policy: { tls: tls({ ...CLIENT }) },
+};
+/** The same, but its certificate is of an authority that is not trusted here. */
+const UNTRUSTED: Cluster = {
+  ...{ ...cluster("untrusted", 6379), host: "untrusted.dns", aliases: [] },
+  policy: { tls: tls({ ...CLIENT, authorities: A_TEST_EXPIRED.certificate }) },
+};
 
 const built = sdkPlugin("higress-calls");
 const skip = (built.kind === "missing" ? built.reason : null) ?? redisMissing() ?? false;
@@ -48,6 +65,18 @@ const CONFIGURATION = {
       name: "wrong",
       limit: 3,
       redis: redisAt(LOCKED.host, "wrong"),
+    },
+    {
+      _match_route_: ["secured"],
+      name: "secured",
+      limit: 3,
+      redis: redisAt(SECURE.host, PASSWORD),
+    },
+    {
+      _match_route_: ["untrusted"],
+      name: "untrusted",
+      limit: 3,
+      redis: redisAt(UNTRUSTED.host, PASSWORD),
     },
     { _match_domain_: ["*.example.com"], name: "domain" },
     { _match_service_: ["b.default.svc.cluster.local:8000"], name: "service" },
@@ -87,12 +116,19 @@ async function startUpstream(): Promise<Upstream> {
 }
 
 suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "graylane-redis-"));
   let redis: Redis;
   let upstreams: readonly Upstream[];
   let port = 0;
 
   before(async () => {
-    redis = await Redis.start(PASSWORD);
+    const files = { certificate: A_TEST.certificate, privateKey: A_TEST.privateKey };
+    const paths = Object.entries({ ...files, ca: CA.certificate }).map(([name, text]) => {
+      const path = join(folder, `${name}.pem`);
+      writeFileSync(path, text);
+      return [name, path];
+    });
+    redis = await Redis.start(PASSWORD, Object.fromEntries(paths) as RedisTls);
     upstreams = await Promise.all([startUpstream(), startUpstream(), startUpstream()]);
     port = await startGateway();
   });
@@ -100,6 +136,7 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
   after(async () => {
     await endAll();
     await redis.stop();
+    rmSync(folder, { recursive: true });
   });
 
   async function startGateway(): Promise<number> {
@@ -112,7 +149,7 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
       source: { kind: "WasmPlugin", namespace: "default", name: "p" },
     };
     const b = cluster("b");
-    const labels = ["counted", "streamed", "pinned", "locked-out"];
+    const labels = ["counted", "streamed", "pinned", "locked-out", "secured", "untrusted"];
     const routes = labels.map((label) =>
       forwardRoute(A.name, { label, matches: [{ uri: { kind: "prefix", value: `/${label}` } }] }),
     );
@@ -120,12 +157,16 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
     routes.push(forwardRoute(A.name));
     const endpoints = { endpoints: upstreams.map((upstream) => endpoint(upstream.port)) };
     const snapshot = gatewaySnapshot(80, routes, {
-      clusters: { [A.name]: A, [b.name]: b, [REDIS.name]: REDIS, [LOCKED.name]: LOCKED },
+      clusters: Object.fromEntries(
+        [A, b, REDIS, LOCKED, SECURE, UNTRUSTED].map((each) => [each.name, each]),
+      ),
       endpoints: {
         [A.name]: endpoints,
         [b.name]: endpoints,
         [REDIS.name]: { endpoints: [endpoint(redis.port)] },
         [LOCKED.name]: { endpoints: [endpoint(redis.port)] },
+        [SECURE.name]: { endpoints: [endpoint(redis.tlsPort)] },
+        [UNTRUSTED.name]: { endpoints: [endpoint(redis.tlsPort)] },
       },
       plugins: { p: plugin },
     });
@@ -183,6 +224,16 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
     assert.equal(status, 500);
     assert.equal(body, "cannot connect to redis cluster");
     assert.match(await redis.ask("GET count:/locked-out"), /^\$-1/);
+  });
+
+  test("in TLS it is the same Redis, and it sees a certificate", async () => {
+    assert.deepEqual(await ask("/secured"), { status: 200, body: "secured 1" });
+  });
+
+  test("a Redis whose certificate is not trusted gets no command", async () => {
+    const { status, body } = await ask("/untrusted");
+    assert.deepEqual({ status, body }, { status: 500, body: "cannot connect to redis cluster" });
+    assert.match(await redis.ask("GET count:/untrusted"), /^\$-1/);
   });
 
   test("rules are matched by service, and what no rule takes is the global one's", async () => {

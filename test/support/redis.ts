@@ -19,19 +19,38 @@ export function redisMissing(): string | null {
   return reason;
 }
 
+/** Paths of PEM files. Clients must show a certificate of `ca`. */
+export interface RedisTls {
+  readonly certificate: string;
+  readonly privateKey: string;
+  readonly ca: string;
+}
+
+interface Settings {
+  readonly password: string;
+  /** In clear. */
+  readonly port: number;
+  readonly tlsPort: number;
+  /** Null: in clear only. */
+  readonly tls: RedisTls | null;
+}
+
 export class Redis {
   readonly port: number;
-  readonly #password: string;
+  readonly tlsPort: number;
+  readonly #settings: Settings;
   #child: ChildProcess;
 
-  private constructor(port: number, password: string) {
-    this.port = port;
-    this.#password = password;
+  private constructor(settings: Settings) {
+    this.port = settings.port;
+    this.tlsPort = settings.tlsPort;
+    this.#settings = settings;
     this.#child = this.#spawn();
   }
 
-  static async start(password: string): Promise<Redis> {
-    const redis = new Redis(await freePort(), password);
+  static async start(password: string, tls: RedisTls | null = null): Promise<Redis> {
+    const [port, tlsPort] = [await freePort(), tls === null ? 0 : await freePort()];
+    const redis = new Redis({ password, port, tlsPort, tls });
     await redis.#untilReady();
     return redis;
   }
@@ -59,16 +78,24 @@ export class Redis {
       const [reply] = (await once(socket, "data")) as [Buffer];
       return reply.toString();
     };
-    await send(`AUTH ${this.#password}`);
+    await send(`AUTH ${this.#settings.password}`);
     const reply = await send(line);
     socket.destroy();
     return reply;
   }
 
   #spawn(): ChildProcess {
-    const words = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", ""];
-    const secret = ["--requirepass", this.#password];
-    return spawn(COMMAND, [...words, ...secret], { stdio: "ignore" });
+    const { port, tlsPort, tls, password } = this.#settings;
+    const words = ["--port", String(port), "--bind", "127.0.0.1", "--save", ""];
+    const secure =
+      tls === null
+        ? []
+        : [
+            ...["--tls-port", String(tlsPort), "--tls-ca-cert-file", tls.ca],
+            ...["--tls-cert-file", tls.certificate, "--tls-key-file", tls.privateKey],
+          ];
+    const secret = ["--requirepass", password];
+    return spawn(COMMAND, [...words, ...secure, ...secret], { stdio: "ignore" });
   }
 
   async #untilReady(): Promise<void> {

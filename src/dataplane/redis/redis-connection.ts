@@ -1,8 +1,10 @@
 //! One connection to Redis: commands go out as they come, replies come back in the same order.
 
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { OnRedisReply } from "../../wasm/redis-calls.ts";
+import { tlsFailure } from "../upstream/tls-dial.ts";
 import { NotRedis, ReplyReader } from "./reply-reader.ts";
 
 export interface ConnectionSettings {
@@ -67,14 +69,17 @@ export class RedisConnection {
     socket.setNoDelay(true);
     // A plug-in's connection does not keep the process alive.
     socket.unref();
-    socket.on("connect", () => {
+    const isSecure = socket instanceof TLSSocket;
+    // Nothing is said before the server's certificate has been looked at.
+    socket.on(isSecure ? "secureConnect" : "connect", () => {
       this.#onConnect();
     });
     socket.on("data", (chunk: Buffer) => {
       this.#onData(chunk);
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#break(error.code ?? error.message);
+      const failure = isSecure ? tlsFailure(error) : null;
+      this.#break(failure?.detail ?? error.code ?? error.message);
     });
     socket.on("close", () => {
       this.#break("it closed the connection");

@@ -4,6 +4,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../base/clock.ts";
 import type { Prng } from "../../base/prng.ts";
+import type { UpstreamTls } from "../../snapshot/tls.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { OnRedisReply, RedisClient, RedisServer } from "../../wasm/redis-calls.ts";
 import { RedisConnection } from "./redis-connection.ts";
@@ -19,6 +20,8 @@ const BACK_OFF_MS_MAX = 10_000;
 export interface RedisAddress {
   readonly address: string;
   readonly port: number;
+  /** Absent: in clear. */
+  readonly tls?: UpstreamTls;
 }
 
 /** The endpoints of one cluster, as the configuration that serves now has them. */
@@ -27,7 +30,7 @@ export interface RedisEndpoints {
   readonly generation: number;
   /** A text: why there is none. */
   pick(): RedisAddress | string;
-  /** Whether it is still one of them. */
+  /** Whether it is still one of them, and is still spoken to in the same way. */
   has(endpoint: RedisAddress): boolean;
 }
 
@@ -35,7 +38,8 @@ export interface LinkDeps {
   readonly clock: Clock;
   readonly prng: Prng;
   readonly logger: Logger;
-  readonly connect: (endpoint: RedisAddress) => Socket;
+  /** A text: why it cannot be tried. */
+  readonly connect: (endpoint: RedisAddress) => Socket | string;
 }
 
 interface Current {
@@ -107,7 +111,12 @@ export class RedisLink implements RedisClient {
       this.#backOff(endpoint, "");
       return null;
     }
-    this.#current = this.#connect(endpoint);
+    const socket = this.#deps.connect(endpoint);
+    if (typeof socket === "string") {
+      this.#backOff(socket, addressText(endpoint));
+      return null;
+    }
+    this.#current = this.#connect(endpoint, socket);
     return this.#current;
   }
 
@@ -118,12 +127,12 @@ export class RedisLink implements RedisClient {
     return this.#endpoints.has(current.endpoint);
   }
 
-  #connect(endpoint: RedisAddress): Current {
-    const { clock, logger, connect } = this.#deps;
+  #connect(endpoint: RedisAddress, socket: Socket): Current {
+    const { clock, logger } = this.#deps;
     const { cluster, username, password, database } = this.#server;
-    const address = `${endpoint.address}:${endpoint.port}`;
+    const address = addressText(endpoint);
     const settings = {
-      ...{ socket: connect(endpoint), username, password, database },
+      ...{ socket, username, password, database },
       timeoutMs: this.#timeoutMs,
     };
     const connection = new RedisConnection(clock, settings, {
@@ -155,4 +164,8 @@ export class RedisLink implements RedisClient {
     const { cluster } = this.#server;
     logger.warn("Redis cannot be used by a plug-in", { cluster, address, reason, waitMs });
   }
+}
+
+function addressText({ address, port }: RedisAddress): string {
+  return `${address}:${port}`;
 }

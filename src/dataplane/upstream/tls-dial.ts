@@ -18,7 +18,8 @@ export interface TlsMaterial {
   readonly privateKey: string;
 }
 
-export type TlsProtocol = "http/1.1" | "h2";
+/** Null: one that has no name in TLS. */
+export type TlsProtocol = "http/1.1" | "h2" | null;
 
 export class TlsDial {
   readonly #settings: UpstreamTls;
@@ -41,7 +42,7 @@ export class TlsDial {
       ...whereOf(address, port),
       secureContext: this.#context,
       servername: serverName,
-      ALPNProtocols: [protocol],
+      ...(protocol === null ? {} : { ALPNProtocols: [protocol] }),
       rejectUnauthorized: isVerified,
       checkServerIdentity: (_host: string, { raw }: PeerCertificate) => {
         return nameFault(raw, acceptedNames);

@@ -25,7 +25,7 @@ import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { listening, startTlsUpstream, tls } from "../testing/tls-upstream.ts";
-import { TLS_FILES_CHECK_INTERVAL_MS } from "./secure-pools.ts";
+import { TLS_FILES_CHECK_INTERVAL_MS } from "./renewed-dial.ts";
 
 after(endAll);
 
