@@ -51,6 +51,23 @@ test("slow start is the same for Envoys", () => {
   });
 });
 
+test("a retry budget is the same for Envoys", () => {
+  const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
+  const policy = { retryBudget: { percent: 12.5, countMin: 2 } };
+  const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
+  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+  const unlimited = 4_294_967_295;
+  assert.deepEqual(json["circuit_breakers"], {
+    thresholds: [
+      {
+        ...{ max_connections: unlimited, max_pending_requests: unlimited },
+        ...{ max_requests: unlimited, max_retries: unlimited },
+        retry_budget: { budget_percent: { value: 12.5 }, min_retry_concurrency: 2 },
+      },
+    ],
+  });
+});
+
 for (const { ask, want } of CASES) {
   test(`a check by ${ask.kind} is the same for Envoys`, () => {
     const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };

@@ -8,6 +8,7 @@ import type {
   HealthCheck,
   HealthQuestion,
   OutlierDetection,
+  RetryConcurrency,
   SlowStart,
   StatusRange,
 } from "../snapshot/routing.ts";
@@ -31,7 +32,7 @@ const BALANCERS = {
 
 export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResource {
   const { policy = {} } = cluster;
-  const { connections = {}, outliers, healthCheck } = policy;
+  const { connections = {}, outliers, healthCheck, retryBudget } = policy;
   const connectTimeoutMs = connections.connectTimeoutMs ?? cluster.connectTimeoutMs;
   const json: JsonObject = {
     name: cluster.name,
@@ -41,7 +42,7 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     ...balancer(policy),
     common_lb_config: { healthy_panic_threshold: { value: outliers?.healthyPercentMin ?? 0 } },
     ...subsets(keys.keysOf(cluster)),
-    circuit_breakers: { thresholds: [thresholds(connections)] },
+    circuit_breakers: { thresholds: [thresholds(connections, retryBudget)] },
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(connections),
     ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck)] }),
@@ -123,13 +124,18 @@ function slowStart({ windowMs, percentMin, aggression }: SlowStart): JsonObject 
   };
 }
 
-function thresholds(limits: ConnectionLimits): JsonObject {
+function thresholds(limits: ConnectionLimits, retries: RetryConcurrency | undefined): JsonObject {
   return {
     max_connections: limits.connectionsMax ?? UNLIMITED,
     max_pending_requests: limits.pendingMax ?? UNLIMITED,
     max_requests: limits.requestsMax ?? UNLIMITED,
     max_retries: limits.retriesMax ?? UNLIMITED,
+    ...(retries === undefined ? {} : { retry_budget: retryBudgetOf(retries) }),
   };
+}
+
+function retryBudgetOf({ percent, countMin }: RetryConcurrency): JsonObject {
+  return { budget_percent: { value: percent }, min_retry_concurrency: countMin };
 }
 
 function protocolOptions({

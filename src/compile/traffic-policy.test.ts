@@ -51,3 +51,45 @@ spec: {host: a, trafficPolicy: {loadBalancer: {warmup: ${warmup}}}}`;
     });
   }
 });
+
+describe("retryBudget", () => {
+  for (const [what, retryBudget, want] of [
+    ["Istio's defaults", {}, { percent: 20, countMin: 3 }],
+    ["as it is written", { percent: 0.5, minRetryConcurrency: 0 }, { percent: 0.5, countMin: 0 }],
+  ] as const) {
+    test(`is ${what}`, () => {
+      const policy = compileTrafficPolicy({ retryBudget }, 80, () => null);
+      assert.deepEqual(policy.retryBudget, want);
+    });
+  }
+});
+
+const FIELDS: readonly (readonly [text: string, want: readonly string[]])[] = [
+  ["tcp: {maxConnections: 1, connectTimeout: 1s}", []],
+  ["tcp: {maxConnections: -1}", ["error GL0111 spec.trafficPolicy.connectionPool.tcp"]],
+  ["tcp: {tcpKeepalive: {}}", ["warning GL0107 spec.trafficPolicy.connectionPool.tcp"]],
+  ["tcp: {maxConnectionDuration: 1s}", ["warning GL0107 spec.trafficPolicy.connectionPool.tcp"]],
+  ["tcp: {idleTimeout: 1s}", ["warning GL0107 spec.trafficPolicy.connectionPool.tcp"]],
+  ["http: {http1MaxPendingRequests: 1, http2MaxRequests: 1}", []],
+  ["http: {maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1s}", []],
+  ["http: {h2UpgradePolicy: UPGRADE}", []],
+  ["http: {useClientProtocol: true}", ["warning GL0107 spec.trafficPolicy.connectionPool.http"]],
+  ["http: {maxConcurrentStreams: 1}", ["warning GL0107 spec.trafficPolicy.connectionPool.http"]],
+];
+
+describe("connectionPool", () => {
+  for (const [text, want] of FIELDS) {
+    test(`{${text}} is ${want.length === 0 ? "honoured" : "answered by a message"}`, () => {
+      const manifest = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec: {host: a, trafficPolicy: {connectionPool: {${text}}}}`;
+      const [first] = parseManifests(manifest, "t.yaml").documents;
+      assert.ok(first !== undefined);
+      const said = validateResource(first.value, first.positionOf).faults.map(
+        ({ severity, code, path }) => `${severity} ${code} ${path.replace(/\.[^.]*$/, "")}`,
+      );
+      assert.deepEqual(said, want);
+    });
+  }
+});

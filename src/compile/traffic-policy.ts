@@ -6,6 +6,7 @@ import type {
   ConsistentHash,
   LoadBalancerSettings,
   OutlierDetectionSettings,
+  RetryBudgetSettings,
   TrafficPolicy,
 } from "../resources/kinds/traffic-policy.ts";
 import type {
@@ -14,6 +15,7 @@ import type {
   HashKey,
   LoadBalancer,
   OutlierDetection,
+  RetryConcurrency,
   SlowStart,
 } from "../snapshot/routing.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
@@ -24,6 +26,8 @@ const CONSECUTIVE_5XX = 5;
 const INTERVAL_MS = 10_000;
 const BASE_EJECTION_MS = 30_000;
 const EJECTED_PERCENT_MAX = 10;
+const RETRY_PERCENT = 20;
+const RETRIES_MIN = 3;
 const RING_SIZE_MIN = 1_024;
 const RING_SIZE_MAX = 65_536;
 const MAGLEV_TABLE_SIZE = 65_537;
@@ -45,13 +49,15 @@ export function compileTrafficPolicy(
 ): CompiledPolicy {
   const index = indexOfPort(policy, port);
   const atPort = policy?.portLevelSettings?.[index];
-  const { loadBalancer, connectionPool, outlierDetection, tls } = atPort ?? policy ?? {};
+  const settings = atPort ?? policy ?? {};
+  const { loadBalancer, connectionPool, outlierDetection, retryBudget, tls } = settings;
   const path = atPort === undefined ? ".tls" : `.portLevelSettings[${index}].tls`;
   const balancer = loadBalancer === undefined ? undefined : compileBalancer(loadBalancer);
   return {
     ...(balancer === undefined ? {} : { loadBalancer: balancer }),
     ...(connectionPool === undefined ? {} : { connections: compileLimits(connectionPool) }),
     ...(outlierDetection === undefined ? {} : { outliers: compileOutliers(outlierDetection) }),
+    ...(retryBudget === undefined ? {} : { retryBudget: compileRetryBudget(retryBudget) }),
     ...(tls === undefined ? {} : { tls: findTls(tls, path) }),
   };
 }
@@ -148,6 +154,11 @@ function msOf(text: string | undefined): number | undefined {
 
 function limit(name: keyof ConnectionLimits, value: number | undefined): ConnectionLimits {
   return value === undefined || value === 0 ? {} : { [name]: value };
+}
+
+function compileRetryBudget(settings: RetryBudgetSettings): RetryConcurrency {
+  const { percent = RETRY_PERCENT, minRetryConcurrency = RETRIES_MIN } = settings;
+  return { percent, countMin: minRetryConcurrency };
 }
 
 function compileOutliers(settings: OutlierDetectionSettings): OutlierDetection {

@@ -86,10 +86,19 @@ export interface ClusterPolicy {
   readonly loadBalancer?: LoadBalancer;
   readonly connections?: ConnectionLimits;
   readonly outliers?: OutlierDetection;
+  /** In the place of `connections.retriesMax` and of the engine's own. */
+  readonly retryBudget?: RetryConcurrency;
   /** Absent: in clear. */
   readonly tls?: UpstreamTls;
   /** Absent: endpoints are asked nothing. Of the whole cluster, for all of its subsets. */
   readonly healthCheck?: HealthCheck;
+}
+
+/** How many requests may be in a further try at once, in each worker: the greater of the two. */
+export interface RetryConcurrency {
+  /** Of the requests under way. */
+  readonly percent: number;
+  readonly countMin: number;
 }
 
 /** Envoy's active health check. */

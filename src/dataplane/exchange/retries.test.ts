@@ -328,3 +328,19 @@ test("a GET whose idle connection is dead is sent on a new one: all idle ones ma
   assert.equal(upstream.connectionCount, idleCount + 1);
   upstream.close();
 });
+
+for (const { name, countMin, tries } of [
+  { name: "a budget of no retries lets none happen", countMin: 0, tries: 1 },
+  { name: "a budget of one retry lets a request use all of its own", countMin: 1, tries: 3 },
+]) {
+  test(name, async () => {
+    const policy = { retryBudget: { percent: 0, countMin } };
+    const { client, seen } = await start([answer(ERROR)], {
+      route: retrying(),
+      cluster: { policy },
+    });
+    client.send(GET);
+    assert.match(await client.until(/bad$/), /^HTTP\/1.1 503 /);
+    assert.equal(seen.length, tries);
+  });
+}

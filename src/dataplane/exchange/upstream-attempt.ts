@@ -78,7 +78,7 @@ export class UpstreamAttempt {
         return;
       }
       cluster.requests += 1;
-      cluster.budget.onRequest();
+      cluster.budget?.onRequest();
       this.#isCounted = true;
     }
     this.#acquire();
@@ -274,7 +274,7 @@ export class UpstreamAttempt {
     const isAllowed =
       this.#retries < retry.retries &&
       (cluster === null ||
-        ((!isFirst || cluster.mayRetry) && cluster.budget.take(clock.monotonicMs())));
+        ((!isFirst || cluster.mayRetry) && cluster.budget?.take(clock.monotonicMs()) !== false));
     if (!isAllowed) {
       this.isExhausted = true;
       return false;

@@ -20,7 +20,8 @@ export class ClusterState {
   readonly policy: ClusterPolicy;
   readonly limits: ConnectionLimits;
   readonly outliers: Outliers | null;
-  readonly budget: RetryBudget;
+  /** Null: the policy has one of its own. */
+  readonly budget: RetryBudget | null;
   readonly #balancer: Balancer;
   /** Null: new endpoints get as much as old ones. */
   readonly #warmUp: WarmUp | null;
@@ -39,7 +40,7 @@ export class ClusterState {
     this.policy = policy;
     this.limits = policy.connections ?? NO_LIMITS;
     this.outliers = policy.outliers === undefined ? null : new Outliers(policy.outliers, ejected);
-    this.budget = new RetryBudget(nowMs);
+    this.budget = policy.retryBudget === undefined ? new RetryBudget(nowMs) : null;
     const balancer = policy.loadBalancer ?? RANDOM;
     this.#balancer = new Balancer(balancer);
     const slowStart = "slowStart" in balancer ? balancer.slowStart : undefined;
@@ -59,7 +60,7 @@ export class ClusterState {
   }
 
   get mayRetry(): boolean {
-    return this.retries < (this.limits.retriesMax ?? NONE);
+    return this.retries < this.#retriesMax();
   }
 
   /** The index of the endpoint to use; -1 when all of them have been ejected. */
@@ -83,6 +84,14 @@ export class ClusterState {
       if (endpoint !== undefined && !this.#isOut(endpoint, nowMs)) return index;
     }
     return -1;
+  }
+
+  /** As in Envoy, a budget takes the place of a fixed limit. */
+  #retriesMax(): number {
+    const { retryBudget } = this.policy;
+    if (retryBudget === undefined) return this.limits.retriesMax ?? NONE;
+    const { percent, countMin } = retryBudget;
+    return Math.max(countMin, Math.floor((this.requests * percent) / PERCENT));
   }
 
   /** Nobody can be out. */

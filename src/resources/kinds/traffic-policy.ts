@@ -11,6 +11,7 @@ export interface TrafficPolicy {
   readonly connectionPool?: ConnectionPoolSettings;
   readonly outlierDetection?: OutlierDetectionSettings;
   readonly tls?: ClientTlsSettings;
+  readonly retryBudget?: RetryBudgetSettings;
   /** In the place of the others at these ports, as in Istio: nothing is taken over from them. */
   readonly portLevelSettings?: readonly PortTrafficPolicy[];
 }
@@ -56,6 +57,11 @@ export interface ConnectionPoolSettings {
     readonly idleTimeout?: string;
     readonly h2UpgradePolicy?: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
   };
+}
+
+export interface RetryBudgetSettings {
+  readonly percent?: number;
+  readonly minRetryConcurrency?: number;
 }
 
 export interface OutlierDetectionSettings {
@@ -163,7 +169,14 @@ const settings = {
     }),
   ),
   tls: Type.Optional(clientTls),
-  ...notHonouredFields("proxyProtocol", "retryBudget", "tunnel"),
+  retryBudget: Type.Optional(
+    Type.Object({
+      percent: Type.Optional(Type.Number({ minimum: 0, maximum: 100 })),
+      minRetryConcurrency: count(),
+      ...notHonouredFields("budgetInterval"),
+    }),
+  ),
+  ...notHonouredFields("proxyProtocol", "tunnel"),
 };
 
 const trafficPolicySchema: TObject = Type.Object({
