@@ -27,7 +27,7 @@ export interface Flood {
   /** What is sent once, before. */
   readonly opening?: Buffer;
   readonly unit: (index: number) => Buffer;
-  /** The library takes no more of it; else we do not. */
+  /** The library takes no more of it, in one of its versions at least; else we do not. */
   readonly endsInLibrary?: true;
 }
 
@@ -123,7 +123,7 @@ const MADE_RESETS: readonly Flood[] = [
   ]),
 ];
 
-/** Frames of which the library tells nobody. */
+/** Frames of which the library tells nobody, and does not count. */
 const SILENT: readonly Flood[] = [
   alike("DATA frames of padding alone", PADDING, openPost(1)),
   alike("WINDOW_UPDATE of the connection", frame("window", uint32(1))),
@@ -133,11 +133,6 @@ const SILENT: readonly Flood[] = [
     frame("window", uint32(1), { stream: 1 }),
     Buffer.concat([openPost(1), reset(1, CANCEL)]),
   ),
-  alike(
-    "PRIORITY frames (CVE-2019-9513)",
-    many((index) => frame("priority", PRIORITY, { stream: streamOf(index) })),
-  ),
-  alike("frames of an unknown kind", frame("unknown", EMPTY)),
 ];
 
 const CONTROLS: readonly Flood[] = [
@@ -151,6 +146,11 @@ const CONTROLS: readonly Flood[] = [
 ];
 
 const IN_LIBRARY: readonly Flood[] = [
+  alike(
+    "PRIORITY frames (CVE-2019-9513)",
+    many((index) => frame("priority", PRIORITY, { stream: streamOf(index) })),
+  ),
+  alike("frames of an unknown kind", frame("unknown", EMPTY)),
   alike("empty DATA frames (CVE-2019-9518)", frame("data", EMPTY, { stream: 1 }), openPost(1)),
   alike("answers to no PING", frame("ping", Buffer.alloc(8), { flags: ACK })),
   alike("answers to no SETTINGS", frame("settings", EMPTY, { flags: ACK })),
