@@ -3,6 +3,12 @@
 import type { OutgoingHttpHeaders } from "node:http2";
 import type { Headers } from "./headers.ts";
 
+/**
+ * For both ends' sessions, of which Node's types do not know it: from Node 22.17 on the library leaves
+ * fields with a blank at an end of their value in, so that we can refuse them.
+ */
+export const FIELDS_WITH_BLANKS = { strictFieldWhitespaceValidation: false } as const;
+
 /** What only HTTP/1.1 says; `te` is written apart (RFC 9113 section 8.2.2). */
 const NOT_IN_HTTP2: ReadonlySet<string> = new Set([
   "connection",

@@ -97,6 +97,9 @@ export const HTTP2_CASES: readonly Http2Case[] = [
     ["a name with a colon", [...GET, "a:b", "1"], "bad_field_name"],
     ["a value with a line end", [...GET, "a", "1\r\nhost: b"], "bad_field_value"],
     ["a value with a blank at its end", [...GET, "a", "1 "], "bad_field_value"],
+    ["a value with a blank before it", [...GET, "a", " 1"], "bad_field_value"],
+    ["a value with a tab at its end", [...GET, "a", "1\t"], "bad_field_value"],
+    ["a value of one blank", [...GET, "a", " "], "bad_field_value"],
   ]),
   ...cases("RFC 9113 8.2.2", [
     ["Connection", [...GET, "connection", "close"], "connection_field"],

@@ -5,6 +5,7 @@ import type { ServerHttp2Session, ServerHttp2Stream, ServerOptions } from "node:
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
+import { FIELDS_WITH_BLANKS } from "../../http/http2-fields.ts";
 import { readHttp2Request } from "../../http/http2-request.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
@@ -31,6 +32,7 @@ const SESSION_MEMORY_MB_MAX = 10;
 const STREAM_ID_MAX = 0x7fff_ffff;
 
 const OPTIONS: ServerOptions = {
+  ...FIELDS_WITH_BLANKS,
   settings: {
     maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
     initialWindowSize: STREAM_WINDOW_BYTES,

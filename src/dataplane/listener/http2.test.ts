@@ -7,6 +7,16 @@ import { after, describe, test } from "node:test";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll, startRawUpstream } from "../testing/harness.ts";
+import {
+  END_STREAM,
+  PREFACE,
+  TYPE,
+  frame,
+  headersFrame,
+  readFrames,
+  statusOf,
+} from "../testing/http2-frames.ts";
+import type { Frame } from "../testing/http2-frames.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);
@@ -249,6 +259,27 @@ describe("the first bytes of a connection", () => {
     client.send("PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n");
     assert.match(await client.closed(), /^HTTP\/1\.1 (?:400|505) /);
   });
+});
+
+test("a blank at the end of a value is refused, or with Node 20 does not go on", async () => {
+  const fixture = await startTo(echo);
+  const client = await RawClient.open(fixture.port);
+  const fields = [
+    [":method", "GET"],
+    [":scheme", "http"],
+    [":path", "/"],
+    [":authority", "a.test"],
+    ["x-blank", "1 "],
+  ] as const;
+  const opening = [PREFACE, frame("settings", Buffer.alloc(0)), headersFrame(fields)];
+  client.send(Buffer.concat(opening).toString("latin1"));
+  const frames = (): readonly Frame[] =>
+    readFrames(Buffer.from(client.received, "latin1")).frames.filter(({ stream }) => stream === 1);
+  await eventually(() => frames().some(({ flags }) => (flags & END_STREAM) !== 0));
+  const head = frames().find(({ type }) => type === TYPE.headers);
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  assert.equal(statusOf(head?.payload ?? Buffer.alloc(0)), major >= 24 ? 400 : 200);
+  assert.doesNotMatch(client.received, /x-blank/);
 });
 
 describe("draining", () => {

@@ -8,6 +8,7 @@ import type {
   Settings,
 } from "node:http2";
 import { connect } from "node:net";
+import { FIELDS_WITH_BLANKS } from "../../http/http2-fields.ts";
 import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
 import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
@@ -72,6 +73,7 @@ export class Http2Session implements Expirable, StreamSession {
     const { address: host, port, tls } = owner;
     this.scheme = tls === null ? "http" : "https";
     this.#session = connectHttp2(`${this.scheme}://upstream`, {
+      ...FIELDS_WITH_BLANKS,
       createConnection: () =>
         tls === null ? connect(dialled(owner)) : tls.connect(host, port, "h2"),
       settings: {
