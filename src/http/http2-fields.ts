@@ -4,7 +4,7 @@ import type { OutgoingHttpHeaders } from "node:http2";
 import type { Headers } from "./headers.ts";
 
 /**
- * For both ends' sessions, of which Node's types do not know it: from Node 22.17 on the library leaves
+ * For sessions of both ends; Node's types do not know it. From Node 22.17 on the library leaves
  * fields with a blank at an end of their value in, so that we can refuse them.
  */
 export const FIELDS_WITH_BLANKS = { strictFieldWhitespaceValidation: false } as const;
