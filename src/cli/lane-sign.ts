@@ -1,6 +1,6 @@
 //! `graylane lane sign`: a signed tag, with which a tester enters a lane of a group that signs.
 
-import { durationMs } from "../compile/duration.ts";
+import { durationMs } from "../resources/duration.ts";
 import { expiryMs } from "../compile/lane-group.ts";
 import { modelSignature } from "../compile/lane-signature.ts";
 import { MessageList } from "../compile/messages.ts";

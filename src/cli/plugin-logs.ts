@@ -2,7 +2,7 @@
 
 import type { PluginLogLine } from "../api/types.ts";
 import { timestampMs, wallTimeOf } from "../base/clock.ts";
-import { durationMs } from "../compile/duration.ts";
+import { durationMs } from "../resources/duration.ts";
 import { usageError } from "./cli-error.ts";
 import { connect, namespaceOf, printLine } from "./context.ts";
 import type { Context } from "./context.ts";

@@ -6,7 +6,7 @@ import type { Resource } from "../resources/object.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { compile, foretellDelete } from "./compile.ts";
 import type { CompileInput } from "./compile.ts";
-import { durationMs } from "./duration.ts";
+import { durationMs } from "../resources/duration.ts";
 import { compareMessages } from "./messages.ts";
 import { serviceKeyOf } from "./service.ts";
 

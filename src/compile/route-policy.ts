@@ -20,7 +20,7 @@ import type {
   RetryPolicy,
   RoutePolicy,
 } from "../snapshot/routing.ts";
-import { durationMs } from "./duration.ts";
+import { durationMs } from "../resources/duration.ts";
 import { resolveMirror } from "./target.ts";
 import type { TargetScope } from "./target.ts";
 

@@ -19,7 +19,7 @@ import type {
   SlowStart,
 } from "../snapshot/routing.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
-import { durationMs } from "./duration.ts";
+import { durationMs } from "../resources/duration.ts";
 
 /** Istio's defaults, where they differ from "none". */
 const CONSECUTIVE_5XX = 5;

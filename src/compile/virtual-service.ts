@@ -19,7 +19,7 @@ import type {
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
 import type { PlacedRoute } from "./delegate.ts";
-import { durationMs } from "./duration.ts";
+import { durationMs } from "../resources/duration.ts";
 import { compilePolicy, compileRedirect } from "./route-policy.ts";
 import { resolveTargets } from "./target.ts";
 import type { TargetScope } from "./target.ts";

@@ -12,7 +12,7 @@ import type {
 import type { HeaderMatch as ApiMatch } from "../../resources/kinds/route-fields.ts";
 import type { RedirectAction, RetryPolicy, RoutePolicy } from "../../snapshot/routing.ts";
 import type { HeaderMatch, Route, RouteMatch, StringMatch } from "../../snapshot/snapshot.ts";
-import { durationMs } from "../duration.ts";
+import { durationMs } from "../../resources/duration.ts";
 import type { RuleScope } from "./backends.ts";
 import { collectFilters } from "./filters.ts";
 import type { Filters } from "./filters.ts";

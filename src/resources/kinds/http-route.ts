@@ -2,6 +2,7 @@
 
 import Type from "typebox";
 import type { TUnsafe } from "typebox";
+import { durationMs } from "../duration.ts";
 import type { Resource } from "../object.ts";
 import { accepted, oneOf, port, text } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
@@ -219,11 +220,27 @@ function checkRule(one: unknown, place: Path, report: Report): void {
     checkPatterns(member(each, "queryParams"), [...at, "queryParams"], report);
   });
   checkRuleBackends(one, place, report);
+  checkTimeouts(member(one, "timeouts"), [...place, "timeouts"], report);
   items(member(one, "filters")).forEach((each, index) => {
     const at = [...place, "filters", index];
     for (const kind of ["requestRedirect", "urlRewrite"]) {
       checkModifier(member(each, kind, "path"), [...at, kind, "path"], report);
     }
+  });
+}
+
+/** One try cannot take longer than all of them. */
+function checkTimeouts(timeouts: unknown, place: Path, report: Report): void {
+  const request = member(timeouts, "request");
+  const backendRequest = member(timeouts, "backendRequest");
+  if (typeof request !== "string" || typeof backendRequest !== "string") return;
+  const requestMs = durationMs(request);
+  if (requestMs === 0 || durationMs(backendRequest) <= requestMs) return;
+  report({
+    code: "GL0111",
+    path: [...place, "backendRequest"],
+    says: `must not be longer than request (${request})`,
+    remedy: "One try is a part of the request: shorten it, or lengthen request.",
   });
 }
 
