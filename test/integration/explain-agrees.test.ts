@@ -1,4 +1,5 @@
 //! What explain foretells is what happens: random requests are explained, then really sent.
+//! GRAYLANE_EXPLAIN_REQUESTS says how many.
 
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
@@ -9,7 +10,7 @@ import { Graylane } from "../support/graylane.ts";
 import type { Answer, Question } from "../support/graylane.ts";
 
 const SEED = 20_261_121;
-const REQUEST_COUNT = 1_000;
+const REQUEST_COUNT = Number(process.env["GRAYLANE_EXPLAIN_REQUESTS"] ?? 1_000);
 const AT_ONCE = 8;
 /** In changed states of the same example. */
 const FEW = 100;

@@ -1,4 +1,5 @@
 //! Shares of lanes through a real gateway: who is in them, that they stay, and two base routes.
+//! More requests: GRAYLANE_SHARE_REQUESTS=10000 npm test -- lane-ratio
 
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
@@ -6,7 +7,7 @@ import { makeKeyHash } from "../../src/lane/key-hash.ts";
 import { Graylane, KINDS } from "../support/graylane.ts";
 import type { Answer } from "../support/graylane.ts";
 
-const REQUESTS = 2_000;
+const REQUESTS = Number(process.env["GRAYLANE_SHARE_REQUESTS"] ?? 600);
 const AT_ONCE = 16;
 
 /** Two base routes to one service: the ratio may differ by them. */
