@@ -2,6 +2,7 @@
 //! would be linked has the right type, so that instantiating it later cannot fail on types, and
 //! puts fuel into its code, so that no callback runs without end.
 
+import { nextTurn } from "../base/steps.ts";
 import { callbackSignature, importSignature, RESULT_IS_OPTIONAL } from "./abi/signatures.ts";
 import { compileWhole } from "./compile-whole.ts";
 import type { AbiVersion } from "./enums.ts";
@@ -73,6 +74,7 @@ export async function loadModule(
   let sections: ModuleSections;
   try {
     compiled = await WebAssembly.compile(bytes);
+    await nextTurn();
     sections = readSections(bytes);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -93,6 +95,7 @@ export async function loadModule(
     checkMemory(name, sections);
   if (fault !== null) return fault;
   if (options.fuel !== false) {
+    await nextTurn();
     const fueled = await compileWithFuel(bytes, options);
     if (fueled instanceof LoadFault) return fueled;
     compiled = fueled;
@@ -119,6 +122,8 @@ async function compileWithFuel(
     );
   const fueled = await addFuel(bytes, { memoryGrowthBytesMax });
   if (fueled instanceof Error) return refused(fueled.message);
+  // Millions of bytes have just been copied, and are copied again.
+  await nextTurn();
   try {
     return await compileWhole(fueled);
   } catch (error) {

@@ -1,6 +1,8 @@
 //! A plug-in's life: started, serving, failed and rebuilt with back-off, stopped.
 
 import type { Timer } from "../base/clock.ts";
+import { runInTurns, runNow } from "../base/steps.ts";
+import type { Steps } from "../base/steps.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { LogLevel } from "./enums.ts";
 import { LoadFault } from "./fault.ts";
@@ -58,7 +60,17 @@ export class Plugin {
     services: PluginServices,
   ): Plugin | LoadFault {
     const plugin = new Plugin(module, settings, services);
-    return plugin.#startRoot({ isRebuild: false }) ?? plugin;
+    return runNow(plugin.#startRoot({ isRebuild: false })) ?? plugin;
+  }
+
+  /** The same while others are served: the event loop runs between the steps of it. */
+  static async startInTurns(
+    module: PluginModule,
+    settings: PluginSettings & VmSettings,
+    services: PluginServices,
+  ): Promise<Plugin | LoadFault> {
+    const plugin = new Plugin(module, settings, services);
+    return (await runInTurns(plugin.#startRoot({ isRebuild: false }))) ?? plugin;
   }
 
   /** A plug-in that could not be started: not ready, and tried again with back-off. */
@@ -124,21 +136,27 @@ export class Plugin {
     retire(root);
   }
 
-  #startRoot({ isRebuild, isRenewal = false }: StartOptions): LoadFault | null {
-    const joinable = this.#services.vms?.joinable(this.#vmKey, this.settings.name) ?? null;
-    const shared = isRenewal ? null : joinable;
+  *#startRoot({ isRebuild, isRenewal = false }: StartOptions): Steps<LoadFault | null> {
+    let shared = isRenewal ? null : this.#joinable();
     if (shared !== null && !isRebuild) {
       // As Envoy's canary: a trap in configure would end a VM in which others serve.
-      const fault = this.#tryOut();
+      const fault = yield* this.#tryOut();
       if (fault !== null) return fault;
+      // It may have trapped meanwhile.
+      shared = this.#joinable();
     }
-    const vm = shared ?? startVm(this.module, this.settings, this.#services);
+    const vm = shared ?? (yield* startVm(this.module, this.settings, this.#services));
     if (vm instanceof LoadFault) return vm;
+    if (shared === null) yield;
     const root = RootContext.create(vm, this.settings);
     if (root instanceof LoadFault) return root;
     if (shared === null) this.#services.vms?.offer(this.#vmKey, vm);
     this.#adopt(vm, root);
     return null;
+  }
+
+  #joinable(): Vm | null {
+    return this.#services.vms?.joinable(this.#vmKey, this.settings.name) ?? null;
   }
 
   #adopt(vm: Vm, root: RootContext): void {
@@ -168,15 +186,16 @@ export class Plugin {
   #renew(old: RootContext): void {
     const livedMs = this.#services.clock.monotonicMs() - this.#startedAtMs;
     if (this.#root !== old || this.#isStopped || livedMs < RENEWED_AFTER_MS_MIN) return;
-    const fault = this.#startRoot({ isRebuild: true, isRenewal: true });
+    const fault = runNow(this.#startRoot({ isRebuild: true, isRenewal: true }));
     if (fault === null) retire(old);
     else this.#log(`asked for a new VM and goes on in the old one: ${fault.message}`);
   }
 
   /** Starts and configures the plug-in in a VM that is thrown away. */
-  #tryOut(): LoadFault | null {
-    const vm = startVm(this.module, this.settings, this.#services);
+  *#tryOut(): Steps<LoadFault | null> {
+    const vm = yield* startVm(this.module, this.settings, this.#services);
     if (vm instanceof LoadFault) return vm;
+    yield;
     const root = RootContext.create(vm, this.settings);
     if (root instanceof LoadFault) return root;
     root.cancelTick();
@@ -203,7 +222,7 @@ export class Plugin {
     this.#backOffMs = Math.min(this.#backOffMs * 2, BACK_OFF_MS_MAX);
     const rebuild = (): void => {
       this.#rebuildCount += 1;
-      const fault = this.#startRoot({ isRebuild: true });
+      const fault = runNow(this.#startRoot({ isRebuild: true }));
       if (fault === null) return;
       this.#log(`could not be rebuilt: ${fault.message}`);
       this.#scheduleRebuild();

@@ -6,6 +6,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
+import type { Steps } from "../base/steps.ts";
 import { createImports } from "./abi/imports.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { CallsUnderWay } from "./calls-under-way.ts";
@@ -340,15 +341,16 @@ export class Vm {
   }
 }
 
-/** Makes a VM and runs its start functions. */
-export function startVm(
+/** Makes a VM and runs its start functions: two steps, as each takes long in a large module. */
+export function* startVm(
   module: PluginModule,
   settings: VmSettings,
   services: PluginServices,
-): Vm | LoadFault {
+): Steps<Vm | LoadFault> {
   let vm: Vm | null = null;
   try {
     vm = new Vm(module, settings, services);
+    yield;
     vm.start();
     return vm;
   } catch (error) {

@@ -9,6 +9,7 @@ import { BodyBuffer } from "../../src/wasm/body-buffer.ts";
 import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
 import { loadModule, PluginModule } from "../../src/wasm/module.ts";
 import { RootContext } from "../../src/wasm/root-context.ts";
+import { runNow } from "../../src/base/steps.ts";
 import { startVm, Vm } from "../../src/wasm/vm.ts";
 import { guest } from "../support/guest.ts";
 import { testServices } from "../support/plugin.ts";
@@ -33,7 +34,7 @@ async function setUp(): Promise<{ vm: Vm; functions: [name: string, run: HostFun
   );
   assert.ok(module instanceof PluginModule);
   const settings = { vmId: "", vmConfiguration: Buffer.from("vm"), env: { A: "b" } };
-  const vm = startVm(module, settings, testServices());
+  const vm = runNow(startVm(module, settings, testServices()));
   assert.ok(vm instanceof Vm);
   const root = RootContext.create(vm, {
     ...{ name: "p", rootId: "r", configuration: Buffer.from("{}") },

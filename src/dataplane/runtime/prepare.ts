@@ -149,7 +149,7 @@ export class Preparer {
     if (module instanceof LoadFault) return this.#withFault(plugin, module, old?.instance ?? null);
     await this.#services.shared?.prepareFor(module);
     const settings = settingsOf(plugin);
-    const started = Plugin.start(module, settings, this.#services.plugins);
+    const started = await Plugin.startInTurns(module, settings, this.#services.plugins);
     if (!(started instanceof LoadFault)) return { plugin, instance: started };
     const last = old?.instance ?? null;
     if (last?.hasServed === true) return this.#withFault(plugin, started, last);

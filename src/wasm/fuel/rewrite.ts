@@ -7,6 +7,7 @@
 //! the host can fill; an answer of 0 is `unreachable`. A trap cannot be caught by the guest, and
 //! the host never throws here: a `catch_all` of the guest could swallow what it throws.
 
+import { nextTurn } from "../../base/steps.ts";
 import { Refusal, positive, unsigned, unsignedLength } from "./byte-reader.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import { ByteReader as Reader } from "./byte-reader.ts";
@@ -49,7 +50,9 @@ export async function addFuel(
   options: FuelOptions,
 ): Promise<Uint8Array | Refusal> {
   try {
-    return await new Rewriter(new Layout(bytes), options).run();
+    const layout = new Layout(bytes);
+    await nextTurn();
+    return await new Rewriter(layout, options).run();
   } catch (error) {
     if (error instanceof Refusal) return error;
     throw error;
@@ -93,6 +96,7 @@ class Rewriter {
       }
       parts.push(...(layout.customs.get(id) ?? []));
     }
+    await nextTurn();
     return Buffer.concat(parts);
   }
 
@@ -195,7 +199,7 @@ class Rewriter {
       bytesInTurn += length;
       if (bytesInTurn > BYTES_PER_TURN) {
         bytesInTurn = 0;
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
       }
     }
     parts.push(this.#slowBody(), this.#stopBody(), this.#bulkBody());
