@@ -47,7 +47,7 @@ interface Anchor {
 interface OperandIndex {
   readonly kind: OperandKind;
   readonly name: string;
-  /** Of all operands: the values, and the prefixes cut to the length of the shortest. */
+  /** Values, and starts of values and prefixes as long as the shortest prefix; of all operands. */
   readonly filter: HashFilter;
   /** Begins the hashes of this one's. */
   readonly seed: number;
@@ -73,6 +73,8 @@ interface FirstByValue {
   older: Map<string, number>;
 }
 
+/** Tells the start of a prefix from that of a value, in the filter. */
+const OF_PREFIX = 0x5bd1e995;
 /** Fewer conditions are tried faster than a value is looked up. */
 const REMEMBERED_PARTS_MIN = 8;
 /** Of each of two generations, per operand. */
@@ -119,12 +121,18 @@ export function indexRules(rules: readonly IndexedRule[]): RuleIndex {
 }
 
 function filteredHashes({ byValue, byPrefix }: OperandParts, position: number): number[] {
-  const shortest = lengthsOf(byPrefix)[0];
-  const starts = Array.from(byPrefix.keys(), (prefix) => prefix.slice(0, shortest));
+  const shortest = lengthsOf(byPrefix)[0] ?? Infinity;
   const seed = seedOf(position);
-  return Array.from(new Set([...byValue.keys(), ...starts]), (text) =>
-    hashOn(seed, text, 0, text.length),
-  );
+  const hashes = new Set<number>();
+  for (const value of byValue.keys()) {
+    hashes.add(hashOn(seed, value, 0, value.length));
+    if (value.length >= shortest) hashes.add(hashOn(seed, value, 0, shortest));
+  }
+  for (const prefix of byPrefix.keys()) {
+    const start = hashOn(seed, prefix, 0, shortest);
+    hashes.add(start).add(start ^ OF_PREFIX);
+  }
+  return [...hashes];
 }
 
 /** In characters, each once, shortest first. */
@@ -188,7 +196,9 @@ function firstByText(
   if (length >= shortestPrefix) {
     hash = hashOn(seed, value, 0, shortestPrefix);
     hashed = shortestPrefix;
-    if (filter.mayHave(hash)) best = firstByPrefix(operand, value, best, read);
+    // Mostly that is all: nothing that rules name begins so.
+    if (!filter.mayHave(hash)) return best;
+    if (filter.mayHave(hash ^ OF_PREFIX)) best = firstByPrefix(operand, value, best, read);
   }
   if (length > operand.longestValue) return best;
   hash = hashOn(hash, value, hashed, length);
