@@ -13,6 +13,7 @@ import { freePort } from "../src/base/testing/free-port.ts";
 import { LOAD_CORE, Pinned, check, coreTicks, startContender } from "./end-to-end/contender.ts";
 import type { BenchContext, Contender } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
+import { laneRules } from "./end-to-end/lane-rules.ts";
 import type { LatencyFigures, LatencyMs, Run, ScenarioFigures } from "./end-to-end/figures.ts";
 import { report } from "./end-to-end/report.ts";
 import type { ContenderPlan, Scenario } from "./end-to-end/scenario.ts";
@@ -21,12 +22,16 @@ import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { missingTools, runWrk } from "./end-to-end/wrk.ts";
 import type { WrkOptions } from "./end-to-end/wrk.ts";
 
+const LANE_RULES = "lane rules";
 const LATENCY_RATE_SHARE = 0.7;
+const BLOCK_ROUNDS_PER_ROUND = 12;
 /** Of so many checks one is made when answers are large. */
 const BULKY_CHECKS_SHARE = 10;
 
 interface Settings {
   readonly rounds: number;
+  /** Of "lane rules". */
+  readonly blockRounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
   readonly connections: number;
@@ -101,7 +106,6 @@ async function runScenario(
     seconds,
     connections,
     script: script(scenario, context),
-    argument: scenario.wrkArgument,
     ...(path === undefined ? {} : { path }),
     ...(isSecure === undefined ? {} : { isSecure }),
   };
@@ -201,6 +205,7 @@ function settingsOf(): Settings & { readonly json: boolean; readonly write: bool
   });
   return {
     rounds: values.short ? 1 : Number(values.rounds),
+    blockRounds: values.short ? 1 : Number(values.rounds) * BLOCK_ROUNDS_PER_ROUND,
     seconds: values.short ? 1 : Number(values.seconds),
     warmUpSeconds: values.short ? 1 : Number(values["warm-up"]),
     checks: values.short ? 500 : 2_000,
@@ -232,6 +237,11 @@ async function main(): Promise<void> {
     const figures: ScenarioFigures[] = [];
     for (const scenario of SCENARIOS.filter((one) => one.name.includes(settings.only))) {
       figures.push(await runScenario(scenario, context, settings));
+    }
+    // Last: it moves this process to the load core.
+    if (LANE_RULES.includes(settings.only)) {
+      say(`${LANE_RULES}: ${settings.blockRounds} rounds of short blocks`);
+      figures.push(...(await laneRules(context, settings.blockRounds)));
     }
     const text = report(figures, {
       loadLimit: limit,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { figureOf, figuresOf } from "./figures.ts";
+import { figureOf, figuresOf, medianBounds } from "./figures.ts";
 import type { Run } from "./figures.ts";
 import { parseWrk } from "./wrk.ts";
 
@@ -13,6 +13,11 @@ const run = (requestsPerSecond: number, loadBusy: number): Run => ({
 test("a figure is the median with its spread", () => {
   assert.deepEqual(figureOf([3, 1, 2]), { median: 2, spread: 1 });
   assert.deepEqual(figureOf([4, 2]), { median: 3, spread: 2 / 3 });
+});
+
+test("the bounds of a median are ranks about the middle, and the ends where there are few", () => {
+  assert.deepEqual(medianBounds(Array.from({ length: 101 }, (_none, rank) => rank)), [40, 60]);
+  assert.deepEqual(medianBounds([3, 1, 2]), [1, 3]);
 });
 
 test("requests per second are compared while the load core has time left", () => {

@@ -44,6 +44,8 @@ export interface ScenarioFigures {
   readonly measure: "requestsPerSecond" | "requestsPerCpuSecond";
   /** Of each of the others to the first: the median of the rounds' ratios. */
   readonly ratios: Readonly<Record<string, number>>;
+  /** Between these each of them lies, with 95 % of confidence; see `medianBounds`. */
+  readonly bounds: Readonly<Record<string, readonly [low: number, high: number]>>;
   /** Null: not measured. */
   readonly latency: LatencyFigures | null;
 }
@@ -82,12 +84,15 @@ export function figuresOf(
   const measure = isLoadBound ? "requestsPerCpuSecond" : "requestsPerSecond";
   const [first = [], ...others] = runs.values();
   const names = [...runs.keys()].slice(1);
-  const ratios = names.map((other, at) => [other, ratioOf(others[at] ?? [], first, measure)]);
+  const ratios = others.map((other) => ratiosOf(other, first, measure));
   return {
     name,
     contenders,
     measure,
-    ratios: Object.fromEntries(ratios) as Record<string, number>,
+    ratios: Object.fromEntries(
+      names.map((other, at) => [other, figureOf(ratios[at] ?? []).median]),
+    ),
+    bounds: Object.fromEntries(names.map((other, at) => [other, medianBounds(ratios[at] ?? [])])),
   };
 }
 
@@ -95,14 +100,13 @@ export function figuresOf(
  * Of each round, whose runs follow each other: the speed of a shared machine changes within minutes,
  * and the medians of two contenders may come from different ones.
  */
-function ratioOf(
+function ratiosOf(
   runs: readonly Run[],
   first: readonly Run[],
   measure: ScenarioFigures["measure"],
-): number {
-  const ratios = runs.flatMap((run, round) => {
+): number[] {
+  return runs.flatMap((run, round) => {
     const other = first[round];
     return other === undefined ? [] : [run[measure] / other[measure]];
   });
-  return figureOf(ratios).median;
 }

@@ -23,7 +23,9 @@ Both sides write an access log to a file, count, and give each request an id.
 
 - Machine: ${head.machine}; Node ${head.node}
 - ${head.settings}; medians, and in brackets the spread (largest less smallest, over the median);
-  the ratio is the median of the rounds' ratios, since a shared machine changes its speed
+  the ratio is the median of the rounds' ratios, since a shared machine changes its speed, and in
+  brackets where it lies with 95 % of confidence
+- "lane rules": one gateway with all its contenders, asked in turn in blocks of 1,000 requests
 - The load generator (wrk) with the upstream (${head.upstream}), without a proxy: ${whole(head.loadLimit)} requests/s
 
 | Scenario | What | Requests/s | Requests per proxy CPU-second | Load core busy | Ratio to its first |
@@ -45,7 +47,9 @@ ratio then compares requests per CPU-second of the proxy (marked *).
 function row(scenario: ScenarioFigures, name: string, own: ContenderFigures): string {
   const mark = scenario.measure === "requestsPerCpuSecond" ? " *" : "";
   const ratioToFirst = scenario.ratios[name];
-  const ratio = ratioToFirst === undefined ? "" : `${ratioToFirst.toFixed(2)}${mark}`;
+  const [low, high] = (scenario.bounds[name] ?? []).map((bound) => bound.toFixed(3));
+  const ratio =
+    ratioToFirst === undefined ? "" : `${ratioToFirst.toFixed(3)}${mark} (${low}-${high})`;
   const busy = `${Math.round(own.loadBusy.median * 100)} %`;
   const cells = [scenario.name, name, text(own.requestsPerSecond)];
   return `| ${[...cells, text(own.requestsPerCpuSecond), busy, ratio].join(" | ")} |`;

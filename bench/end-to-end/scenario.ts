@@ -28,8 +28,6 @@ export interface Scenario {
   readonly contenders: readonly [ContenderPlan, ...ContenderPlan[]];
   /** In bench/end-to-end/; "" for wrk's own request. */
   readonly wrkScript: string;
-  /** What the script is told. */
-  readonly wrkArgument?: string;
   /** Absent: `/`. */
   readonly path?: string;
   /** Clients speak TLS. */

@@ -2,12 +2,11 @@
 
 import { fnv1a32 } from "../../src/base/fnv1a.ts";
 import type { Condition, Snapshot } from "../../src/snapshot/snapshot.ts";
-import { LANES, fieldsOf, laneConditions, test } from "../support/lane-rules.ts";
-import type { Likeness } from "../support/lane-rules.ts";
+import { test } from "../support/lane-rules.ts";
 import type { PlannedRequest } from "../support/open-loop.ts";
 import { LARGE_BODY, LARGE_PATH } from "./large-body.ts";
 import { planned } from "./scenario.ts";
-import type { ContenderPlan, Ports, Scenario } from "./scenario.ts";
+import type { Ports, Scenario } from "./scenario.ts";
 import {
   CANARY_RANGE,
   laneGroup,
@@ -22,13 +21,6 @@ import {
 export const ENVOY = "Envoy";
 const GRAYLANE = "Graylane";
 const PLUGINS_MANY = 8;
-/** Of how many requests one enters a lane. */
-const ENTERING_EVERY = 20;
-/** The lane that requests enter, where there are many and where it is the only one. */
-const ENTERED = 500;
-/** Conditions that no index finds, and that only re2js can evaluate. */
-const REGEXES = 100;
-
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: "plain proxy",
@@ -66,8 +58,6 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   hashTagging("lane routing with hash-tagging plug-in", 1),
   hashTagging("the plug-in eight times", PLUGINS_MANY),
-  laneRules("lane rules", "unlike"),
-  laneRules("lane rules, values alike", "alike"),
   {
     name: "bodies",
     wrkScript: "bodies.lua",
@@ -115,45 +105,6 @@ function hashTagging(name: string, plugins: number): Scenario {
       return planned({ fields: `x-user-id: ${user}\r\n` }, isCanary ? "v2" : "v1");
     },
   };
-}
-
-function laneRules(name: string, likeness: Likeness): Scenario {
-  const regexes = ruled("one lane, 100 regexes", [enteredOrRegexes()]);
-  return {
-    name,
-    wrkScript: "lane-rules.lua",
-    wrkArgument: likeness,
-    contenders: [
-      ruled("one lane", [laneConditions(ENTERED + 1, "regex")[ENTERED]]),
-      ruled("1,000 lanes", laneConditions(LANES, "regex")),
-      ruled("1,000 lanes, versions", laneConditions(LANES, "version")),
-      ...(likeness === "unlike" ? [regexes] : []),
-    ],
-    request: (index: number): PlannedRequest => {
-      const isEntering = index % ENTERING_EVERY === 0;
-      const fields = fieldsOf(index, isEntering ? ENTERED : null, likeness);
-      const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-      return planned({ fields: lines.join("") }, isEntering ? "v2" : "v1");
-    },
-  };
-}
-
-function ruled(name: string, conditions: readonly (Condition | undefined)[]): ContenderPlan {
-  const lanes = conditions.flatMap((condition, index) =>
-    condition === undefined ? [] : [ruledLane(`lane-${index}`, condition)],
-  );
-  return {
-    name,
-    snapshot: (ports) => snapshotOf({ ports, laneGroups: [ruledGroup({ name: "rules", lanes })] }),
-  };
-}
-
-/** A group of alternatives: it has no fixed start, and is not of the subset that needs no re2js. */
-function enteredOrRegexes(): Condition {
-  const regexes = Array.from({ length: REGEXES }, (_none, at) =>
-    test("regex", "x-key-1", `(some|any)(body|one)-[0-9]+-${at + 2}`),
-  );
-  return { kind: "any", of: [test("==", "x-key-0", `user-${ENTERED}-0`), ...regexes] };
 }
 
 const JSON_FIELD = "content-type: application/json\r\n";

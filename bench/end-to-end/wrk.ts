@@ -18,7 +18,6 @@ export interface WrkOptions {
   readonly connections: number;
   /** A Lua file, or `""`. */
   readonly script: string;
-  readonly argument?: string | undefined;
   readonly path?: string;
   readonly isSecure?: boolean;
 }
@@ -35,12 +34,11 @@ export function missingTools(): string {
 }
 
 export function runWrk(options: WrkOptions): Promise<WrkResult> {
-  const { port, seconds, connections, script, argument, path = "/" } = options;
+  const { port, seconds, connections, script, path = "/" } = options;
   const command = ["-c", String(LOAD_CORE), "wrk", "-t1", `-c${connections}`, `-d${seconds}s`];
   const flags = ["--latency", "--timeout", "5s", ...(script === "" ? [] : ["-s", script])];
   const url = `${options.isSecure === true ? "https" : "http"}://127.0.0.1:${port}${path}`;
-  const told = argument === undefined ? [] : ["--", argument];
-  const { status, stdout, stderr } = spawnSync("taskset", [...command, ...flags, url, ...told], {
+  const { status, stdout, stderr } = spawnSync("taskset", [...command, ...flags, url], {
     encoding: "utf8",
   });
   if (status !== 0) return Promise.reject(new Error(`wrk failed: ${stdout}${stderr}`));
