@@ -80,8 +80,6 @@ const stream = runTests({
   files: paths,
   concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism()),
   timeout: fileTimeoutMs(),
-  // Later Nodes end the test at its time limit, but not the file: what hangs in it would keep it.
-  forceExit: true,
 });
 stream.on("test:dequeue", ({ name }) => {
   if (paths.includes(name)) watch.begin(name);
