@@ -13,6 +13,8 @@ import type { PluginLogsOptions } from "./plugin-logs.ts";
 import type { Run } from "./program.ts";
 
 const PORT_MAX = 65_535;
+/** What is read as a file of cases, and not as a module. */
+export const CASES_NAME: RegExp = /\.ya?ml$/;
 
 export interface InspectOptions {
   /** Absolute. */
@@ -20,10 +22,20 @@ export interface InspectOptions {
   readonly json: boolean;
 }
 
+/** A plug-in of an Envoy bootstrap, with its configuration. */
+export interface FromBootstrap {
+  /** Absolute. */
+  readonly file: string;
+  /** `""`: the only one. */
+  readonly plugin: string;
+}
+
 export interface TestOptions {
   /** Files of cases, or folders with such files; absolute. */
   readonly paths: readonly string[];
   readonly update: boolean;
+  /** In place of the plug-in that the files name; null: theirs. */
+  readonly bootstrap: FromBootstrap | null;
 }
 
 export interface RunOptions {
@@ -37,8 +49,9 @@ export interface RunOptions {
 }
 
 export interface ProfileOptions {
-  /** A module, or a file of cases whose requests are taken; absolute. */
-  readonly file: string;
+  /** A module, or a file of cases whose requests are taken; absolute. Null beside a bootstrap. */
+  readonly file: string | null;
+  readonly bootstrap: FromBootstrap | null;
   readonly configuration: string;
   readonly rootId: string;
   readonly requests: number;
@@ -88,10 +101,13 @@ export function addPluginCommands(program: Command, run: Run): void {
     .description("run a plug-in's cases in this process")
     .argument("<paths...>", "files of cases, or folders with such files (*.cases.yaml)")
     .option("--update", "write what was seen into the cases that fail")
-    .action((paths: string[], { update = false }: { update?: boolean }, command: Command) =>
+    .option("-f, --filename <file>", BOOTSTRAP_OPTION)
+    .option("--plugin <name>", CHOICE_OPTION)
+    .action((paths: string[], options: RawTestOptions, command: Command) =>
       run(command, (context) => {
         const absolute = paths.map((path) => resolve(context.cwd, path));
-        return context.plugin.test({ paths: absolute, update });
+        const bootstrap = bootstrapOf(context, options);
+        return context.plugin.test({ paths: absolute, update: options.update ?? false, bootstrap });
       }),
     );
   addProfileCommand(plugin, run);
@@ -118,7 +134,9 @@ function addProfileCommand(plugin: Command, run: Run): void {
   plugin
     .command("profile")
     .description("say what each callback and host call of a plug-in costs, and draw a flame graph")
-    .argument("<file>", "a .wasm file, or a file of cases (*.cases.yaml) for their requests")
+    .argument("[file]", "a .wasm file, or a file of cases (*.cases.yaml) for their requests")
+    .option("-f, --filename <file>", BOOTSTRAP_OPTION)
+    .option("--plugin <name>", CHOICE_OPTION)
     .option("--config <text or @file>", "the configuration; @FILE takes a file's text", "")
     .option("--root-id <id>", "the root id", "")
     .option("--requests <count>", "how many requests are measured", "10000")
@@ -127,12 +145,38 @@ function addProfileCommand(plugin: Command, run: Run): void {
     .option("-H, --header <header>", "a header of it, 'name: value' (repeatable)", collect, [])
     .option("-d, --data <body>", "its body", "")
     .option("-o, --output <file>", "the stacks, as FILE.svg, FILE.cpuprofile or FILE.folded")
-    .action((file: string, options: RawProfileOptions, command: Command) =>
+    .action((file: string | undefined, options: RawProfileOptions, command: Command) =>
       run(command, (context) => context.plugin.profile(parseProfile(context, file, options))),
     );
 }
 
-interface RawProfileOptions {
+const BOOTSTRAP_OPTION = "take the plug-in and its configuration from this Envoy bootstrap";
+const CHOICE_OPTION = "which plug-in of the bootstrap, by its name";
+
+interface RawBootstrapOptions {
+  readonly filename?: string;
+  readonly plugin?: string;
+}
+
+interface RawTestOptions extends RawBootstrapOptions {
+  readonly update?: boolean;
+}
+
+function bootstrapOf(
+  context: Context,
+  { filename, plugin }: RawBootstrapOptions,
+): FromBootstrap | null {
+  if (filename !== undefined) {
+    return { file: resolve(context.cwd, filename), plugin: plugin ?? "" };
+  }
+  if (plugin === undefined) return null;
+  throw usageError(
+    `--plugin ${plugin}: of which bootstrap?`,
+    "Name Envoy's bootstrap with -f FILE.",
+  );
+}
+
+interface RawProfileOptions extends RawBootstrapOptions {
   readonly config: string;
   readonly rootId: string;
   readonly requests: string;
@@ -143,7 +187,13 @@ interface RawProfileOptions {
   readonly output?: string;
 }
 
-function parseProfile(context: Context, file: string, raw: RawProfileOptions): ProfileOptions {
+function parseProfile(
+  context: Context,
+  file: string | undefined,
+  raw: RawProfileOptions,
+): ProfileOptions {
+  const bootstrap = bootstrapOf(context, raw);
+  checkSource(file, raw);
   const requests = /^\d{1,7}$/.test(raw.requests) ? Number(raw.requests) : 0;
   if (requests < 1) {
     throw usageError(`--requests ${raw.requests}: not a number from 1 to 9999999`);
@@ -156,7 +206,8 @@ function parseProfile(context: Context, file: string, raw: RawProfileOptions): P
     );
   }
   return {
-    file: resolve(context.cwd, file),
+    file: file === undefined ? null : resolve(context.cwd, file),
+    bootstrap,
     configuration: configurationOf(context, raw.config),
     rootId: raw.rootId,
     requests,
@@ -168,6 +219,24 @@ function parseProfile(context: Context, file: string, raw: RawProfileOptions): P
     },
     output: output === undefined ? null : resolve(context.cwd, output),
   };
+}
+
+/** Where the plug-in, its root id and its configuration come from: one place, not two. */
+function checkSource(file: string | undefined, raw: RawProfileOptions): void {
+  const { filename, config, rootId } = raw;
+  if (filename === undefined) {
+    if (file !== undefined) return;
+    throw usageError(
+      "plugin profile: no plug-in",
+      "Name a FILE.wasm, a file of cases, or Envoy's bootstrap with -f FILE.",
+    );
+  }
+  const remedy = `Leave it out: ${filename} has the plug-in.`;
+  if (file !== undefined && !CASES_NAME.test(file)) {
+    throw usageError(`${file}: a module beside -f ${filename}`, remedy);
+  }
+  if (config !== "") throw usageError(`--config beside -f ${filename}`, remedy);
+  if (rootId !== "") throw usageError(`--root-id beside -f ${filename}`, remedy);
 }
 
 function parseHeader(text: string): [name: string, value: string] {

@@ -1,21 +1,20 @@
 //! `graylane envoy`: runs the static part of an Envoy bootstrap on the embedded engine.
 
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import type { EnvoyOptions } from "../cli/envoy-options.ts";
 import { importBootstrap } from "../envoy/bootstrap.ts";
 import type { EnvoyBootstrap } from "../envoy/bootstrap.ts";
 import { WASM_PLUGIN_KIND } from "../envoy/wasm-filter.ts";
-import type { CodeResolver } from "../envoy/wasm-filter.ts";
 import type { Fault } from "../resources/fault.ts";
 import { formatFault } from "../resources/format-fault.ts";
 import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-server.ts";
+import { codeResolver } from "./bootstrap-code.ts";
 import { packageVersion } from "./package-root.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { StaticEngine } from "./static-engine.ts";
@@ -60,7 +59,7 @@ export async function runEnvoy(
 function read(options: EnvoyOptions, terminal: Terminal, folder: string): EnvoyBootstrap | null {
   const text = options.configYaml ?? readConfiguration(options.file, terminal);
   if (text === null) return null;
-  const read = importBootstrap(text, options.file, codeResolver(folder));
+  const read = importBootstrap(text, options.file, codeResolver(codeFile(folder)));
   for (const fault of read.faults) terminal.stderr.write(`${formatFault(fault)}\n`);
   if (read.bootstrap === null) terminal.stderr.write("error: the configuration is refused\n");
   return read.bootstrap;
@@ -77,20 +76,12 @@ function readConfiguration(file: string, terminal: Terminal): string | null {
   }
 }
 
-/** Code within the configuration becomes a file in `folder`; paths are relative to here. */
-function codeResolver(folder: string): CodeResolver {
-  return (code) => {
-    try {
-      const bytes = code.kind === "file" ? readFileSync(code.path) : code.bytes;
-      const sha256 = createHash("sha256").update(bytes).digest("hex");
-      if (code.kind === "file") return { sha256, path: resolve(code.path) };
-      const path = join(folder, `${sha256}.wasm`);
-      writeFileSync(path, bytes);
-      return { sha256, path };
-    } catch (error) {
-      const { code: reason, message } = error as NodeJS.ErrnoException;
-      return reason === "ENOENT" ? "there is no such file" : message;
-    }
+/** Code within the configuration becomes a file in `folder`. */
+function codeFile(folder: string): (sha256: string, bytes: Uint8Array) => string {
+  return (sha256, bytes) => {
+    const path = join(folder, `${sha256}.wasm`);
+    writeFileSync(path, bytes);
+    return path;
   };
 }
 

@@ -13,6 +13,8 @@ import { describeModule } from "../plugin-tools/report-text.ts";
 import { formatFault } from "../resources/format-fault.ts";
 import { LoadFault } from "../wasm/fault.ts";
 import { loadModule } from "../wasm/module.ts";
+import { casesWith, readBootstrapPlugin } from "./bootstrap-plugin.ts";
+import type { BootstrapPlugin } from "./bootstrap-plugin.ts";
 import type { Terminal } from "./up.ts";
 
 /** Exit code 1 when the file cannot be read, or when this host refuses the module. */
@@ -43,9 +45,26 @@ const CASE_FILE = /\.cases\.ya?ml$/;
 export async function testPlugins(options: TestOptions, terminal: Terminal): Promise<number> {
   const files = await caseFiles(options.paths, terminal);
   if (files === null) return 1;
+  if (options.bootstrap === null) return testFiles(files, { options, bootstrap: null }, terminal);
+  const bootstrap = await readBootstrapPlugin(options.bootstrap, terminal);
+  return bootstrap === null ? 1 : testFiles(files, { options, bootstrap }, terminal);
+}
+
+interface Setting {
+  readonly options: TestOptions;
+  /** Null: the plug-in that each file names. */
+  readonly bootstrap: BootstrapPlugin | null;
+}
+
+async function testFiles(
+  files: readonly string[],
+  setting: Setting,
+  terminal: Terminal,
+): Promise<number> {
+  const { options } = setting;
   const totals = { passed: 0, failed: 0, updated: 0, unrun: 0 };
   for (const file of files) {
-    const outcome = await testFile(file, options, terminal);
+    const outcome = await testFile(file, setting, terminal);
     if (outcome === null) {
       totals.unrun += 1;
       continue;
@@ -90,16 +109,17 @@ async function filesIn(path: string): Promise<string[]> {
 /** Null, and said, when it cannot be run. */
 async function testFile(
   path: string,
-  options: TestOptions,
+  { options, bootstrap }: Setting,
   terminal: Terminal,
 ): Promise<readonly CaseResult[] | null> {
   const text = await readFile(path, "utf8");
   const shown = relative(process.cwd(), path);
   const file = shown.startsWith("..") ? path : shown;
-  const { suite, faults } = parseCaseFile(text, { file, folder: dirname(path) });
+  const { suite: own, faults } = parseCaseFile(text, { file, folder: dirname(path) });
   for (const fault of faults) terminal.stderr.write(`${formatFault(fault)}\n`);
-  if (suite === null) return null;
-  const bytes = await readModule(suite.plugin, terminal);
+  if (own === null) return null;
+  const suite = bootstrap === null ? own : casesWith(bootstrap, own);
+  const bytes = bootstrap?.bytes ?? (await readModule(suite.plugin, terminal));
   if (bytes === null) return null;
   const module = await loadModule(bytes, { name: suite.plugin });
   if (module instanceof LoadFault) {

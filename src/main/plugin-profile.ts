@@ -7,6 +7,7 @@ import { writeFile } from "node:fs/promises";
 import { Session } from "node:inspector/promises";
 import { dirname } from "node:path";
 import { systemClock } from "../base/clock.ts";
+import { CASES_NAME } from "../cli/plugin.ts";
 import type { ProfileOptions } from "../cli/plugin.ts";
 import { parseCaseFile } from "../plugin-tools/case-file.ts";
 import type { CaseFile } from "../plugin-tools/case-file.ts";
@@ -22,6 +23,7 @@ import { formatFault } from "../resources/format-fault.ts";
 import { LoadFault } from "../wasm/fault.ts";
 import type { GuestFunction, GuestProbe } from "../wasm/guest-probe.ts";
 import { loadModule } from "../wasm/module.ts";
+import { casesWith, readBootstrapPlugin } from "./bootstrap-plugin.ts";
 import { readModule } from "./plugin-commands.ts";
 import type { Terminal } from "./up.ts";
 
@@ -40,10 +42,9 @@ export async function profilePlugin(options: ProfileOptions, terminal: Terminal)
     terminal.stderr.write(`error: ${message}\n`);
     return 1;
   };
-  const file = await readCases(options, terminal);
-  if (file === null) return 1;
-  const bytes = await readModule(file.plugin, terminal);
-  if (bytes === null) return 1;
+  const read = await readProfiled(options, terminal);
+  if (read === null) return 1;
+  const { file, bytes } = read;
   const beganMs = nowMs();
   const module = await loadModule(bytes, { name: file.plugin });
   if (module instanceof LoadFault) return fail(`${file.plugin}: ${faultText(module)}`);
@@ -70,10 +71,27 @@ export async function profilePlugin(options: ProfileOptions, terminal: Terminal)
   return 0;
 }
 
+interface Profiled {
+  readonly file: CaseFile;
+  readonly bytes: Uint8Array;
+}
+
+/** Null, and said, when there is nothing to be had. */
+async function readProfiled(options: ProfileOptions, terminal: Terminal): Promise<Profiled | null> {
+  const file = await readCases(options, terminal);
+  if (file === null) return null;
+  if (options.bootstrap !== null) {
+    const found = await readBootstrapPlugin(options.bootstrap, terminal);
+    return found === null ? null : { file: casesWith(found, file), bytes: found.bytes };
+  }
+  const bytes = await readModule(file.plugin, terminal);
+  return bytes === null ? null : { file, bytes };
+}
+
 /** Null, and said, when there are none to be had. */
 async function readCases(options: ProfileOptions, terminal: Terminal): Promise<CaseFile | null> {
   const { file } = options;
-  if (!/\.ya?ml$/.test(file)) return oneCase(options);
+  if (file === null || !CASES_NAME.test(file)) return oneCase(options, file ?? "");
   const text = await readModule(file, terminal);
   if (text === null) return null;
   const { suite, faults } = parseCaseFile(text.toString(), { file, folder: dirname(file) });
@@ -81,7 +99,7 @@ async function readCases(options: ProfileOptions, terminal: Terminal): Promise<C
   return suite;
 }
 
-function oneCase({ file, configuration, rootId, request }: ProfileOptions): CaseFile {
+function oneCase({ configuration, rootId, request }: ProfileOptions, file: string): CaseFile {
   const { method, path, headers, body } = request;
   const chunks = body === "" ? [] : [body];
   return {

@@ -33,14 +33,18 @@ const MODULE = guest({
 const file = join(folder, "small.wasm");
 writeFileSync(file, MODULE);
 
-async function profile(...words: readonly string[]): Promise<{ code: number; text: string }> {
+function profile(...words: readonly string[]): Promise<{ code: number; text: string }> {
+  return run("profile", "--requests", "200", ...words);
+}
+
+async function run(...words: readonly string[]): Promise<{ code: number; text: string }> {
   let text = "";
   const terminal = {
     stdout: { write: (part: string) => (text += part) },
     stderr: { write: (part: string) => (text += part) },
   };
   const dependencies = cliDependencies(terminal, new AbortController().signal);
-  const code = await runCli(["plugin", "profile", "--requests", "200", ...words], dependencies);
+  const code = await runCli(["plugin", ...words], dependencies);
   return { code, text };
 }
 
@@ -69,11 +73,123 @@ test("a file of cases gives the requests", async () => {
   assert.match(text, /^200 requests of 2 kinds: /m);
 });
 
+/** Logs its root id and its configuration when it starts, as Envoy hands them over; adds `x-root`. */
+const TELLING = guest({
+  imports: `(import "env" "proxy_get_buffer_bytes"
+      (func $buffer (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))`,
+  body: `(func (export "proxy_on_configure") (param i32) (param $size i32) (result i32)
+      (drop (call $buffer (i32.const 7) (i32.const 0) (local.get $size)
+        (i32.const 32) (i32.const 36)))
+      (drop (call $log (i32.const 2) (i32.load (i32.const 32)) (i32.load (i32.const 36))))
+      (i32.const 1))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))`,
+});
+
+interface Filter {
+  readonly name: string;
+  readonly code: object;
+  readonly configuration?: string;
+}
+
+/** An Envoy bootstrap with these filters in front of a direct answer. */
+function bootstrap(name: string, filters: readonly Filter[]): string {
+  const any = (value: string): object => ({
+    "@type": "type.googleapis.com/google.protobuf.StringValue",
+    value,
+  });
+  const wasm = filters.map(({ name, code, configuration = "" }) => ({
+    name: "envoy.filters.http.wasm",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+      config: {
+        name,
+        root_id: "the root",
+        configuration: any(configuration),
+        vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: code } },
+      },
+    },
+  }));
+  const router = {
+    name: "envoy.filters.http.router",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+    },
+  };
+  const routes = [{ match: { prefix: "/" }, direct_response: { status: 200 } }];
+  const manager = {
+    "@type":
+      "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    stat_prefix: "ingress",
+    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
+    http_filters: [...wasm, router],
+  };
+  const chain = {
+    filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: manager }],
+  };
+  const address = { socket_address: { address: "127.0.0.1", port_value: 10_000 } };
+  const listeners = [{ name: "main", address, filter_chains: [chain] }];
+  const path = join(folder, name);
+  writeFileSync(path, JSON.stringify({ static_resources: { listeners } }));
+  return path;
+}
+
+const telling = join(folder, "telling.wasm");
+writeFileSync(telling, TELLING);
+const ONE = bootstrap("one.yaml", [
+  { name: "told", code: { filename: telling }, configuration: "from the bootstrap" },
+]);
+const TWO = bootstrap("two.json", [
+  { name: "small", code: { filename: file } },
+  { name: "inline", code: { inline_bytes: Buffer.from(TELLING).toString("base64") } },
+]);
+const EMPTY = bootstrap("empty.yaml", []);
+const TELLING_CASES = join(folder, "telling.cases.yaml");
+writeFileSync(
+  TELLING_CASES,
+  `plugin: elsewhere.wasm
+cases:
+- {name: the bootstrap's, expect: {logs: ["info: from the bootstrap"]}}
+- {name: its own, configuration: own, expect: {logs: ["info: own"]}}
+`,
+);
+
+test("an Envoy bootstrap gives the plug-in and its configuration", async () => {
+  const { code, text } = await profile("-f", ONE);
+  assert.equal(code, 0, text);
+  assert.match(text, /telling\.wasm: [^]*^proxy_on_request_headers +1 +/m);
+});
+
+test("of several plug-ins of a bootstrap one is chosen, also one whose code is in it", async () => {
+  const small = await profile("-f", TWO, "--plugin", "small");
+  assert.match(small.text, /^proxy_get_header_map_value +2 +/m);
+  const inline = await profile("-f", TWO, "--plugin", "inline");
+  assert.match(inline.text, /two\.json: [^]*^proxy_on_request_headers +1 +/m);
+});
+
+test("cases are run with the bootstrap's plug-in, and with its configuration if they have none", async () => {
+  const { code, text } = await run("test", "-f", ONE, TELLING_CASES);
+  assert.equal(code, 0, text);
+  assert.match(text, /2 passed, 0 failed/);
+  const without = await run("test", TELLING_CASES);
+  assert.equal(without.code, 1);
+  assert.match(without.text, /elsewhere\.wasm: there is no such file/);
+});
+
 const refused: readonly (readonly [name: string, words: readonly string[], says: RegExp])[] = [
   ["a plug-in that traps", [file, "-d", "body"], /trapped in proxy_on_request_body/],
   ["a file that is not there", [join(folder, "no.wasm")], /there is no such file/],
   ["another kind of output", [file, "-o", "x.png"], /FILE\.svg \(flame graph\)/],
   ["a folder that is not there", [file, "-o", join(folder, "no", "x.svg")], /ENOENT/],
+  ["neither a module nor a bootstrap", [], /no plug-in\n/],
+  ["a module beside a bootstrap", [file, "-f", ONE], /a module beside -f/],
+  ["a configuration beside a bootstrap", ["-f", ONE, "--config", "{}"], /--config beside -f/],
+  ["a plug-in of no bootstrap", [file, "--plugin", "small"], /of which bootstrap\?/],
+  ["a bootstrap that is not there", ["-f", join(folder, "no.yaml")], /there is no such file/],
+  ["a bootstrap without plug-ins", ["-f", EMPTY], /it has no Wasm HTTP filter/],
+  ["a bootstrap with several", ["-f", TWO], /several plug-ins to choose from: "small", "inline"/],
+  ["a name that it has not", ["-f", TWO, "--plugin", "x"], /no plug-in "x", but "small", "inline"/],
+  ["what is not Envoy's", ["-f", TELLING_CASES], /telling\.cases\.yaml:1:1: /],
   ["no number of requests", [file, "--requests", "many"], /not a number from 1/],
 ];
 

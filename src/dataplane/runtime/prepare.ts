@@ -223,7 +223,7 @@ export function stopUnused(
 }
 
 /** As Envoy's `host_env_keys`: a variable that this process does not have is left out. */
-function environmentOf({ env, hostEnv }: PluginResource): Readonly<Record<string, string>> {
+export function environmentOf({ env, hostEnv }: PluginResource): Readonly<Record<string, string>> {
   if (hostEnv === undefined) return env;
   const own = hostEnv.flatMap((name) => {
     const value = process.env[name];
