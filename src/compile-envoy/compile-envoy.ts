@@ -87,6 +87,7 @@ function refusedListener(
     return `redirect port ${port} to https by this control plane`;
   }
   if (edge?.refuseAbsoluteForm === true) return "refuse requests in absolute-form";
+  if (edge?.proxyProtocol !== undefined) return "read the PROXY protocol by this control plane";
   if (edge?.addForwardedHostPort === true) return "add X-Forwarded-Host and X-Forwarded-Port";
   return null;
 }

@@ -29,6 +29,7 @@ test("annotations set how requests are taken in", () => {
         "graylane.io/via": "edge",
         "graylane.io/absolute-form": "REFUSE",
         "graylane.io/forwarded-host-port": "true",
+        "graylane.io/proxy-protocol": "ALLOW",
       }),
     ],
     messages,
@@ -39,6 +40,7 @@ test("annotations set how requests are taken in", () => {
     via: "edge",
     refuseAbsoluteForm: true,
     addForwardedHostPort: true,
+    proxyProtocol: "allowed",
   });
   assert.deepEqual(messages.sorted(), []);
 });
@@ -47,7 +49,7 @@ test("every value that is not understood is named, and the default is used", () 
   const messages = new MessageList();
   const names = [
     ...["num-trusted-proxies", "path-normalization", "escaped-slashes", "via", "absolute-form"],
-    "forwarded-host-port",
+    ...["forwarded-host-port", "proxy-protocol"],
   ];
   const wrong = Object.fromEntries(names.map((name) => [`graylane.io/${name}`, "a b"]));
   assert.equal(compileEdge([gateway("a", wrong)], messages), null);

@@ -27,6 +27,13 @@ const ESCAPED_SLASHES: Readonly<Record<string, EdgeSettings["path"]["escapedSlas
   UNESCAPE_AND_FORWARD: "decode",
 };
 
+const PROXY_PROTOCOL: Readonly<Record<string, NonNullable<EdgeSettings["proxyProtocol"]> | null>> =
+  {
+    OFF: null,
+    REQUIRE: "required",
+    ALLOW: "allowed",
+  };
+
 const SWITCH: Readonly<Record<string, boolean>> = { true: true, false: false };
 
 interface Setting {
@@ -90,6 +97,14 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
       const isOn = SWITCH[value];
       if (isOn !== undefined) changes.addForwardedHostPort = isOn;
       return isOn !== undefined;
+    },
+  },
+  "proxy-protocol": {
+    allowed: listed(PROXY_PROTOCOL),
+    take(changes, value) {
+      const proxyProtocol = PROXY_PROTOCOL[value];
+      if (proxyProtocol != null) changes.proxyProtocol = proxyProtocol;
+      return proxyProtocol !== undefined;
     },
   },
 };

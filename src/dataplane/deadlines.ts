@@ -10,6 +10,8 @@ const SWEEP_INTERVAL_MS = 250;
 
 /** A client has this long to send a whole request head, from its first byte. */
 export const REQUEST_HEAD_TIMEOUT_MS = 10_000;
+/** Where a listener awaits a PROXY header, it is there after this: proxies send it at once. */
+export const PROXY_HEADER_TIMEOUT_MS = 5_000;
 /** An idle keep-alive connection of a client is closed after this. */
 export const DOWNSTREAM_IDLE_TIMEOUT_MS = 75_000;
 /** An idle upstream connection is closed earlier than our own sidecars would close it. */

@@ -13,13 +13,16 @@ export interface ExchangeRecord extends AccessLogEntry {
   readonly attempts: number;
 }
 
+/** Too many are open; the memory is full; the header of the PROXY protocol is bad, or late. */
+export type ConnectionRefusal = "overflow" | "overload" | "proxy_header" | "proxy_header_timeout";
+
 export interface TrafficObserver {
   onExchangeEnd(record: ExchangeRecord): void;
   /** What came was no HTTP request; `code` is the codec's fault. No exchange was begun. */
   onRefusedRequest(code: string): void;
   onConnection(delta: 1 | -1): void;
-  /** Closed before its first byte: too many are open, or the memory is full. */
-  onRefusedConnection(reason: "overflow" | "overload"): void;
+  /** Closed before it was read as HTTP. `detail`: what was wrong with it, and whose it was. */
+  onRefusedConnection(reason: ConnectionRefusal, detail?: string): void;
   /** A protocol switch has joined a client and an upstream, or such a tunnel has ended. */
   onTunnel(delta: 1 | -1): void;
   /** Two live requests of one trace id in different lanes: the newest won. */

@@ -14,4 +14,6 @@ export interface EdgeSettings {
   readonly refuseAbsoluteForm: boolean;
   /** Says the authority and port to the upstream, where no proxy before has said them. */
   readonly addForwardedHostPort: boolean;
+  /** Connections begin with a PROXY header: each must, or each may. Absent: none does. */
+  readonly proxyProtocol?: "required" | "allowed";
 }

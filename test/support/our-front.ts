@@ -7,16 +7,27 @@ import {
   forwardRoute,
   gatewaySnapshot,
 } from "../../src/dataplane/testing/snapshot-maker.ts";
+import { DEFAULT_EDGE } from "../../src/dataplane/exchange/edge-fields.ts";
+import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import type { Front, FrontPlan } from "./raw-fronts.ts";
 
+function behindProxies(snapshot: Snapshot): Snapshot {
+  const edge = { ...DEFAULT_EDGE, proxyProtocol: "required" } as const;
+  const gateways = Object.entries(snapshot.gateways).map(
+    ([name, gateway]) => [name, { ...gateway, edge }] as const,
+  );
+  return { ...snapshot, gateways: Object.fromEntries(gateways) };
+}
+
 /** Ends with the harness's `endAll`. */
-export async function startOurs({ upstream, upstreamPort }: FrontPlan): Promise<Front> {
+export async function startOurs({ upstream, upstreamPort, ...rest }: FrontPlan): Promise<Front> {
   const a = upstream === "http2" ? { ...cluster("a"), protocol: "h2" as const } : cluster("a");
+  const snapshot = gatewaySnapshot(80, [forwardRoute(a.name)], {
+    clusters: { [a.name]: a },
+    endpoints: { [a.name]: { endpoints: [endpoint(upstreamPort)] } },
+  });
   const { port } = await startFixture(
-    gatewaySnapshot(80, [forwardRoute(a.name)], {
-      clusters: { [a.name]: a },
-      endpoints: { [a.name]: { endpoints: [endpoint(upstreamPort)] } },
-    }),
+    rest.proxyProtocol === true ? behindProxies(snapshot) : snapshot,
   );
   return { name: "Graylane", port, stop: () => Promise.resolve() };
 }

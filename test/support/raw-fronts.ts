@@ -16,6 +16,8 @@ export interface FrontPlan {
   readonly downstream: "http1" | "http2";
   readonly upstream: "http1" | "http2";
   readonly upstreamPort: number;
+  /** Its clients must begin with a header of the PROXY protocol; it tells X-Forwarded-For. */
+  readonly proxyProtocol?: boolean;
 }
 
 export interface Front {
@@ -124,7 +126,10 @@ async function startNginx(plan: FrontPlan): Promise<Front | string | null> {
   const path = installedProgram("nginx");
   if (path === null) return notInstalled("nginx");
   const port = await freePort();
-  const words = plan.downstream === "http2" ? " http2" : "";
+  const isProxied = plan.proxyProtocol === true;
+  const words =
+    (plan.downstream === "http2" ? " http2" : "") + (isProxied ? " proxy_protocol" : "");
+  const told = isProxied ? "proxy_set_header X-Forwarded-For $proxy_protocol_addr;" : "";
   const folder = mkdtempSync(join(tmpdir(), "graylane-nginx-"));
   writeFileSync(
     join(folder, "nginx.conf"),
@@ -132,7 +137,7 @@ async function startNginx(plan: FrontPlan): Promise<Front | string | null> {
      events {} http { access_log off; client_body_temp_path ${folder}/a;
      proxy_temp_path ${folder}/b; fastcgi_temp_path ${folder}/c; uwsgi_temp_path ${folder}/d; scgi_temp_path ${folder}/e;
      server { listen 127.0.0.1:${port}${words}; location / {
-     proxy_pass http://127.0.0.1:${plan.upstreamPort}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; } } }`,
+     proxy_pass http://127.0.0.1:${plan.upstreamPort}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; ${told} } } }`,
   );
   const command = [path, "-e", join(folder, "error.log"), "-c", join(folder, "nginx.conf")];
   const stop = await startProgram("nginx", command, port);
@@ -147,8 +152,8 @@ async function startHaproxy(plan: FrontPlan): Promise<Front | string> {
   const folder = mkdtempSync(join(tmpdir(), "graylane-haproxy-"));
   writeFileSync(
     join(folder, "haproxy.cfg"),
-    `defaults\n mode http\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n` +
-      `frontend f\n bind 127.0.0.1:${port}${wordsOf(plan.downstream)}\n default_backend b\n` +
+    `defaults\n mode http\n${plan.proxyProtocol === true ? " option forwardfor\n" : ""} timeout connect 5s\n timeout client 20s\n timeout server 20s\n` +
+      `frontend f\n bind 127.0.0.1:${port}${plan.proxyProtocol === true ? " accept-proxy" : ""}${wordsOf(plan.downstream)}\n default_backend b\n` +
       `backend b\n server s 127.0.0.1:${plan.upstreamPort}${wordsOf(plan.upstream)}\n`,
   );
   const stop = await startProgram(
@@ -168,6 +173,14 @@ const ENVOY_HTTP2 = {
   },
 };
 
+const PROXY_FILTER = {
+  name: "envoy.filters.listener.proxy_protocol",
+  typed_config: {
+    "@type":
+      "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+  },
+};
+
 async function startEnvoy(plan: FrontPlan): Promise<Front | string> {
   const binary = await findEnvoy();
   if (binary.kind === "missing") return binary.reason;
@@ -180,6 +193,7 @@ async function startEnvoy(plan: FrontPlan): Promise<Front | string> {
     "@type": `${type}.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: "cases",
     normalize_path: true,
+    ...(plan.proxyProtocol === true ? { use_remote_address: true } : {}),
     http_protocol_options: { accept_http_10: true },
     http_filters: [
       {
@@ -204,6 +218,7 @@ async function startEnvoy(plan: FrontPlan): Promise<Front | string> {
         {
           name: "cases",
           address: address(port),
+          ...(plan.proxyProtocol === true ? { listener_filters: [PROXY_FILTER] } : {}),
           filter_chains: [{ filters: [{ name: "hcm", typed_config: manager }] }],
         },
       ],

@@ -5,6 +5,7 @@ import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import type { ClientNamesReader } from "./client-names.ts";
+import type { ConnectionEnds } from "./proxy-header.ts";
 
 /** Makes the role object for one request. It holds the runtime that the exchange began with. */
 export type HandlerFactory = () => ExchangeHandler;
@@ -22,6 +23,8 @@ export interface ConnectionParts {
   readonly makeHandler: HandlerFactory;
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
+  /** What a proxy in front says of the client (PROXY protocol); null: the socket's own. */
+  readonly ends: ConnectionEnds | null;
   readonly onClosed: (connection: ClientConnection) => void;
   /** The client speaks HTTP/2: `bytes` have been read, and nobody listens to the socket. */
   readonly onHttp2: (connection: ClientConnection, socket: Socket, bytes: Buffer) => void;

@@ -2,14 +2,18 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import type { ConnectionEnds } from "./proxy-header.ts";
 
 export class ConnectionFacts {
   static #lastId = 0;
   readonly #socket: Socket;
+  /** What a proxy in front says; null: the connection's own. */
+  readonly #ends: ConnectionEnds | null;
   #id = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, ends: ConnectionEnds | null) {
     this.#socket = socket;
+    this.#ends = ends;
   }
 
   /** A number of its own in this process. */
@@ -19,15 +23,15 @@ export class ConnectionFacts {
   }
 
   get remotePort(): number {
-    return this.#socket.remotePort ?? 0;
+    return (this.#ends ?? this.#socket).remotePort ?? 0;
   }
 
   get localAddress(): string {
-    return this.#socket.localAddress ?? "";
+    return (this.#ends ?? this.#socket).localAddress ?? "";
   }
 
   get localPort(): number {
-    return this.#socket.localPort ?? 0;
+    return (this.#ends ?? this.#socket).localPort ?? 0;
   }
 
   get isSecure(): boolean {

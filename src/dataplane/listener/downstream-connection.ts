@@ -73,14 +73,14 @@ export class DownstreamConnection
   constructor(socket: Socket, parts: ConnectionParts) {
     const { context } = parts;
     this.context = context;
-    this.remoteAddress = socket.remoteAddress ?? "";
-    this.localPort = socket.localPort ?? 0;
+    this.remoteAddress = (parts.ends ?? socket).remoteAddress ?? "";
+    this.localPort = (parts.ends ?? socket).localPort ?? 0;
     this.isSecure = socket instanceof TLSSocket;
     this.#socket = socket;
     this.#parts = parts;
     this.tlsServer = parts.tlsServer;
     this.clientNames = parts.clientNames;
-    this.facts = new ConnectionFacts(socket);
+    this.facts = new ConnectionFacts(socket, parts.ends);
     this.#parser = new RequestParser(this);
     this.deadlineMs = context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
     context.sweeper.add(this);

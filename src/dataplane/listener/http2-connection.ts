@@ -65,12 +65,12 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   /** What has been read of the socket has been given back to it. */
   constructor(socket: Socket, parts: ConnectionParts) {
     this.context = parts.context;
-    this.remoteAddress = socket.remoteAddress ?? "";
-    this.localPort = socket.localPort ?? 0;
+    this.remoteAddress = (parts.ends ?? socket).remoteAddress ?? "";
+    this.localPort = (parts.ends ?? socket).localPort ?? 0;
     this.isSecure = socket instanceof TLSSocket;
     this.tlsServer = parts.tlsServer;
     this.clientNames = parts.clientNames;
-    this.facts = new ConnectionFacts(socket);
+    this.facts = new ConnectionFacts(socket, parts.ends);
     this.#parts = parts;
     // Until its SETTINGS have come, with the preface.
     this.#endMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;

@@ -1,9 +1,9 @@
 //! An address that we accept on, with the connections that came in there.
 
-import { createServer } from "node:net";
-import type { Server, Socket } from "node:net";
-import { createServer as createTlsServer, Server as TlsListener } from "node:tls";
-import type { SecureContext, TLSSocket } from "node:tls";
+import { createServer, Socket } from "node:net";
+import type { Server } from "node:net";
+import { createServer as createTlsServer, Server as TlsListener, TLSSocket } from "node:tls";
+import type { SecureContext } from "node:tls";
 import type { TrafficContext } from "../context.ts";
 import type { OverloadGuard } from "../overload.ts";
 import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client-connection.ts";
@@ -13,7 +13,10 @@ import type { EvenShare } from "./even-share.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import { NetworkConnection } from "../network/network-connection.ts";
 import type { NetworkRuntime } from "../network/network-connection.ts";
+import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
+import { ProxiedSocket } from "./proxied-socket.ts";
+import type { ConnectionEnds } from "./proxy-header.ts";
 import { SharedPort } from "./shared-port.ts";
 import type { TlsContexts } from "./tls-contexts.ts";
 
@@ -50,6 +53,9 @@ export class TrafficListener {
   #isDraining = false;
   #tls: TlsContexts | null;
   #network: () => NetworkRuntime | null = () => null;
+  #proxyProtocol: () => EdgeSettings["proxyProtocol"] = () => undefined;
+  /** What PROXY headers said, by the client's own socket. */
+  readonly #ends = new WeakMap<Socket, ConnectionEnds>();
   readonly #share: EvenShare | undefined;
   /** Takes the port out of the share. */
   #unshare: () => void = () => undefined;
@@ -74,6 +80,7 @@ export class TrafficListener {
       },
     };
     const accept: Accept = (socket, tlsServer) => {
+      const waits = socket.isPaused();
       const refusal = this.#refusal(overload);
       if (refusal !== null) {
         context.observer.onRefusedConnection(refusal);
@@ -86,6 +93,7 @@ export class TrafficListener {
         ...common,
         tlsServer: tlsServer ?? null,
         clientNames: clientNamesReader(socket, tlsServer ?? null),
+        ends: this.#endsOf(socket),
         onHttp2: (before, taken, bytes) => {
           this.#connections.delete(before);
           taken.unshift(bytes);
@@ -101,8 +109,11 @@ export class TrafficListener {
       this.#add(
         isHttp2 ? new Http2Connection(socket, parts) : new DownstreamConnection(socket, parts),
       );
+      // Its PROXY header has been read, and the rest waits.
+      if (waits) socket.resume();
     };
     this.#server = tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept);
+    this.#readProxyHeaders(common);
     if (share !== undefined) {
       this.#server.on("connection", (socket: Socket) => {
         socket.once("close", () => {
@@ -130,6 +141,49 @@ export class TrafficListener {
   /** Asked at each new connection which filters see its bytes before anybody else. */
   setNetwork(network: () => NetworkRuntime | null): void {
     this.#network = network;
+  }
+
+  /** Asked at each new connection whether it begins with a header of the PROXY protocol. */
+  setProxyProtocol(proxyProtocol: () => EdgeSettings["proxyProtocol"]): void {
+    this.#proxyProtocol = proxyProtocol;
+  }
+
+  /** Before whoever takes the connection: TLS, or HTTP. */
+  #readProxyHeaders({ context, onClosed }: Pick<ConnectionParts, "context" | "onClosed">): void {
+    const { overload, observer } = context;
+    const takers = this.#server.listeners("connection");
+    const take = (socket: Socket): void => {
+      for (const taker of takers) Reflect.apply(taker, this.#server, [socket]);
+    };
+    this.#server.removeAllListeners("connection");
+    this.#server.on("connection", (socket: Socket) => {
+      const mode = this.#proxyProtocol();
+      const refusal = mode === undefined ? null : this.#refusal(overload);
+      if (mode === undefined || refusal !== null) {
+        // Who takes it refuses it, too.
+        take(socket);
+        return;
+      }
+      if (overload !== undefined) overload.connectionCount += 1;
+      observer.onConnection(1);
+      this.#add(
+        new ProxiedSocket(socket, {
+          context,
+          isOptional: mode === "allowed",
+          onDone: onClosed,
+          onHeader: (ends) => {
+            if (ends !== null) this.#ends.set(socket, ends);
+            take(socket);
+          },
+        }),
+      );
+    });
+  }
+
+  /** TLS has another socket around the client's. */
+  #endsOf(socket: Socket): ConnectionEnds | null {
+    const raw: unknown = socket instanceof TLSSocket ? Reflect.get(socket, "_parent") : socket;
+    return (raw instanceof Socket ? this.#ends.get(raw) : undefined) ?? null;
   }
 
   /** `tls` from now on, for new connections. Those that are open keep theirs. */

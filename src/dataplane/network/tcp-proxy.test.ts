@@ -44,6 +44,7 @@ async function proxyTo(
       },
       tlsServer: null,
       clientNames: () => null,
+      ends: null,
       onHttp2: () => undefined,
       onClosed: () => {
         forget();

@@ -149,6 +149,11 @@ export class GatewayRole implements WorkerRole {
       const handler = (): ExchangeHandler => this.#handler(port);
       const listener = new TrafficListener(address, this.#context, handler, tls);
       listener.setNetwork(() => this.#runtime?.listeners.get(port)?.network ?? null);
+      listener.setProxyProtocol(
+        () =>
+          this.#runtime?.listeners.get(port)?.gateway.edge?.proxyProtocol ??
+          gateway.edge?.proxyProtocol,
+      );
       const failure = await listener.open();
       if (failure !== null) {
         // All or nothing: a listener without a runtime would answer 503 to everybody.

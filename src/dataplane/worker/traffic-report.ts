@@ -8,7 +8,8 @@ import type { Refusal } from "../../lane/signed-tag.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { DURATION_BOUNDS_SECONDS, Metrics } from "../../telemetry/metrics.ts";
 import type { Counter, Family, Gauge, Histogram } from "../../telemetry/metrics.ts";
-import type { ExchangeRecord, TrafficObserver } from "../observer.ts";
+import type { ConnectionRefusal, ExchangeRecord, TrafficObserver } from "../observer.ts";
+import { LogLimiter } from "./log-limiter.ts";
 import { ServiceTraffic } from "./service-traffic.ts";
 
 const MS_PER_SECOND = 1_000;
@@ -26,6 +27,7 @@ export class TrafficReport implements TrafficObserver {
   readonly metrics: Metrics = new Metrics();
   readonly #logger: Logger;
   readonly #accessLog: LineWriter | null;
+  readonly #refusalLines: LogLimiter;
   readonly #format: LogFormat["line"];
   readonly #requests: Family<Counter>;
   readonly #durations: Family<Histogram>;
@@ -47,11 +49,14 @@ export class TrafficReport implements TrafficObserver {
   readonly #byLane = new Map<string, LaneHandles>();
 
   private constructor(
-    logger: Logger,
+    { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
     accessLog: LineWriter | null,
     format: LogFormat["line"] = formatJson,
   ) {
     this.#logger = logger;
+    this.#refusalLines = new LogLimiter(clock, (reason, dropped) => {
+      logger.warn(`${reason}: ${dropped} more client connections were closed in that second`);
+    });
     this.#format = format;
     this.#accessLog = accessLog;
     const { metrics } = this;
@@ -82,11 +87,7 @@ export class TrafficReport implements TrafficObserver {
       .gauge({ name: "graylane_tunnels", help: "Open tunnels of protocol switches (WebSocket)." })
       .with();
     this.#tunnelsTotal = counter("graylane_tunnels_total", "Protocol switches (WebSocket).");
-    this.#refused = metrics.counter({
-      name: "graylane_refused_requests_total",
-      help: "Requests that were no HTTP, or broke a limit of it; the code is the fault's.",
-      labelNames: ["code"],
-    });
+    this.#refused = refusedRequests(metrics);
     this.#refusedConnections = refusedConnections(metrics);
     this.#loopDelays = loopDelays(metrics);
     this.#traceConflicts = counter(
@@ -136,7 +137,7 @@ export class TrafficReport implements TrafficObserver {
     const { clock, logger, accessLogPath, line } = options;
     const writer =
       accessLogPath === "" ? null : new LineWriter(await openFileSink(accessLogPath), clock);
-    return new TrafficReport(logger, writer, line);
+    return new TrafficReport({ clock, logger }, writer, line);
   }
 
   onExchangeEnd(record: ExchangeRecord): void {
@@ -157,8 +158,10 @@ export class TrafficReport implements TrafficObserver {
     this.#connections.add(delta);
   }
 
-  onRefusedConnection(reason: "overflow" | "overload"): void {
+  onRefusedConnection(reason: ConnectionRefusal, detail?: string): void {
     this.#refusedConnections.with(reason).increment();
+    if (detail === undefined || !this.#refusalLines.admits(reason)) return;
+    this.#logger.warn(`${reason}: a client connection was closed: ${detail}`);
   }
 
   onLoopDelay(delayMs: number): void {
@@ -230,10 +233,18 @@ function nameOf(lane: string): string {
   return lane === "" ? "baseline" : lane;
 }
 
+function refusedRequests(metrics: Metrics): Family<Counter> {
+  return metrics.counter({
+    name: "graylane_refused_requests_total",
+    help: "Requests that were no HTTP, or broke a limit of it; the code is the fault's.",
+    labelNames: ["code"],
+  });
+}
+
 function refusedConnections(metrics: Metrics): Family<Counter> {
   return metrics.counter({
     name: "graylane_refused_connections_total",
-    help: "Client connections closed before their first byte: too many, or the memory is full.",
+    help: "Client connections closed before anything of them was read as HTTP, by reason.",
     labelNames: ["reason"],
   });
 }
