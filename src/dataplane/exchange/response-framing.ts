@@ -23,7 +23,10 @@ export function framingFor(
   }
   const isEdited = draft.status !== response.status || head.method !== method;
   if (isEdited && isMadeBodiless(draft, response, method)) return "none";
-  if (response.body === "none") return "none";
+  if (response.body === "none") {
+    if (isUnframed(draft, head)) draft.headers.set("content-length", "0");
+    return "none";
+  }
   // A plug-in may have removed the length: it means to change the body.
   if (response.body === "length" && draft.headers.has("content-length")) return "raw";
   return openEnded(head);
@@ -34,6 +37,12 @@ function isMadeBodiless(draft: ResponseDraft, response: ResponseHead, method: st
   if (isMadeEmpty(draft) || method === "HEAD") return true;
   if (response.body === "none") draft.headers.set("content-length", "0");
   return false;
+}
+
+/** HTTP/2 ended it with its head; to a client of HTTP/1 that is a length. */
+function isUnframed({ status, headers }: ResponseDraft, head: RequestHead): boolean {
+  if (head.isHttp2 === true || head.method === "HEAD" || isBodiless(status)) return false;
+  return !headers.has("content-length");
 }
 
 /** With such a status no length may be announced (RFC 9110 section 8.6). */

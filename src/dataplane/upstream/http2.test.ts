@@ -91,6 +91,41 @@ describe("HTTP/1.1 to an upstream of HTTP/2", () => {
     assert.equal(seen["connection"], undefined);
   });
 
+  const EMPTY = [
+    { method: "GET", fields: { ":status": 200 }, length: "\r\ncontent-length: 0\r\n" },
+    {
+      method: "GET",
+      fields: { ":status": 404, "content-length": "0" },
+      length: "content-length: 0\r",
+    },
+    { method: "HEAD", fields: { ":status": 200 }, length: null },
+    {
+      method: "HEAD",
+      fields: { ":status": 200, "content-length": "7" },
+      length: "content-length: 7",
+    },
+    { method: "GET", fields: { ":status": 204 }, length: null },
+    { method: "GET", fields: { ":status": 304 }, length: null },
+  ];
+
+  for (const { method, fields, length } of EMPTY) {
+    const name = `${method} answered by ${JSON.stringify(fields)} alone`;
+    test(`${name} ends for the client, and its connection goes on`, async () => {
+      const { port } = await startUpstream((stream) => {
+        stream.respond(fields, { endStream: true });
+      });
+      const { port: gateway } = await startTo(port);
+      const client = await RawClient.open(gateway);
+      client.send(`${method} /x HTTP/1.1\r\nHost: a.test\r\n\r\n`);
+      const first = await client.until(/\r\n\r\n/);
+      const sent = /\r\ncontent-length: \d+\r\n/.exec(first)?.[0] ?? null;
+      assert.equal(sent?.includes(length ?? "") ?? length === null, true, first);
+      assert.equal(sent === null, length === null, first);
+      client.send(GET);
+      await client.until(/\r\n\r\nHTTP\/1\.1 /);
+    });
+  }
+
   test("requests share one connection", async () => {
     const upstream = await startUpstream((stream) => {
       stream.respond({ ":status": 200, "content-length": "2" });
