@@ -122,8 +122,13 @@ const CLASSED = /_xx$/;
 const OVERLOAD =
   /^envoy_overload_envoy_([a-z]+_(?:monitors|actions))_(.*)_(pressure|active|scale_percent)$/;
 
+/** The stat namespace of metrics that plug-ins define, in Envoy. */
+const PLUGINS = "wasmcustom";
+
 /** `http.gateway.downstream_rq_2xx` of Envoy's families; ours are named as in Prometheus. */
-function statName({ name, labelNames }: FamilySnapshot, labelValues: readonly string[]): string {
+function statName(family: FamilySnapshot, labelValues: readonly string[]): string {
+  const { name, labelNames, isPlugins } = family;
+  if (isPlugins === true) return `${PLUGINS}.${name}`;
   if (OVERLOAD.test(name)) return name.replace(OVERLOAD, "overload.envoy.$1.$2.$3");
   const envoy = /^envoy_(server|http|cluster|listener)_(.*)$/.exec(name);
   if (envoy === null) {

@@ -92,6 +92,7 @@ export class PluginReport {
         help: "Defined by a plug-in.",
         type: TYPES[metric.type],
         labelNames: [],
+        isPlugins: true,
         bounds: isHistogram ? BOUNDS : [],
         series: [
           { labelValues: [], values: isHistogram ? this.#histogram(metric) : [metric.value] },
