@@ -41,10 +41,12 @@ interface Parts {
   readonly route?: object;
   readonly listener?: object;
   readonly root?: object;
+  readonly cluster?: object;
 }
 
 /** A bootstrap as JSON, which is YAML too: one filter, one route, one cluster. */
-function bootstrap({ filter = TYPED, route, listener = {}, root = {} }: Parts): string {
+function bootstrap(parts: Parts): string {
+  const { filter = TYPED, route, listener = {}, root = {}, cluster = {} } = parts;
   const routes = [{ match: { prefix: "/" }, route: { cluster: "web" }, ...route }];
   const manager = {
     "@type": HCM,
@@ -73,6 +75,7 @@ function bootstrap({ filter = TYPED, route, listener = {}, root = {} }: Parts): 
             name: "web",
             type: "STRICT_DNS",
             load_assignment: { cluster_name: "web", endpoints: [{ lb_endpoints: [endpoint] }] },
+            ...cluster,
           },
         ],
       },
@@ -210,6 +213,33 @@ test("a listener with HTTP alone has no network filters", () => {
   assert.equal(found?.snapshot.gateways["main"]?.listeners[0]?.network, undefined);
 });
 
+function tlsSocket(validation_context: object, settings: object = {}): object {
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+  const typed_config = {
+    ...{ "@type": type, ...settings },
+    common_tls_context: { validation_context },
+  };
+  return { transport_socket: { name: "tls", typed_config } };
+}
+
+function httpOptions(explicit_http_config: object): object {
+  const type = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+  return {
+    typed_extension_protocol_options: { [type]: { "@type": `x/${type}`, explicit_http_config } },
+  };
+}
+
+for (const [form, cluster] of [
+  ["http2_protocol_options", { http2_protocol_options: {} }],
+  ["HttpProtocolOptions", httpOptions({ http2_protocol_options: {} })],
+] as const) {
+  test(`${form} means HTTP/2 to the endpoints`, () => {
+    const { bootstrap: found, faults } = read(bootstrap({ cluster }));
+    assert.deepEqual(faults, []);
+    assert.equal(found?.snapshot.clusters["web"]?.protocol, "h2");
+  });
+}
+
 const REFUSED = [
   {
     name: "a dynamic configuration",
@@ -272,6 +302,35 @@ const REFUSED = [
       },
     },
     fault: /GL0621: .*failure_policy is "FAIL_OPEN"; it must be left out beside fail_open/,
+  },
+  {
+    name: "an authority that is no PEM",
+    parts: { cluster: tlsSocket({ trusted_ca: { inline_string: "no PEM" } }, { sni: "a" }) },
+    fault: /GL0621: .*trusted_ca is .*; it must be PEM: /,
+  },
+  {
+    name: "an authority without the name that it vouches for",
+    parts: { cluster: tlsSocket({ trusted_ca: { inline_string: "x" } }) },
+    fault: /GL0621: .*sni is missing; it must be the name that the certificate must be for/,
+  },
+  {
+    name: "a name that is matched otherwise than whole",
+    parts: {
+      cluster: tlsSocket({ match_typed_subject_alt_names: [{ matcher: { prefix: "a" } }] }),
+    },
+    fault: /GL0622: .*matcher\.prefix is not supported/,
+  },
+  {
+    name: "another transport socket",
+    parts: { cluster: { transport_socket: { name: "q", typed_config: { "@type": "x/Quic" } } } },
+    fault: /GL0622: .*the transport socket Quic is not supported/,
+  },
+  {
+    name: "HTTP/1.1 beside HTTP/2",
+    parts: {
+      cluster: httpOptions({ http_protocol_options: {}, http2_protocol_options: {} }),
+    },
+    fault: /GL0621: .*http2_protocol_options .*nothing beside http_protocol_options/,
   },
   {
     name: "a misspelt field",

@@ -5,6 +5,7 @@ import type { Cluster, Endpoint, EndpointSet } from "../snapshot/snapshot.ts";
 import type { LoadBalancer } from "../snapshot/routing.ts";
 import type { Cursor } from "../resources/cursor.ts";
 import { readDuration, readSocketAddress, unsupported } from "./common.ts";
+import { readProtocol, readUpstreamTls } from "./upstream-options.ts";
 
 const FIELDS = [
   "name",
@@ -16,6 +17,9 @@ const FIELDS = [
   "dns_refresh_rate",
   "respect_dns_ttl",
   "per_connection_buffer_limit_bytes",
+  "http2_protocol_options",
+  "typed_extension_protocol_options",
+  "transport_socket",
 ];
 const TYPES = ["STATIC", "STRICT_DNS", "LOGICAL_DNS"] as const;
 const CONNECT_TIMEOUT_MS_DEFAULT = 5_000;
@@ -50,10 +54,13 @@ function readCluster(item: Cursor): Cluster {
   const policy = item.at("lb_policy");
   const word = policy.choice(Object.keys(BALANCERS), "ROUND_ROBIN");
   const loadBalancer = BALANCERS[word];
+  const tls = readUpstreamTls(item);
+  const clusterPolicy = { ...(loadBalancer && { loadBalancer }), ...(tls && { tls }) };
   return {
     ...{ name, host: name, aliases: [], namespace: "", port: 0, service: name },
     connectTimeoutMs: readDuration(item.at("connect_timeout"), CONNECT_TIMEOUT_MS_DEFAULT),
-    ...(loadBalancer !== undefined && { policy: { loadBalancer } }),
+    ...(readProtocol(item) === "h2" && { protocol: "h2" as const }),
+    policy: clusterPolicy,
   };
 }
 

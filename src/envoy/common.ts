@@ -1,5 +1,6 @@
 //! What all parts of Envoy's configuration have in common: codes, spelling, addresses, durations.
 
+import { readFileSync } from "node:fs";
 import type { Cursor } from "../resources/cursor.ts";
 
 /** A value that is wrong, and a field or value that this engine does not have. */
@@ -51,6 +52,22 @@ export function readDuration(cursor: Cursor, fallbackMs: number): number {
   if (seconds !== undefined) return Number(seconds) * 1_000;
   cursor.wrong('a duration such as "0.25s"');
   return fallbackMs;
+}
+
+/** Envoy's `DataSource` as text; absent: none. */
+export function readDataSource(cursor: Cursor): string {
+  if (cursor.isAbsent) return "";
+  if (!cursor.isMap(["inline_string", "inline_bytes", "filename"])) return "";
+  const encoded = cursor.at("inline_bytes");
+  if (!encoded.isAbsent) return Buffer.from(encoded.text(), "base64").toString();
+  const filename = cursor.at("filename");
+  if (filename.isAbsent) return cursor.at("inline_string").text();
+  try {
+    return readFileSync(filename.text(), "utf8");
+  } catch (error) {
+    filename.wrong(`a file that can be read: ${(error as Error).message}`);
+    return "";
+  }
 }
 
 /** The last part of a type's name: `type.googleapis.com/envoy….v3.Wasm` is `envoy….v3.Wasm`. */

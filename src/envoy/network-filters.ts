@@ -2,7 +2,8 @@
 
 import type { NetworkFilters, Plugin } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { isAnything, readDuration, unsupported, unwrap } from "./common.ts";
+import { readDuration, unsupported, unwrap } from "./common.ts";
+import { readHttp1Options } from "./upstream-options.ts";
 import { readWasmPlugin } from "./wasm-filter.ts";
 import type { CodeResolver } from "./wasm-filter.ts";
 
@@ -126,6 +127,6 @@ function readTcpProxy(
 function checkedManager(config: Cursor, fields: readonly string[]): Cursor | null {
   if (!config.isMap([...fields, ...HCM_FIELDS])) return null;
   config.at("codec_type").choice(["AUTO", "HTTP1"], "AUTO");
-  isAnything(config.at("http_protocol_options"), ["accept_http_10"]);
+  readHttp1Options(config.at("http_protocol_options"));
   return config;
 }

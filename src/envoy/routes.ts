@@ -1,6 +1,5 @@
 //! `route_config`: virtual hosts with routes that answer, redirect or go to clusters.
 
-import { readFileSync } from "node:fs";
 import type {
   HeaderMatch,
   HeaderOperations,
@@ -15,7 +14,7 @@ import type {
 import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { RoutePolicy } from "../snapshot/routing.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { readDuration, unsupported } from "./common.ts";
+import { readDataSource, readDuration, unsupported } from "./common.ts";
 
 export interface RouteContext {
   /** Names of all clusters. */
@@ -146,22 +145,7 @@ function readAction(cursor: Cursor, context: RouteContext): RouteAction {
 function readDirect(cursor: Cursor): RouteAction {
   if (!cursor.isMap(["status", "body"])) return NOTHING;
   const status = cursor.at("status").count(STATUS, null);
-  return { kind: "direct", status, body: readBody(cursor.at("body")) };
-}
-
-function readBody(cursor: Cursor): string {
-  if (cursor.isAbsent) return "";
-  if (!cursor.isMap(["inline_string", "inline_bytes", "filename"])) return "";
-  const encoded = cursor.at("inline_bytes");
-  if (!encoded.isAbsent) return Buffer.from(encoded.text(), "base64").toString();
-  const filename = cursor.at("filename");
-  if (filename.isAbsent) return cursor.at("inline_string").text();
-  try {
-    return readFileSync(filename.text(), "utf8");
-  } catch (error) {
-    filename.wrong(`a file that can be read: ${(error as Error).message}`);
-    return "";
-  }
+  return { kind: "direct", status, body: readDataSource(cursor.at("body")) };
 }
 
 const REDIRECT_STATUS = {

@@ -4,10 +4,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import { createServer as createSecureServer } from "node:https";
+import type { AddressInfo, Server } from "node:net";
 import { resolve } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { A_TEST, CA } from "../../src/dataplane/testing/certificates.ts";
 import { Envoy, findEnvoy, httpListener, socketAddress, wasmFilter } from "../support/envoy.ts";
 import type { EnvoyOptions } from "../support/envoy.ts";
 import { ask, COMMAND } from "../support/graylane.ts";
@@ -44,6 +48,10 @@ function listener(port: number, configuration: object): object {
     port,
     [filter],
     [
+      ...["tls", "stranger", "h2"].map((name) => ({
+        match: { prefix: `/${name}` },
+        route: { cluster: name },
+      })),
       { match: { path: "/moved" }, redirect: { path_redirect: "/new", response_code: "FOUND" } },
       {
         match: { prefix: "/", headers: [tagged("s1")] },
@@ -59,16 +67,35 @@ function listener(port: number, configuration: object): object {
   );
 }
 
-function cluster(port: number): object {
+function cluster(name: string, port: number, settings: object = {}): object {
   const endpoint = { address: socketAddress(port) };
   const endpoints = [{ lb_endpoints: [{ endpoint }] }];
-  const load_assignment = { cluster_name: "echo", endpoints };
-  return { name: "echo", type: "STATIC", connect_timeout: "5s", load_assignment };
+  const load_assignment = { cluster_name: name, endpoints };
+  return { name, type: "STATIC", connect_timeout: "5s", load_assignment, ...settings };
 }
 
-/** Of a 404 only that: ours says why no route matched. */
+function tlsTo(sni: string): object {
+  const type = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+  // Envoy looks at the name only when it is asked to, Graylane always.
+  const match_typed_subject_alt_names = [{ san_type: "DNS", matcher: { exact: sni } }];
+  const trusted_ca = { inline_string: CA.certificate };
+  const validation_context = { trusted_ca, match_typed_subject_alt_names };
+  const typed_config = { "@type": `x/${type}`, sni, common_tls_context: { validation_context } };
+  return { transport_socket: { name: "tls", typed_config } };
+}
+
+const HTTP2 = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "x/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
+/** Of a 404 or 503 only that: ours says why. */
 function seen({ status, headers, body }: Answer, port: number): object {
-  if (status === 404) return { status };
+  if (status === 404 || status === 503) return { status };
   return {
     status,
     headers: COMPARED.map((name) => String(headers[name]).replace(`:${port}`, "")),
@@ -76,23 +103,43 @@ function seen({ status, headers, body }: Answer, port: number): object {
   };
 }
 
+function echo(request: IncomingMessage, response: ServerResponse): void {
+  const { method, url } = request;
+  response.setHeader("x-said", `${method} ${url} ${String(request.headers["x-tag"])}`);
+  request.pipe(response);
+}
+
+async function portOf(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
 suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, () => {
-  const upstream = createServer((request, response) => {
-    const { method, url } = request;
-    response.setHeader("x-said", `${method} ${url} ${String(request.headers["x-tag"])}`);
-    request.pipe(response);
+  const upstream = createServer(echo);
+  const secure = createSecureServer({ cert: A_TEST.certificate, key: A_TEST.privateKey }, echo);
+  const http2 = createHttp2Server((request, response) => {
+    response.setHeader("x-said", `HTTP/${request.httpVersion} ${request.url}`);
+    response.end();
   });
   const running: { readonly name: string; readonly port: number; readonly envoy: Envoy }[] = [];
 
   before(async () => {
-    upstream.listen(0, "127.0.0.1");
-    await once(upstream, "listening");
-    const { port: upstreamPort } = upstream.address() as AddressInfo;
+    const [upstreamPort, securePort, http2Port] = await Promise.all([
+      portOf(upstream),
+      portOf(secure),
+      portOf(http2),
+    ]);
     for (const [name, program] of engines) {
       const port = await freePort();
       const staticResources = {
         listeners: [listener(port, TAGGING)],
-        clusters: [cluster(upstreamPort)],
+        clusters: [
+          cluster("echo", upstreamPort),
+          cluster("tls", securePort, tlsTo("a.test")),
+          cluster("stranger", securePort, tlsTo("b.test")),
+          cluster("h2", http2Port, HTTP2),
+        ],
       };
       const envoy = await Envoy.start({ ...program, staticResources, concurrency: 1 });
       running.push({ name, port, envoy });
@@ -100,8 +147,11 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
   });
   after(async () => {
     await Promise.all(running.map(({ envoy }) => envoy.stop()));
-    upstream.closeAllConnections();
-    upstream.close();
+    for (const server of [upstream, secure]) {
+      server.closeAllConnections();
+      server.close();
+    }
+    http2.close();
   });
 
   async function both(question: Question): Promise<readonly object[]> {
@@ -124,6 +174,26 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
     assert.deepEqual([...statuses].sort(), [200, 302, 404, 418]);
   });
 
+  const UPSTREAMS = [
+    {
+      name: "in TLS, whose certificate is for its name",
+      path: "/tls",
+      status: 200,
+      said: "POST /tls",
+    },
+    { name: "in TLS, whose certificate is for another name", path: "/stranger", status: 503 },
+    { name: "of HTTP/2", path: "/h2", status: 200, said: "HTTP/2.0 /h2" },
+  ];
+
+  for (const { name, path, status, said } of UPSTREAMS) {
+    test(`an upstream ${name}, answers ${status}`, async () => {
+      const [envoys, ours] = await both({ path, method: "POST", body: "b" });
+      assert.deepEqual(ours, envoys);
+      assert.equal((ours as { status: number }).status, status);
+      if (said !== undefined) assert.ok(JSON.stringify(ours).includes(said), JSON.stringify(ours));
+    });
+  }
+
   test("both say on their admin port what they serve", async () => {
     for (const { name, port, envoy } of running) {
       const page = async (path: string): Promise<string> =>
@@ -141,7 +211,7 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
 test("both refuse what the plug-in refuses, with its words", { skip }, async () => {
   for (const [name, program] of engines) {
     const listeners = [listener(await freePort(), { rules: [{}] })];
-    const clusters = [cluster(1)];
+    const clusters = ["echo", "tls", "stranger", "h2"].map((each) => cluster(each, 1));
     await assert.rejects(
       Envoy.start({ ...program, staticResources: { listeners, clusters } }),
       /refused to start[^]*rules\[0\]\.policies is missing/,
