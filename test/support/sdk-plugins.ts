@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 
 const BUILD_MS_MAX = 240_000;
 const SOURCES = resolve("test/components/plugins");
@@ -40,6 +40,7 @@ interface Recipe {
 }
 
 const GO_ENV = { GOOS: "wasip1", GOARCH: "wasm", GOFLAGS: "-buildvcs=false -mod=readonly" };
+const ASSEMBLYSCRIPT = join(CACHE, "assemblyscript");
 const CARGO_TARGET = join(CACHE, "cargo-target");
 const RUST_TARGET = "wasm32-wasip1";
 
@@ -73,6 +74,25 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
       ["cargo", "build", "--release", "--locked", "--target", RUST_TARGET],
     ],
     leaves: join(CARGO_TARGET, RUST_TARGET, "release", "graylane_test_rust.wasm"),
+  },
+  assemblyscript: {
+    folder: "assemblyscript",
+    packages: ["npm"],
+    compiler: "npm",
+    // Beside the sources its packages would be linted, and be part of their digest.
+    build: (out) => [
+      ["mkdir", "-p", ASSEMBLYSCRIPT],
+      ["cp", "-R", ".", ASSEMBLYSCRIPT],
+      ["npm", "ci", "--prefix", ASSEMBLYSCRIPT],
+      [
+        "sh",
+        "-c",
+        'cd "$1" && npx --no-install asc assembly/index.ts -o "$2"',
+        "sh",
+        ASSEMBLYSCRIPT,
+        out,
+      ],
+    ],
   },
   c: {
     folder: "c",
@@ -155,9 +175,12 @@ function run(
 
 function digestOf(folder: string): string {
   const hash = createHash("sha256");
-  for (const name of readdirSync(folder).sort()) {
-    if (name === "target") continue;
-    hash.update(`${name}\0`).update(readFileSync(join(folder, name)));
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  for (const path of paths.sort()) {
+    hash.update(`${relative(folder, path)}\0`).update(readFileSync(path));
   }
   return hash.digest("hex");
 }

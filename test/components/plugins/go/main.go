@@ -131,7 +131,7 @@ func (ctx *httpContext) OnHttpRequestHeaders(int, bool) types.Action {
 }
 
 func (ctx *httpContext) OnHttpRequestBody(size int, endOfStream bool) types.Action {
-	ctx.size += size
+	ctx.size = size
 	if !endOfStream {
 		return types.ActionPause
 	}

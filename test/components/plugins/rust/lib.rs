@@ -132,7 +132,7 @@ impl HttpContext for Http {
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        self.size += size;
+        self.size = size;
         if !end_of_stream {
             return Action::Pause;
         }
