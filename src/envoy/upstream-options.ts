@@ -71,7 +71,7 @@ export function readUpstreamTls(cluster: Cursor): UpstreamTls | undefined {
   return { ...unverified, ...readValidation(common, config.at("sni")) };
 }
 
-/** Without authorities any certificate is taken, as in Envoy; with them its name is checked, too. */
+/** Without authorities any certificate is taken, as in Envoy; with them its name is checked. */
 function readValidation(common: Cursor, sni: Cursor): Partial<UpstreamTls> {
   const own = readPair(common.at("tls_certificates"));
   const validation = common.at("validation_context");
