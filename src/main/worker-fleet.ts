@@ -58,11 +58,14 @@ export class WorkerFleet {
   readonly #options: FleetOptions;
   readonly #slots: Slot[];
   /**
-   * For each role a worker that holds nothing. Every call between pods goes through the one sidecar
-   * worker, so the time that a process needs to start would be an outage; and a gateway that was
-   * killed is to be back at once, however busy the machine is.
+   * For each role a worker that runs nothing; that of gateways has the code of the plug-ins.
+   * Every call between pods goes through the one sidecar worker, so the time that a process needs
+   * to start would be an outage; and a gateway that was killed is to be back at once, however
+   * busy the machine is.
    */
   readonly #spares = new Map<NodeRole, WorkerLink>();
+  /** Digests of the code that each spare has, or is loading; of those that are ready to. */
+  readonly #loaded = new WeakMap<WorkerLink, string>();
   /** What each worker last told. */
   readonly #lastMetrics = new WeakMap<WorkerLink, MetricsSnapshot>();
   /** The counters of workers that have gone, summed. */
@@ -108,6 +111,11 @@ export class WorkerFleet {
 
   get sidecars(): readonly WorkerLink[] {
     return this.links.filter(({ role }) => role === "sidecar");
+  }
+
+  /** Who waits to take another's place. */
+  spare(role: NodeRole): WorkerLink | null {
+    return this.#spares.get(role) ?? null;
   }
 
   restartCount(id: string): number {
@@ -189,7 +197,7 @@ export class WorkerFleet {
   }
 
   #takeSpare(role: NodeRole): WorkerLink | null {
-    const spare = this.#spares.get(role) ?? null;
+    const spare = this.spare(role);
     this.#spares.delete(role);
     return spare;
   }
@@ -199,10 +207,32 @@ export class WorkerFleet {
       SPARE_DELAY_MS,
       () => {
         if (this.#isStopping || this.#spares.has(role)) return;
-        this.#spares.set(role, this.#launch(role));
+        const spare = this.#launch(role);
+        this.#spares.set(role, spare);
+        spare.ready.then(
+          () => {
+            this.#loaded.set(spare, "");
+            this.#loadSpare();
+          },
+          () => undefined,
+        );
       },
       { unref: true },
     );
+  }
+
+  /** No plug-in is started in it: timers and queues would be there twice. */
+  #loadSpare(): void {
+    const spare = this.spare("gateway");
+    const loaded = spare === null ? undefined : this.#loaded.get(spare);
+    if (spare === null || loaded === undefined || this.#isStopping) return;
+    const files = this.gateways.flatMap(({ modules }) => modules);
+    const bySha = new Map(files.map((file) => [file.sha256, file]));
+    const wanted = [...bySha.keys()].sort().join(" ");
+    if (wanted === loaded) return;
+    this.#loaded.set(spare, wanted);
+    // If it dies another one comes.
+    spare.load([...bySha.values()]).catch(() => undefined);
   }
 
   #launch(role: NodeRole): WorkerLink {
@@ -212,6 +242,9 @@ export class WorkerFleet {
     const link = new WorkerLink(id, role, child);
     link.onQueuesReady = (owner, queues) => {
       this.links.find((one) => one.id === owner)?.queuesReady(queues);
+    };
+    link.onHeld = () => {
+      this.#loadSpare();
     };
     link.onConnections = (count) => {
       this.#shares.set(link, count);

@@ -11,8 +11,11 @@ import type { RecentAnswer, RecentQuery } from "../dataplane/recent-decisions.ts
 import type { ConfigNode, NodeRole, PushAnswer } from "../controlplane/publish/config-node.ts";
 import type { PluginFault } from "../dataplane/filter/plugin-slot.ts";
 import type { Fault } from "../resources/fault.ts";
+import { applyDelta } from "../snapshot/delta.ts";
 import type { SnapshotDelta } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { ModuleFile } from "../dataplane/runtime/module-cache.ts";
 import type { LogLevel } from "../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 
@@ -36,7 +39,11 @@ export class WorkerLink implements ConfigNode {
   onQueuesReady: (worker: string, queues: readonly ReadyQueue[]) => void = () => undefined;
   /** Told how many client connections this gateway has. */
   onConnections: (count: number) => void = () => undefined;
-  heldVersion: string = EMPTY_SNAPSHOT.version;
+  /** Told when it runs another snapshot. */
+  onHeld: () => void = () => undefined;
+  /** Digests of the code that it was given with `load`. */
+  loaded: readonly string[] = [];
+  #held: Snapshot = EMPTY_SNAPSHOT;
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
@@ -70,6 +77,21 @@ export class WorkerLink implements ConfigNode {
     return this.#process.pid ?? null;
   }
 
+  get heldVersion(): string {
+    return this.#held.version;
+  }
+
+  /** The code of the plug-ins that it runs. */
+  get modules(): readonly ModuleFile[] {
+    return Object.values(this.#held.plugins).map(({ module }) => module);
+  }
+
+  /** Resolves when the code is ready for a snapshot to come. */
+  async load(modules: readonly ModuleFile[]): Promise<void> {
+    await this.#ask({ type: "load", modules });
+    this.loaded = modules.map(({ sha256 }) => sha256);
+  }
+
   hosts(): boolean {
     // One process hosts every pod's sidecar.
     return this.role === "sidecar";
@@ -79,7 +101,9 @@ export class WorkerLink implements ConfigNode {
     const answer = await this.#ask({ type: "config", delta });
     if (answer.type !== "configured") throw new Error(`${answer.type} answers no config`);
     if (answer.error !== null) return { ok: false, error: answer.error };
-    this.heldVersion = delta.toVersion;
+    const base = delta.fromVersion === EMPTY_SNAPSHOT.version ? EMPTY_SNAPSHOT : this.#held;
+    this.#held = applyDelta(base, delta) ?? this.#held;
+    this.onHeld();
     return { ok: true, faults: (answer.faults ?? []).map(toFault) };
   }
 

@@ -2,7 +2,6 @@
 //! previous runtime whatever has not changed. A plug-in that cannot run holds nothing else up: the
 //! version before it goes on, or its fail mode applies.
 
-import { readFile } from "node:fs/promises";
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/clock.ts";
 import { traceHeaderOf } from "../../lane/context.ts";
@@ -18,9 +17,7 @@ import type {
 } from "../../snapshot/snapshot.ts";
 import { LoadFault } from "../../wasm/fault.ts";
 import type { LoadFaultKind } from "../../wasm/fault.ts";
-import { loadModule } from "../../wasm/module.ts";
 import type { PluginModule } from "../../wasm/module.ts";
-import { moduleDigest } from "../../wasm/module-digest.ts";
 import { hooksOf } from "../../wasm/module-hooks.ts";
 import { Plugin } from "../../wasm/plugin.ts";
 import type { PluginServices } from "../../wasm/vm.ts";
@@ -32,14 +29,13 @@ import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { prepareNetwork } from "./prepare-network.ts";
 import { HostIndex } from "../../lane/host-index.ts";
 import { keyFetcher } from "./fetch-keys.ts";
+import { ModuleCache } from "./module-cache.ts";
+import type { ModuleFile } from "./module-cache.ts";
 import { KnownPods } from "./known-pods.ts";
 import { operandSourcesOf } from "./operand-sources.ts";
 import type { OpenedSources } from "./operand-sources.ts";
 import { SourceOpener } from "./source-opener.ts";
 import type { ListenerRuntime, Runtime } from "./runtime.ts";
-
-/** Compiled modules kept for plug-ins to come; the least recently used one goes. */
-const MODULES_CACHED_MAX = 32;
 
 export interface PrepareServices {
   readonly plugins: PluginServices;
@@ -68,10 +64,11 @@ const VERSION_DIGITS = 12;
 export class Preparer {
   readonly #services: PrepareServices;
   readonly #opener: SourceOpener;
-  readonly #modules = new Map<string, PluginModule>();
+  readonly #modules: ModuleCache;
 
   constructor(services: PrepareServices) {
     this.#services = services;
+    this.#modules = new ModuleCache(services.moduleLimits);
     const { clock = systemClock, logger } = services;
     this.#opener = new SourceOpener({ clock, logger, fetchKeys: keyFetcher(clock) });
   }
@@ -79,6 +76,11 @@ export class Preparer {
   /** Of the snapshot that was last prepared: what its rules read and cannot be opened. */
   get sourceFaults(): readonly PluginFault[] {
     return this.#opener.faults;
+  }
+
+  /** Of a worker that runs nothing yet: this code is ready when it is to run. */
+  load(files: readonly ModuleFile[]): Promise<void> {
+    return this.#modules.hold(files);
   }
 
   /** The runtime serves from now on: plug-ins call out to its clusters. */
@@ -145,7 +147,7 @@ export class Preparer {
   }
 
   async #startPlugin(plugin: PluginResource, old: PluginSlot | undefined): Promise<PluginSlot> {
-    const module = await this.#module(plugin);
+    const module = await this.#modules.get(plugin.module, plugin.name);
     if (module instanceof LoadFault) return this.#withFault(plugin, module, old?.instance ?? null);
     await this.#services.shared?.prepareFor(module);
     const settings = settingsOf(plugin);
@@ -178,35 +180,6 @@ export class Preparer {
     };
     this.#services.logger.error(`plug-in ${plugin.name}: ${fault.message}`, { remedy });
     return { plugin, instance, fault };
-  }
-
-  async #module(plugin: PluginResource): Promise<PluginModule | LoadFault> {
-    const { sha256, path } = plugin.module;
-    const cached = this.#modules.get(sha256);
-    if (cached !== undefined) {
-      this.#modules.delete(sha256);
-      this.#modules.set(sha256, cached);
-      return cached;
-    }
-    let bytes: Buffer;
-    try {
-      bytes = await readFile(path);
-    } catch (error) {
-      return new LoadFault(plugin.name, "not_wasm", `cannot read ${path}: ${String(error)}`);
-    }
-    const digest = await moduleDigest(bytes);
-    if (digest !== sha256) {
-      return new LoadFault(plugin.name, "not_wasm", `${path} has the digest ${digest}`);
-    }
-    const limits = this.#services.moduleLimits;
-    const module = await loadModule(bytes, { name: plugin.name, digest, ...limits });
-    if (module instanceof LoadFault) return module;
-    this.#modules.set(sha256, module);
-    for (const oldest of this.#modules.keys()) {
-      if (this.#modules.size <= MODULES_CACHED_MAX) break;
-      this.#modules.delete(oldest);
-    }
-    return module;
   }
 }
 

@@ -15,6 +15,7 @@ import { TrafficListener } from "../listener/listener.ts";
 import { TlsContexts } from "../listener/tls-contexts.ts";
 import { openPortOf } from "../listener/open-port.ts";
 import type { ListenFailure } from "../listener/listener.ts";
+import type { ModuleFile } from "../runtime/module-cache.ts";
 import { stopUnused } from "../runtime/prepare.ts";
 import type { Preparer } from "../runtime/prepare.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
@@ -69,6 +70,11 @@ export class GatewayRole implements WorkerRole {
     this.#renewCertificates(runtime, old);
     this.#closeUnused(runtime);
     return null;
+  }
+
+  async load(files: readonly ModuleFile[]): Promise<void> {
+    // What runs has its own, and more of it.
+    if (this.#runtime === null) await this.#preparer.load(files);
   }
 
   /** The plug-ins that serve, or would. */

@@ -5,6 +5,7 @@ import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { OverloadLimits } from "../overload.ts";
 import type { PluginLine } from "../plugin-lines.ts";
+import type { ModuleFile } from "../runtime/module-cache.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
@@ -48,6 +49,8 @@ export const FAILED_CHECK = "failed_active_hc";
 
 export type ToWorker =
   | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
+  /** To a worker that waits to take another's place: the code that it will run. */
+  | { readonly type: "load"; readonly id: number; readonly modules: readonly ModuleFile[] }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   | { readonly type: "recent"; readonly id: number; readonly query: RecentQuery }
   /** The hops that sidecars have carried for a request. */
@@ -95,6 +98,7 @@ export type FromWorker =
       readonly error: string | null;
       readonly faults?: readonly PluginFault[];
     }
+  | { readonly type: "loaded"; readonly id: number }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
   | { readonly type: "recent"; readonly id: number; readonly answer: RecentAnswer }
   | { readonly type: "hops"; readonly id: number; readonly hops: readonly RecentHop[] }

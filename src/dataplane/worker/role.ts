@@ -2,11 +2,14 @@
 
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
+import type { ModuleFile } from "../runtime/module-cache.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 
 export interface WorkerRole {
   /** Null when the snapshot runs; else why the previous one goes on. One call at a time. */
   configure(snapshot: Snapshot): Promise<string | null>;
+  /** Loads the code of plug-ins that may come; what runs already is not touched. */
+  load?(files: readonly ModuleFile[]): Promise<void>;
   /** Plug-ins of the snapshot that runs which do not run as it says. */
   pluginFaults?(): readonly PluginFault[];
   /** What rules read and cannot be opened. */

@@ -76,6 +76,10 @@ export class WorkerProcess {
       case "config":
         this.#configureNext(message.id, message.delta);
         return;
+      case "load":
+        await this.#role.load?.(message.modules);
+        this.#channel.send({ type: "loaded", id: message.id });
+        return;
       case "explain": {
         const answer = await this.#explain(message.question);
         this.#channel.send({ type: "explained", id: message.id, answer });
