@@ -78,6 +78,17 @@ export function allConnectionBits(headers: Headers): number {
   return bits;
 }
 
+/**
+ * Is `100-continue` all that the Expect fields ask for? They are lists (RFC 9110 10.1.1): a proxy
+ * may have made one line of two.
+ */
+export function isContinue(headers: Headers): boolean {
+  return headers.getAll("expect").every((value) => {
+    if (value === "100-continue") return true;
+    return value.split(",").every((one) => trimBlanks(one).toLowerCase() === "100-continue");
+  });
+}
+
 /** Does the connection stay open after this message (RFC 9112 9.3)? */
 export function isKeptAlive(bits: number, versionMinor: 0 | 1): boolean {
   if ((bits & CLOSE) !== 0) return false;

@@ -4,7 +4,7 @@
 //! must not become two (request smuggling by downgrade).
 
 import { REQUEST_FAULTS, type HttpFault, type HttpFaultCode } from "./fault.ts";
-import { parseContentLength } from "./framing.ts";
+import { isContinue, parseContentLength } from "./framing.ts";
 import { Headers } from "./headers.ts";
 import { FIELD_COUNT_MAX, HEAD_BYTES_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX } from "./limits.ts";
 import type { RequestHead } from "./request-parser.ts";
@@ -46,9 +46,7 @@ export function readHttp2Request(
   const length = lengthOf(headers, endsHere);
   if (typeof length === "string") return REQUEST_FAULTS[length];
   const isExpecting = headers.has("expect");
-  if (isExpecting && headers.get("expect")?.toLowerCase() !== "100-continue") {
-    return REQUEST_FAULTS.unsupported_expectation;
-  }
+  if (isExpecting && !isContinue(headers)) return REQUEST_FAULTS.unsupported_expectation;
   const authority = settleHost(pseudo[":authority"], headers);
   if (!authority.isRight) return REQUEST_FAULTS[authority.code];
   joinCookies(headers);

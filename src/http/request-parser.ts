@@ -7,6 +7,7 @@ import { ChunkedDecoder } from "./chunked-decoder.ts";
 import { REQUEST_FAULTS, type HttpFault, type HttpFaultCode } from "./fault.ts";
 import { EXPECT, HOST, UPGRADE } from "./field-names.ts";
 import {
+  isContinue,
   isKeptAlive,
   readConnection,
   readFraming,
@@ -276,9 +277,4 @@ export class RequestParser {
     this.#sink.onRequestEnd(decoder.trailers);
     return position;
   }
-}
-
-/** Is every Expect field `100-continue`? */
-function isContinue(headers: Headers): boolean {
-  return headers.getAll("expect").every((value) => value.toLowerCase() === "100-continue");
 }

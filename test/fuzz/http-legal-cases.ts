@@ -83,6 +83,12 @@ export const LEGAL: readonly Row[] = [
   ],
   [
     "9110 10.1.1",
+    "an expectation that a proxy joined with its like",
+    post("Expect: 100-continue,100-Continue\r\nContent-Length: 1\r\n", "x"),
+    [{ expectContinue: true, body: "x" }],
+  ],
+  [
+    "9110 10.1.1",
     "HTTP/1.0 has no expectations",
     "GET / HTTP/1.0\r\nExpect: x\r\n\r\n",
     [{ expectContinue: false }],

@@ -127,6 +127,11 @@ export const HTTP2_CASES: readonly Http2Case[] = [
   ]),
   ...cases("RFC 9110 10.1.1", [
     ["an expectation that is unknown", [...GET, "expect", "more"], "unsupported_expectation"],
+    [
+      "an unknown expectation behind a known one",
+      [...GET, "expect", "100-continue", "expect", "more"],
+      "unsupported_expectation",
+    ],
   ]),
   ...cases(LIMIT, [
     ["very many fields", [...GET, ...Array<string>(2_000).fill("a")], "too_many_fields"],
