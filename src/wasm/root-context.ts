@@ -11,6 +11,7 @@ import { CallAnswer, CallTable } from "./http-calls.ts";
 import type { HttpCallResponse } from "./http-calls.ts";
 import { PluginUsage } from "./plugin-usage.ts";
 import { RedisTable } from "./redis-calls.ts";
+import { DnsTable } from "./dns-calls.ts";
 import { StreamContext } from "./stream-context.ts";
 import type { HeaderMap, StreamHost } from "./stream-host.ts";
 import { TICK_PERIOD_MS_MIN } from "./tick-throttle.ts";
@@ -57,6 +58,10 @@ export class RootContext {
   readonly redis: RedisTable;
   /** The reply whose callback is running. */
   redisReply: Uint8Array | null = null;
+  /** Names that are looked up. */
+  readonly names: DnsTable;
+  /** What was found, while its callback is running. */
+  callData: Uint8Array | null = null;
   /** What a callback of gRPC that is running can read. */
   grpcInitialMetadata: HeaderMap | null = null;
   grpcTrailingMetadata: HeaderMap | null = null;
@@ -82,6 +87,7 @@ export class RootContext {
     this.plugin = plugin;
     this.calls = new CallTable(vm);
     this.redis = new RedisTable(vm);
+    this.names = new DnsTable(vm);
     this.usage = vm.services.usage?.of(plugin.name) ?? new PluginUsage();
     this.id = vm.nextContextId();
   }
@@ -195,6 +201,15 @@ export class RootContext {
     this.redisReply = null;
   }
 
+  /** Null: nobody could tell. */
+  onResolveDns(token: number, records: Uint8Array | null): void {
+    this.callData = records;
+    this.#call("envoy_on_resolve_dns", () =>
+      this.#vm.guest.resolveDns?.(this.id, token, records?.length ?? 0),
+    );
+    this.callData = null;
+  }
+
   onGrpcInitialMetadata(token: number, pairs: readonly HeaderPair[]): void {
     this.grpcInitialMetadata = new FixedHeaderMap(pairs);
     this.#call("proxy_on_grpc_receive_initial_metadata", () =>
@@ -271,6 +286,7 @@ export class RootContext {
   #letGo(): void {
     this.calls.cancelAll();
     this.redis.closeAll();
+    this.names.cancelAll();
     this.#vm.grpc.cancelAllOf(this);
     this.#vm.services.sharedQueues?.forget(this);
     this.#queueTimer?.cancel();

@@ -34,6 +34,7 @@ import { GrpcTable } from "./grpc-calls.ts";
 import type { GrpcCaller } from "./grpc-calls.ts";
 import type { HttpCaller } from "./http-calls.ts";
 import type { RedisOpener } from "./redis-calls.ts";
+import type { DnsLookUp } from "./dns-calls.ts";
 import type { SharedDataStore } from "./shared-data-store.ts";
 import type { SharedQueueStore } from "./shared-queues.ts";
 import type { StreamContext } from "./stream-context.ts";
@@ -76,6 +77,8 @@ export interface PluginServices {
   readonly grpcCall?: GrpcCaller;
   /** The same for Redis. */
   readonly redis?: RedisOpener;
+  /** Without it no name is looked up. */
+  readonly dns?: DnsLookUp;
   /** Where plug-ins find a VM that they may share; without it each has a VM of its own. */
   readonly vms?: VmPool;
   /** Bounds the ticks of all plug-ins together; without it only their period is bounded. */
@@ -122,6 +125,7 @@ export interface GuestCallbacks {
   readonly grpcTrailingMetadata: Callback<void>;
   readonly grpcClose: Callback<void>;
   readonly redisCallResponse: Callback<void, Four>;
+  readonly resolveDns: Callback<void>;
   readonly queueReady: Callback<void>;
   readonly done: Callback<number>;
   readonly log: Callback<void>;
@@ -396,6 +400,7 @@ function callbacksOf(exports: Record<string, unknown>, probe?: GuestProbe): Gues
     grpcTrailingMetadata: find("proxy_on_grpc_receive_trailing_metadata"),
     grpcClose: find("proxy_on_grpc_close"),
     redisCallResponse: find("proxy_on_redis_call_response"),
+    resolveDns: find("envoy_on_resolve_dns"),
     queueReady: find("proxy_on_queue_ready"),
     done: find("proxy_on_done"),
     log: find("proxy_on_log"),

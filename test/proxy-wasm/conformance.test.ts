@@ -100,9 +100,10 @@ async function observe(host: Host, probe: ProbeCase): Promise<string[]> {
     });
   }
   const prefix = probe.name.length - 1;
-  return own()
+  const lines = own()
     .map((line) => probe.name.slice(0, prefix - 1) + line.slice(probe.name.length))
     .filter((line) => !/ sb size=\d+ end=0$/.test(line));
+  return probe.anyOrder === true ? lines.sort() : lines;
 }
 
 function differences(wanted: readonly string[], got: readonly string[]): string[] {

@@ -20,7 +20,7 @@ export const SCRATCH = 1024;
 export const OUTSIDE = 0x7fff_0000;
 
 export interface BenchParts {
-  readonly services?: Pick<PluginServices, "redis">;
+  readonly services?: Pick<PluginServices, "redis" | "dns">;
   /** Of the guest, beside the callbacks of headers. */
   readonly imports?: string;
   readonly body?: string;

@@ -51,6 +51,8 @@ export interface ProbeCase {
   /** Sent with a length instead. */
   readonly body?: string;
   readonly trailers?: readonly (readonly [string, string])[];
+  /** A callback may come within a call or after it. */
+  readonly anyOrder?: true;
 }
 
 export interface Observation {

@@ -14,6 +14,7 @@ import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
 import type { PluginLines } from "../plugin-lines.ts";
 import { LOG_LINES_PER_SECOND_MAX, LogLimiter } from "./log-limiter.ts";
 import type { PluginCalls } from "./plugin-calls.ts";
+import { nameLookUp } from "./plugin-names.ts";
 import type { PluginRedis } from "./plugin-redis.ts";
 
 /** Where plug-ins call out to. */
@@ -55,6 +56,7 @@ export function pluginServices(
     httpCall: (call, onDone) => out?.calls.start(call, onDone) ?? null,
     grpcCall: (request, sink) => out?.calls.startGrpc(request, sink) ?? "no_cluster",
     redis: (server) => out?.redis.open(server) ?? null,
+    ...(out !== undefined && { dns: nameLookUp() }),
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
     queueNews: new TickThrottle(clock, REST_PER_NEWS),

@@ -1,5 +1,5 @@
 //! Buffers: bodies, bytes of a connection, configurations. Those that belong to something this host
-//! never has (call data), or not now (a gRPC message), read as empty, as they do in Envoy.
+//! has not now (a gRPC message, call data) read as empty, as they do in Envoy.
 
 import { BufferKind, Status } from "../enums.ts";
 import type { Vm } from "../vm.ts";
@@ -76,6 +76,8 @@ function findBuffer(vm: Vm, kind: number): Uint8Array | Status {
     case BufferKind.redisReply:
       if (vm.module.abiVersion !== "0.2.100") return Status.badArgument;
       return vm.enteredRoot?.redisReply ?? Status.notFound;
+    case BufferKind.callData:
+      return vm.enteredRoot?.callData ?? EMPTY;
     default:
       return kind > BufferKind.callData ? Status.badArgument : EMPTY;
   }

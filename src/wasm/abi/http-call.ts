@@ -1,4 +1,4 @@
-//! HTTP calls out of a plug-in, through the embedder. DNS is not offered.
+//! HTTP calls out of a plug-in, through the embedder.
 
 import { Status } from "../enums.ts";
 import { latin1 } from "../field-text.ts";
@@ -42,7 +42,6 @@ export function callFunctions(vm: Vm): HostFunctions {
       if (isStarted) return Status.ok;
       return started === "full" ? Status.internalFailure : Status.badArgument;
     },
-    envoy_resolve_dns: () => Status.unimplemented,
   };
 }
 

@@ -3,6 +3,7 @@
 import type { Vm } from "../vm.ts";
 import { bufferFunctions } from "./buffers.ts";
 import { contextFunctions } from "./contexts.ts";
+import { dnsFunctions } from "./dns.ts";
 import { foreignFunctions } from "./foreign.ts";
 import { headerFunctions } from "./headers.ts";
 import { higressFunctions } from "./higress.ts";
@@ -38,6 +39,7 @@ export function createImports(vm: Vm): Record<string, HostFunctions> {
     sharedDataFunctions(vm),
     sharedQueueFunctions(vm),
     callFunctions(vm),
+    dnsFunctions(vm),
     grpcFunctions(vm),
     redisFunctions(vm),
     higressFunctions(vm),

@@ -166,6 +166,7 @@ export const CALLBACKS: Readonly<Record<string, Signature>> = {
   proxy_on_grpc_receive: "iii:",
   proxy_on_grpc_receive_trailing_metadata: "iii:",
   proxy_on_grpc_close: "iii:",
+  envoy_on_resolve_dns: "iii:",
   proxy_on_queue_ready: "ii:",
   proxy_on_foreign_function: "iii:",
   proxy_on_done: "i:i",

@@ -4,7 +4,7 @@ import { BODY, CHUNKS, everywhere, GET } from "./case-parts.ts";
 import type { ProbeGroup } from "./case-parts.ts";
 import { FILTER_STATE } from "./filter-state-cases.ts";
 import { GRPC } from "./grpc-cases.ts";
-import { CALLS, FOREIGN, METRICS, PROPERTIES, SHARED } from "./state-cases.ts";
+import { CALLS, FOREIGN, METRICS, NAMES, PROPERTIES, SHARED } from "./state-cases.ts";
 
 const HEADERS: ProbeGroup = {
   covers: "header maps in every phase",
@@ -394,6 +394,7 @@ export const GROUPS: readonly ProbeGroup[] = [
   PROPERTIES,
   FOREIGN,
   CALLS,
+  NAMES,
   GRPC,
   FILTER_STATE,
 ];

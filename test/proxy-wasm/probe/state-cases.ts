@@ -293,3 +293,39 @@ export const CALLS: ProbeGroup = {
     },
   ],
 };
+
+export const NAMES: ProbeGroup = {
+  covers: "names that are looked up",
+  cases: [
+    {
+      name: "dns-refused",
+      script: ["rh resolve_dns X t", "rh resolve_dns s:localhost x"],
+    },
+    {
+      name: "dns-address",
+      anyOrder: true,
+      script: [
+        "rh resolve_dns s:127.1.2.3 t",
+        "dns get_buffer_status 8 n n",
+        "dns get_buffer_bytes 8 0 100 v",
+        "dns get_buffer_bytes 8 4 4 v",
+        "sh get_buffer_bytes 8 0 100 v",
+      ],
+    },
+    {
+      name: "dns-nothing",
+      script: [
+        "rh resolve_dns s:nobody.invalid t",
+        "rh return 1",
+        "dns get_buffer_bytes 8 0 100 v",
+        "dns set_effective_context $s",
+        "dns continue_stream 0",
+      ],
+    },
+    {
+      name: "dns-localhost",
+      anyOrder: true,
+      script: ["rh resolve_dns s:localhost t", "dns get_buffer_bytes 8 0 100 v"],
+    },
+  ],
+};

@@ -41,6 +41,8 @@
 @external("env", "proxy_record_metric") declare function proxy_record_metric(a: i32, b: i64): i32;
 @external("env", "proxy_get_metric") declare function proxy_get_metric(a: i32, b: i32): i32;
 
+@external("env", "envoy_resolve_dns") declare function envoy_resolve_dns(a: i32, b: i32, c: i32): i32;
+
 /** Logs at level info. */
 export function log(line: string): void {
   const bytes = String.UTF8.encode(line);
@@ -79,6 +81,7 @@ export function invoke(name: string, a: StaticArray<i32>, wide: i64): i32 {
   if (name == "close_stream") return proxy_close_stream(a[0]);
   if (name == "send_local_response") return proxy_send_local_response(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
   if (name == "http_call") return proxy_http_call(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9]);
+  if (name == "resolve_dns") return envoy_resolve_dns(a[0], a[1], a[2]);
   if (name == "grpc_call") return proxy_grpc_call(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11]);
   if (name == "grpc_stream") return proxy_grpc_stream(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]);
   if (name == "grpc_send") return proxy_grpc_send(a[0], a[1], a[2], a[3]);

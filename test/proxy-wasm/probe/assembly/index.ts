@@ -150,6 +150,10 @@ export function proxy_on_grpc_close(root: i32, token: i32, status: i32): void {
   ofRoot("gc", " token=" + kindOf(token) + " status=" + status.toString(), 0);
 }
 
+export function envoy_on_resolve_dns(root: i32, token: i32, size: i32): void {
+  ofRoot("dns", size > 0 ? " found" : " nothing", 0);
+}
+
 export function proxy_on_queue_ready(root: i32, token: i32): void {
   ofRoot("queue", "", 0);
 }

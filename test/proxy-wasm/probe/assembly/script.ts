@@ -3,6 +3,7 @@
 //   5 -5      an i32                     s:text   text as pointer and length; %20 is a blank
 //   L7        the i64 of a metric call   p:a=b&c=d  serialised header pairs, pointer and length
 //   v         two out addresses, of bytes that the host gives     n  one of a u32   N  one of a u64
+//   t         the same of a token, of which is only told whether there is one
 //   x         an address outside the memory, as one argument     X  the same as pointer and length
 //   $1        the number that the script's first `n` has received; $s the stream's id
 
@@ -49,7 +50,8 @@ class Line {
       else if (shape == "n") {
         text += " " + load<u32>(at).toString();
         if (isOk) received.push(load<i32>(at));
-      } else text += " " + load<u64>(at).toString();
+      } else if (shape == "t") text += load<u32>(at) == 0 ? " none" : " some";
+      else text += " " + load<u64>(at).toString();
     }
     return text;
   }
@@ -117,7 +119,7 @@ export function run(prefix: string, text: string, stream: i32): void {
     if (word.startsWith("s:")) line.give(decode(word.substring(2)));
     else if (word.startsWith("p:")) line.give(pairs(word.substring(2)));
     else if (word.startsWith("L")) line.wide = I64.parseInt(word.substring(1));
-    else if (word == "v" || word == "n" || word == "N") line.out(word);
+    else if (word == "v" || word == "n" || word == "N" || word == "t") line.out(word);
     else if (word == "x") line.push(OUTSIDE);
     else if (word == "X") {
       line.push(OUTSIDE);
