@@ -29,9 +29,11 @@ const WANTED = {
   "envoy/config/endpoint/v3/endpoint.proto": ["envoy.config.endpoint.v3.ClusterLoadAssignment"],
 };
 const EXTENSIONS = [
+  "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig",
   "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
   "envoy.extensions.filters.http.cors.v3.Cors",
   "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+  "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.wasm.v3.Wasm",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
@@ -39,6 +41,7 @@ const EXTENSIONS = [
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 ];
 const FILES_OF_EXTENSIONS = {
+  "envoy.extensions.clusters.dynamic_forward_proxy.v3": "cluster",
   "envoy.extensions.filters.network.http_connection_manager.v3": "http_connection_manager",
   "envoy.extensions.upstreams.http.v3": "http_protocol_options",
   "envoy.extensions.transport_sockets.tls.v3": "tls",

@@ -29,7 +29,7 @@ export class Script {
   constructor(stage: Stage, clock: Clock, print: Print) {
     this.#stage = stage;
     this.#print = print;
-    this.#background = new Background(askAt(stage.origin), clock);
+    this.#background = new Background(askAt(stage.entry), clock);
   }
 
   heading(text: string): void {
@@ -46,10 +46,10 @@ export class Script {
   }
 
   async #expectLine({ question, expected }: Line, times: number): Promise<void> {
-    let actual = await ask(this.#stage.origin, question);
+    let actual = await ask(this.#stage.entry, question);
     let isRight = isAsExpected(actual, expected);
     for (let turn = 1; turn < times && isRight; turn += 1) {
-      actual = await ask(this.#stage.origin, question);
+      actual = await ask(this.#stage.entry, question);
       isRight = isAsExpected(actual, expected);
     }
     const repeated = times > 1 ? `  (${times} times)` : "";

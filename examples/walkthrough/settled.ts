@@ -22,3 +22,14 @@ export function explainUnsettled(status: RuntimeStatus, resourceVersion: string)
     .map(({ id, state, message }) => `${id} is ${state}${message === "" ? "" : `: ${message}`}`)
     .join(", ");
 }
+
+/** The same of the Envoys. */
+export function explainEnvoys({ snapshot, envoys }: RuntimeStatus): string {
+  const behind = envoys.filter(
+    ({ types, snapshotVersion }) =>
+      snapshotVersion !== snapshot?.version || Object.values(types).some((one) => one !== "SYNCED"),
+  );
+  return behind
+    .map(({ id, error }) => `${id} is behind${error === "" ? "" : `: ${error}`}`)
+    .join(", ");
+}

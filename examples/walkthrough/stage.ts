@@ -14,7 +14,7 @@ import type { ClientFile, RuntimeStatus } from "../../src/api/types.ts";
 import { delay } from "../../src/base/clock.ts";
 import type { Clock } from "../../src/base/clock.ts";
 import type { Resource } from "../../src/resources/object.ts";
-import { explainUnsettled, isSnapshotEverywhere } from "./settled.ts";
+import { explainEnvoys, explainUnsettled } from "./settled.ts";
 
 export interface StageOptions {
   readonly name: string;
@@ -28,6 +28,15 @@ export interface StageOptions {
   /** How many Deployments the files have. */
   readonly deploymentCount: number;
   readonly clock: Clock;
+  /** More words for `graylane up`. */
+  readonly words?: readonly string[];
+  /** Real Envoys in the place of the embedded engine; absent: none. */
+  readonly envoys?: {
+    /** Where requests go: an Envoy opens it for the Gateway's port 80. */
+    readonly port: number;
+    /** Called when the API answers. Resolves to what ends them. */
+    readonly start: (stage: Stage) => Promise<() => Promise<void>>;
+  };
 }
 
 export interface CommandResult {
@@ -47,18 +56,23 @@ const DEPLOYMENTS = { group: "apps", version: "v1", plural: "deployments", names
 const PODS = { group: "", version: "v1", plural: "pods", namespaced: true };
 
 export class Stage {
+  /** The embedded gateway. */
   readonly origin: string;
+  /** Where requests go. */
+  readonly entry: string;
   readonly stateDirectory: string;
   readonly port: number;
   readonly #options: StageOptions;
   readonly #child: ChildProcess;
   #client: ApiClient | null = null;
+  #stopEnvoys: () => Promise<void> = () => Promise.resolve();
 
   private constructor(options: StageOptions, stateDirectory: string, port: number) {
     this.#options = options;
     this.stateDirectory = stateDirectory;
     this.port = port;
     this.origin = `http://127.0.0.1:${port}`;
+    this.entry = `http://127.0.0.1:${options.envoys?.port ?? port}`;
     this.#child = this.#spawnServer();
   }
 
@@ -68,6 +82,7 @@ export class Stage {
     const stage = new Stage(options, stateDirectory, await findPort(options.port));
     try {
       await stage.#waitUntilStarted();
+      if (options.envoys !== undefined) stage.#stopEnvoys = await options.envoys.start(stage);
       await stage.settle(options.deploymentCount);
     } catch (error) {
       const log = await stage.#readLog();
@@ -120,7 +135,8 @@ export class Stage {
       async () => {
         const status = await client.runtimeStatus();
         why = explainUnsettled(status, resourceVersion);
-        return isSnapshotEverywhere(status, resourceVersion);
+        if (why === "" && this.#options.envoys !== undefined) why = explainEnvoys(status);
+        return why === "";
       },
     );
   }
@@ -135,8 +151,13 @@ export class Stage {
     return items.flatMap(({ status }) => (status as { podIP?: string } | undefined)?.podIP ?? []);
   }
 
+  async pods(): Promise<readonly Resource[]> {
+    return (await this.#connected().list(PODS)).items;
+  }
+
   /** Ends the server; its state goes with it. Harmless when it has ended. */
   async stop(): Promise<void> {
+    await this.#stopEnvoys();
     const child = this.#child;
     if (child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once("exit", resolve));
@@ -149,10 +170,11 @@ export class Stage {
   }
 
   #spawnServer(): ChildProcess {
-    const { command, files, root } = this.#options;
+    const { command, files, root, words: more = [] } = this.#options;
     const words = [
       ...["up", "-f", ...files, "--map-port", `${GATEWAY_PORT}=${this.port}`],
       ...["--api", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", this.stateDirectory],
+      ...more,
     ];
     const child = spawn(process.execPath, [command, ...words], {
       cwd: root,

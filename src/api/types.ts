@@ -287,6 +287,8 @@ export interface EnvoyStatus {
   /** `envoy/<node id>`. */
   readonly id: string;
   readonly role: "gateway" | "sidecar";
+  /** What it runs, but for what it refused. */
+  readonly snapshotVersion: string;
   readonly types: Readonly<Record<"clusters" | "endpoints" | "listeners" | "routes", SyncState>>;
   /** What it refused, in its own words; `""` for nothing. */
   readonly error: string;

@@ -7,10 +7,11 @@ import { parseListenAddress, parsePortMap } from "./up-options.ts";
 
 export interface BootstrapOptions {
   readonly role: string;
-  readonly gateway: string;
+  readonly gateway?: string;
+  readonly pod?: string;
   readonly id?: string;
   readonly xds: string;
-  readonly bind: string;
+  readonly bind?: string;
   readonly admin: string;
   readonly mapPort: readonly string[];
 }
@@ -21,6 +22,8 @@ export const BIND_ADDRESS_DEFAULT = "0.0.0.0";
 const XDS_CLUSTER = "graylane-xds";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const ID_CHARS_MAX = 253;
+/** As `istioctl` has it; no name that the local cluster gives has a dot. */
+const POD_NAME = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?$/;
 /** Envoy refuses regular expressions of a hundred instructions; this is the limit of Istio. */
 const RUNTIME = { "re2.max_program_size.error_level": 32_768 };
 /** How soon a control plane that hangs is noticed. */
@@ -34,22 +37,11 @@ export function envoyBootstrap(context: Context, options: BootstrapOptions): Pro
 
 /** Throws a `CliError` (usage) that names the option. */
 export function bootstrapOf(options: BootstrapOptions): object {
-  if (options.role !== "gateway") {
-    throw usageError(`--role ${options.role}: not a role`, "The one role so far is: gateway.");
-  }
-  if (isIP(options.bind) === 0) {
-    throw usageError(`--bind ${options.bind}: not an IP address`, "Write, for example, 0.0.0.0.");
-  }
-  const id = options.id ?? `gateway-${options.gateway}`;
+  const { usualId, graylane } = identityOf(options);
+  const id = options.id ?? usualId;
   if (id === "" || id.length > ID_CHARS_MAX) {
     throw usageError(`--id: must have 1 to ${ID_CHARS_MAX} characters`);
   }
-  const graylane = {
-    role: options.role,
-    labels: labelsOf(options.gateway),
-    bind_address: options.bind,
-    ports: Object.fromEntries(parsePortMap(options.mapPort)),
-  };
   const fromAds = { ads: {}, resource_api_version: "V3" };
   return {
     node: { id, cluster: "graylane", metadata: { graylane } },
@@ -67,6 +59,50 @@ export function bootstrapOf(options: BootstrapOptions): object {
     layered_runtime: { layers: [{ name: "graylane", static_layer: RUNTIME }] },
     static_resources: { clusters: [xdsCluster(options.xds)] },
   };
+}
+
+interface Identity {
+  readonly usualId: string;
+  /** What the control plane reads of the node's metadata. */
+  readonly graylane: object;
+}
+
+function identityOf(options: BootstrapOptions): Identity {
+  if (options.role === "gateway") return gatewayIdentity(options);
+  if (options.role === "sidecar") return sidecarIdentity(options);
+  throw usageError(`--role ${options.role}: not a role`, "The roles: gateway, sidecar.");
+}
+
+function gatewayIdentity(options: BootstrapOptions): Identity {
+  const { gateway, pod, bind = BIND_ADDRESS_DEFAULT } = options;
+  if (gateway === undefined) {
+    throw usageError("--gateway is missing", "Write the selector of the Gateway it is to be.");
+  }
+  if (pod !== undefined) throw usageError("--pod is for --role sidecar");
+  if (isIP(bind) === 0) {
+    throw usageError(`--bind ${bind}: not an IP address`, "Write, for example, 0.0.0.0.");
+  }
+  const labels = labelsOf(gateway);
+  const ports = Object.fromEntries(parsePortMap(options.mapPort));
+  const graylane = { role: "gateway", labels, bind_address: bind, ports };
+  return { usualId: `gateway-${gateway}`, graylane };
+}
+
+/** Where it listens, the control plane knows: at the addresses of the pod. */
+function sidecarIdentity({ gateway, pod = "", bind, mapPort }: BootstrapOptions): Identity {
+  if (gateway !== undefined) throw usageError("--gateway is for --role gateway");
+  if (bind !== undefined || mapPort.length > 0) {
+    throw usageError(
+      "--bind and --map-port are for --role gateway",
+      "A sidecar listens at the addresses of its pod.",
+    );
+  }
+  const [, name = "", namespace = "default"] = POD_NAME.exec(pod) ?? [];
+  if (name === "") {
+    throw usageError(`--pod ${pod}: not NAME or NAME.NAMESPACE`, "`graylane get pods` lists them.");
+  }
+  const graylane = { role: "sidecar", pod: `${namespace}/${name}` };
+  return { usualId: `sidecar-${name}.${namespace}`, graylane };
 }
 
 function xdsCluster(address: string): object {

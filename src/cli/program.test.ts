@@ -322,6 +322,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     api: { host: "127.0.0.1", port: 0 },
     admin: { host: "127.0.0.1", port: 15000 },
     xds: null,
+    sidecars: "embedded",
     workerCount: 2,
     stateDirectory: join(folder, "st"),
     imageMap: null,

@@ -125,6 +125,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--api <host:port>", "where the API listens", API_ADDRESS_DEFAULT)
     .option("--admin <host:port>", "where the admin endpoints listen", ADMIN_ADDRESS_DEFAULT)
     .option("--xds <host:port>", "serve the configuration of Envoys here (docs/envoy.md)")
+    .option("--sidecars <kind>", "of pods that do not say which: embedded or envoy", "embedded")
     .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
@@ -161,12 +162,18 @@ function addEnvoyCommands(program: Command, run: Run): void {
   program
     .command("envoy-bootstrap")
     .description("print the file that an Envoy of this control plane is started with")
-    .requiredOption("--role <role>", "gateway")
-    .requiredOption("--gateway <labels>", "selector of the Gateways it is, LABEL=VALUE")
+    .requiredOption("--role <role>", "gateway or sidecar")
+    .option("--gateway <labels>", "of a gateway: selector of the Gateways it is, LABEL=VALUE")
+    .option("--pod <name[.namespace]>", "of a sidecar: its pod")
     .option("--id <name>", "a name for this Envoy; each needs its own")
     .option("--xds <host:port>", "the --xds of `graylane up`", XDS_ADDRESS_DEFAULT)
-    .option("--bind <address>", "where its listeners are", BIND_ADDRESS_DEFAULT)
-    .option("--map-port <from=to>", "open another port, as in 80=8080 (repeatable)", collect, [])
+    .option("--bind <address>", `of a gateway: where it listens (default: ${BIND_ADDRESS_DEFAULT})`)
+    .option(
+      "--map-port <from=to>",
+      "of a gateway: open another port, as in 80=8080 (repeatable)",
+      collect,
+      [],
+    )
     .option("--admin <host:port>", "its admin endpoints", "127.0.0.1:0")
     .action((options: BootstrapOptions, command: Command) =>
       run(command, (context) => envoyBootstrap(context, options)),

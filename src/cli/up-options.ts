@@ -20,6 +20,8 @@ export interface UpOptions {
   readonly admin: ListenAddress;
   /** Where Envoys get their configuration; null: no Envoy is served. */
   readonly xds: ListenAddress | null;
+  /** What the sidecar of pods is that do not say which. */
+  readonly sidecars: "embedded" | "envoy";
   /** Gateway workers; null leaves it to the server. */
   readonly workerCount: number | null;
   /** Absolute. */
@@ -47,6 +49,7 @@ export interface RawUpOptions {
   readonly admin: string;
   readonly xds?: string;
   readonly workers?: string;
+  readonly sidecars: string;
   readonly imageMap?: string;
   readonly accessLog?: string;
   readonly accessLogFormat?: string;
@@ -78,6 +81,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     api: parseListenAddress("--api", raw.api),
     admin: parseListenAddress("--admin", raw.admin),
     xds: raw.xds === undefined ? null : parseListenAddress("--xds", raw.xds),
+    sidecars: parseSidecars(raw),
     workerCount: raw.workers === undefined ? null : parseWorkerCount(raw.workers),
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
@@ -88,6 +92,14 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     drainTimeMs: parseDrainTime(raw.drainTime),
     overload: parseOverload(raw.overload),
   };
+}
+
+function parseSidecars({ sidecars, xds }: RawUpOptions): UpOptions["sidecars"] {
+  if (sidecars === "envoy" && xds === undefined) {
+    throw usageError("--sidecars envoy: no Envoy is served", "Add --xds 127.0.0.1:15010.");
+  }
+  if (sidecars === "embedded" || sidecars === "envoy") return sidecars;
+  throw usageError(`--sidecars ${sidecars}: not known`, "Write embedded or envoy.");
 }
 
 function accessLogOf(path: string | undefined, cwd: string): string | null {

@@ -44,7 +44,7 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     ...subsets(keys.keysOf(cluster)),
     circuit_breakers: { thresholds: [thresholds(connections, retryBudget)] },
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
-    ...protocolOptions(connections),
+    ...protocolOptions(cluster.protocol, connections),
     ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck)] }),
   };
   const parts = [{ source: sourceOf(cluster), json }];
@@ -138,20 +138,21 @@ function retryBudgetOf({ percent, countMin }: RetryConcurrency): JsonObject {
   return { budget_percent: { value: percent }, min_retry_concurrency: countMin };
 }
 
-function protocolOptions({
-  requestsPerConnectionMax,
-  idleTimeoutMs,
-}: ConnectionLimits): JsonObject {
+function protocolOptions(
+  protocol: Cluster["protocol"],
+  { requestsPerConnectionMax, idleTimeoutMs }: ConnectionLimits,
+): JsonObject {
   const common: Record<string, Json> = {};
   if (requestsPerConnectionMax !== undefined) {
     common["max_requests_per_connection"] = requestsPerConnectionMax;
   }
   if (idleTimeoutMs !== undefined) common["idle_timeout"] = durationOf(idleTimeoutMs);
-  if (Object.keys(common).length === 0) return {};
+  if (Object.keys(common).length === 0 && protocol === undefined) return {};
+  const explicit = protocol === "h2" ? "http2_protocol_options" : "http_protocol_options";
   const options = {
     "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
     common_http_protocol_options: common,
-    explicit_http_config: { http_protocol_options: {} },
+    explicit_http_config: { [explicit]: {} },
   };
   return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
 }

@@ -2,12 +2,20 @@
 
 import type { Cluster, Gateway, Listener, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
 import { compileAssignment, compileCluster } from "./cluster.ts";
-import type { EnvoyConfig, EnvoyResource, EnvoyResources, GatewayView } from "./envoy-config.ts";
+import type {
+  EnvoyConfig,
+  EnvoyResource,
+  EnvoyResources,
+  EnvoyView,
+  GatewayView,
+} from "./envoy-config.ts";
 import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { compileListener } from "./listener.ts";
 import { Refusals } from "./refusals.ts";
+import type { ActionContext } from "./route-action.ts";
 import { compileRouteTable } from "./route-table.ts";
+import { compileSidecar } from "./sidecar.ts";
 import { SubsetKeys } from "./subset-keys.ts";
 
 /**
@@ -16,13 +24,37 @@ import { SubsetKeys } from "./subset-keys.ts";
  */
 export function compileForEnvoy(
   snapshot: Snapshot,
-  view: GatewayView,
+  view: EnvoyView,
   alsoUsed: readonly Snapshot[] = [],
 ): EnvoyConfig {
   const refusals = new Refusals();
   const keys = new SubsetKeys(snapshot, alsoUsed);
   const used = new Set<string>();
-  const context = { snapshot, keys, refusals, used };
+  const context: ActionContext = { snapshot, keys, refusals, used, removedHeaders: [] };
+  const made = view.role === "gateway" ? gateways(view, context) : sidecar(view.pod, context);
+  const clusters = clustersOf(snapshot, used);
+  const compiled = clusters.map((cluster) => compileCluster(cluster, keys));
+  return {
+    listeners: byName(made.listeners),
+    routes: byName(made.routes),
+    clusters: byName([...compiled, ...made.clusters]),
+    endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, keys))),
+    refusals: refusals.list(),
+  };
+}
+
+/** `clusters`: those that stand for no service. */
+type Made = Readonly<Record<"listeners" | "routes" | "clusters", EnvoyResource[]>>;
+
+/** Nothing for a pod that is not there (yet). */
+function sidecar(pod: string, context: ActionContext): Made {
+  const workload = context.snapshot.workloads[pod];
+  if (workload?.sidecar !== "envoy") return { listeners: [], routes: [], clusters: [] };
+  return compileSidecar(workload, context);
+}
+
+function gateways(view: GatewayView, context: ActionContext): Made {
+  const { snapshot, refusals } = context;
   const listeners: EnvoyResource[] = [];
   const routes: EnvoyResource[] = [];
   for (const { gateway, groups, listener } of listenersOf(snapshot, view, refusals)) {
@@ -36,14 +68,7 @@ export function compileForEnvoy(
     const removedHeaders = [...new Set(removed)];
     routes.push(compileRouteTable(table, groups, { ...context, removedHeaders }));
   }
-  const clusters = clustersOf(snapshot, used);
-  return {
-    listeners: byName(listeners),
-    routes: byName(routes),
-    clusters: byName(clusters.map((cluster) => compileCluster(cluster, keys))),
-    endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, keys))),
-    refusals: refusals.list(),
-  };
+  return { listeners, routes, clusters: [] };
 }
 
 /** The gateways that a node with such labels is. */

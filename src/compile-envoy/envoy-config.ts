@@ -37,7 +37,16 @@ export interface EnvoyConfig extends Readonly<Record<ResourceType, EnvoyResource
   readonly refusals: readonly Fault[];
 }
 
-/** What an Envoy is for, and where its listeners are. */
+/** What an Envoy is for. */
+export type EnvoyView = GatewayView | SidecarView;
+
+/** It listens at the addresses of the pod. */
+export interface SidecarView {
+  readonly role: "sidecar";
+  /** Key in `Snapshot.workloads`. */
+  readonly pod: string;
+}
+
 export interface GatewayView {
   readonly role: "gateway";
   /** It is every gateway whose selector is among these labels. */

@@ -22,6 +22,8 @@ export interface EnteredGroup {
   readonly isRemoved: boolean;
   /** Whether the header counts when a route is chosen: from a client, or by a plug-in. */
   readonly mayCarryContext: boolean;
+  /** Decided already, whatever a request says: the lane, or null for the baseline. */
+  readonly fixed?: Lane | null;
   /** The first that is met decides. */
   readonly entries: readonly LaneEntry[];
   /** What lanes take of the requests that nothing else has decided. */
@@ -81,7 +83,7 @@ function enteredGroup(
   };
 }
 
-function refuseContext(group: LaneGroup, refusals: Refusals): boolean {
+export function refuseContext(group: LaneGroup, refusals: Refusals): boolean {
   if (group.signature !== undefined) refusals.add(group.source, "sign the context of lanes");
   if (group.context.mode === "baggage") refusals.add(group.source, "write W3C baggage");
   return group.signature !== undefined || group.context.mode === "baggage";

@@ -71,13 +71,15 @@ function bothDraws(some: readonly LaneDraw[], others: readonly LaneDraw[]): Lane
 
 /** As `lane/decide.ts`: a context, whatever it says, comes before rules. */
 function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[] {
-  const { group, routeHeader, mayCarryContext, entries } = entered;
+  const { group, routeHeader, mayCarryContext, entries, fixed } = entered;
   const enter = (lane: Lane, clause: Clause): LaneVariant => ({
     clause,
     draws: [draw(group.name, lane.name)],
     written: [[routeHeader, lane.tag]],
   });
   const baseline = { ...UNASKED, draws: [draw(group.name, null)] };
+  if (fixed === null) return [baseline];
+  if (fixed !== undefined) return [enter(fixed, UNASKED.clause)];
   const variants: LaneVariant[] = [];
   if (mayCarryContext) {
     const tags = new Map([...group.lanes].reverse().map((lane) => [lane.tag, lane]));

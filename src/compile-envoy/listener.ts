@@ -7,11 +7,11 @@ import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
 import { headersOfLanes } from "./lane-entry.ts";
 
-const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
-const MANAGER_TYPE =
+export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
+export const MANAGER_TYPE: string =
   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
   "HttpConnectionManager";
-const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+export const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 const WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const TEXT_TYPE = "type.googleapis.com/google.protobuf.StringValue";
 const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
@@ -24,7 +24,7 @@ const ESCAPED_SLASHES = {
   decode: "UNESCAPE_AND_FORWARD",
 } as const;
 /** docs/http.md: an exchange on which nothing moves. */
-const STREAM_IDLE_TIMEOUT = "300s";
+export const STREAM_IDLE_TIMEOUT = "300s";
 
 export function listenerName(gateway: Gateway, { port }: Listener): string {
   return `${gateway.name}:${port}`;

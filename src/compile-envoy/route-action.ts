@@ -46,6 +46,8 @@ export interface ActionContext {
   readonly refusals: Refusals;
   /** Lower-case: taken from every request, unless a lane's tag is written there. */
   readonly removedHeaders: readonly string[];
+  /** Those are all that carry lanes, and none is written: a host outside may be called. */
+  readonly removesContext?: boolean;
   /** Noted for each cluster that a route leads to. */
   readonly used: Set<string>;
 }
@@ -284,18 +286,16 @@ function refusedPart(
   const { destinations: list } = action.kind === "forward" ? action : { destinations: [] };
   const operations = [requestHeaders, ...list.map((one) => one.requestHeaders)];
   if (operations.some(touchesHost)) return "edit the Host field by header operations";
-  return refusedMirror(policy, context) ?? refusedPolicy(action, context.snapshot);
+  return refusedMirror(policy, context) ?? refusedPolicy(action, context);
 }
 
-function refusedMirror(
-  policy: RoutePolicy | undefined,
-  { snapshot, keys }: ActionContext,
-): string | null {
+function refusedMirror(policy: RoutePolicy | undefined, context: ActionContext): string | null {
+  const { snapshot, keys } = context;
   for (const { target, requestHeaders } of policy?.mirrors ?? []) {
     if (touches(requestHeaders)) return "edit the header fields of a mirrored request";
     const cluster = target.kind === "cluster" ? snapshot.clusters[target.cluster] : undefined;
     if (cluster?.policy?.tls !== undefined) return TLS_TO_SERVICES;
-    if (leaksContext(cluster, snapshot)) return LANES_OUTSIDE;
+    if (leaksContext(cluster, context)) return LANES_OUTSIDE;
     if (cluster !== undefined && keys.keysOf(cluster).length > 0) {
       return "mirror to a service that has lanes or subsets";
     }
@@ -303,24 +303,27 @@ function refusedMirror(
   return null;
 }
 
-function refusedPolicy(action: RouteAction, snapshot: Snapshot): string | null {
+function refusedPolicy(action: RouteAction, context: ActionContext): string | null {
   if (action.kind !== "forward") return null;
   for (const { target, fallback } of action.destinations) {
-    const refused = refusedTarget(target, snapshot) ?? refusedTarget(fallback, snapshot);
+    const refused = refusedTarget(target, context) ?? refusedTarget(fallback, context);
     if (refused !== null) return refused;
   }
   return null;
 }
 
 /** A header that a route adds cannot be taken away again for one of its clusters. */
-function leaksContext(cluster: Cluster | undefined, { laneGroups }: Snapshot): boolean {
-  return cluster?.isOutside === true && Object.keys(laneGroups).length > 0;
+function leaksContext(
+  cluster: Cluster | undefined,
+  { snapshot: { laneGroups }, removesContext = false }: ActionContext,
+): boolean {
+  return cluster?.isOutside === true && !removesContext && Object.keys(laneGroups).length > 0;
 }
 
-function refusedTarget(target: Target | null, snapshot: Snapshot): string | null {
+function refusedTarget(target: Target | null, context: ActionContext): string | null {
   if (target?.kind !== "cluster") return null;
-  const cluster = snapshot.clusters[target.cluster];
-  if (leaksContext(cluster, snapshot)) return LANES_OUTSIDE;
+  const cluster = context.snapshot.clusters[target.cluster];
+  if (leaksContext(cluster, context)) return LANES_OUTSIDE;
   const { policy, subsetPolicies } = cluster ?? {};
   if (policy?.tls !== undefined) return TLS_TO_SERVICES;
   const isOwn =

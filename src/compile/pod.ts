@@ -14,6 +14,9 @@ export const PORTS_ANNOTATION = "local.graylane.io/ports";
 /** Written by the local cluster: the pod's private outbound listener. */
 export const OUTBOUND_ANNOTATION = "local.graylane.io/outbound";
 
+/** Written by the local cluster: what the sidecar is, `envoy`; absent: the embedded engine. */
+export const SIDECAR_KIND_ANNOTATION = "local.graylane.io/sidecar";
+
 /** Endpoints by cluster name: the ready pods that the Service selects, in the order of names. */
 export function compileEndpoints(
   { service, clusters }: ServiceClusters,
@@ -91,7 +94,9 @@ export function compileWorkloads(
       });
       continue;
     }
+    const isEnvoy = pod.metadata.annotations?.[SIDECAR_KIND_ANNOTATION] === "envoy";
     workloads[keyOf(pod)] = {
+      ...(isEnvoy ? { sidecar: "envoy" } : {}),
       name: pod.metadata.name,
       namespace: namespaceOf(pod),
       labels: sortedLabels(pod),

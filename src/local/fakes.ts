@@ -105,6 +105,20 @@ export class FakeSidecars implements SidecarControl {
   /** Awaited by `drained`. */
   inFlight: Promise<void> = Promise.resolve();
 
+  /** Awaited by `envoyReady`. */
+  envoy: Promise<void> = Promise.resolve();
+
+  envoyReady(pod: string, signal: AbortSignal): Promise<void> {
+    this.calls.push(`envoy ${pod}`);
+    const left = new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => {
+        this.calls.push(`envoy not needed ${pod}`);
+        resolve();
+      });
+    });
+    return Promise.race([this.envoy, left]);
+  }
+
   sidecarReady(pod: string): Promise<void> {
     this.calls.push(`ready ${pod}`);
     if (this.isBroken) return Promise.reject(new Error("address in use"));

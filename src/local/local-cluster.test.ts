@@ -113,6 +113,8 @@ function isReady(pod: Resource): boolean {
 const waitingOf = (pod: Resource): { reason: string; message?: string } | undefined =>
   statusOf(pod).containerStatuses[0]?.state.waiting;
 
+const waitsForEnvoy = (pod: Resource): boolean => waitingOf(pod)?.reason === "WaitingForEnvoy";
+
 function appAddress(pod: Resource): string {
   const ports = pod.metadata.annotations?.[PORTS_ANNOTATION] ?? "{}";
   return Object.values(JSON.parse(ports) as Record<string, string>)[0] ?? "";
@@ -188,6 +190,39 @@ for (const [name, metadata] of Object.entries(WITHOUT_SIDECAR)) {
     assert.ok(cluster.hasPodsWithoutSidecar());
   });
 }
+
+test("a pod waits for its Envoy, says how it is started, and goes without it", async () => {
+  const { store, sidecars, cluster } = harness({ usualSidecar: "envoy" });
+  let startEnvoy = (): void => undefined;
+  sidecars.envoy = new Promise((resolve) => (startEnvoy = resolve));
+  store.put(deployment("web"));
+  const annotations = { "graylane.io/sidecar": "embedded" };
+  store.put(deployment("own", { annotations }));
+  await cluster.start();
+  const [own, pod] = await store.until((each) => {
+    const waiting = each.pods().find(waitsForEnvoy);
+    const ready = each.pods().find(isReady);
+    return waiting !== undefined && ready !== undefined && ([ready, waiting] as const);
+  });
+  assert.match(own.metadata.name, /^own-/);
+  const how = `graylane envoy-bootstrap --role sidecar --pod ${pod.metadata.name}.default`;
+  assert.equal(waitingOf(pod)?.message, `waits for its sidecar: ${how}`);
+  assert.equal(pod.metadata.annotations?.["local.graylane.io/sidecar"], "envoy");
+  assert.equal(own.metadata.annotations?.["local.graylane.io/sidecar"], undefined);
+
+  store.put(deployment("second"));
+  await store.until((each) => each.pods().filter(waitsForEnvoy).length === 2);
+  store.remove("Deployment", "default", "second");
+  await store.until((each) => each.pods().length === 2);
+  assert.ok(sidecars.calls.some((call) => call.startsWith("envoy not needed default/second")));
+
+  startEnvoy();
+  await store.until((each) => each.pods().filter(isReady).length === 2);
+  store.remove("Deployment", "default", "web");
+  await store.until((each) => each.pods().length === 1);
+  const drained = sidecars.calls.filter((call) => call.startsWith("drained"));
+  assert.deepEqual(drained, [], "an Envoy is not asked");
+});
 
 function readyReplicas(store: FakeStore, name: string): number | undefined {
   const object = store.get("Deployment", "default", name);

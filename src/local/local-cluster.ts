@@ -108,7 +108,7 @@ export class LocalCluster {
       this.#removeDeleted(created, objects);
       const desired = deployments
         .filter((each) => each.metadata.deletionTimestamp === undefined)
-        .map(readDeployment);
+        .map((each) => readDeployment(each, this.#options.usualSidecar));
       this.#removeOrphans(desired);
       for (const deployment of desired) await this.#reconcileDeployment(deployment);
     } catch (cause) {

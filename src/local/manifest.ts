@@ -18,11 +18,13 @@ export interface PodTemplate {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly containers: readonly Container[];
-  /** False: the app has the pod's own address, and its agent picks the endpoints. */
-  readonly hasSidecar: boolean;
+  readonly sidecar: SidecarKind;
   /** The pod spec as written, copied into the Pod object. */
   readonly spec: Readonly<Record<string, unknown>>;
 }
+
+/** `none`: the app has the pod's own address, and its agent picks the endpoints. */
+export type SidecarKind = "embedded" | "envoy" | "none";
 
 export interface Container {
   readonly name: string;
@@ -60,7 +62,11 @@ export interface EnvFrom {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export function readDeployment(resource: Resource): Deployment {
+/** `usual`: the sidecar of pods that do not say which. */
+export function readDeployment(
+  resource: Resource,
+  usual: Exclude<SidecarKind, "none"> = "embedded",
+): Deployment {
   const spec = fields(resource.spec);
   const template = fields(spec["template"]);
   const replicas = spec["replicas"];
@@ -69,17 +75,17 @@ export function readDeployment(resource: Resource): Deployment {
     name: resource.metadata.name,
     generation: resource.metadata.generation ?? 0,
     replicas: typeof replicas === "number" && replicas >= 0 ? Math.floor(replicas) : 1,
-    template: readTemplate(template),
+    template: readTemplate(template, usual),
     templateHash: contentHash(template).slice(0, 10),
   };
 }
 
-/** Ours, on a pod template: `"false"`, or `"true"` whatever Istio's says. */
+/** Ours, on a pod template: `"false"`; `"envoy"`, `"embedded"`, `"true"` whatever Istio says. */
 export const SIDECAR_ANNOTATION = "graylane.io/sidecar";
 /** Istio's, a label or an annotation. */
 const ISTIO_INJECT = "sidecar.istio.io/inject";
 
-function readTemplate(template: Fields): PodTemplate {
+function readTemplate(template: Fields, usual: SidecarKind): PodTemplate {
   const metadata = fields(template["metadata"]);
   const spec = fields(template["spec"]);
   const labels = strings(metadata["labels"]);
@@ -88,10 +94,14 @@ function readTemplate(template: Fields): PodTemplate {
   return {
     labels,
     annotations,
-    hasSidecar: said !== "false",
+    sidecar: said === "false" ? "none" : sidecarNamed(annotations[SIDECAR_ANNOTATION], usual),
     containers: list(spec["containers"]).map(readContainer),
     spec,
   };
+}
+
+function sidecarNamed(said: string | undefined, usual: SidecarKind): SidecarKind {
+  return said === "envoy" || said === "embedded" ? said : usual;
 }
 
 function readContainer(container: Fields): Container {

@@ -9,6 +9,8 @@ import type { Container, PodTemplate } from "./manifest.ts";
 export const DEPLOYMENT_ANNOTATION = "local.graylane.io/deployment";
 export const PORTS_ANNOTATION = "local.graylane.io/ports";
 export const OUTBOUND_ANNOTATION = "local.graylane.io/outbound";
+/** `envoy`, or absent. */
+export const SIDECAR_KIND_ANNOTATION = "local.graylane.io/sidecar";
 export const TEMPLATE_HASH_ANNOTATION = "local.graylane.io/template-hash";
 /** JSON `{"8000": 20001}`: only where all pods share one address (see AddressPool). */
 export const LISTEN_PORTS_ANNOTATION = "local.graylane.io/listen-ports";
@@ -69,6 +71,7 @@ function addressAnnotations(view: PodView): Record<string, string> {
   annotations[PORTS_ANNOTATION] = JSON.stringify(Object.fromEntries(ports));
   const { outbound } = address;
   if (outbound !== null) annotations[OUTBOUND_ANNOTATION] = `${outbound.address}:${outbound.port}`;
+  if (view.template.sidecar === "envoy") annotations[SIDECAR_KIND_ANNOTATION] = "envoy";
   if (listenPorts.some(([containerPort, listenPort]) => containerPort !== listenPort)) {
     annotations[LISTEN_PORTS_ANNOTATION] = JSON.stringify(Object.fromEntries(listenPorts));
   }

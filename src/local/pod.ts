@@ -5,6 +5,7 @@
 //! flight ends, the app is stopped, the object goes.
 
 import { canonicalJson } from "../base/canonical-json.ts";
+import { delay } from "../base/clock.ts";
 import type { Clock } from "../base/clock.ts";
 import type { AddressPool, PodAddress } from "./address-pool.ts";
 import type { Launch } from "./app-process.ts";
@@ -50,7 +51,8 @@ interface Runner {
   reported: string;
 }
 
-type Stage = "starting" | "running" | "failed" | "removing" | "gone";
+/** `waiting`: for somebody to start its Envoy. */
+type Stage = "starting" | "waiting" | "running" | "failed" | "removing" | "gone";
 
 export class Pod implements ObservedPod {
   readonly namespace: string;
@@ -76,6 +78,7 @@ export class Pod implements ObservedPod {
   #creation: Promise<void> = Promise.resolve();
   #removal: Promise<void> | null = null;
   #cutDrain: () => void = () => undefined;
+  readonly #leaving = new AbortController();
 
   constructor(
     identity: { readonly name: string; readonly ordinal: number; readonly deployment: Deployment },
@@ -114,7 +117,7 @@ export class Pod implements ObservedPod {
   }
 
   get hasSidecar(): boolean {
-    return this.#template.hasSidecar;
+    return this.#template.sidecar !== "none";
   }
 
   /** Its object is in the store, or was. */
@@ -145,9 +148,7 @@ export class Pod implements ObservedPod {
       this.#creation = this.#create();
       await this.#creation;
       if (this.#address === null || this.#isLeaving()) return;
-      if (this.hasSidecar) {
-        await this.#within(this.#deps.sidecars.sidecarReady(this.key), SIDECAR_TIMEOUT_MS);
-      }
+      await this.#awaitSidecar();
     } catch (cause) {
       this.#fail("SidecarNotReady", `no sidecar: ${messageOf(cause)}`);
       return;
@@ -159,6 +160,20 @@ export class Pod implements ObservedPod {
     this.#stage = "running";
     for (const { runner } of this.#runners) runner.start();
     this.#changed();
+  }
+
+  async #awaitSidecar(): Promise<void> {
+    const { sidecars } = this.#deps;
+    if (this.#template.sidecar === "embedded") {
+      await this.#within(sidecars.sidecarReady(this.key), SIDECAR_TIMEOUT_MS);
+    }
+    if (this.#template.sidecar !== "envoy") return;
+    const how = `graylane envoy-bootstrap --role sidecar --pod ${this.name}.${this.namespace}`;
+    const message = `waits for its sidecar: ${how}`;
+    this.#waiting = { reason: "WaitingForEnvoy", message };
+    this.#stage = "waiting";
+    this.#changed();
+    await sidecars.envoyReady(this.key, this.#leaving.signal);
   }
 
   async #create(): Promise<void> {
@@ -280,6 +295,7 @@ export class Pod implements ObservedPod {
     const wasReady = this.#isReadyNow();
     this.#deletedAtMs = this.#deps.clock.nowMs();
     this.#stage = "removing";
+    this.#leaving.abort();
     const cut = new Promise<void>((resolve) => (this.#cutDrain = resolve));
     await this.#creation.catch(() => undefined);
     if (drain && wasReady) await Promise.race([this.#drain(), cut]);
@@ -298,7 +314,8 @@ export class Pod implements ObservedPod {
       if (this.#revision !== null) {
         await this.#within(sidecars.settled(this.#revision), limits.settleTimeoutMs);
       }
-      if (!this.hasSidecar) return;
+      if (this.#template.sidecar === "envoy") await delay(this.#deps.clock, limits.envoyDrainMs);
+      if (this.#template.sidecar !== "embedded") return;
       const drained = sidecars.drained(this.key, limits.drainTimeoutMs);
       await this.#within(drained, limits.drainTimeoutMs);
     } catch (cause) {

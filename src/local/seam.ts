@@ -36,6 +36,11 @@ export interface PodStore {
 export interface SidecarControl {
   /** Resolves when the sidecar accepts on the pod's address and on its outbound port. */
   sidecarReady(pod: string): Promise<void>;
+  /**
+   * The same of a pod whose sidecar is an Envoy that somebody starts, however late; rejects when
+   * none can be. Resolves, too, when `signal` says that the pod goes.
+   */
+  envoyReady(pod: string, signal: AbortSignal): Promise<void>;
   /** Resolves when every live worker runs a snapshot at least as new as this store revision. */
   settled(revision: string): Promise<void>;
   /** Resolves when no exchange is in flight in the pod's sidecar, or after `timeoutMs`. */
@@ -66,6 +71,8 @@ export interface LocalClusterOptions {
   readonly stateDir: string;
   /** Relative working directories start here; the default directory of an app. */
   readonly baseDir: string;
+  /** The sidecar of pods that do not say which; absent: the embedded engine. */
+  readonly usualSidecar?: "embedded" | "envoy";
   /** File URL of the Node agent, or null to run without. */
   readonly agentUrl: string | null;
   /** The environment whose `PATH`, `HOME` and the like are handed to apps. */
@@ -84,6 +91,8 @@ export interface LocalLimits {
   readonly logBytesMax: number;
   readonly settleTimeoutMs: number;
   readonly drainTimeoutMs: number;
+  /** An Envoy does not tell what is in flight in it: the app of its pod goes on for so long. */
+  readonly envoyDrainMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopGraceMs: number;
   /** A pod without address or sidecar shows why for this long, then another takes its place. */
@@ -96,6 +105,7 @@ export const LOCAL_LIMITS: LocalLimits = {
   logBytesMax: 4 * 1024 * 1024,
   settleTimeoutMs: 10_000,
   drainTimeoutMs: 30_000,
+  envoyDrainMs: 1_000,
   stopGraceMs: 10_000,
   failedShownMs: 5_000,
 };

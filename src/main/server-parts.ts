@@ -82,7 +82,7 @@ export function assemble(
     clock,
     logger,
   });
-  const sidecars = sidecarControl(store, publisher, fleet);
+  const sidecars = sidecarControl(store, publisher, { fleet, ads });
   const local = makeLocalCluster(options, { ...given, sidecars });
   const agents = startEndpointFile(options.stateDirectory, local, logger);
   publisher.join(agents);
@@ -264,6 +264,7 @@ function makeLocalCluster(
     stateDir: options.stateDirectory,
     baseDir: process.cwd(),
     agentUrl: agentUrl(),
+    usualSidecar: options.sidecars,
     hostEnv: process.env,
     report: (report) => {
       logReport(given.logger, report);
@@ -279,7 +280,7 @@ async function allDrained(gateways: readonly WorkerLink[]): Promise<void> {
 function sidecarControl(
   store: ResourceStore,
   publisher: Publisher,
-  fleet: WorkerFleet,
+  { fleet, ads }: { readonly fleet: WorkerFleet; readonly ads: AdsServer | null },
 ): SidecarControl {
   return {
     async sidecarReady(pod) {
@@ -288,6 +289,10 @@ function sidecarControl(
       if (link === undefined) throw new Error("the sidecar worker is not running");
       const failure = await link.podFailure(pod);
       if (failure !== null) throw new Error(failure);
+    },
+    async envoyReady(pod, signal) {
+      if (ads === null) throw new Error("no Envoy is served: start graylane up with --xds");
+      await ads.sidecarReady(pod, signal);
     },
     settled: (revision) => publisher.settled(Number(revision)),
     async drained(pod, timeoutMs) {

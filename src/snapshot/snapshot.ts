@@ -53,7 +53,7 @@ export interface Snapshot {
   readonly laneGroups: Readonly<Record<string, LaneGroup>>;
   /** Keyed by `<namespace>/<name>` of the WasmPlugin. */
   readonly plugins: Readonly<Record<string, Plugin>>;
-  /** Pods that have a sidecar of the embedded engine. Keyed by `<namespace>/<name>`. */
+  /** Pods of this machine that have a sidecar. Keyed by `<namespace>/<name>`. */
   readonly workloads: Readonly<Record<string, Workload>>;
 }
 
@@ -252,6 +252,8 @@ export interface Plugin {
 
 /** A pod with a sidecar: where the sidecar listens and where the app does. */
 export interface Workload {
+  /** An Envoy is the sidecar; absent: the embedded engine is. */
+  readonly sidecar?: "envoy";
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;

@@ -28,6 +28,14 @@ const cases = [
     lagging: [{ hosts: everywhere, held: snapshotOf(["base", "gray"], ["base"]) }],
     pods: ["default/a-base"],
   },
+  {
+    name: "the first of two lagging nodes that host a pod knows the lane, the second does not",
+    lagging: [
+      { hosts: everywhere, held: snapshotOf(["base", "gray", "old"]) },
+      { hosts: everywhere, held: snapshotOf(["base"]) },
+    ],
+    pods: ["default/a-base"],
+  },
 ];
 
 for (const { name, lagging, pods } of cases) {

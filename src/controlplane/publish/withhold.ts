@@ -20,8 +20,9 @@ export function withholdLagging(next: Snapshot, lagging: readonly LaggingNode[])
   for (const [cluster, set] of Object.entries(next.endpoints)) {
     const service = next.clusters[cluster]?.service ?? "";
     const endpoints = set.endpoints.filter((endpoint) => {
-      const host = lagging.find((node) => node.hosts(endpoint.pod));
-      return host === undefined || isKnown(endpoint, service, { next, held: host.held });
+      // Of a pod with an Envoy the worker of the embedded sidecars knows as well.
+      const hosts = lagging.filter((node) => node.hosts(endpoint.pod));
+      return hosts.every(({ held }) => isKnown(endpoint, service, { next, held }));
     });
     if (endpoints.length !== set.endpoints.length) changed[cluster] = { endpoints };
   }

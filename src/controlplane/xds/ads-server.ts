@@ -45,6 +45,8 @@ export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
   readonly #nodes = new Map<AdsStream, EnvoyNode>();
+  /** Called when an Envoy has taken a snapshot; one for each pod that waits for its own. */
+  readonly #awaiting = new Set<() => void>();
 
   constructor(options: AdsServerOptions) {
     this.#options = options;
@@ -65,6 +67,22 @@ export class AdsServer {
         else reject(error);
       });
     });
+  }
+
+  /** Resolves when an Envoy serves that pod, or when `signal` says that nobody waits any more. */
+  async sidecarReady(pod: string, signal: AbortSignal): Promise<void> {
+    const isServed = (): boolean => [...this.#nodes.values()].some((node) => node.serves(pod));
+    while (!signal.aborted && !isServed()) {
+      await new Promise<void>((resolve) => {
+        const look = (): void => {
+          this.#awaiting.delete(look);
+          signal.removeEventListener("abort", look);
+          resolve();
+        };
+        this.#awaiting.add(look);
+        signal.addEventListener("abort", look);
+      });
+    }
   }
 
   status(): EnvoyStatus[] {
@@ -121,7 +139,9 @@ export class AdsServer {
     if (this.#nodes.size >= ENVOYS_MAX) return `no more than ${ENVOYS_MAX} Envoys are served`;
     const identity = readIdentity(node);
     if (typeof identity === "string") return identity;
-    const joined = new EnvoyNode(identity.name, identity.view, session);
+    const joined = new EnvoyNode(identity.name, identity.view, session, () => {
+      for (const look of [...this.#awaiting]) look();
+    });
     this.#nodes.set(stream, joined);
     this.#options.logger.info("an Envoy is here", { node: joined.id });
     this.#options.onUp(joined);

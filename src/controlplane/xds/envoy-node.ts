@@ -5,7 +5,7 @@ import { NO_RESOURCES, RESOURCE_TYPES } from "../../compile-envoy/envoy-config.t
 import type {
   EnvoyConfig,
   EnvoyResources,
-  GatewayView,
+  EnvoyView,
   ResourceType,
 } from "../../compile-envoy/envoy-config.ts";
 import { applyDelta } from "../../snapshot/delta.ts";
@@ -20,6 +20,8 @@ import { faultsOf } from "./refused.ts";
 export interface EnvoyStatus {
   readonly id: string;
   readonly role: NodeRole;
+  /** What it runs, but for what it refused. */
+  readonly snapshotVersion: string;
   readonly types: Readonly<Record<ResourceType, SyncState>>;
   /** What it refused, in its own words; `""` for nothing. */
   readonly error: string;
@@ -31,25 +33,39 @@ export class EnvoyNode implements ConfigNode {
   readonly id: string;
   readonly role: NodeRole;
   readonly #name: string;
-  readonly #view: GatewayView;
+  readonly #view: EnvoyView;
   readonly #session: AdsSession;
+  readonly #onTaken: () => void;
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #resources: Resources = NO_RESOURCES;
 
-  constructor(name: string, view: GatewayView, session: AdsSession) {
+  /** `onTaken`: it has answered about a whole snapshot. */
+  constructor(
+    name: string,
+    view: EnvoyView,
+    session: AdsSession,
+    onTaken: () => void = () => undefined,
+  ) {
     this.id = `envoy/${name}`;
     this.role = view.role;
     this.#name = name;
     this.#view = view;
     this.#session = session;
+    this.#onTaken = onTaken;
   }
 
   get heldVersion(): string {
     return this.#snapshot.version;
   }
 
-  hosts(): boolean {
-    return false;
+  hosts(pod: string): boolean {
+    return this.#view.role === "sidecar" && this.#view.pod === pod;
+  }
+
+  /** Whether its listeners are those of that pod. */
+  serves(pod: string): boolean {
+    if (!this.hosts(pod) || this.#snapshot.workloads[pod] === undefined) return false;
+    return !this.#session.refused().some(({ type }) => type === "listeners");
   }
 
   async push(delta: SnapshotDelta): Promise<PushAnswer> {
@@ -63,6 +79,7 @@ export class EnvoyNode implements ConfigNode {
     ]);
     this.#snapshot = next;
     this.#resources = config;
+    this.#onTaken();
     const refused = faultsOf(this.#name, this.#session.refused());
     return { ok: true, faults: [...config.refusals, ...refused] };
   }
@@ -70,7 +87,8 @@ export class EnvoyNode implements ConfigNode {
   status(): EnvoyStatus {
     const error = this.#session.refused().map(({ error: words }) => words.trim());
     const { id, role } = this;
-    return { id, role, types: this.#session.status(), error: error.join("; ") };
+    const types = this.#session.status();
+    return { id, role, snapshotVersion: this.heldVersion, types, error: error.join("; ") };
   }
 
   /** The new routes, with clusters and endpoints that serve the old ones as well. */

@@ -2,18 +2,20 @@
 
 import { isIP } from "node:net";
 import type { Json, JsonObject } from "../../base/json.ts";
-import type { GatewayView } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyView } from "../../compile-envoy/envoy-config.ts";
 
 /** The key in the node's metadata under which everything of ours is. */
 export const METADATA_KEY = "graylane";
 const NAME_CHARS_MAX = 253;
+const POD_CHARS_MAX = 2 * NAME_CHARS_MAX + 1;
+const POD = /^[a-z0-9-]+\/[a-z0-9.-]+$/;
 const LABELS_MAX = 64;
 const PORTS_MAX = 1_000;
 const PORT_MAX = 65_535;
 
 export interface EnvoyIdentity {
   readonly name: string;
-  readonly view: GatewayView;
+  readonly view: EnvoyView;
 }
 
 /** A text is what is wrong, in words for the Envoy's log. */
@@ -22,13 +24,18 @@ export function readIdentity(node: Json | undefined): EnvoyIdentity | string {
   if (typeof id !== "string" || id === "" || id.length > NAME_CHARS_MAX) {
     return `node.id must be a text of 1 to ${NAME_CHARS_MAX} characters`;
   }
-  const {
-    role,
-    labels,
-    bind_address: bindAddress,
-    ports,
-  } = objectOf(objectOf(metadata)[METADATA_KEY]);
-  if (role !== "gateway") return place("role", 'must be "gateway"');
+  const said = objectOf(objectOf(metadata)[METADATA_KEY]);
+  const view = viewOf(said);
+  return typeof view === "string" ? view : { name: id, view };
+}
+
+function viewOf(said: JsonObject): EnvoyView | string {
+  const { role, pod, labels, bind_address: bindAddress, ports } = said;
+  if (role === "sidecar") {
+    const isName = typeof pod === "string" && pod.length <= POD_CHARS_MAX && POD.test(pod);
+    return isName ? { role, pod } : place("pod", "must be NAMESPACE/NAME");
+  }
+  if (role !== "gateway") return place("role", 'must be "gateway" or "sidecar"');
   const named = textsOf(labels ?? {}, LABELS_MAX);
   if (named === null) return place("labels", `must be at most ${LABELS_MAX} texts by name`);
   if (typeof bindAddress !== "string" || isIP(bindAddress) === 0) {
@@ -36,7 +43,7 @@ export function readIdentity(node: Json | undefined): EnvoyIdentity | string {
   }
   const portMap = portsOf(ports ?? {});
   if (portMap === null) return place("ports", `must be at most ${PORTS_MAX} ports by port`);
-  return { name: id, view: { role, labels: named, bindAddress, portMap } };
+  return { role, labels: named, bindAddress, portMap };
 }
 
 function place(field: string, what: string): string {

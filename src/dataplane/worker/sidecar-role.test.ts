@@ -303,4 +303,17 @@ describe("a pod's sidecar", () => {
     assert.equal(role.podFailure("default/pod"), null);
     taken.close();
   });
+
+  test("a pod whose sidecar is an Envoy is left to it", async () => {
+    const pod = snapshot.workloads["default/pod"];
+    assert.ok(pod !== undefined);
+    const other: Workload = {
+      ...{ ...pod, sidecar: "envoy", name: "other", inbound: [] },
+      outbound: { address: "127.0.0.1", port: await freePort() },
+    };
+    const workloads = { ...snapshot.workloads, "default/other": other };
+    assert.equal(await role.configure({ ...snapshot, workloads }), null);
+    assert.equal(role.pods.has("default/other"), false);
+    await assert.rejects(sendRaw(other.outbound.port, ""), { code: "ECONNREFUSED" });
+  });
 });

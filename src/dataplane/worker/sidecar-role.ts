@@ -45,13 +45,14 @@ export class SidecarRole implements WorkerRole {
     this.#runtime = runtime;
     this.#context.pools.retainSecure(snapshot.clusters);
     this.#failures.clear();
-    for (const [name, workload] of Object.entries(snapshot.workloads)) {
+    const own = Object.entries(snapshot.workloads).filter(([, one]) => one.sidecar !== "envoy");
+    for (const [name, workload] of own) {
       const failure = await this.#place(name, workload);
       // One pod's busy port is that pod's trouble: the others get their configuration.
       if (failure !== null) this.#failures.set(name, failure);
     }
     for (const [name, sidecar] of this.#sidecars) {
-      if (name in snapshot.workloads) continue;
+      if (name in snapshot.workloads && snapshot.workloads[name]?.sidecar !== "envoy") continue;
       this.#sidecars.delete(name);
       for (const listener of sidecar.listeners) void listener.drain();
     }

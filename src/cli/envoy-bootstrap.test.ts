@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bootstrapOf } from "./envoy-bootstrap.ts";
+import type { BootstrapOptions } from "./envoy-bootstrap.ts";
+
+const COMMON = { xds: "127.0.0.1:15010", admin: "127.0.0.1:0", mapPort: [] };
+
+function nodeOf(options: Partial<BootstrapOptions> & { readonly role: string }): unknown {
+  const { node } = bootstrapOf({ ...COMMON, ...options }) as {
+    readonly node: { readonly id: string; readonly metadata: { readonly graylane: unknown } };
+  };
+  return [node.id, node.metadata.graylane];
+}
+
+test("a gateway says its labels and where it listens", () => {
+  const options = { role: "gateway", gateway: "istio=edge", mapPort: ["80=8080"] };
+  const graylane = { labels: { istio: "edge" }, bind_address: "0.0.0.0", ports: { "80": 8080 } };
+  assert.deepEqual(nodeOf(options), ["gateway-istio=edge", { role: "gateway", ...graylane }]);
+});
+
+test("a sidecar says its pod, in the namespace default unless it names another", () => {
+  const cases = [
+    ["a-1", "sidecar-a-1.default", "default/a-1"],
+    ["a-1.shop", "sidecar-a-1.shop", "shop/a-1"],
+  ] as const;
+  for (const [pod, id, key] of cases) {
+    assert.deepEqual(nodeOf({ role: "sidecar", pod }), [id, { role: "sidecar", pod: key }]);
+  }
+});
+
+const FAULTS: readonly (readonly [options: Partial<BootstrapOptions>, words: RegExp])[] = [
+  [{ role: "router" }, /--role router: not a role/],
+  [{ role: "gateway" }, /--gateway is missing/],
+  [{ role: "gateway", gateway: "a" }, /--gateway a: not labels/],
+  [{ role: "gateway", gateway: "a=b", pod: "p" }, /--pod is for --role sidecar/],
+  [{ role: "gateway", gateway: "a=b", bind: "here" }, /--bind here: not an IP address/],
+  [{ role: "sidecar" }, /--pod : not NAME or NAME\.NAMESPACE/],
+  [{ role: "sidecar", pod: "a/b" }, /--pod a\/b: not NAME/],
+  [{ role: "sidecar", pod: "a", gateway: "a=b" }, /--gateway is for --role gateway/],
+  [{ role: "sidecar", pod: "a", bind: "::1" }, /--bind and --map-port are for/],
+  [{ role: "sidecar", pod: "a", mapPort: ["1=2"] }, /--bind and --map-port are for/],
+  [{ role: "sidecar", pod: "a", id: "" }, /--id: must have 1 to 253/],
+];
+for (const [options, words] of FAULTS) {
+  test(`options that do not fit are named: ${JSON.stringify(options)}`, () => {
+    assert.throws(() => bootstrapOf({ ...COMMON, role: "", ...options }), words);
+  });
+}

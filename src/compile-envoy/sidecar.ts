@@ -1,0 +1,127 @@
+//! One pod's sidecar in Envoy's words: what comes in goes to the app; what the app calls goes to
+//! the endpoints of the lane that the call carries. As `dataplane/exchange/sidecar-*.ts` do it.
+
+import type { JsonObject } from "../base/json.ts";
+import type { ObjectRef, Workload } from "../snapshot/snapshot.ts";
+import { FROM_ADS, durationOf } from "./envoy-config.ts";
+import type { EnvoyResource } from "./envoy-config.ts";
+import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE, STREAM_IDLE_TIMEOUT } from "./listener.ts";
+import type { ActionContext } from "./route-action.ts";
+import { headerFields } from "./route-action.ts";
+import { OUTSIDE_FILTER, outsideCluster } from "./sidecar-outside.ts";
+import { carriedHeaders, sidecarGroups } from "./sidecar-groups.ts";
+import { OUTBOUND_ROUTES, compileOutbound } from "./sidecar-routes.ts";
+
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/** As the embedded sidecar has it. */
+const APP_CONNECT_TIMEOUT_MS = 1_000;
+/** Tells the agent in the app which headers to carry on. */
+const CARRY_HEADER = "x-graylane-carry";
+
+/** Envoy's JSON of something that has a name. */
+type Named = JsonObject & { readonly name: string };
+type Inbound = Workload["inbound"][number];
+
+export interface SidecarResources {
+  readonly listeners: EnvoyResource[];
+  readonly routes: EnvoyResource[];
+  readonly clusters: EnvoyResource[];
+}
+
+export function compileSidecar(workload: Workload, context: ActionContext): SidecarResources {
+  const source: ObjectRef = {
+    kind: "Pod",
+    namespace: workload.namespace,
+    name: workload.name,
+  };
+  const resource = ({ name, ...rest }: Named, needs: readonly string[] = []): EnvoyResource => {
+    const json = { name, ...rest };
+    return { name, json, parts: [{ source, json }], needs };
+  };
+  const groups = sidecarGroups(workload, context);
+  const carried = carriedHeaders(context.snapshot);
+  const inbound = workload.inbound.map((port) => {
+    const routes = { route_config: inboundRoutes(port, carried) };
+    return resource(listener(`inbound:${port.port}`, { ...workload, port: port.port }, routes));
+  });
+  const rds = { rds: { route_config_name: OUTBOUND_ROUTES, config_source: FROM_ADS } };
+  const outbound = listener("outbound", workload.outbound, rds);
+  return {
+    listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES])],
+    routes: [compileOutbound(workload, groups, { context, source })],
+    clusters: [...workload.inbound.map(appCluster), outsideCluster()].map((one) => resource(one)),
+  };
+}
+
+function listener(
+  name: string,
+  where: { readonly address: string; readonly port: number },
+  routes: JsonObject,
+): Named {
+  const isOutbound = name === "outbound";
+  const manager: JsonObject = {
+    "@type": MANAGER_TYPE,
+    stat_prefix: name,
+    codec_type: "AUTO",
+    ...routes,
+    // A hop between services leaves the request as it is.
+    use_remote_address: false,
+    skip_xff_append: true,
+    generate_request_id: false,
+    stream_idle_timeout: STREAM_IDLE_TIMEOUT,
+    server_header_transformation: "PASS_THROUGH",
+    http_filters: [...(isOutbound ? [OUTSIDE_FILTER] : []), router()],
+  };
+  return {
+    name,
+    address: { socket_address: { address: where.address, port_value: where.port } },
+    filter_chains: [{ filters: [{ name: CONNECTION_MANAGER, typed_config: manager }] }],
+  };
+}
+
+function router(): JsonObject {
+  const config = { "@type": ROUTER_TYPE, suppress_envoy_headers: true };
+  return { name: "envoy.filters.http.router", typed_config: config };
+}
+
+/** Only what stands here is believed: a caller must not choose what an app sends on. */
+function inboundRoutes(port: Inbound, carried: string): JsonObject {
+  const none = { remove: [CARRY_HEADER], set: [], add: [] };
+  const operations = carried === "" ? none : { ...none, set: [[CARRY_HEADER, carried] as const] };
+  const route = {
+    match: { prefix: "/" },
+    route: {
+      cluster: appClusterName(port),
+      timeout: "0s",
+      upgrade_configs: [{ upgrade_type: "websocket" }],
+    },
+    ...headerFields("request", operations),
+  };
+  return {
+    name: `inbound:${port.port}`,
+    virtual_hosts: [{ name: "app", domains: ["*"], routes: [route] }],
+  };
+}
+
+function appClusterName({ port }: Inbound): string {
+  return `inbound|${port}||`;
+}
+
+/** The app speaks what its caller does: that knows it from the Service. */
+function appCluster(port: Inbound): Named {
+  const name = appClusterName(port);
+  const address = { address: port.appAddress, port_value: port.appPort };
+  const endpoint = { endpoint: { address: { socket_address: address } } };
+  return {
+    name,
+    type: "STATIC",
+    connect_timeout: durationOf(APP_CONNECT_TIMEOUT_MS),
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
+    typed_extension_protocol_options: {
+      [HTTP_OPTIONS]: {
+        "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+        use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
+      },
+    },
+  };
+}
