@@ -8,6 +8,10 @@ export type Side = "downstream" | "upstream" | "internal";
 interface ErrorKind {
   readonly status: number;
   readonly side: Side;
+  /** Envoy's response flag: the number of its bit. Absent: Envoy has none for it. */
+  readonly flag?: number;
+  /** Envoy's response code details; of failures of endpoints see `codeDetailsOf`. */
+  readonly details?: string;
 }
 
 export type ProxyErrorCode =
@@ -33,25 +37,25 @@ export type ProxyErrorCode =
   | "not_ready";
 
 export const PROXY_ERRORS: Readonly<Record<ProxyErrorCode, ErrorKind>> = {
-  no_route: { status: 404, side: "downstream" },
+  no_route: { status: 404, side: "downstream", flag: 8, details: "route_not_found" },
   method_not_supported: { status: 501, side: "downstream" },
-  route_target_missing: { status: 503, side: "internal" },
-  lane_has_no_endpoint: { status: 503, side: "upstream" },
-  no_endpoint: { status: 503, side: "upstream" },
-  upstream_connect_failed: { status: 503, side: "upstream" },
-  upstream_tls_failed: { status: 503, side: "upstream" },
-  upstream_overflow: { status: 503, side: "upstream" },
-  upstream_reset: { status: 502, side: "upstream" },
-  upstream_protocol: { status: 502, side: "upstream" },
-  upstream_timeout: { status: 504, side: "upstream" },
-  fault_injected: { status: 503, side: "internal" },
-  plugin_trap: { status: 503, side: "internal" },
-  plugin_unavailable: { status: 503, side: "internal" },
+  route_target_missing: { status: 503, side: "internal", flag: 24, details: "cluster_not_found" },
+  lane_has_no_endpoint: { status: 503, side: "upstream", flag: 1, details: "no_healthy_upstream" },
+  no_endpoint: { status: 503, side: "upstream", flag: 1, details: "no_healthy_upstream" },
+  upstream_connect_failed: { status: 503, side: "upstream", flag: 5 },
+  upstream_tls_failed: { status: 503, side: "upstream", flag: 5 },
+  upstream_overflow: { status: 503, side: "upstream", flag: 7 },
+  upstream_reset: { status: 502, side: "upstream", flag: 6 },
+  upstream_protocol: { status: 502, side: "upstream", flag: 23 },
+  upstream_timeout: { status: 504, side: "upstream", flag: 2, details: "response_timeout" },
+  fault_injected: { status: 503, side: "internal", flag: 10, details: "fault_filter_abort" },
+  plugin_trap: { status: 503, side: "internal", details: "wasm_fail_stream" },
+  plugin_unavailable: { status: 503, side: "internal", details: "wasm_fail_stream" },
   plugin_body_length: { status: 502, side: "internal" },
-  request_body_too_large: { status: 413, side: "downstream" },
-  response_body_too_large: { status: 500, side: "upstream" },
+  request_body_too_large: { status: 413, side: "downstream", details: "request_payload_too_large" },
+  response_body_too_large: { status: 500, side: "upstream", details: "response_payload_too_large" },
   internal: { status: 500, side: "internal" },
-  overload: { status: 503, side: "internal" },
+  overload: { status: 503, side: "internal", flag: 25, details: "overload" },
   not_ready: { status: 503, side: "internal" },
 };
 
@@ -62,6 +66,7 @@ export interface ProxyError {
   readonly message: string;
   /** In the place of the code's own. */
   readonly status?: number;
+  readonly details?: string;
 }
 
 export function proxyError(code: ProxyErrorCode, message: string): ProxyError {

@@ -50,7 +50,9 @@ function readHost(cursor: Cursor, id: string, context: RouteContext): VirtualHos
   const domains = cursor.at("domains").items().map(readDomain);
   if (domains.length === 0) cursor.at("domains").wrong("a list of at least one domain");
   const routes = cursor.at("routes").items();
+  const name = cursor.at("name").text();
   return {
+    ...(name === "" ? {} : { name }),
     domains,
     routes: routes.map((route, index) => readRoute(route, `${id}/${index}`, context)),
   };

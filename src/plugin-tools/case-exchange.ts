@@ -40,7 +40,7 @@ export class CaseExchange implements PassOwner {
   readonly explaining = false;
   readonly unsentBytes = 0;
   readonly isSecure = false;
-  readonly startedAtMs: number = START_MS;
+  readonly facts = null;
   readonly upstreamAddress = "";
   readonly remoteAddress = "127.0.0.1";
   readonly peer: Peer = { peerAddress: this.remoteAddress, clientNames: () => null };

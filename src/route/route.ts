@@ -42,6 +42,7 @@ export interface PreparedRouteTable {
 }
 
 export interface PreparedVirtualHost {
+  readonly virtualHost: VirtualHost;
   readonly routes: readonly PreparedRoute[];
   /** Candidates of an exact path, in route order; null when an index would be too large. */
   readonly byPath: ReadonlyMap<string, readonly PreparedRoute[]> | null;
@@ -215,7 +216,7 @@ function prepareVirtualHost(virtualHost: VirtualHost): PreparedVirtualHost {
   const elsewhere = routes.filter((route) => exactPathsOf(route) === null);
   const paths = new Set(routes.flatMap((route) => [...(exactPathsOf(route) ?? [])]));
   if (paths.size * elsewhere.length > PATH_INDEX_ENTRIES_MAX) {
-    return { routes, byPath: null, elsewhere: routes };
+    return { virtualHost, routes, byPath: null, elsewhere: routes };
   }
   const byPath = new Map<string, PreparedRoute[]>();
   for (const path of paths) byPath.set(path, []);
@@ -224,7 +225,7 @@ function prepareVirtualHost(virtualHost: VirtualHost): PreparedVirtualHost {
     if (own === null) for (const list of byPath.values()) list.push(route);
     else for (const path of own) byPath.get(path)?.push(route);
   }
-  return { routes, byPath, elsewhere };
+  return { virtualHost, routes, byPath, elsewhere };
 }
 
 /** The exact paths that a route can match, without repeats; null when it may match others too. */

@@ -101,6 +101,8 @@ export interface RouteTable {
 }
 
 export interface VirtualHost {
+  /** The user's own; absent: its domains name it. */
+  readonly name?: string;
   /** Lower-case: `*`, `*.example.com` or an exact host, without port. */
   readonly domains: readonly string[];
   /** First match wins. */

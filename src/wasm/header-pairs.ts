@@ -3,6 +3,7 @@
 //! then key, NUL, value, NUL for each. Little-endian, consumed to the last byte.
 
 import { fieldName, fieldValue } from "./field-text.ts";
+import type { HeaderMap } from "./stream-host.ts";
 
 export type HeaderPair = readonly [name: string, value: string];
 
@@ -52,4 +53,13 @@ export function decodePairs(bytes: Uint8Array): HeaderPair[] | null {
     start = valueEnd + 1;
   }
   return start === bytes.length ? pairs : [];
+}
+
+/** Of names and values, as they are on the wire. */
+export function bytesOf(map: Pick<HeaderMap, "forEach">): number {
+  let bytes = 0;
+  map.forEach((name, value) => {
+    bytes += name.length + value.length;
+  });
+  return bytes;
 }

@@ -4,6 +4,9 @@
 import { encodePairs } from "./header-pairs.ts";
 import type { HeaderPair } from "./header-pairs.ts";
 
+/** An object that is there and cannot be written as bytes: reading it fails with that status. */
+export const UNSERIALIZABLE: Uint8Array = new Uint8Array(0);
+
 /** Header-like text: one byte per character. */
 export function encodeLatin1(text: string): Uint8Array {
   return Buffer.from(text, "latin1");

@@ -34,6 +34,8 @@ export class StreamContext {
 
   readonly #vm: Vm;
   #readableMaps = 0;
+  /** Those that no callback has let go of when the exchange ended: they can be read to the end. */
+  #heldMaps = 0;
   /** Trailers that the guest has made: they stay, and can be changed, to the end (as in Envoy). */
   #createdMaps = 0;
   #hasResponded = false;
@@ -175,6 +177,7 @@ export class StreamContext {
   }
 
   onLog(): void {
+    this.#heldMaps = this.#readableMaps;
     this.#readableMaps = LOGGED_MAPS;
     this.isLogging = true;
     this.#callVoid("proxy_on_log", this.#vm.guest.log, 0);
@@ -182,7 +185,7 @@ export class StreamContext {
 
   /** The guest's answer is ignored for streams, as in Envoy. */
   onDone(): void {
-    this.#readableMaps = 0;
+    if (this.isLogging) this.#readableMaps = this.#heldMaps;
     this.isLogging = false;
     this.#callVoid("proxy_on_done", this.#vm.guest.done, 0);
   }
@@ -226,10 +229,6 @@ export class StreamContext {
   /** Whether `request.path` and the like can be read: they vanish with the request's map. */
   get hasRequestHeaders(): boolean {
     return (this.#readableMaps & REQUEST_HEADERS) !== 0;
-  }
-
-  get hasResponseHeaders(): boolean {
-    return (this.#readableMaps & RESPONSE_HEADERS) !== 0;
   }
 
   /** The first one wins; later ones are ignored. Delivered when the callback has returned. */

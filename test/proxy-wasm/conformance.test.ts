@@ -4,7 +4,6 @@
 //! A line may differ only where a row of docs/proxy-wasm-differences.md names it.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
@@ -13,10 +12,10 @@ import { send, startEcho, startEnvoyHost, startOurHost } from "../support/confor
 import type { Host, ProbeCase } from "../support/conformance.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { startGrpcUpstream } from "../support/grpc-upstream.ts";
+import { KnownDifferences } from "../support/known-differences.ts";
 import { builtProbe } from "../support/probe.ts";
 import { GROUPS } from "./probe/cases.ts";
 
-const DOCUMENT = "docs/proxy-wasm-differences.md";
 /** How a body is cut is a matter of timing: a case that differs is tried again. */
 const TRIES_MAX = 3;
 const LINES_MS_MAX = 30_000;
@@ -26,14 +25,7 @@ const LINES_COMPARED_MIN = 2_500;
 const binary = await findEnvoy();
 const skip = binary.kind === "missing" ? binary.reason : false;
 
-/** Rows `| \`case pattern\` | ... |` of the table: which lines may differ, as expressions. */
-function knownDifferences(): readonly RegExp[] {
-  const rows = readFileSync(DOCUMENT, "utf8").matchAll(/^\| `([^`]+)` \|/gm);
-  return [...rows].map(([, pattern = ""]) => new RegExp(pattern.replaceAll("\\|", "|")));
-}
-
-const known = knownDifferences();
-const used = new Set<RegExp>();
+const known = new KnownDifferences("Where our Proxy-Wasm host differs from Envoy");
 let comparedCount = 0;
 let hosts: { readonly envoy: Host; readonly ours: Host } | null = null;
 let stopUpstreams: () => void = () => undefined;
@@ -70,8 +62,7 @@ for (const { covers, cases } of GROUPS) {
 test("every documented difference is one, and enough was compared", { skip }, (context) => {
   context.diagnostic(`${comparedCount} lines compared`);
   assert.ok(comparedCount >= LINES_COMPARED_MIN, `only ${comparedCount} lines were compared`);
-  const stale = known.filter((pattern) => !used.has(pattern)).map(({ source }) => source);
-  assert.deepEqual(stale, []);
+  assert.deepEqual(known.unused, []);
 });
 
 async function compare(probe: ProbeCase): Promise<string[]> {
@@ -112,10 +103,8 @@ function differences(wanted: readonly string[], got: readonly string[]): string[
   for (let index = 0; index < length; index++) {
     const left = wanted[index] ?? "nothing";
     const right = got[index] ?? "nothing";
-    if (left === right) continue;
-    const pattern = known.find((candidate) => candidate.test(left) && candidate.test(right));
-    if (pattern === undefined) faults.push(`Envoy: ${left} | here: ${right}`);
-    else used.add(pattern);
+    if (left === right || known.allows(left, right)) continue;
+    faults.push(`Envoy: ${left} | here: ${right}`);
   }
   return faults;
 }

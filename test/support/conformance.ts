@@ -6,6 +6,8 @@ import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { freePort } from "../../src/base/testing/free-port.ts";
@@ -23,6 +25,7 @@ import { PluginCalls } from "../../src/dataplane/worker/plugin-calls.ts";
 import { PluginClusters } from "../../src/dataplane/worker/plugin-clusters.ts";
 import { PluginRedis } from "../../src/dataplane/worker/plugin-redis.ts";
 import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
+import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
 import { Envoy, httpListener, socketAddress } from "./envoy.ts";
 
@@ -66,6 +69,15 @@ export interface Host {
   /** Every line that the plug-in has logged so far. */
   lines(): string[];
   stop(): Promise<void>;
+}
+
+/** What a test may change of Envoy's configuration, all as Envoy's JSON. */
+export interface EnvoyResources {
+  readonly routes: readonly object[];
+  readonly clusters: readonly object[];
+  /** Further fields of the listener, and of its filter chain. */
+  readonly fields: object;
+  readonly chainFields: object;
 }
 
 export interface ProbePlugin {
@@ -123,7 +135,11 @@ export interface UpstreamPorts {
   readonly dead: number;
 }
 
-export async function startOurHost(plugin: ProbePlugin, ports: UpstreamPorts): Promise<Host> {
+export async function startOurHost(
+  plugin: ProbePlugin,
+  ports: UpstreamPorts,
+  change: (snapshot: Snapshot) => Snapshot = (snapshot) => snapshot,
+): Promise<Host> {
   const port = await freePort();
   const lines: string[] = [];
   const context = trafficContext();
@@ -169,7 +185,7 @@ export async function startOurHost(plugin: ProbePlugin, ports: UpstreamPorts): P
   });
   const preparer = new Preparer({ logger: silentLogger, plugins, clusters });
   const role = new GatewayRole(options, context, preparer);
-  const failure = await role.configure(snapshot);
+  const failure = await role.configure(change(snapshot));
   if (failure !== null) throw new Error(failure);
   return { port, lines: () => lines, stop: () => role.stop() };
 }
@@ -178,25 +194,36 @@ export async function startEnvoyHost(
   plugin: ProbePlugin,
   ports: UpstreamPorts,
   binary: string,
+  change: (resources: EnvoyResources) => EnvoyResources = (resources) => resources,
 ): Promise<Host> {
   const port = await freePort();
-  const listener = httpListener(port, [probeFilter(plugin)], [route()], {
+  const { routes, clusters, fields, chainFields } = change({
+    routes: [route()],
+    clusters: [
+      upstream(CLUSTER, ports.echo, { http_protocol_options: { enable_trailers: true } }),
+      upstream(GRPC_CLUSTER, ports.grpc, { http2_protocol_options: {} }),
+      upstream(GRPC_DEAD_CLUSTER, ports.dead, { http2_protocol_options: {} }),
+    ],
+    fields: {},
+    chainFields: {},
+  });
+  const listener = httpListener(port, [probeFilter(plugin)], routes, {
     http_protocol_options: { enable_trailers: true },
   });
-  const clusters = [
-    upstream(CLUSTER, ports.echo, { http_protocol_options: { enable_trailers: true } }),
-    upstream(GRPC_CLUSTER, ports.grpc, { http2_protocol_options: {} }),
-    upstream(GRPC_DEAD_CLUSTER, ports.dead, { http2_protocol_options: {} }),
-  ];
+  const chains = listener.filter_chains.map((chain) => ({ ...chain, ...chainFields }));
   const envoy = await Envoy.start({
     binary,
-    staticResources: { listeners: [listener], clusters },
+    staticResources: {
+      listeners: [{ ...listener, filter_chains: chains, ...fields }],
+      clusters,
+    },
     componentLogLevel: "wasm:info",
   });
   return { port, lines: () => linesOf(envoy.log), stop: () => envoy.stop() };
 }
 
-function upstream(name: string, port: number, protocol: object): object {
+/** Envoy's JSON of a cluster with one endpoint on loopback. */
+export function upstream(name: string, port: number, protocol: object): object {
   const endpoints = [{ lb_endpoints: [{ endpoint: { address: socketAddress(port) } }] }];
   const options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
   return {
@@ -243,14 +270,17 @@ export async function send(
   port: number,
   probe: ProbeCase,
   replyMsMax: number = REPLY_MS_MAX,
+  tls: ConnectionOptions | null = null,
 ): Promise<string> {
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const where = { port, host: "127.0.0.1" };
+  const socket = tls === null ? connect(where) : connectTls({ ...where, ...tls });
+  socket.setNoDelay(true);
   const received = { text: "", isClosed: false };
   socket.setEncoding("latin1");
   socket.on("data", (part: string) => (received.text += part));
   socket.on("error", () => (received.isClosed = true));
   socket.on("close", () => (received.isClosed = true));
-  await once(socket, "connect");
+  await once(socket, tls === null ? "connect" : "secureConnect");
   await write(socket, probe);
   const endMs = systemClock.monotonicMs() + replyMsMax;
   const method = probe.method ?? "GET";

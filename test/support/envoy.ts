@@ -202,7 +202,7 @@ export function httpListener(
   filters: readonly object[],
   routes: readonly object[],
   settings: object = {},
-): object {
+): { readonly filter_chains: readonly object[] } {
   const manager = "envoy.extensions.filters.network.http_connection_manager.v3";
   const router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
   const typedConfig = {
@@ -213,5 +213,6 @@ export function httpListener(
     route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
   };
   const filter = { name: "http", typed_config: typedConfig };
-  return { name: "test", address: socketAddress(port), filter_chains: [{ filters: [filter] }] };
+  const chains = [{ filters: [filter] }];
+  return { ...{ name: "test", address: socketAddress(port) }, filter_chains: chains };
 }

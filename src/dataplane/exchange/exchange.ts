@@ -17,12 +17,13 @@ import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
-import { RequestSender } from "./request-sender.ts";
+import { mayReplay, RequestSender } from "./request-sender.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
 import { framingFor, isBodiless, mayHaveBody, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
 import { grpcReply } from "./grpc-reply.ts";
 import { recordOf } from "./exchange-record.ts";
+import type { ExchangeOutcome } from "./exchange-record.ts";
 import type { Downstream, ResponseWriter } from "./downstream.ts";
 import { Tunnel } from "./tunnel.ts";
 import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
@@ -62,6 +63,8 @@ export class Exchange implements UpstreamUser, Expirable {
   clientTarget: string | null = null;
   servedLane = "";
   fallback = "";
+  /** Why it is answered here, in a plug-in's words or Envoy's; null: see the flag. */
+  replyDetails: string | null = null;
 
   /** Set by the handler when filters read the body: it then hands on what passes them. */
   requestTap: BodyTap | null = null;
@@ -157,6 +160,7 @@ export class Exchange implements UpstreamUser, Expirable {
   /** Answers with an error of ours. */
   fail(error: ProxyError): void {
     this.#flag = error.code;
+    this.replyDetails = error.details ?? null;
     this.reply(statusOf(error), `${error.code}: ${error.message}\n`, null);
   }
 
@@ -249,6 +253,7 @@ export class Exchange implements UpstreamUser, Expirable {
       return;
     }
     this.#upstream = connection;
+    this.#attempt?.onReady(connection);
     if (this.#sender.sendTo(connection)) this.connection.resumeReading();
   }
 
@@ -259,23 +264,24 @@ export class Exchange implements UpstreamUser, Expirable {
   onUpstreamFailure(kind: UpstreamFailureKind, detail: string): void {
     const used = this.#upstream;
     if (kind === "timeout") this.#dropUpstream();
-    if (this.#over) return;
+    const attempt = this.#attempt;
+    if (this.#over || attempt === null) return;
+    attempt.onFailure(kind, detail);
     if (this.responseStarted) {
       this.#flag = "upstream_reset";
       this.#abort();
       return;
     }
-    const attempt = this.#attempt;
-    if (attempt === null) return;
     // A response that filters have seen cannot be taken back.
     const mayRetry = this.#draft === null;
     if (mayRetry && this.#retry(attempt, kind, used)) return;
-    this.fail(attempt.failure(kind, detail));
+    this.fail(attempt.errorOf(kind, detail));
   }
 
   #retry(attempt: UpstreamAttempt, kind: UpstreamFailureKind, used: Upstream | null): boolean {
     const isUnsent = kind === "connect" || (kind === "tls" && used === null && attempt.hasOthers);
-    const isSafe = isUnsent || (used?.reused === true && kind === "reset" && this.#mayReplay());
+    const isSafe =
+      isUnsent || (used?.reused === true && kind === "reset" && mayReplay(this.head, this.hasBody));
     if (isSafe && attempt.retry(kind === "reset")) return true;
     if (!attempt.retryFailure(kind)) return false;
     this.#sender.rewind();
@@ -286,8 +292,7 @@ export class Exchange implements UpstreamUser, Expirable {
     // 100 was answered or is not awaited; a client of HTTP/1.0 knows no interim response.
     if (this.#over || response.status === STATUS_CONTINUE || this.head.versionMinor === 0) return;
     removeHopByHop(response.headers);
-    const { status, reason, headers } = response;
-    this.#writer.interim(status, reason, headers);
+    this.#writer.interim(response.status, response.reason, response.headers);
   }
 
   onResponseHead(response: ResponseHead): void {
@@ -301,11 +306,12 @@ export class Exchange implements UpstreamUser, Expirable {
       this.#sender.rewind();
       return;
     }
-    const headers = response.headers;
+    const { headers, status } = response;
     this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
     const hasBody = mayHaveBody(response);
-    const draft: ResponseDraft = { status: response.status, headers, local: false, hasBody };
+    if (!hasBody) this.#attempt?.onAnswered(null);
+    const draft: ResponseDraft = { status, headers, local: false, hasBody };
     this.#draft = draft;
     this.#response = response;
     const replacement = this.#handler.onResponse(this, draft);
@@ -339,6 +345,7 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   onResponseEnd(trailers: Headers | null): void {
+    this.#attempt?.onAnswered(trailers);
     if (this.responseTap === null && this.responseStarted) {
       this.#endResponse(trailers);
       return;
@@ -418,13 +425,6 @@ export class Exchange implements UpstreamUser, Expirable {
     downstream.enterTunnel(tunnel.downstreamSink);
   }
 
-  /** A request without body whose repetition has no further effect (RFC 9110 section 9.2.2). */
-  #mayReplay(): boolean {
-    if (this.hasBody) return false;
-    const method = this.head.method;
-    return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
-  }
-
   #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {
     this.#status = draft.status;
     const headers = draft.headers;
@@ -457,9 +457,8 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #finish(): void {
     this.#writer.flush();
-    const complete = this.#requestEnded;
     this.#end();
-    this.connection.onExchangeEnd(this.#keepAlive && complete);
+    this.connection.onExchangeEnd(this.#keepAlive && this.#requestEnded);
   }
 
   #abort(): void {
@@ -480,8 +479,9 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#record();
   }
 
-  #record(): void {
-    const record = recordOf(this, {
+  /** What is known of it so far. */
+  outcome(): ExchangeOutcome {
+    return {
       role: this.#handler.role,
       status: this.#status,
       flag: this.#flag,
@@ -489,7 +489,11 @@ export class Exchange implements UpstreamUser, Expirable {
       bytesSent: this.#writer.bodyBytes,
       upstreamMs: this.#upstreamMs,
       attempt: this.#attempt,
-    });
+    };
+  }
+
+  #record(): void {
+    const record = recordOf(this, this.outcome());
     this.context.observer.onExchangeEnd(record);
     this.#handler.onRecord?.(this, record);
   }

@@ -36,6 +36,7 @@ import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fie
 import { misdirection, secureLocation } from "./secure-hosts.ts";
 import type { Exchange } from "./exchange.ts";
 import { RequestFlow, ResponseFlow } from "./body-flow.ts";
+import { LiveFacts } from "./exchange-facts.ts";
 import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
 import { tellLane } from "./lane-report.ts";
@@ -63,6 +64,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   /** What the client asks of the gateway itself. */
   #asked: OwnFields | null = null;
   #exchange: Exchange | null = null;
+  #facts: LiveFacts | null = null;
   #pass: GatewayPass | null = null;
   #outcome: LaneOutcome | null = null;
   #requestFlow: RequestFlow | null = null;
@@ -103,10 +105,8 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     return this.#exchange?.upstreamAddress ?? "";
   }
 
-  get startedAtMs(): number {
-    if (this.#exchange === null) return this.nowMs();
-    const { context, startedMs } = this.#exchange;
-    return context.clock.nowMs() - (context.clock.monotonicMs() - startedMs);
+  get facts(): LiveFacts | null {
+    return this.#exchange === null ? null : (this.#facts ??= new LiveFacts(this.#exchange));
   }
 
   onRequest(exchange: Exchange): void {
@@ -149,10 +149,21 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const replacement = pass === null ? null : this.#runFilters(pass, exchange, response);
     if (replacement === HELD) return HELD;
     this.#addOwnFields(exchange, response);
-    if (replacement !== null) return replacementOf(replacement);
+    if (replacement !== null) return this.#replace(exchange, replacement);
     if (this.#responseFlow === null) return null;
     this.#responseFlow.onHeadPassed();
     return HELD;
+  }
+
+  /** In the place of a response that plug-ins have seen: the log shows them this one. */
+  #replace(exchange: Exchange, by: LocalResponse | ProxyError): Replacement {
+    exchange.replyDetails = by.details ?? null;
+    const replacement = replacementOf(by);
+    const { status, headers, body } = replacement;
+    if (this.#pass !== null) {
+      this.#pass.response = { status, headers, local: true, hasBody: body.length > 0 };
+    }
+    return replacement;
   }
 
   #runFilters(
@@ -188,7 +199,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (exchange === null || response === null || exchange.isOver) return;
     if (replacement !== null) {
       if ("code" in replacement) exchange.fail(replacement);
-      else exchange.reply(replacement.status, replacement.body, headersOf(replacement));
+      else this.onPluginResponse(replacement);
       return;
     }
     this.#addOwnFields(exchange, response);
@@ -233,7 +244,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   }
 
   onPluginResponse(response: LocalResponse): void {
-    this.#exchange?.reply(response.status, response.body, headersOf(response));
+    if (this.#exchange === null) return;
+    this.#exchange.replyDetails = response.details;
+    this.#exchange.reply(response.status, response.body, headersOf(response));
   }
 
   onPassFailed(error: ProxyError): void {
@@ -373,6 +386,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       isHttp2: cluster?.protocol === "h2",
       retry: managed.retry,
       hash: managed.hash,
+      isTimed: this.#listener.plugins.length > 0,
       ...this.#pinned(exchange, endpoints),
     };
     this.#leaveMesh(exchange, cluster);

@@ -30,6 +30,8 @@ export interface ForwardPlan {
   readonly hash: number | null;
   /** Index of the endpoint that the first try takes; absent: as the balancer says. */
   readonly first?: number;
+  /** Plug-ins may ask how long the endpoint took. */
+  readonly isTimed?: boolean;
 }
 
 export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash">;

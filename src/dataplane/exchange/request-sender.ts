@@ -103,3 +103,9 @@ export class RequestSender {
     upstream.sendEnd(this.#trailers);
   }
 }
+
+/** A request without body whose repetition has no further effect (RFC 9110 section 9.2.2). */
+export function mayReplay({ method }: { readonly method: string }, hasBody: boolean): boolean {
+  if (hasBody) return false;
+  return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
+}

@@ -33,6 +33,7 @@ export class SpecialRoute {
     const { route } = this.#prepared;
     const cors = checkCors(this.#prepared, request.method, exchange.head.headers);
     if (cors.kind === "preflight") {
+      exchange.replyDetails = "cors_response";
       exchange.reply(STATUS_OK, "", cors.headers);
       return;
     }

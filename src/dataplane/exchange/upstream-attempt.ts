@@ -2,6 +2,7 @@
 //! decided.
 
 import type { Timer } from "../../base/clock.ts";
+import type { Headers } from "../../http/headers.ts";
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
@@ -12,6 +13,7 @@ import {
   mayRetryStatus,
   REPLAY_BODY_BYTES_MAX,
 } from "../upstream/retry.ts";
+import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamPool } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ForwardPlan } from "./handler.ts";
@@ -23,6 +25,7 @@ import type { ForwardPlan } from "./handler.ts";
 const CONNECT_RETRY_DELAYS_MS: readonly number[] = [10, 50, 150, 400];
 /** Tries after a reused connection was closed under a request. */
 const RESET_RETRIES_MAX = 3;
+const NOT_YET = -1;
 
 export class UpstreamAttempt {
   readonly #exchange: Exchange;
@@ -44,6 +47,17 @@ export class UpstreamAttempt {
   #kept: Buffer[] | null;
   #keptBytes = 0;
   #isCounted = false;
+  /** What the last try has failed of; null: it has not. */
+  failedBy: UpstreamFailureKind | null = null;
+  failure = "";
+  /** Of the connection that carries the request, or has carried it; null: none yet. */
+  facts: UpstreamFacts | null = null;
+  /** When a connection was ready to take the request; only where plug-ins may ask. */
+  #readyMs = NOT_YET;
+  /** When it had given the whole response, if asked. */
+  #answeredMs = NOT_YET;
+  #isAnswered = false;
+  trailers: Headers | null = null;
 
   constructor(exchange: Exchange, plan: ForwardPlan) {
     this.#exchange = exchange;
@@ -82,6 +96,34 @@ export class UpstreamAttempt {
       this.#isCounted = true;
     }
     this.#acquire();
+  }
+
+  onReady({ facts }: Upstream): void {
+    this.facts = facts;
+    this.failedBy = null;
+    if (this.#plan.isTimed === true) this.#readyMs = this.#exchange.context.clock.monotonicMs();
+  }
+
+  onFailure(kind: UpstreamFailureKind, detail: string): void {
+    this.failedBy = kind;
+    this.failure = detail;
+  }
+
+  onAnswered(trailers: Headers | null): void {
+    this.#isAnswered = true;
+    this.trailers = trailers;
+  }
+
+  /**
+   * From the request's first byte to the response's last; null: not known. The clock is read when
+   * this is first asked: plug-ins run when that last byte comes, and at the end.
+   */
+  get backendMs(): number | null {
+    if (!this.#isAnswered || this.#readyMs === NOT_YET) return null;
+    if (this.#answeredMs === NOT_YET) {
+      this.#answeredMs = this.#exchange.context.clock.monotonicMs();
+    }
+    return this.#answeredMs - this.#readyMs;
   }
 
   /** Part of the request's body has been sent: another try would need it again. */
@@ -144,7 +186,7 @@ export class UpstreamAttempt {
     return retry !== null && mayRetryStatus(retry, status) && this.#retryByPolicy();
   }
 
-  failure(kind: UpstreamFailureKind, detail: string): ProxyError {
+  errorOf(kind: UpstreamFailureKind, detail: string): ProxyError {
     const where = `service ${this.service} at ${this.address}`;
     switch (kind) {
       case "connect":

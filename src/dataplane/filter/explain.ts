@@ -174,7 +174,7 @@ function collector(
     onBaggageDropped: () => undefined,
     nowMs: () => clock.nowMs(),
     isSecure: false,
-    startedAtMs: clock.nowMs(),
+    facts: null,
     upstreamAddress: "",
     onContextRefused(group, refusal) {
       collected.refusals.set(group, refusal);

@@ -10,9 +10,9 @@ import type { DecisionExplanation, PreparedLaneGroup } from "../../lane/decide.t
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import { explainNoMatch } from "../../route/explain.ts";
-import { matchRoute } from "../../route/route.ts";
+import { findVirtualHost, matchRoute } from "../../route/route.ts";
 import type { RouteRequest } from "../../route/route.ts";
-import type { Route } from "../../snapshot/snapshot.ts";
+import type { Route, VirtualHost } from "../../snapshot/snapshot.ts";
 import { MapKind, StreamKind } from "../../wasm/enums.ts";
 import type { TrailersKind } from "../../wasm/enums.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
@@ -24,6 +24,8 @@ import type { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BODY_HELD_BYTES_MAX } from "./body-chain.ts";
 import type { BodyChain } from "./body-chain.ts";
 import type { Peer } from "./caller.ts";
+import { REQUIRED_REMOVED } from "./exchange-facts.ts";
+import type { ExchangeFacts } from "./exchange-facts.ts";
 import { CollectedOperands } from "./collected-operands.ts";
 import type { CollectingPass } from "./collected-operands.ts";
 import { IssuedCookies } from "./issued-cookie.ts";
@@ -48,8 +50,8 @@ export interface PassOwner {
   onBaggageDropped(count: number): void;
   /** Wall time. */
   nowMs(): number;
-  /** Wall time at which the request came. */
-  readonly startedAtMs: number;
+  /** What plug-ins may ask of a running exchange; null: there is none, as in explain. */
+  readonly facts: ExchangeFacts | null;
   /** `address:port` of the endpoint that serves the request; `""`: none yet. */
   readonly upstreamAddress: string;
   /** A signed lane group did not believe the client's context. */
@@ -173,6 +175,11 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     this.#route = undefined;
   }
 
+  /** That the request's host leads to; it may have no route for the request. */
+  virtualHost(): VirtualHost | null {
+    return findVirtualHost(this.listener.routes, this.authority)?.virtualHost ?? null;
+  }
+
   /** The one cluster that the route leads to; null: none, or one of several is drawn later. */
   routeCluster(): string | null {
     const route = this.route();
@@ -285,7 +292,7 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
         this.#hasReplaced = true;
         return replacement;
       }
-      const head = stream.responseHead;
+      const head = stream.responseState;
       if (head !== "passed" && this.#responseHasBody) {
         this.responseChain ??= this.owner.makeResponseChain();
       }
@@ -312,8 +319,8 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     if (this.#isFinished) return;
     const isRequest = kind === StreamKind.request;
     const chain = isRequest ? this.requestChain : this.responseChain;
-    if (isRequest) stream.requestHead = "passed";
-    else stream.responseHead = "passed";
+    if (isRequest) stream.requestState = "passed";
+    else stream.responseState = "passed";
     const index = isRequest ? stream.requestIndex : stream.responseIndex;
     if (chain !== null && index !== -1) chain.continue(index);
     else if (this.#holder === stream && (this.response === null) === isRequest) {
@@ -417,13 +424,19 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
 function editFault({ method, target, authority }: RequestHead): ProxyError | null {
   if (method === "") {
-    return proxyError("plugin_unavailable", "a plug-in removed the required header :method");
+    return removedError(":method");
   }
   if (authority === "") {
-    return proxyError("plugin_unavailable", "a plug-in removed the required header :authority");
+    return removedError(":authority");
   }
   if (target === "") return proxyError("no_route", "a plug-in removed :path");
   if (target !== "*" || method === "OPTIONS") return null;
   // RFC 9112 section 3.2.4.
   return proxyError("no_route", "a plug-in set :path to *, which only OPTIONS may have");
+}
+
+function removedError(name: string): ProxyError {
+  const message = `a plug-in removed the required header ${name}`;
+  const details = `${REQUIRED_REMOVED}{missing_required_header:_${name}}`;
+  return { ...proxyError("plugin_unavailable", message), details };
 }

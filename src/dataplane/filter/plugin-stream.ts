@@ -2,16 +2,11 @@
 
 import { assert } from "../../base/assert.ts";
 import { Headers } from "../../http/headers.ts";
-import { versionText } from "../../http/request-parser.ts";
-import type { RequestHead } from "../../http/request-parser.ts";
-import { encodeLatin1, encodeTime } from "../../wasm/property-encoding.ts";
 import { latin1 } from "../../wasm/field-text.ts";
-import {
-  fieldProperty,
-  fieldsProperty,
-  peerProperty,
-  responseProperty,
-} from "./plugin-properties.ts";
+import { peerProperty } from "./peer-properties.ts";
+import { requestProperty, responseProperty } from "./plugin-properties.ts";
+import type { PropertyView } from "./plugin-properties.ts";
+import { metadataProperty, routeProperty, xdsProperty } from "./route-properties.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
@@ -33,10 +28,7 @@ const PROPERTY_BYTES_MAX = 65_536;
 /** Where a plug-in reports why it did what it did. */
 const EXPLAIN_PROPERTY = "graylane.explain";
 
-/** Of the request: nobody sets any here. The message has no fields. */
-const NO_METADATA = new Uint8Array(0);
-
-export class PluginStream implements StreamHost {
+export class PluginStream implements StreamHost, PropertyView {
   readonly slot: PluginSlot;
   readonly explaining: boolean;
   /** What the plug-in reported while explaining: JSON texts. */
@@ -46,11 +38,11 @@ export class PluginStream implements StreamHost {
     return new PluginBodyStage(this, kind);
   }
 
-  readonly #pass: GatewayPass;
+  readonly pass: GatewayPass;
   #requestMap: RequestHeaderMap | null = null;
   /** How far it has let each head pass; a context that holds one is waited for. */
-  requestHead: HeadState = "passed";
-  responseHead: HeadState = "passed";
+  requestState: HeadState = "passed";
+  responseState: HeadState = "passed";
   /** Its place in the chains of bodies; -1 in a chain that it has no place in. */
   requestIndex = -1;
   responseIndex = -1;
@@ -65,7 +57,7 @@ export class PluginStream implements StreamHost {
   #context: StreamContext | null = null;
 
   private constructor(pass: GatewayPass, slot: PluginSlot) {
-    this.#pass = pass;
+    this.pass = pass;
     this.slot = slot;
     this.explaining = pass.owner.explaining;
   }
@@ -87,14 +79,14 @@ export class PluginStream implements StreamHost {
     const action = this.#run(() => this.context.onRequestHeaders(endOfStream));
     if (action === StreamAction.trapped) return this.#failRequest() ? "stopAll" : "passed";
     if (this.#response !== null) {
-      this.#pass.answer(this.#response);
+      this.pass.answer(this.#response);
       return "stopAll";
     }
-    this.requestHead = this.#continued ? "passed" : headState(action);
-    return this.requestHead;
+    this.requestState = this.#continued ? "passed" : headState(action);
+    return this.requestState;
   }
 
-  /** What this plug-in puts in place of the response, or null: see `responseHead` then. */
+  /** What this plug-in puts in place of the response, or null: see `responseState` then. */
   runResponseHeaders(endOfStream: boolean): LocalResponse | ProxyError | null {
     const before = this.#response;
     const action = this.#run(() => this.context.onResponseHeaders(endOfStream));
@@ -103,7 +95,7 @@ export class PluginStream implements StreamHost {
     }
     if (this.#response !== before) return this.#response;
     const head = this.#continued ? "passed" : headState(action);
-    this.responseHead = this.#injected.length === 0 ? head : this.#injectLater(head);
+    this.responseState = this.#injected.length === 0 ? head : this.#injectLater(head);
     return null;
   }
 
@@ -113,12 +105,12 @@ export class PluginStream implements StreamHost {
     const action = this.#run(callback);
     if (action === BodyAction.trapped) {
       if (this.slot.plugin.failMode === "open") return BodyAction.continue;
-      this.#pass.fail(this.trapError());
+      this.pass.fail(this.trapError());
       return BodyAction.drop;
     }
-    if (this.#response !== before && this.#response !== null) this.#pass.answer(this.#response);
+    if (this.#response !== before && this.#response !== null) this.pass.answer(this.#response);
     for (const { body, endOfStream } of this.#injected.splice(0)) {
-      this.#pass.inject(this, body, endOfStream);
+      this.pass.inject(this, body, endOfStream);
     }
     return this.#continued ? BodyAction.continue : action;
   }
@@ -131,10 +123,10 @@ export class PluginStream implements StreamHost {
 
   /** An exchange that waits for this plug-in would wait for ever. */
   onVmTrap(): void {
-    if (this.#inCallback || !this.#pass.isHeldBy(this)) return;
+    if (this.#inCallback || !this.pass.isHeldBy(this)) return;
     if (this.#failRequest()) return;
-    this.#pass.continue(this, StreamKind.request);
-    this.#pass.continue(this, StreamKind.response);
+    this.pass.continue(this, StreamKind.request);
+    this.pass.continue(this, StreamKind.response);
   }
 
   /** What the guest asks for during a callback is done when the callback has returned. */
@@ -143,14 +135,14 @@ export class PluginStream implements StreamHost {
     this.#continued = false;
     const action = callback();
     this.#inCallback = false;
-    if (this.#resetDue) this.#pass.reset();
+    if (this.#resetDue) this.pass.reset();
     return action;
   }
 
   /** Follows the fail mode. False: the exchange goes on without the plug-in. */
   #failRequest(): boolean {
     if (this.slot.plugin.failMode === "open") return false;
-    this.#pass.fail(this.trapError());
+    this.pass.fail(this.trapError());
     return true;
   }
 
@@ -159,47 +151,69 @@ export class PluginStream implements StreamHost {
       case MapKind.requestHeaders:
         return this.#requestHead();
       case MapKind.responseHeaders:
-        return this.#pass.response === null ? null : new ResponseHeaderMap(this.#pass.response);
+        return this.pass.response === null ? null : new ResponseHeaderMap(this.pass.response);
       case MapKind.requestTrailers:
       case MapKind.responseTrailers: {
-        const trailers = this.#pass.chainOf(kind)?.trailers ?? null;
+        const trailers = this.#trailers(kind);
         return trailers === null ? null : new FieldMap(trailers);
       }
     }
   }
 
+  /** Without a chain nobody has held them up: those of the response are known at its end. */
+  #trailers(kind: TrailersKind): Headers | null {
+    const chain = this.pass.chainOf(kind);
+    if (chain !== null) return chain.trailers;
+    if (kind === MapKind.requestTrailers) return null;
+    return this.pass.owner.facts?.responseTrailers ?? null;
+  }
+
   #requestHead(): RequestHeaderMap {
-    this.#requestMap ??= new RequestHeaderMap(this.#pass.request, this.#scheme);
+    this.#requestMap ??= new RequestHeaderMap(this.pass.request, this.#scheme);
     return this.#requestMap;
   }
 
   createTrailers(kind: TrailersKind): HeaderMap | null {
-    const chain = this.#pass.chainOf(kind);
+    const chain = this.pass.chainOf(kind);
     if (chain === null) return null;
     chain.trailers ??= new Headers();
     return new FieldMap(chain.trailers);
   }
 
   property(path: readonly string[]): Uint8Array | null {
-    const set = this.#pass.properties.get(storedName(path));
+    const set = this.pass.properties.get(storedName(path));
     if (set !== undefined) return set;
     switch (path[0]) {
       case "request":
-        return this.#requestProperty(path);
+        return requestProperty(this, path);
       case "response":
-        return responseProperty(this.#pass.response, path);
+        return responseProperty(this, path);
       case "metadata":
-        return path.length === 1 ? NO_METADATA : null;
+        return metadataProperty(path.slice(1));
       case "xds":
-        return this.#routeProperty(path[1] ?? "");
+        return xdsProperty(this.pass, path);
       default:
-        return peerProperty(this.#pass.owner, path) ?? this.#plainProperty(path);
+        return peerProperty(this.pass.owner, path) ?? this.#plainProperty(path);
     }
   }
 
   /** Plain names are Higress' own: in Envoy 1.40 they are not there any more. */
   #plainProperty([name = ""]: readonly string[]): Uint8Array | null {
-    return this.#isHigress ? this.#routeProperty(name) : null;
+    return this.#isHigress ? routeProperty(this.pass, name) : null;
+  }
+
+  // --- what the guest may see now, for its properties ---
+
+  get requestHead(): HeaderMap | null {
+    return this.#context?.map(MapKind.requestHeaders) ?? null;
+  }
+
+  get responseHead(): HeaderMap | null {
+    return this.#context?.map(MapKind.responseHeaders) ?? null;
+  }
+
+  get responseTrailers(): HeaderMap | null {
+    return this.#context?.map(MapKind.responseTrailers) ?? null;
   }
 
   get #isHigress(): boolean {
@@ -207,7 +221,7 @@ export class PluginStream implements StreamHost {
   }
 
   setProperty(name: string, value: Uint8Array): void {
-    const { properties } = this.#pass;
+    const { properties } = this.pass;
     if (properties.size + this.reasons.length >= PROPERTIES_PER_EXCHANGE_MAX) return;
     if (value.length > PROPERTY_BYTES_MAX) return;
     if (name === EXPLAIN_PROPERTY && this.explaining) this.reasons.push(value);
@@ -231,11 +245,11 @@ export class PluginStream implements StreamHost {
 
   #limitHeld(kind: StreamKind, text: string): void {
     if (!/^\d{1,10}$/.test(text)) return;
-    this.#pass.limitHeld(kind, Math.min(Number(text), BODY_HELD_BYTES_LIMIT));
+    this.pass.limitHeld(kind, Math.min(Number(text), BODY_HELD_BYTES_LIMIT));
   }
 
   get takesResponseBody(): boolean {
-    return this.#pass.takesResponseBody;
+    return this.pass.takesResponseBody;
   }
 
   injectResponseBody(body: Uint8Array, endOfStream: boolean): void {
@@ -243,28 +257,28 @@ export class PluginStream implements StreamHost {
     // Whatever length was announced is not this one's.
     buffer.isModified = true;
     if (this.#inCallback) this.#injected.push({ body: buffer, endOfStream });
-    else this.#pass.inject(this, buffer, endOfStream);
+    else this.pass.inject(this, buffer, endOfStream);
   }
 
   /** What was put in while the head was shown goes first: until then all is held. */
   #injectLater(head: HeadState): HeadState {
     const injected = this.#injected.splice(0);
-    this.#pass.owner.later(() => {
-      for (const { body, endOfStream } of injected) this.#pass.inject(this, body, endOfStream);
-      if (head === "passed") this.#pass.continue(this, StreamKind.response);
+    this.pass.owner.later(() => {
+      for (const { body, endOfStream } of injected) this.pass.inject(this, body, endOfStream);
+      if (head === "passed") this.pass.continue(this, StreamKind.response);
     });
     return "stopAll";
   }
 
   upstreamHosts(): readonly string[] {
-    const cluster = this.#pass.routeCluster();
-    const { endpoints } = this.#pass.runtime.snapshot;
+    const cluster = this.pass.routeCluster();
+    const { endpoints } = this.pass.runtime.snapshot;
     if (cluster === null || !Object.hasOwn(endpoints, cluster)) return [];
     return endpoints[cluster]?.endpoints.map(({ address, port }) => `${address}:${port}`) ?? [];
   }
 
   overrideUpstreamHost(address: string): void {
-    this.#pass.upstreamOverride = address;
+    this.pass.upstreamOverride = address;
   }
 
   setFilterState(key: string, value: Uint8Array): void {
@@ -272,46 +286,29 @@ export class PluginStream implements StreamHost {
   }
 
   clearRouteCache(): void {
-    if (!this.#keepsRoute) this.#pass.clearRoute();
+    if (!this.#keepsRoute) this.pass.clearRoute();
   }
 
   sendLocalResponse(response: LocalResponse): void {
     this.#response = response;
-    if (!this.#inCallback) this.#pass.answer(response);
+    if (!this.#inCallback) this.pass.answer(response);
   }
 
   continueStream(kind: StreamKind): void {
     if (kind !== StreamKind.request && kind !== StreamKind.response) return;
     // In the request phase only the request waits; Envoy dies of the other kind, we ignore it.
-    if (kind === StreamKind.response && this.#pass.response === null) return;
+    if (kind === StreamKind.response && this.pass.response === null) return;
     if (this.#inCallback) this.#continued = true;
-    else this.#pass.continue(this, kind);
+    else this.pass.continue(this, kind);
   }
 
   closeStream(): void {
     if (this.#inCallback) this.#resetDue = true;
-    else this.#pass.reset();
-  }
-
-  #routeProperty(part: string): Uint8Array | null {
-    if (part === "route_name") return encodeLatin1(this.#pass.route()?.label ?? "");
-    const cluster = part === "cluster_name" ? this.#pass.routeCluster() : null;
-    return cluster === null ? null : encodeLatin1(cluster);
+    else this.pass.reset();
   }
 
   get #scheme(): "http" | "https" {
-    return this.#pass.owner.isSecure ? "https" : "http";
-  }
-
-  #requestProperty(path: readonly string[]): Uint8Array | null {
-    const { request } = this.#pass;
-    if (path[1] === "scheme") return encodeLatin1(this.#scheme);
-    if (path[1] === "time") return encodeTime(this.#pass.owner.startedAtMs);
-    const read = REQUEST_PROPERTIES[path[1] ?? ""];
-    if (read !== undefined) return encodeLatin1(read(request));
-    if (path[1] === "headers" && path.length === 2) return fieldsProperty(this.#requestHead());
-    const field = path[1] === "headers" ? path[2] : FIELD_PROPERTIES[path[1] ?? ""];
-    return field === undefined ? null : fieldProperty(request.headers, field);
+    return this.pass.owner.isSecure ? "https" : "http";
   }
 }
 
@@ -345,27 +342,6 @@ function headState(action: StreamAction): HeadState {
   if (action === StreamAction.continue) return "passed";
   return action === StreamAction.stop ? "stop" : "stopAll";
 }
-
-function pathLength(target: string): number {
-  const query = target.indexOf("?");
-  return query === -1 ? target.length : query;
-}
-
-const REQUEST_PROPERTIES: Readonly<Record<string, (request: RequestHead) => string>> = {
-  path: ({ target }) => target,
-  url_path: ({ target }) => target.slice(0, pathLength(target)),
-  query: ({ target }) => target.slice(pathLength(target) + 1),
-  host: ({ authority }) => authority,
-  method: ({ method }) => method,
-  protocol: versionText,
-};
-
-/** Properties that are a field of the request under another name. */
-const FIELD_PROPERTIES: Readonly<Record<string, string>> = {
-  id: "x-request-id",
-  referer: "referer",
-  useragent: "user-agent",
-};
 
 /** Under which a property is stored. Objects of Envoy have names that no path of one part has. */
 function storedName([first = "", second = ""]: readonly string[]): string {

@@ -2,18 +2,27 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { tlsFactsOf } from "../tls-facts.ts";
+import type { TlsFacts } from "../tls-facts.ts";
 import type { ConnectionEnds } from "./proxy-header.ts";
 
 export class ConnectionFacts {
   static #lastId = 0;
+  /** Kept: a socket that is closed has forgotten its own end. */
+  readonly localAddress: string;
+  readonly localPort: number;
   readonly #socket: Socket;
   /** What a proxy in front says; null: the connection's own. */
   readonly #ends: ConnectionEnds | null;
   #id = 0;
+  #tls: TlsFacts | null | undefined;
 
   constructor(socket: Socket, ends: ConnectionEnds | null) {
     this.#socket = socket;
     this.#ends = ends;
+    const { localAddress, localPort } = ends ?? socket;
+    this.localAddress = localAddress ?? "";
+    this.localPort = localPort ?? 0;
   }
 
   /** A number of its own in this process. */
@@ -26,21 +35,10 @@ export class ConnectionFacts {
     return (this.#ends ?? this.#socket).remotePort ?? 0;
   }
 
-  get localAddress(): string {
-    return (this.#ends ?? this.#socket).localAddress ?? "";
-  }
-
-  get localPort(): number {
-    return (this.#ends ?? this.#socket).localPort ?? 0;
-  }
-
-  get isSecure(): boolean {
-    return this.#socket instanceof TLSSocket;
-  }
-
-  /** `TLSv1.3`; `""` without TLS. */
-  get tlsVersion(): string {
-    return this.#socket instanceof TLSSocket ? (this.#socket.getProtocol() ?? "") : "";
+  /** Null: in clear. */
+  get tls(): TlsFacts | null {
+    if (this.#tls === undefined) this.#tls = tlsFactsOf(this.#socket);
+    return this.#tls;
   }
 
   /** The name that the client asked for (SNI). */

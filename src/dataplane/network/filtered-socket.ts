@@ -5,7 +5,7 @@ import { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { CloseType } from "../../wasm/enums.ts";
 import { encodeBoolean, encodeInteger, encodeLatin1 } from "../../wasm/property-encoding.ts";
-import { addressProperty } from "../filter/plugin-properties.ts";
+import { addressProperty } from "../filter/peer-properties.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { NetworkFilter } from "./filter-chain.ts";

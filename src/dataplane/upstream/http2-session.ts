@@ -17,6 +17,7 @@ import type { AcquireOptions, AcquireResult } from "./endpoint-pool.ts";
 import { UpstreamStream } from "./http2-stream.ts";
 import type { StreamSession } from "./http2-stream.ts";
 import { tlsFailure } from "./tls-dial.ts";
+import { UpstreamFacts } from "./upstream-facts.ts";
 import { dialled } from "./upstream.ts";
 import type { PoolEndpoint, UpstreamFailureKind, UpstreamUser } from "./upstream.ts";
 
@@ -61,6 +62,7 @@ export class Http2Session implements Expirable, StreamSession {
   /** Of what a stream failed that had not begun. */
   #faultKind: UpstreamFailureKind = "connect";
   readonly scheme: "http" | "https";
+  readonly facts: UpstreamFacts;
   hasServed = false;
 
   constructor(owner: SessionOwner, options: AcquireOptions) {
@@ -72,10 +74,11 @@ export class Http2Session implements Expirable, StreamSession {
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
     const { address: host, port, tls } = owner;
     this.scheme = tls === null ? "http" : "https";
+    const socket = tls === null ? connect(dialled(owner)) : tls.connect(host, port, "h2");
+    this.facts = new UpstreamFacts(socket);
     this.#session = connectHttp2(`${this.scheme}://upstream`, {
       ...FIELDS_WITH_BLANKS,
-      createConnection: () =>
-        tls === null ? connect(dialled(owner)) : tls.connect(host, port, "h2"),
+      createConnection: () => socket,
       settings: {
         enablePush: false,
         initialWindowSize: STREAM_WINDOW_BYTES,
@@ -173,6 +176,7 @@ export class Http2Session implements Expirable, StreamSession {
         return;
       }
       this.#isConnected = true;
+      this.facts.onConnected();
       this.deadlineMs = NO_DEADLINE;
       if (this.#streams.size === 0) this.#rest();
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);

@@ -7,6 +7,7 @@ import { http2Fields } from "../../http/http2-fields.ts";
 import { readHttp2Trailers } from "../../http/http2-request.ts";
 import { readHttp2Response } from "../../http/http2-response.ts";
 import { RESPONSE_FAULTS } from "../../http/fault.ts";
+import type { UpstreamFacts } from "./upstream-facts.ts";
 import type { OutgoingHead, Upstream, UpstreamFailureKind, UpstreamUser } from "./upstream.ts";
 
 /** What a stream asks of its session. */
@@ -14,6 +15,7 @@ export interface StreamSession {
   /** It has carried a whole exchange before. */
   hasServed: boolean;
   readonly scheme: "http" | "https";
+  readonly facts: UpstreamFacts;
   /** Null when it takes no more. */
   request(headers: OutgoingHttpHeaders, hasBody: boolean): ClientHttp2Stream | null;
   onStreamClosed(stream: UpstreamStream): void;
@@ -37,6 +39,10 @@ export class UpstreamStream implements Upstream {
   #hasEnded = false;
   #trailers: Headers | null = null;
   #requestTrailers: Headers | null = null;
+
+  get facts(): UpstreamFacts {
+    return this.#session.facts;
+  }
 
   constructor(session: StreamSession, user: UpstreamUser) {
     this.#session = session;

@@ -19,6 +19,7 @@ import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import { tlsFailure } from "./tls-dial.ts";
+import { UpstreamFacts } from "./upstream-facts.ts";
 import { dialled } from "./upstream.ts";
 import type {
   OutgoingHead,
@@ -43,6 +44,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   reused = false;
   /** Whose connections this one counts among. */
   readonly cluster: ClusterState | null;
+  readonly facts: UpstreamFacts;
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   readonly #parser: ResponseParser;
@@ -72,6 +74,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#parser = new ResponseParser(this);
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
     this.#socket = dial(owner);
+    this.facts = new UpstreamFacts(this.#socket);
     this.#listen();
     owner.sweeper.add(this);
   }
@@ -80,6 +83,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     const socket = this.#socket;
     socket.on(this.#owner.tls === null ? "connect" : "secureConnect", () => {
       this.#connected = true;
+      this.facts.onConnected();
       this.deadlineMs = NO_DEADLINE;
       this.#guard(() => this.#user?.onUpstreamReady(this));
     });

@@ -6,6 +6,7 @@ import type { ResponseHead } from "../../http/response-parser.ts";
 import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
 import type { TlsDial } from "./tls-dial.ts";
 import type { AcquireOptions, AcquireResult, Waiting } from "./endpoint-pool.ts";
+import type { UpstreamFacts } from "./upstream-facts.ts";
 
 /**
  * `reset`: closed before any byte of a response. `truncated`: closed in the middle of one.
@@ -29,6 +30,8 @@ export interface Upstream {
   readonly reused: boolean;
   /** Null where protocols cannot be switched. */
   readonly switchable: SwitchableUpstream | null;
+  /** Of its connection. */
+  readonly facts: UpstreamFacts;
   /** Each `send` is false when the buffer is full: wait for `onUpstreamDrain`. */
   sendHead(head: OutgoingHead): boolean;
   sendBody(chunk: Buffer): boolean;

@@ -2,7 +2,7 @@
 //! the route cache: every ABI version so far behaves so in Envoy.
 
 import { MapKind, Status } from "../enums.ts";
-import { decodePairs, encodePairs, PAIRS_BYTES_MAX, PAIRS_MAX } from "../header-pairs.ts";
+import { bytesOf, decodePairs, encodePairs, PAIRS_BYTES_MAX, PAIRS_MAX } from "../header-pairs.ts";
 import type { HeaderPair } from "../header-pairs.ts";
 import type { HeaderMap } from "../stream-host.ts";
 import type { Vm } from "../vm.ts";
@@ -114,14 +114,6 @@ function changeFunctions(vm: Vm): HostFunctions {
 function hasRoom(map: HeaderMap, bytes: number): boolean {
   if (map.size < UNCOUNTED_FIELDS_MAX && bytes <= UNCOUNTED_BYTES_MAX) return true;
   return map.size < PAIRS_MAX && bytesOf(map) + bytes <= PAIRS_BYTES_MAX;
-}
-
-function bytesOf(map: HeaderMap): number {
-  let bytes = 0;
-  map.forEach((name, value) => {
-    bytes += name.length + value.length;
-  });
-  return bytes;
 }
 
 function readableMap(vm: Vm, kind: number): HeaderMap | null {

@@ -6,7 +6,7 @@
 
 import { Status } from "../enums.ts";
 import { encodePairs } from "../header-pairs.ts";
-import { encodeInteger, encodeUtf8 } from "../property-encoding.ts";
+import { encodeInteger, encodeUtf8, UNSERIALIZABLE } from "../property-encoding.ts";
 import type { StreamContext } from "../stream-context.ts";
 import type { Vm } from "../vm.ts";
 import type { HostFunctions } from "./imports.ts";
@@ -48,6 +48,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (parts.length === 1 && OBJECTS.has(parts[0] as string)) return Status.serializationFailure;
       const value = readProperty(vm, vm.stream, parts);
       if (value === null) return Status.notFound;
+      if (value === UNSERIALIZABLE) return Status.serializationFailure;
       return memory.giveBytes(value, outValue, outLength);
     },
     proxy_set_property(name: number, nameLength: number, value: number, length: number): Status {
@@ -83,7 +84,6 @@ export function readProperty(
   const own = path.length === 1 ? ownProperty(vm, path[0] as string) : undefined;
   if (own !== undefined) return own;
   if (stream === null) return null;
-  if (path[0] === "response" && path[1] === "headers" && !stream.hasResponseHeaders) return null;
   if (path[0] === "request" && isHidden(stream, path))
     return path.length === 2 ? hidden(path) : null;
   return stream.host.property(path);

@@ -10,6 +10,9 @@ declare function getHeader(map: i32, key: i32, keyLength: i32, out: i32, outLeng
 @external("env", "proxy_get_buffer_bytes")
 declare function getBuffer(kind: i32, start: i32, length: i32, out: i32, outLength: i32): i32;
 
+/** Phases of a line that begins with `*`. */
+const EVERYWHERE = " rh rb1 sh sb1 log done delete ";
+
 const scripts = new Map<i32, string>();
 const names = new Map<i32, string>();
 let configuration = "";
@@ -46,8 +49,9 @@ function play(script: string, phase: string, prefix: string, stream: i32, otherw
   const lines = script.split(";");
   for (let index = 0; index < lines.length; index++) {
     const line = lines[index].trim();
-    if (!line.startsWith(phase + " ")) continue;
-    const rest = line.substring(phase.length + 1);
+    const isEverywhere = line.startsWith("* ") && EVERYWHERE.includes(" " + phase + " ");
+    if (!isEverywhere && !line.startsWith(phase + " ")) continue;
+    const rest = line.substring(line.indexOf(" ") + 1);
     if (rest.startsWith("return ")) answer = <i32>parseInt(rest.substring(7));
     else if (rest == "trap") unreachable();
     else run(prefix + " " + phase, rest, stream);

@@ -1,0 +1,77 @@
+//! What plug-ins may ask of a running exchange beside its heads. Everything is read when asked; an
+//! exchange that nobody asks about keeps a few fields for it.
+
+import type { Headers } from "../../http/headers.ts";
+import type { ExchangeFacts } from "../filter/exchange-facts.ts";
+import type { UpstreamFailureKind } from "../upstream/upstream.ts";
+import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
+import type { Exchange } from "./exchange.ts";
+
+export class LiveFacts implements ExchangeFacts {
+  readonly #exchange: Exchange;
+  #durationMs = -1;
+  #startedAtMs = -1;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  get startedAtMs(): number {
+    const { context, startedMs } = this.#exchange;
+    if (this.#startedAtMs === -1) {
+      this.#startedAtMs = context.clock.nowMs() - (context.clock.monotonicMs() - startedMs);
+    }
+    return this.#startedAtMs;
+  }
+
+  get status(): number {
+    return this.#exchange.outcome().status;
+  }
+
+  get flag(): string {
+    return this.#exchange.outcome().flag;
+  }
+
+  get replyDetails(): string | null {
+    return this.#exchange.replyDetails;
+  }
+
+  get requestBytes(): number {
+    return this.#exchange.outcome().bytesReceived;
+  }
+
+  get responseBytes(): number {
+    return this.#exchange.outcome().bytesSent;
+  }
+
+  get durationMs(): number | null {
+    const { isOver, context, startedMs } = this.#exchange;
+    if (!isOver) return null;
+    if (this.#durationMs === -1) this.#durationMs = context.clock.monotonicMs() - startedMs;
+    return this.#durationMs;
+  }
+
+  get backendMs(): number | null {
+    return this.#exchange.outcome().attempt?.backendMs ?? null;
+  }
+
+  get attempts(): number {
+    return this.#exchange.outcome().attempt?.count ?? 0;
+  }
+
+  get failedBy(): UpstreamFailureKind | null {
+    return this.#exchange.outcome().attempt?.failedBy ?? null;
+  }
+
+  get failure(): string {
+    return this.#exchange.outcome().attempt?.failure ?? "";
+  }
+
+  get upstream(): UpstreamFacts | null {
+    return this.#exchange.outcome().attempt?.facts ?? null;
+  }
+
+  get responseTrailers(): Headers | null {
+    return this.#exchange.outcome().attempt?.trailers ?? null;
+  }
+}

@@ -1,0 +1,82 @@
+//! What plug-ins may ask of a connection's TLS: version and certificates. Read when first asked,
+//! for most connections never are; one that has been closed by then tells nothing any more.
+
+import type { X509Certificate } from "node:crypto";
+import { TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
+import { parseNames } from "./listener/client-names.ts";
+
+export class TlsFacts {
+  readonly #socket: TLSSocket;
+  #version = "";
+  #local: CertificateFacts | null = null;
+  #peer: CertificateFacts | null = null;
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+  }
+
+  /** `TLSv1.3`; `""` when it is not known any more. */
+  get version(): string {
+    if (this.#version === "") this.#version = this.#socket.getProtocol() ?? "";
+    return this.#version;
+  }
+
+  /** The certificate that we have shown; null: none. */
+  get local(): CertificateFacts | null {
+    this.#local ??= factsOf(this.#socket.getX509Certificate());
+    return this.#local;
+  }
+
+  /** The one that we were shown, whether it was verified or not. */
+  get peer(): CertificateFacts | null {
+    this.#peer ??= factsOf(this.#socket.getPeerX509Certificate());
+    return this.#peer;
+  }
+
+  get isPeerVerified(): boolean {
+    return this.#socket.authorized;
+  }
+}
+
+/** Null: the connection is in clear. */
+export function tlsFactsOf(socket: Socket): TlsFacts | null {
+  return socket instanceof TLSSocket ? new TlsFacts(socket) : null;
+}
+
+export interface CertificateFacts {
+  /** As RFC 2253 writes it. */
+  readonly subject: string;
+  /** The first of its kind; null: none. */
+  readonly dnsName: string | null;
+  readonly uri: string | null;
+  /** Hexadecimal. */
+  readonly sha256: string;
+}
+
+function factsOf(certificate: X509Certificate | undefined): CertificateFacts | null {
+  if (certificate === undefined) return null;
+  const names = parseNames(certificate.subjectAltName ?? "");
+  return {
+    subject: rfc2253(certificate.subject),
+    dnsName: names?.dnsNames[0] ?? null,
+    uri: names?.uris[0] ?? null,
+    sha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
+  };
+}
+
+/**
+ * Node has each name in a line, in the certificate's order, escaped but for what is not ASCII; RFC
+ * 2253 has the last one first. Several names in one line are one part.
+ */
+export function rfc2253(subject: string | undefined): string {
+  if (subject === undefined || subject === "") return "";
+  const parts = subject.split("\n").map((line) => line.split(" + ").reverse().join("+"));
+  return parts.reverse().map(escapeHighBytes).join(",");
+}
+
+function escapeHighBytes(text: string): string {
+  return text.replaceAll(/[^\0-\x7f]+/g, (run) =>
+    [...Buffer.from(run)].map((byte) => `\\${byte.toString(16).toUpperCase()}`).join(""),
+  );
+}
