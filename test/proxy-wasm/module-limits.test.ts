@@ -56,6 +56,12 @@ function functionsOf(count: number, body: readonly number[]): Buffer {
 }
 
 const EMPTY_BODY = [0, 0x0b];
+/** No locals; `(loop (br_if 0 (i32.const 0)))` many times. */
+const LOOPS_BODY = [
+  0,
+  ...Array.from({ length: 12_500 }, () => [0x03, 0x40, 0x41, 0, 0x0d, 0, 0x0b]).flat(),
+  0x0b,
+];
 
 const REFUSED: readonly {
   readonly name: string;
@@ -76,6 +82,11 @@ const REFUSED: readonly {
     name: "more functions than the engine takes",
     bytes: () => functionsOf(1_000_000, EMPTY_BODY),
     want: /1000001/,
+  },
+  {
+    name: "little code that is long to compile: loops, one behind the other",
+    bytes: () => functionsOf(200, LOOPS_BODY),
+    want: /its code with a counter in each function and loop is larger than 33554432 bytes/,
   },
   {
     name: "a thousand million locals",
