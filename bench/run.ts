@@ -14,13 +14,14 @@ import { LOAD_CORE, Pinned, check, coreTicks, startContender } from "./end-to-en
 import type { BenchContext, Contender } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
 import { laneRules } from "./end-to-end/lane-rules.ts";
+import { checkHttp2, runH2load } from "./end-to-end/h2load.ts";
 import type { LatencyFigures, LatencyMs, Run, ScenarioFigures } from "./end-to-end/figures.ts";
 import { report } from "./end-to-end/report.ts";
 import type { ContenderPlan, Scenario } from "./end-to-end/scenario.ts";
 import { ENVOY, SCENARIOS } from "./end-to-end/scenarios.ts";
 import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { missingTools, runWrk } from "./end-to-end/wrk.ts";
-import type { WrkOptions } from "./end-to-end/wrk.ts";
+import type { WrkOptions, WrkResult } from "./end-to-end/wrk.ts";
 
 const LANE_RULES = "lane rules";
 const LATENCY_RATE_SHARE = 0.7;
@@ -72,14 +73,28 @@ async function mustBeRight(
 ): Promise<void> {
   const count = scenario.isBulky === true ? checks / BULKY_CHECKS_SHARE : checks;
   const failures = await check(contender.port, scenario, count);
-  if (failures !== "") throw new Error(`${contender.name}, ${scenario.name}: ${failures}`);
+  const ofHttp2 =
+    scenario.http2Streams === undefined ? "" : await checkHttp2(contender.port, count, "v1");
+  const wrong = failures + ofHttp2;
+  if (wrong !== "") throw new Error(`${contender.name}, ${scenario.name}: ${wrong}`);
 }
 
-type Load = Omit<WrkOptions, "port">;
+interface Load extends Omit<WrkOptions, "port"> {
+  /** 0: HTTP/1.1. */
+  readonly streams: number;
+}
+
+/** With 32 streams each, well under the thousand requests that Envoy lets through by default. */
+const HTTP2_CONNECTIONS = 8;
+
+async function runLoad(port: number, load: Load): Promise<Omit<WrkResult, "p99Ms">> {
+  if (load.streams === 0) return runWrk({ ...load, port });
+  return runH2load({ ...load, port, connections: HTTP2_CONNECTIONS });
+}
 
 async function measure(contender: Contender, load: Load): Promise<Run> {
   const [cpuBefore, loadBefore] = [contender.cpuSeconds(), coreTicks(LOAD_CORE)];
-  const result = await runWrk({ ...load, port: contender.port });
+  const result = await runLoad(contender.port, load);
   const [cpuAfter, loadAfter] = [contender.cpuSeconds(), coreTicks(LOAD_CORE)];
   if (result.errors !== "") throw new Error(`${contender.name}: ${result.errors}`);
   return {
@@ -106,6 +121,7 @@ async function runScenario(
     seconds,
     connections,
     script: script(scenario, context),
+    streams: scenario.http2Streams ?? 0,
     ...(path === undefined ? {} : { path }),
     ...(isSecure === undefined ? {} : { isSecure }),
   };
@@ -133,7 +149,7 @@ async function runScenario(
     }
     const figures = figuresOf(scenario.name, runs);
     const latency =
-      scenario.isBulky === true
+      scenario.isBulky === true || scenario.http2Streams !== undefined
         ? null
         : await measureLatency(contenders, scenario, figures, {
             ...context,
@@ -218,8 +234,16 @@ function settingsOf(): Settings & { readonly json: boolean; readonly write: bool
   };
 }
 
+/** A name that is wrong must not look like a benchmark that has nothing to tell. */
+function mustName(only: string): void {
+  const names = [...SCENARIOS.map(({ name }) => name), LANE_RULES];
+  if (names.some((name) => name.includes(only))) return;
+  throw new Error(`no scenario has "${only}" in its name; there are: ${names.join("; ")}`);
+}
+
 async function main(): Promise<void> {
   const settings = settingsOf();
+  mustName(settings.only);
   const missing = missingTools();
   if (missing !== "") throw new Error(missing);
   if (availableParallelism() < 2) throw new Error("two cores are needed: one for the proxy alone");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { figureOf, figuresOf, medianBounds } from "./figures.ts";
 import type { Run } from "./figures.ts";
+import { parseH2load } from "./h2load.ts";
 import { parseWrk } from "./wrk.ts";
 
 const run = (requestsPerSecond: number, loadBusy: number): Run => ({
@@ -80,4 +81,18 @@ Requests/sec:   1999.50
     p99Ms: 1.5,
     errors: "Socket errors: connect 0, read 1, write 0, timeout 0; Non-2xx or 3xx responses: 7",
   });
+});
+
+test("h2load's failures stop a benchmark", () => {
+  const text = (failed: number): string => `
+finished in 2.00s, 12125.50 req/s, 1.20MB/s
+requests: 24507 total, 24251 done, ${24_251 - failed} succeeded, ${failed} failed, 0 errored
+status codes: 24251 2xx, 0 3xx, 0 4xx, 0 5xx
+`;
+  assert.deepEqual(parseH2load(text(0)), {
+    requestsPerSecond: 12_125.5,
+    requests: 24_251,
+    errors: "",
+  });
+  assert.match(parseH2load(text(3)).errors, /3 failed/);
 });

@@ -32,6 +32,8 @@ export interface Scenario {
   readonly path?: string;
   /** Clients speak TLS. */
   readonly isSecure?: boolean;
+  /** Clients speak HTTP/2 in clear, with so many streams at once on each connection (h2load). */
+  readonly http2Streams?: number;
   /** Answers are so large that few are checked, and that no latency is measured. */
   readonly isBulky?: boolean;
   /** A request of the checking pass with its expected answer. */

@@ -42,6 +42,16 @@ export const SCENARIOS: readonly Scenario[] = [
     request: () => planned({ fields: "" }, "v1"),
   },
   {
+    name: "HTTP/2, many streams",
+    wrkScript: "",
+    http2Streams: 32,
+    contenders: [
+      { name: ENVOY, envoyFile: "plain.yaml" },
+      { name: GRAYLANE, snapshot: (ports) => snapshotOf({ ports }) },
+    ],
+    request: () => planned({ fields: "" }, "v1"),
+  },
+  {
     name: "bodies of 1 MiB",
     wrkScript: "",
     path: LARGE_PATH,

@@ -22,15 +22,25 @@ export interface WrkOptions {
   readonly isSecure?: boolean;
 }
 
+/** The load generators, each with the package of Debian that has it. */
+const LOAD_TOOLS = [
+  ["wrk", "wrk"],
+  ["h2load", "nghttp2-client"],
+] as const;
+
 /** Says what is missing, with the remedy; `""` when all is there. */
 export function missingTools(): string {
   const has = (tool: string): boolean => spawnSync("which", [tool]).status === 0;
   if (!has("taskset")) return "taskset is missing: install util-linux";
-  if (has("wrk")) return "";
-  if (process.getuid?.() === 0) {
-    spawnSync("apt-get", ["install", "-y", "--no-install-recommends", "wrk"], { stdio: "ignore" });
+  for (const [tool, debian] of LOAD_TOOLS) {
+    if (has(tool)) continue;
+    if (process.getuid?.() === 0) {
+      const install = ["install", "-y", "--no-install-recommends", debian];
+      spawnSync("apt-get", install, { stdio: "ignore" });
+    }
+    if (!has(tool)) return `${tool} is missing: apt-get install ${debian}`;
   }
-  return has("wrk") ? "" : "wrk is missing: apt-get install wrk";
+  return "";
 }
 
 export function runWrk(options: WrkOptions): Promise<WrkResult> {

@@ -1,0 +1,71 @@
+//! Runs h2load on the load core, reads what it prints, and looks at answers over HTTP/2.
+
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:http2";
+import type { ClientHttp2Session } from "node:http2";
+import { LOAD_CORE } from "./contender.ts";
+import type { WrkResult } from "./wrk.ts";
+
+export interface H2loadOptions {
+  readonly port: number;
+  readonly seconds: number;
+  readonly connections: number;
+  /** At once on each connection. */
+  readonly streams: number;
+}
+
+export function runH2load(options: H2loadOptions): Omit<WrkResult, "p99Ms"> {
+  const { port, seconds, connections, streams } = options;
+  const load = ["-t1", `-c${connections}`, `-m${streams}`, "-D", String(seconds)];
+  const command = ["-c", String(LOAD_CORE), "h2load", ...load, `http://127.0.0.1:${port}/`];
+  const { status, stdout, stderr } = spawnSync("taskset", command, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`h2load failed: ${stdout}${stderr}`);
+  return parseH2load(stdout);
+}
+
+export function parseH2load(text: string): Omit<WrkResult, "p99Ms"> {
+  const requests = /requests:.*?(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored/.exec(
+    text,
+  );
+  const [, done = "0", succeeded = "0", failed = "0", errored = "0"] = requests ?? [];
+  const isRight = Number(failed) + Number(errored) === 0 && Number(succeeded) > 0;
+  return {
+    requestsPerSecond: Number(/finished in .*?, ([\d.]+) req\/s/.exec(text)?.[1] ?? 0),
+    requests: Number(done),
+    errors: isRight ? "" : text,
+  };
+}
+
+/** Asks `count` times, `atOnce` on one connection, and says which answers were not `want`. */
+export async function checkHttp2(port: number, count: number, want: string): Promise<string> {
+  const atOnce = 32;
+  const session = connect(`http://127.0.0.1:${port}`);
+  const failed = once(session, "error").then(([error]) => String(error));
+  try {
+    for (let asked = 0; asked < count; asked += atOnce) {
+      const answers = Array.from({ length: atOnce }, () => answerOf(session));
+      const wrong = await Promise.race([failed, firstWrong(answers, want)]);
+      if (wrong !== "") return wrong;
+    }
+    return "";
+  } finally {
+    session.destroy();
+  }
+}
+
+async function firstWrong(answers: readonly Promise<string>[], want: string): Promise<string> {
+  const got = await Promise.all(answers);
+  return got.find((one) => one !== `200 ${want}`) ?? "";
+}
+
+/** Status and body. */
+async function answerOf(session: ClientHttp2Session): Promise<string> {
+  const stream = session.request({ ":path": "/", ":authority": "localhost" });
+  let [status, body] = ["none", ""];
+  stream.setEncoding("latin1");
+  stream.on("response", (headers) => (status = String(headers[":status"])));
+  stream.on("data", (text: string) => (body += text));
+  await once(stream, "close");
+  return `${status} ${body}`;
+}
