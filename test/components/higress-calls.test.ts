@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { A_TEST, A_TEST_EXPIRED, CA, CLIENT } from "../../src/dataplane/testing/certificates.ts";
 import { tls } from "../../src/dataplane/testing/tls-upstream.ts";
+import type { Resource } from "../../src/resources/object.ts";
 import type { Cluster } from "../../src/snapshot/snapshot.ts";
 import { startFixture } from "../../src/dataplane/testing/fixture.ts";
 import { atEnd, endAll } from "../../src/dataplane/testing/harness.ts";
@@ -22,6 +23,8 @@ import { parseCaseFile } from "../../src/plugin-tools/case-file.ts";
 import { runSuite } from "../../src/plugin-tools/case-suite.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
 import { loadModule } from "../../src/wasm/module.ts";
+import { Graylane } from "../support/graylane.ts";
+import { GATEWAY, virtualService } from "../support/load-manifests.ts";
 import { Redis, redisMissing } from "../support/redis.ts";
 import type { RedisTls } from "../support/redis.ts";
 import { sdkPlugin } from "../support/sdk-plugins.ts";
@@ -115,6 +118,20 @@ async function startUpstream(): Promise<Upstream> {
   return upstream;
 }
 
+/** The certificate of a.test, its key and their authority as files. */
+function tlsFiles(folder: string): RedisTls {
+  const file = (name: string, text: string): string => {
+    const path = join(folder, `${name}.pem`);
+    writeFileSync(path, text);
+    return path;
+  };
+  return {
+    certificate: file("certificate", A_TEST.certificate),
+    privateKey: file("key", A_TEST.privateKey),
+    ca: file("ca", CA.certificate),
+  };
+}
+
 suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () => {
   const folder = mkdtempSync(join(tmpdir(), "graylane-redis-"));
   let redis: Redis;
@@ -122,13 +139,7 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
   let port = 0;
 
   before(async () => {
-    const files = { certificate: A_TEST.certificate, privateKey: A_TEST.privateKey };
-    const paths = Object.entries({ ...files, ca: CA.certificate }).map(([name, text]) => {
-      const path = join(folder, `${name}.pem`);
-      writeFileSync(path, text);
-      return [name, path];
-    });
-    redis = await Redis.start(PASSWORD, Object.fromEntries(paths) as RedisTls);
+    redis = await Redis.start(PASSWORD, tlsFiles(folder));
     upstreams = await Promise.all([startUpstream(), startUpstream(), startUpstream()]);
     port = await startGateway();
   });
@@ -253,3 +264,103 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
     assert.deepEqual(back, { status: 200, body: "counted 1" });
   });
 });
+
+suite("Redis in TLS, by applied objects", { skip, ...TIMEOUT }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "graylane-redis-applied-"));
+  let redis: Redis;
+  let graylane: Graylane;
+
+  before(async () => {
+    redis = await Redis.start(PASSWORD, { ...tlsFiles(folder), asksForNone: true });
+    const upstream = await startUpstream();
+    const objects = join(folder, "objects.yaml");
+    // JSON is YAML.
+    const resources = [
+      GATEWAY,
+      outside("web.test", 80, upstream.port),
+      outside("redis.test", 6379, redis.tlsPort),
+      virtualService("web.test", 0),
+      wasmPlugin(),
+    ];
+    writeFileSync(objects, resources.map((one) => JSON.stringify(one)).join("\n---\n"));
+    graylane = await Graylane.start({ files: [objects] });
+  });
+
+  after(async () => {
+    await endAll();
+    await graylane.stop();
+    await redis.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function counted(): Promise<{ status: number; body: string }> {
+    const { status, body } = await graylane.ask({ path: "/applied" });
+    return { status, body };
+  }
+
+  async function applyTls(authority: string): Promise<void> {
+    const ca = join(folder, "authority.pem");
+    writeFileSync(ca, authority);
+    const tls = { mode: "SIMPLE", sni: "a.test", subjectAltNames: ["a.test"], caCertificates: ca };
+    await graylane.apply(JSON.stringify(destinationRule(tls)));
+    await graylane.published();
+  }
+
+  test("without a DestinationRule a Redis that speaks TLS is not understood", async () => {
+    assert.equal((await counted()).status, 500);
+  });
+
+  test("with one that trusts another authority it gets no command", async () => {
+    await applyTls(A_TEST_EXPIRED.certificate);
+    assert.deepEqual(await counted(), { status: 500, body: "cannot connect to redis cluster" });
+    assert.equal(/db\d+/.exec(await redis.ask("INFO keyspace")), null);
+  });
+
+  test("with one of mode SIMPLE that trusts its authority requests are counted", async () => {
+    await applyTls(CA.certificate);
+    // The pause after a failed connection is over soon.
+    let first = await counted();
+    while (first.status === 500) first = await counted();
+    assert.deepEqual(first, { status: 200, body: "applied 1" });
+    assert.deepEqual(await counted(), { status: 200, body: "applied 2" });
+    assert.match(await redis.ask("INFO keyspace"), /db2:keys=1/);
+  });
+});
+
+/** A host that no registry knows, at a port of this machine. */
+function outside(host: string, port: number, openPort: number): Resource {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: { name: host.replace(".", "-"), namespace: "default" },
+    spec: {
+      hosts: [host],
+      location: "MESH_EXTERNAL",
+      resolution: "STATIC",
+      ports: [{ number: port, name: "main", protocol: port === 80 ? "HTTP" : "TCP" }],
+      endpoints: [{ address: "127.0.0.1", ports: { main: openPort } }],
+    },
+  };
+}
+
+function destinationRule(tls: object): Resource {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    metadata: { name: "redis", namespace: "default" },
+    spec: { host: "redis.test", trafficPolicy: { tls } },
+  };
+}
+
+function wasmPlugin(): Resource {
+  assert.ok(built.kind === "built");
+  return {
+    apiVersion: "extensions.istio.io/v1alpha1",
+    kind: "WasmPlugin",
+    metadata: { name: "counts", namespace: "istio-system" },
+    spec: {
+      url: `file://${built.path}`,
+      pluginConfig: { name: "applied", limit: 3, redis: redisAt("redis.test", PASSWORD) },
+    },
+  };
+}

@@ -60,7 +60,7 @@ export function deployment(wish: DeploymentWish): Resource {
   };
 }
 
-/** Sends everything to `host`; each answer carries the version. */
+/** Sends everything to `host`, a service or another host; each answer carries the version. */
 export function virtualService(host: string, version: number): Resource {
   return {
     apiVersion: "networking.istio.io/v1",
@@ -73,7 +73,7 @@ export function virtualService(host: string, version: number): Resource {
         {
           name: "web",
           headers: { response: { set: { [VERSION_HEADER]: String(version) } } },
-          route: [{ destination: { host: `${host}.default.svc.cluster.local` } }],
+          route: [{ destination: { host: hostOf(host) } }],
         },
       ],
     },
@@ -131,4 +131,9 @@ export function wasmPlugin(version: number): Resource {
       },
     },
   };
+}
+
+/** A service of the default namespace; with a dot it is a host already. */
+function hostOf(name: string): string {
+  return name.includes(".") ? name : `${name}.default.svc.cluster.local`;
 }

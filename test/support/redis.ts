@@ -19,11 +19,12 @@ export function redisMissing(): string | null {
   return reason;
 }
 
-/** Paths of PEM files. Clients must show a certificate of `ca`. */
+/** Paths of PEM files. Clients must show a certificate of `ca`, unless none is asked for. */
 export interface RedisTls {
   readonly certificate: string;
   readonly privateKey: string;
   readonly ca: string;
+  readonly asksForNone?: boolean;
 }
 
 interface Settings {
@@ -93,6 +94,7 @@ export class Redis {
         : [
             ...["--tls-port", String(tlsPort), "--tls-ca-cert-file", tls.ca],
             ...["--tls-cert-file", tls.certificate, "--tls-key-file", tls.privateKey],
+            ...["--tls-auth-clients", tls.asksForNone === true ? "no" : "yes"],
           ];
     const secret = ["--requirepass", password];
     return spawn(COMMAND, [...words, ...secure, ...secret], { stdio: "ignore" });
