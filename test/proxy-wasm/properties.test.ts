@@ -1,5 +1,6 @@
 //! Every property that Envoy gives plug-ins, in every phase, over connections with and without TLS,
-//! and however an exchange ends: the probe asks real Envoy and us, and the answers are compared.
+//! and however an exchange ends: the probe asks real Envoy and us (by name, and by
+//! expressions), and the answers are compared.
 //!
 //! Times, ports and sizes differ from proxy to proxy: of those the form, the bounds and the phases
 //! in which they are there are compared, and of sizes that they add up.
@@ -27,7 +28,7 @@ import type { PropertyCase } from "./probe/property-cases.ts";
 
 const LINES_MS_MAX = 30_000;
 /** Fewer would mean that cases have been lost. */
-const LINES_COMPARED_MIN = 8_000;
+const LINES_COMPARED_MIN = 25_000;
 
 const binary = await findEnvoy();
 const skip = binary.kind === "missing" ? binary.reason : false;
@@ -96,7 +97,8 @@ async function observe(
   const name = `${world.name}-${probe.name}`;
   const asked = PROPERTIES.map((path) => `* get_property s:${path.replaceAll(".", "%00")} v`);
   const sizes = ["* get_header_map_size 0 n", "* get_header_map_size 2 n"];
-  const script = [...asked, ...sizes, ...(probe.script ?? [])];
+  const expressions = PROPERTIES.map((path) => `* cel ${expressionOf(path)}`);
+  const script = [...asked, ...expressions, ...sizes, ...(probe.script ?? [])];
   const request = { ...probe, name, script };
   await send(host.port, request, probe.replyMsMax, clientOptions(world));
   const endMs = systemClock.monotonicMs() + LINES_MS_MAX;
@@ -109,10 +111,16 @@ async function observe(
   }
   const results = new Map<string, string>();
   for (const line of own()) {
-    const [, key = "", result = ""] = /^(\S+ \w+ get_\S+ \S+)(?: [vn])* = (.*)$/.exec(line) ?? [];
+    const [, key = "", result = ""] =
+      /^(\S+ \w+ (?:get_\S+|cel) \S+)(?: [vn])* = (.*)$/.exec(line) ?? [];
     if (key !== "") results.set(key.replaceAll("%00", "."), result);
   }
   return results;
+}
+
+/** What is read of a map that has no such key is a fault; a name has no hyphens. */
+function expressionOf(path: string): string {
+  return path.replace(/\.([^.]*-[^.]*)$/, "['$1']");
 }
 
 function differences(
@@ -133,7 +141,7 @@ function differences(
 
 /** The name of its form in the place of a value that has it, where values cannot be the same. */
 function formOf(key: string, result: string, hosts: readonly Host[]): string {
-  const property = / s:(\S+)$/.exec(key)?.[1] ?? "";
+  const property = / (?:s:|cel )(\S+)$/.exec(key)?.[1] ?? "";
   const form = FORMS[property];
   if (form === undefined || !result.startsWith("0 ")) return result;
   const value = hosts.reduce((text, { port }) => text.replace(`:${port}"`, ':OWN"'), result);

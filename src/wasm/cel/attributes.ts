@@ -4,6 +4,7 @@
 
 import { latin1 } from "../field-text.ts";
 import { decodePairs } from "../header-pairs.ts";
+import { UNSERIALIZABLE } from "../property-encoding.ts";
 import type { Attributes } from "./run.ts";
 import { CelFault, CelMap, Duration, LiteralMap, Timestamp, Uint } from "./values.ts";
 import type { CelValue } from "./values.ts";
@@ -73,6 +74,12 @@ const MAPS: Readonly<Record<string, readonly string[]>> = {
   response: ["headers", "trailers"],
 };
 
+/** Messages of Envoy's API; of the embedder they have no fields set. */
+const METADATA: ReadonlySet<string> = new Set([
+  ...["listener_metadata", "cluster_metadata", "route_metadata", "virtual_host_metadata"],
+  ...["upstream_host_metadata", "upstream_host_locality_metadata"],
+]);
+
 /** Names that are no object; any other is a property that a plug-in has set. */
 const PLAIN: Fields = {
   ...allOf(text, ["plugin_name", "plugin_root_id", "plugin_vm_id"]),
@@ -95,10 +102,11 @@ export function attributesOf(read: PropertyReader, hasStream: boolean): Attribut
 function attribute(read: PropertyReader, name: string, hasStream: boolean): CelValue | undefined {
   const object = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
   if (object !== undefined) return hasStream ? new FieldsObject(read, name, object) : undefined;
-  if (name === "metadata") return hasStream ? new Metadata(read) : undefined;
+  if (name === "metadata") return hasStream ? messageOf(read, [name]) : undefined;
   if (name === "filter_state") return hasStream ? new FilterState(read) : undefined;
   const value = read([Buffer.from(name, "latin1").toString("utf8")]);
   if (value === null) return undefined;
+  if (value === UNSERIALIZABLE) return new Message(null, NO_FIELDS);
   return (Object.hasOwn(PLAIN, name) ? (PLAIN[name] as Decoder) : bytes)(value);
 }
 
@@ -131,6 +139,8 @@ class FieldsObject extends Opaque {
   get(key: CelValue): CelValue | undefined {
     if (typeof key !== "string") throw new CelFault("a field's name is a text");
     if (MAPS[this.#name]?.includes(key) === true) return this.#map(key);
+    if (this.#name === "xds" && METADATA.has(key)) return messageOf(this.#read, ["xds", key]);
+    if (this.#name === "upstream" && key === "locality") return localityOf(this.#read);
     const decode = Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined;
     const value = decode === undefined ? null : this.#read([this.#name, key]);
     return decode === undefined || value === null ? undefined : decode(value);
@@ -183,20 +193,43 @@ class FilterState extends Opaque {
   }
 }
 
-/** The message of which nobody has set anything. */
-class Metadata extends Opaque {
-  readonly #read: PropertyReader;
+const NO_FIELDS: ReadonlyMap<string, CelValue> = new Map();
+const NO_METADATA: ReadonlyMap<string, CelValue> = new Map(
+  ["filter_metadata", "typed_filter_metadata"].map((name) => [name, new LiteralMap([])]),
+);
+const NO_LOCALITY: ReadonlyMap<string, CelValue> = new Map(
+  ["region", "zone", "sub_zone"].map((name) => [name, ""]),
+);
 
-  constructor(read: PropertyReader) {
+/** A message, of which nobody has set anything. */
+class Message extends Opaque {
+  readonly #encoded: Uint8Array | null;
+  readonly #fields: ReadonlyMap<string, CelValue>;
+
+  /** `encoded` is null where it cannot be written. */
+  constructor(encoded: Uint8Array | null, fields: ReadonlyMap<string, CelValue>) {
     super();
-    this.#read = read;
+    this.#encoded = encoded;
+    this.#fields = fields;
   }
 
   get(key: CelValue): CelValue | undefined {
-    return key === "filter_metadata" ? new LiteralMap([]) : undefined;
+    return typeof key === "string" ? this.#fields.get(key) : undefined;
   }
 
   override encoded(): Uint8Array | null {
-    return this.#read(["metadata"]);
+    return this.#encoded;
   }
+}
+
+/** Undefined: it is not there. */
+function messageOf(read: PropertyReader, path: readonly string[]): CelValue | undefined {
+  const value = read(path);
+  if (value === null) return undefined;
+  return value === UNSERIALIZABLE ? new Message(null, NO_FIELDS) : new Message(value, NO_METADATA);
+}
+
+function localityOf(read: PropertyReader): CelValue | undefined {
+  const value = read(["upstream", "locality"]);
+  return value === null ? undefined : new Message(value, NO_LOCALITY);
 }

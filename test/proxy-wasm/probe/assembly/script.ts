@@ -5,6 +5,7 @@
 //   v         two out addresses, of bytes that the host gives     n  one of a u32   N  one of a u64
 //   t         the same of a token, of which is only told whether there is one
 //   x         an address outside the memory, as one argument     X  the same as pointer and length
+//   cel text  (in the place of a function) makes an expression, evaluates it, and deletes it
 //   $1        the number that the script's first `n` has received; $s the stream's id
 
 import { invoke, log } from "./host";
@@ -110,8 +111,37 @@ function pairs(text: string): ArrayBuffer {
   return buffer;
 }
 
+/** Calls a foreign function; the line has what came back. */
+function foreign(line: Line, name: string, argument: ArrayBuffer): i32 {
+  line.give(String.UTF8.encode(name));
+  line.give(argument);
+  line.out("v");
+  return invoke("call_foreign_function", line.values, 0);
+}
+
+/** Logs an expression with the status of its evaluation (or creation) and its value. */
+function evaluate(prefix: string, text: string): void {
+  const made = new Line();
+  let status = foreign(made, "expr_create", String.UTF8.encode(text));
+  let value = "";
+  if (status == 0) {
+    const token = new ArrayBuffer(4);
+    const outs = changetype<i32>(made.outs);
+    memory.copy(changetype<i32>(token), load<i32>(outs), 4);
+    const evaluated = new Line();
+    status = foreign(evaluated, "expr_evaluate", token);
+    if (status == 0) value = evaluated.received(false);
+    foreign(new Line(), "expr_delete", token);
+  }
+  log(prefix + " cel " + text + " = " + status.toString() + value);
+}
+
 /** Runs the line and logs it with its status and what came back. */
 export function run(prefix: string, text: string, stream: i32): void {
+  if (text.startsWith("cel ")) {
+    evaluate(prefix, text.substring(4));
+    return;
+  }
   const words = text.split(" ");
   const line = new Line();
   for (let index = 1; index < words.length; index++) {
