@@ -7,6 +7,7 @@ import type { ConnectionContext } from "./connection-context.ts";
 import { LogLevel } from "./enums.ts";
 import { LoadFault } from "./fault.ts";
 import type { PluginTrap } from "./fault.ts";
+import { DEFAULT_BUDGETS, systemGuestTime } from "./fuel/gauge.ts";
 import type { PluginModule } from "./module.ts";
 import { RootContext } from "./root-context.ts";
 import type { PluginSettings } from "./root-context.ts";
@@ -21,6 +22,13 @@ const BACK_OFF_MS_MIN = 1_000;
 const BACK_OFF_MS_MAX = 60_000;
 /** A VM that lived this long has earned a short back-off again. */
 const HEALTHY_AFTER_MS = 60_000;
+/**
+ * What a start has at least when it is tried again, in which nobody is served: a plug-in that does
+ * not come to an end there would otherwise stop a worker for its whole budget again and again.
+ */
+const RETRY_MS_MIN = 1_000;
+/** Of the processor time that its start took before. */
+const RETRY_FACTOR = 4;
 /** A plug-in that asks for a new VM gets none before it has had the old one for so long. */
 const RENEWED_AFTER_MS_MIN = 10_000;
 
@@ -33,6 +41,8 @@ export class Plugin {
   #isStopped = false;
   #hasServed = false;
   #startedAtMs = 0;
+  /** The longest of its starts that came to an end, in processor time. */
+  #startTookMs = 0;
   #backOffMs = BACK_OFF_MS_MIN;
   #rebuild: Timer | null = null;
   #lastTrap: PluginTrap | null = null;
@@ -145,14 +155,26 @@ export class Plugin {
       // It may have trapped meanwhile.
       shared = this.#joinable();
     }
-    const vm = shared ?? (yield* startVm(this.module, this.settings, this.#services));
+    const time = this.#services.guestTime ?? systemGuestTime;
+    const fromMs = time.cpuMs();
+    const services = isRebuild ? this.#retryServices() : this.#services;
+    const vm = shared ?? (yield* startVm(this.module, this.settings, services));
     if (vm instanceof LoadFault) return vm;
     if (shared === null) yield;
     const root = RootContext.create(vm, this.settings);
+    const wasStopped = root instanceof LoadFault && root.kind === "start_trapped";
+    if (!wasStopped) this.#startTookMs = Math.max(this.#startTookMs, time.cpuMs() - fromMs);
     if (root instanceof LoadFault) return root;
     if (shared === null) this.#services.vms?.offer(this.#vmKey, vm);
     this.#adopt(vm, root);
     return null;
+  }
+
+  #retryServices(): PluginServices {
+    const budgets = this.#services.budgets ?? DEFAULT_BUDGETS;
+    const wantedMs = Math.max(RETRY_MS_MIN, this.#startTookMs * RETRY_FACTOR);
+    const startMs = Math.min(budgets.startMs, wantedMs);
+    return { ...this.#services, budgets: { ...budgets, startMs } };
   }
 
   #joinable(): Vm | null {

@@ -346,3 +346,52 @@ test("a plug-in of Higress gets a new VM when it asks for one, and not more ofte
   assert.ok(plugin.isReady);
   plugin.stop();
 });
+
+/** Configures in so many rounds, each of which asks for fuel; traps in request headers. */
+function slowStart(rounds: number): Uint8Array {
+  return guest({
+    body: `(func $work (local $i i32)
+        (loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $i) (i32.const 60000)))))
+      (func (export "proxy_on_configure") (param i32 i32) (result i32) (local $i i32)
+        (loop $l (call $work) (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $l (i32.lt_u (local.get $i) (i32.const ${rounds})))) (i32.const 1))
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable)`,
+  });
+}
+
+/** Time that passes each time somebody looks at it. */
+function passingTime(stepMs: number): NonNullable<TestServices["guestTime"]> {
+  let nowMs = 0;
+  const look = (): number => (nowMs += stepMs);
+  return { wallMs: look, cpuMs: look };
+}
+
+const SLOW_SETTINGS = {
+  ...{ name: "slow", rootId: "", vmId: "", env: {} },
+  ...{ configuration: Buffer.alloc(0), vmConfiguration: Buffer.alloc(0) },
+};
+
+test("a plug-in that did not come to the end of its start has less time when it is tried again", async () => {
+  const module = await loadModule(slowStart(10_000), { name: "slow" });
+  assert.ok(module instanceof PluginModule);
+  const services = { ...testServices(), guestTime: passingTime(50) };
+  const fault = Plugin.start(module, SLOW_SETTINGS, services);
+  assert.match(fault instanceof LoadFault ? fault.message : "", /budget of 5000 ms/);
+  Plugin.quarantined(module, SLOW_SETTINGS, services);
+  services.clock.advance(1_000);
+  assert.match(services.lines.at(-1) ?? "", /could not be rebuilt: .*budget of 1000 ms/);
+});
+
+test("a plug-in whose start took long has enough time to be made again", async () => {
+  const module = await loadModule(slowStart(20), { name: "slow" });
+  assert.ok(module instanceof PluginModule);
+  // Some three seconds by this clock.
+  const services = { ...testServices(), guestTime: passingTime(50) };
+  const plugin = Plugin.start(module, SLOW_SETTINGS, services);
+  assert.ok(plugin instanceof Plugin);
+  assert.equal(plugin.createStream(new FakeStreamHost([]))?.onRequestHeaders(true), -1);
+  services.clock.advance(1_000);
+  assert.equal(plugin.isReady, true, services.lines.at(-1));
+  assert.equal(plugin.rebuildCount, 1);
+});
