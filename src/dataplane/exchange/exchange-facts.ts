@@ -8,6 +8,12 @@ import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
 import type { Exchange } from "./exchange.ts";
 
 export class LiveFacts implements ExchangeFacts {
+  /**
+   * A plug-in of this worker has asked how long an endpoint took: from then on exchanges note when
+   * they begin to be sent. Until then nobody pays for it, and the first answer counts from the
+   * request's coming.
+   */
+  static isLatencyAsked = false;
   readonly #exchange: Exchange;
   #durationMs = -1;
   #startedAtMs = -1;
@@ -52,6 +58,7 @@ export class LiveFacts implements ExchangeFacts {
   }
 
   get backendMs(): number | null {
+    LiveFacts.isLatencyAsked = true;
     return this.#exchange.outcome().attempt?.backendMs ?? null;
   }
 

@@ -386,7 +386,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       isHttp2: cluster?.protocol === "h2",
       retry: managed.retry,
       hash: managed.hash,
-      isTimed: this.#listener.plugins.length > 0,
+      isTimed: LiveFacts.isLatencyAsked,
       ...this.#pinned(exchange, endpoints),
     };
     this.#leaveMesh(exchange, cluster);

@@ -30,7 +30,7 @@ export interface ForwardPlan {
   readonly hash: number | null;
   /** Index of the endpoint that the first try takes; absent: as the balancer says. */
   readonly first?: number;
-  /** Plug-ins may ask how long the endpoint took. */
+  /** Plug-ins ask how long endpoints take. */
   readonly isTimed?: boolean;
 }
 

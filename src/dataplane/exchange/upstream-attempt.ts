@@ -52,7 +52,7 @@ export class UpstreamAttempt {
   failure = "";
   /** Of the connection that carries the request, or has carried it; null: none yet. */
   facts: UpstreamFacts | null = null;
-  /** When a connection was ready to take the request; only where plug-ins may ask. */
+  /** When a connection was ready to take the request, if the plan wants to know. */
   #readyMs = NOT_YET;
   /** When it had given the whole response, if asked. */
   #answeredMs = NOT_YET;
@@ -119,11 +119,12 @@ export class UpstreamAttempt {
    * this is first asked: plug-ins run when that last byte comes, and at the end.
    */
   get backendMs(): number | null {
-    if (!this.#isAnswered || this.#readyMs === NOT_YET) return null;
+    if (!this.#isAnswered) return null;
     if (this.#answeredMs === NOT_YET) {
       this.#answeredMs = this.#exchange.context.clock.monotonicMs();
     }
-    return this.#answeredMs - this.#readyMs;
+    const { startedMs } = this.#exchange;
+    return this.#answeredMs - (this.#readyMs === NOT_YET ? startedMs : this.#readyMs);
   }
 
   /** Part of the request's body has been sent: another try would need it again. */
