@@ -1,5 +1,5 @@
 //! Peers that are slow, silent or greedy: each is bounded in time and in memory, and nobody else
-//! notices.
+//! notices. GRAYLANE_BODY_MIB and GRAYLANE_SLOW_CLIENTS make them larger and more.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -29,11 +29,11 @@ import { UpstreamPools } from "../../src/dataplane/upstream/upstream-pools.ts";
 import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
 
 const MIB = 1_048_576;
-const BODY_BYTES = 200 * MIB;
+const BODY_BYTES = Number(process.env["GRAYLANE_BODY_MIB"] ?? 200) * MIB;
 /** Of this whole process: gateway, client and upstream. Without bounds it would be the body. */
 const GROWTH_BYTES_MAX = 64 * MIB;
 const SWEEP_MS = 250;
-const SLOW_CLIENTS = 200;
+const SLOW_CLIENTS = Number(process.env["GRAYLANE_SLOW_CLIENTS"] ?? 200);
 const FLOOD_REQUESTS = 20_000;
 const ABORTING_CLIENTS = 5_000;
 const A = cluster("a");
