@@ -66,3 +66,31 @@ export declare function proxy_send_local_response(
   headersLength: usize,
   grpcStatus: i32,
 ): i32;
+@external("env", "proxy_get_shared_data")
+export declare function proxy_get_shared_data(
+  key: usize,
+  keyLength: usize,
+  outValue: usize,
+  outLength: usize,
+  outCas: usize,
+): i32;
+/** A `cas` of 0 writes whatever stands there. */
+@external("env", "proxy_set_shared_data")
+export declare function proxy_set_shared_data(
+  key: usize,
+  keyLength: usize,
+  value: usize,
+  valueLength: usize,
+  cas: u32,
+): i32;
+@external("env", "proxy_get_current_time_nanoseconds")
+export declare function proxy_get_current_time_nanoseconds(outTime: usize): i32;
+@external("env", "proxy_define_metric")
+export declare function proxy_define_metric(
+  kind: i32,
+  name: usize,
+  nameLength: usize,
+  outMetric: usize,
+): i32;
+@external("env", "proxy_increment_metric")
+export declare function proxy_increment_metric(metric: u32, offset: i64): i32;
