@@ -53,7 +53,7 @@ export async function walk(script: Script, stage: Stage): Promise<void> {
   await roll(script, "50 % of the users", "steps/range-50.yaml", RANGE_50);
   await roll(script, "Roll back: range 0", "steps/range-0.yaml", NOBODY);
   await roll(script, "Forward again: 20 %", "wasm.yaml", RANGE_20);
-  await deletePlugin(script);
+  await deletePlugin(script, stage);
   await roll(script, "The plug-in is back", "wasm.yaml", RANGE_20);
   await promote(script, stage);
   await restore(script, stage);
@@ -73,12 +73,13 @@ async function roll(
   await script.expect(after, TURNS);
 }
 
-async function deletePlugin(script: Script): Promise<void> {
+async function deletePlugin(script: Script, stage: Stage): Promise<void> {
   script.heading("Roll back by deleting the plug-in: users without a tag match no rule");
   const plugin = ["wasmplugin", "hash-tagging", "-n", "istio-system"];
   const { output } = await script.run("delete", ...plugin, "--dry-run");
   script.check("delete --dry-run foretells the 404", /\b404\b/.test(output));
-  const after = [line("jason", chain("v2")), ...USERS.map((user) => line(user, NO_ROUTE))];
+  const noRoute = stage.explainsNoRoute ? NO_ROUTE : { status: 404, body: "" };
+  const after = [line("jason", chain("v2")), ...USERS.map((user) => line(user, noRoute))];
   await script.change(after, async () => {
     await script.run("delete", ...plugin);
   });

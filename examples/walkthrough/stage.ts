@@ -35,7 +35,7 @@ export interface StageOptions {
     /** Where requests go: an Envoy opens it for the Gateway's port 80. */
     readonly port: number;
     /** Called when the API answers. Resolves to what ends them. */
-    readonly start: (stage: Stage) => Promise<() => Promise<void>>;
+    readonly start: (stage: Stage) => Promise<StageEnvoys>;
   };
 }
 
@@ -43,6 +43,12 @@ export interface CommandResult {
   readonly exitCode: number;
   /** Standard output and error as they came. */
   readonly output: string;
+}
+
+export interface StageEnvoys {
+  /** Resolves when no connection is served by what was before. */
+  readonly drained: () => Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 const START_DEADLINE_MS = 60_000;
@@ -65,7 +71,7 @@ export class Stage {
   readonly #options: StageOptions;
   readonly #child: ChildProcess;
   #client: ApiClient | null = null;
-  #stopEnvoys: () => Promise<void> = () => Promise.resolve();
+  #envoys: StageEnvoys | null = null;
 
   private constructor(options: StageOptions, stateDirectory: string, port: number) {
     this.#options = options;
@@ -82,7 +88,7 @@ export class Stage {
     const stage = new Stage(options, stateDirectory, await findPort(options.port));
     try {
       await stage.#waitUntilStarted();
-      if (options.envoys !== undefined) stage.#stopEnvoys = await options.envoys.start(stage);
+      if (options.envoys !== undefined) stage.#envoys = await options.envoys.start(stage);
       await stage.settle(options.deploymentCount);
     } catch (error) {
       const log = await stage.#readLog();
@@ -139,6 +145,12 @@ export class Stage {
         return why === "";
       },
     );
+    await this.#envoys?.drained();
+  }
+
+  /** Envoy says 404 without a word. */
+  get explainsNoRoute(): boolean {
+    return this.#options.envoys === undefined;
   }
 
   async status(): Promise<RuntimeStatus> {
@@ -157,7 +169,7 @@ export class Stage {
 
   /** Ends the server; its state goes with it. Harmless when it has ended. */
   async stop(): Promise<void> {
-    await this.#stopEnvoys();
+    await this.#envoys?.stop();
     const child = this.#child;
     if (child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once("exit", resolve));

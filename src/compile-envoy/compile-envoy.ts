@@ -8,6 +8,7 @@ import type {
   EnvoyResources,
   EnvoyView,
   GatewayView,
+  SidecarView,
 } from "./envoy-config.ts";
 import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
@@ -31,7 +32,7 @@ export function compileForEnvoy(
   const keys = new SubsetKeys(snapshot, alsoUsed);
   const used = new Set<string>();
   const context: ActionContext = { snapshot, keys, refusals, used, removedHeaders: [] };
-  const made = view.role === "gateway" ? gateways(view, context) : sidecar(view.pod, context);
+  const made = view.role === "gateway" ? gateways(view, context) : sidecar(view, context);
   const clusters = clustersOf(snapshot, used);
   const compiled = clusters.map((cluster) => compileCluster(cluster, keys));
   return {
@@ -47,10 +48,10 @@ export function compileForEnvoy(
 type Made = Readonly<Record<"listeners" | "routes" | "clusters", EnvoyResource[]>>;
 
 /** Nothing for a pod that is not there (yet). */
-function sidecar(pod: string, context: ActionContext): Made {
+function sidecar({ pod, laneMemory }: SidecarView, context: ActionContext): Made {
   const workload = context.snapshot.workloads[pod];
   if (workload?.sidecar !== "envoy") return { listeners: [], routes: [], clusters: [] };
-  return compileSidecar(workload, context);
+  return compileSidecar(workload, context, laneMemory ?? null);
 }
 
 function gateways(view: GatewayView, context: ActionContext): Made {

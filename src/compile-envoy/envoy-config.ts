@@ -40,11 +40,19 @@ export interface EnvoyConfig extends Readonly<Record<ResourceType, EnvoyResource
 /** What an Envoy is for. */
 export type EnvoyView = GatewayView | SidecarView;
 
+/** A Wasm module on this machine. */
+export interface ModuleFile {
+  readonly path: string;
+  readonly sha256: string;
+}
+
 /** It listens at the addresses of the pod. */
 export interface SidecarView {
   readonly role: "sidecar";
   /** Key in `Snapshot.workloads`. */
   readonly pod: string;
+  /** The plug-in that keeps lanes by trace ids; absent: there is none. */
+  readonly laneMemory?: ModuleFile;
 }
 
 export interface GatewayView {

@@ -12,8 +12,8 @@ export const MANAGER_TYPE: string =
   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
   "HttpConnectionManager";
 export const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
-const WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
-const TEXT_TYPE = "type.googleapis.com/google.protobuf.StringValue";
+export const WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+export const TEXT_TYPE = "type.googleapis.com/google.protobuf.StringValue";
 const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
 const EARLY_MUTATION_TYPE =
   "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3." +

@@ -7,6 +7,7 @@ import type { LaneGroup, Snapshot, Workload } from "../snapshot/snapshot.ts";
 import { refuseContext } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { NO_SHARES } from "./lane-shares.ts";
+import { laneSource } from "./lane-source.ts";
 import type { Refusals } from "./refusals.ts";
 import type { ActionContext } from "./route-action.ts";
 
@@ -14,10 +15,11 @@ import type { ActionContext } from "./route-action.ts";
 export function sidecarGroups(
   { labels }: Workload,
   { snapshot, refusals }: ActionContext,
+  hasMemory: boolean,
 ): EnteredGroup[] {
   return groupsOf(snapshot).map((indexed) => {
     const { group, routeHeader } = indexed;
-    const isRefused = refuseSidecar(group, refusals);
+    const isRefused = refuseSidecar(group, refusals, hasMemory);
     const common = { group, routeHeader, entries: [], sharesAt: NO_SHARES };
     if (group.isolated !== true || isRefused) {
       return { ...common, isRemoved: false, mayCarryContext: !isRefused };
@@ -54,10 +56,13 @@ function groupsOf({ laneGroups }: Snapshot): IndexedGroup[] {
     );
 }
 
-function refuseSidecar(group: LaneGroup, refusals: Refusals): boolean {
+function refuseSidecar(group: LaneGroup, refusals: Refusals, hasMemory: boolean): boolean {
   const isRefused = refuseContext(group, refusals);
   if (group.context.mode === "traceId" && group.isolated !== true) {
-    refusals.add(group.source, "remember the lane by a trace id in a sidecar");
+    if (!hasMemory) refusals.add(group.source, "remember the lane by a trace id in a sidecar");
+    for (const lane of group.lanes.filter(({ tag }) => tag.includes(","))) {
+      refusals.add(laneSource(group, lane), "remember a lane whose tag has a comma in a sidecar");
+    }
   }
   if (group.outsideHosts !== undefined) {
     refusals.add(group.source, "send the context of lanes to hosts outside the mesh");

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Cluster, Lane, LaneGroup, Snapshot, Workload } from "../snapshot/snapshot.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
-import type { EnvoyConfig } from "./envoy-config.ts";
+import type { EnvoyConfig, SidecarView } from "./envoy-config.ts";
 
 const LANE: Lane = {
   name: "gray",
@@ -53,6 +53,7 @@ function compiled(
   groups: readonly LaneGroup[],
   clusters: readonly Cluster[] = [cluster("b", "default", 8000)],
   pod: Workload = POD,
+  view: Partial<SidecarView> = {},
 ): EnvoyConfig {
   const snapshot: Snapshot = {
     ...EMPTY_SNAPSHOT,
@@ -60,7 +61,7 @@ function compiled(
     laneGroups: Object.fromEntries(groups.map((one) => [one.name, one])),
     workloads: { "default/a-1": pod },
   };
-  return compileForEnvoy(snapshot, { role: "sidecar", pod: "default/a-1" });
+  return compileForEnvoy(snapshot, { role: "sidecar", pod: "default/a-1", ...view });
 }
 
 interface EnvoyRoute {
@@ -171,4 +172,25 @@ test("what a sidecar cannot do is said of the lane group", () => {
     assert.match(refusals.map(({ message }) => message).join("; "), words);
     assert.deepEqual(refusals[0]?.object, GROUP.source);
   }
+});
+
+test("lanes by a trace id are remembered by one VM for both listeners", () => {
+  const context = { mode: "traceId", routeHeader: "X-Lane", traceHeader: "X-User" } as const;
+  const laneMemory = { path: "/lane-memory.wasm", sha256: "0123" };
+  const group = { ...GROUP, context, lanes: [{ ...LANE, tag: "a,b" }] };
+  const { listeners, refusals } = compiled([group], [], POD, { laneMemory });
+  const [inbound = "", outbound = ""] = Object.values(listeners).map(({ json }) =>
+    JSON.stringify(json).replaceAll("\\", ""),
+  );
+  for (const [text, side] of [
+    [inbound, "inbound"],
+    [outbound, "outbound"],
+  ] as const) {
+    assert.match(text, /"vm_id":"graylane.lane-memory\/0123"/);
+    const kept = `{"name":"default/g","routeHeader":"x-lane","traceHeader":"x-user"}`;
+    assert.ok(text.includes(`{"side":"${side}","groups":[${kept}]}`), text);
+  }
+  assert.equal(refusals.length, 1);
+  assert.match(refusals[0]?.message ?? "", /remember a lane whose tag has a comma/);
+  assert.deepEqual(refusals[0]?.object, { kind: "Lane", namespace: "default", name: "gray" });
 });

@@ -4,8 +4,9 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ObjectRef, Workload } from "../snapshot/snapshot.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
-import type { EnvoyResource } from "./envoy-config.ts";
+import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
 import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE, STREAM_IDLE_TIMEOUT } from "./listener.ts";
+import { memoryFilters } from "./sidecar-memory.ts";
 import type { ActionContext } from "./route-action.ts";
 import { headerFields } from "./route-action.ts";
 import { OUTSIDE_FILTER, outsideCluster } from "./sidecar-outside.ts";
@@ -28,7 +29,12 @@ export interface SidecarResources {
   readonly clusters: EnvoyResource[];
 }
 
-export function compileSidecar(workload: Workload, context: ActionContext): SidecarResources {
+/** `laneMemory`: the plug-in that keeps lanes by trace ids. */
+export function compileSidecar(
+  workload: Workload,
+  context: ActionContext,
+  laneMemory: ModuleFile | null,
+): SidecarResources {
   const source: ObjectRef = {
     kind: "Pod",
     namespace: workload.namespace,
@@ -38,14 +44,21 @@ export function compileSidecar(workload: Workload, context: ActionContext): Side
     const json = { name, ...rest };
     return { name, json, parts: [{ source, json }], needs };
   };
-  const groups = sidecarGroups(workload, context);
+  const groups = sidecarGroups(workload, context, laneMemory !== null);
+  const memory = (side: "inbound" | "outbound"): JsonObject[] =>
+    laneMemory === null ? [] : memoryFilters(side, groups, laneMemory);
   const carried = carriedHeaders(context.snapshot);
   const inbound = workload.inbound.map((port) => {
     const routes = { route_config: inboundRoutes(port, carried) };
-    return resource(listener(`inbound:${port.port}`, { ...workload, port: port.port }, routes));
+    return resource(
+      listener(`inbound:${port.port}`, { ...workload, port: port.port }, routes, memory("inbound")),
+    );
   });
   const rds = { rds: { route_config_name: OUTBOUND_ROUTES, config_source: FROM_ADS } };
-  const outbound = listener("outbound", workload.outbound, rds);
+  const outbound = listener("outbound", workload.outbound, rds, [
+    ...memory("outbound"),
+    OUTSIDE_FILTER,
+  ]);
   return {
     listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES])],
     routes: [compileOutbound(workload, groups, { context, source })],
@@ -57,8 +70,8 @@ function listener(
   name: string,
   where: { readonly address: string; readonly port: number },
   routes: JsonObject,
+  filters: readonly JsonObject[],
 ): Named {
-  const isOutbound = name === "outbound";
   const manager: JsonObject = {
     "@type": MANAGER_TYPE,
     stat_prefix: name,
@@ -70,7 +83,7 @@ function listener(
     generate_request_id: false,
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...(isOutbound ? [OUTSIDE_FILTER] : []), router()],
+    http_filters: [...filters, router()],
   };
   return {
     name,

@@ -22,6 +22,12 @@ export function packageVersion(): string {
 /** The image map that comes with the package. */
 export const CATALOGUE_FILE: string = join(PACKAGE_ROOT, "catalogue", "images.yaml");
 
+/** The trace-id table of sidecars that are Envoys. */
+export const LANE_MEMORY_FILE: string = join(
+  PACKAGE_ROOT,
+  ...["plugins", "lane-memory", "lane-memory.wasm"],
+);
+
 /** The messages of Envoy's API. */
 export const ENVOY_API_FILE: string = join(
   PACKAGE_ROOT,

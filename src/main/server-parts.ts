@@ -1,5 +1,7 @@
 //! Everything that `graylane up` runs, put together: the only place where both planes meet.
 
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RuntimeStatus } from "../api/types.ts";
 import { systemClock, timestamp } from "../base/clock.ts";
@@ -15,6 +17,7 @@ import { Publisher } from "../controlplane/publish/publisher.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
+import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
 import { endpointFileOf } from "../local/seam.ts";
@@ -28,7 +31,7 @@ import { inspectModule } from "./inspect-module.ts";
 import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { explainRequest } from "./explain-request.ts";
-import { ENVOY_API_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import { ENVOY_API_FILE, LANE_MEMORY_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
 import { pluginLog } from "./plugin-log.ts";
 import { recentDecisions } from "./recent-decisions.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
@@ -206,6 +209,7 @@ function makeAdsServer(logger: Logger, publisher: () => Publisher): AdsServer {
   return new AdsServer({
     api: EnvoyApi.load(ENVOY_API_FILE),
     logger,
+    ...laneMemory(),
     onUp: (node) => {
       publisher().join(node);
     },
@@ -213,6 +217,13 @@ function makeAdsServer(logger: Logger, publisher: () => Publisher): AdsServer {
       publisher().leave(node);
     },
   });
+}
+
+/** Nothing in a clone whose plug-ins have not been built. */
+function laneMemory(): { readonly laneMemory?: ModuleFile } {
+  if (!existsSync(LANE_MEMORY_FILE)) return {};
+  const sha256 = createHash("sha256").update(readFileSync(LANE_MEMORY_FILE)).digest("hex");
+  return { laneMemory: { path: LANE_MEMORY_FILE, sha256 } };
 }
 
 function makeFleet(

@@ -1,10 +1,11 @@
-//! The walk-through of MSE with real Envoys: one as the gateway, and one as the sidecar of each pod.
+//! The walk-throughs with real Envoys: one as the gateway, and one as the sidecar of each pod.
 
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, suite, test } from "node:test";
+import * as asm from "../../examples/walkthrough/asm-hash-tagging.ts";
 import * as mse from "../../examples/walkthrough/mse-order.ts";
-import { hangUp } from "../../examples/walkthrough/request.ts";
+import { ask, hangUp } from "../../examples/walkthrough/request.ts";
 import { Script } from "../../examples/walkthrough/script.ts";
 import type { Stage } from "../../examples/walkthrough/stage.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -104,10 +105,28 @@ suite("examples/mse-order with an Envoy for each pod", { skip, timeout: 240_000 
     assert.match(body, /own outbound port \d+: name the service/);
   });
 
+  test("a lane that the gateway decides for is left and entered again on the way", async () => {
+    const path = "/a";
+    const base = await ask(stage.entry, { path, headers: {} });
+    assert.match(base.body, /^A\[.* -> B\[\S+ -> C\[/);
+    const gray = await ask(stage.entry, { path, headers: { canary: "gray" } });
+    assert.match(gray.body, /^Agray\[.* -> B\[\S+ -> Cgray\[/);
+  });
+});
+
+suite("examples/asm-hash-tagging with an Envoy for each pod", { skip, timeout: 240_000 }, () => {
   test("every line of the walk-through is as with the embedded engine", async () => {
-    let printed = "";
-    const script = new Script(stage, systemClock, (text) => (printed += text));
-    await mse.walk(script, stage);
-    assert.deepEqual(await script.finish(), [], printed);
+    const example = { name: "asm", folder: asm.FOLDER, deploymentCount: asm.DEPLOYMENT_COUNT };
+    const { stage, sidecars } = await startEnvoyStage(binary, example);
+    try {
+      assert.equal(sidecars.count, asm.DEPLOYMENT_COUNT);
+      let printed = "";
+      const script = new Script(stage, systemClock, (text) => (printed += text));
+      await asm.walk(script, stage);
+      assert.deepEqual(await script.finish(), [], printed);
+    } finally {
+      await stage.stop();
+      hangUp();
+    }
   });
 });

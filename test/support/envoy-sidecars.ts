@@ -6,6 +6,10 @@ import type { Resource } from "../../src/resources/object.ts";
 import { Envoy } from "./envoy.ts";
 
 const POLL_MS = 50;
+/** Envoy's ten minutes are too long for a test. */
+export const QUICK_DRAIN: readonly string[] = [
+  ...["--drain-time-s", "1", "--drain-strategy", "immediate"],
+];
 
 export interface PodSource {
   pods(): Promise<readonly Resource[]>;
@@ -29,6 +33,10 @@ export class EnvoySidecars {
     this.#xdsPort = xdsPort;
     this.#source = source;
     this.#following = this.#follow();
+  }
+
+  get envoys(): readonly Envoy[] {
+    return [...this.#envoys.values()];
   }
 
   get count(): number {
@@ -68,6 +76,7 @@ export class EnvoySidecars {
       binary: this.#binary,
       // The calls of a request come in at one Envoy worker and go out at another.
       concurrency: 2,
+      flags: QUICK_DRAIN,
       bootstrap: async (adminPort) => {
         const text = await this.#source.bootstrap([
           ...["--role", "sidecar", "--pod", `${name}.${namespace}`],

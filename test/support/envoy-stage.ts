@@ -1,11 +1,15 @@
 //! A walk-through of examples/ with real Envoys: one as the gateway, and one for each pod.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { Stage } from "../../examples/walkthrough/stage.ts";
+import type { StageEnvoys } from "../../examples/walkthrough/stage.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { Envoy } from "./envoy.ts";
-import { EnvoySidecars } from "./envoy-sidecars.ts";
+import { EnvoySidecars, QUICK_DRAIN } from "./envoy-sidecars.ts";
 import { COMMAND } from "./graylane.ts";
+
+const DRAIN_POLL_MS = 50;
 
 export interface EnvoyStage {
   readonly stage: Stage;
@@ -22,7 +26,7 @@ export async function startEnvoyStage(
 ): Promise<EnvoyStage> {
   const [xdsPort, port] = [await freePort(), await freePort()];
   const started: EnvoySidecars[] = [];
-  const start = async (stage: Stage): Promise<() => Promise<void>> => {
+  const start = async (stage: Stage): Promise<StageEnvoys> => {
     const bootstrap = async (words: readonly string[]): Promise<string> => {
       const { exitCode, output } = await stage.run(["envoy-bootstrap", ...words]);
       if (exitCode !== 0) throw new Error(output);
@@ -33,6 +37,7 @@ export async function startEnvoyStage(
     const gateway = await Envoy.start({
       binary,
       concurrency: 2,
+      flags: QUICK_DRAIN,
       bootstrap: async (adminPort) => {
         const text = await bootstrap([
           ...["--role", "gateway", "--gateway", "istio=ingressgateway", "--bind", "127.0.0.1"],
@@ -42,8 +47,15 @@ export async function startEnvoyStage(
         return JSON.parse(text) as object;
       },
     });
-    return async () => {
-      await Promise.all([gateway.stop(), sidecars.stop()]);
+    return {
+      drained: async () => {
+        for (const envoy of [gateway, ...sidecars.envoys]) {
+          while (await envoy.isDraining()) await sleep(DRAIN_POLL_MS);
+        }
+      },
+      stop: async () => {
+        await Promise.all([gateway.stop(), sidecars.stop()]);
+      },
     };
   };
   const stage = await Stage.start({

@@ -83,6 +83,8 @@ export interface EnvoyOptions {
   readonly concurrency?: number;
   /** Envoy's `--component-log-level`, e.g. `wasm:debug`. */
   readonly componentLogLevel?: string;
+  /** More of Envoy's own flags. */
+  readonly flags?: readonly string[];
 }
 
 export class Envoy {
@@ -111,6 +113,7 @@ export class Envoy {
     parameters.push("-l", "warning");
     // Ten seconds by default: a test that waits for a line would wait so long.
     parameters.push("--file-flush-interval-msec", "20");
+    parameters.push(...(options.flags ?? []));
     if (options.componentLogLevel !== undefined) {
       parameters.push("--component-log-level", options.componentLogLevel);
     }
@@ -132,6 +135,13 @@ export class Envoy {
   get log(): string {
     const path = join(this.#folder, "envoy.log");
     return existsSync(path) ? readFileSync(path, "utf8").slice(-LOG_BYTES_MAX) : "";
+  }
+
+  /** Whether connections are still served by listeners that have been replaced. */
+  async isDraining(): Promise<boolean> {
+    const filter = "filter=^listener_manager.total_(filter_chains|listeners)_draining$";
+    const response = await fetch(`http://127.0.0.1:${this.adminPort}/stats?${filter}`);
+    return /: [1-9]/.test(await response.text());
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
 import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
 import type { Json, JsonObject } from "../../base/json.ts";
 import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import type { ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ConfigNode } from "../publish/config-node.ts";
 import { AdsSession } from "./ads-session.ts";
@@ -37,6 +38,8 @@ type AdsStream = ServerDuplexStream<Buffer, Buffer>;
 export interface AdsServerOptions {
   readonly api: EnvoyApi;
   readonly logger: Logger;
+  /** The plug-in that keeps lanes by trace ids in sidecars; absent: there is none. */
+  readonly laneMemory?: ModuleFile;
   readonly onUp: (node: ConfigNode) => void;
   readonly onDown: (node: ConfigNode) => void;
 }
@@ -139,7 +142,10 @@ export class AdsServer {
     if (this.#nodes.size >= ENVOYS_MAX) return `no more than ${ENVOYS_MAX} Envoys are served`;
     const identity = readIdentity(node);
     if (typeof identity === "string") return identity;
-    const joined = new EnvoyNode(identity.name, identity.view, session, () => {
+    const { laneMemory } = this.#options;
+    const hasMemory = identity.view.role === "sidecar" && laneMemory !== undefined;
+    const view = hasMemory ? { ...identity.view, laneMemory } : identity.view;
+    const joined = new EnvoyNode(identity.name, view, session, () => {
       for (const look of [...this.#awaiting]) look();
     });
     this.#nodes.set(stream, joined);
