@@ -18,6 +18,10 @@ export interface EnvoyOptions {
   readonly concurrency: number;
   readonly levels: EnvoyLevels;
   readonly validateOnly: boolean;
+  /** SIGUSR2 starts the program anew. */
+  readonly mayRestart: boolean;
+  /** After a restart the old process ends so late. */
+  readonly parentShutdownMs: number;
 }
 
 export interface RawEnvoyOptions {
@@ -27,20 +31,23 @@ export interface RawEnvoyOptions {
   readonly logLevel: string;
   readonly componentLogLevel?: string;
   readonly mode: string;
+  readonly disableHotRestart?: boolean;
+  readonly parentShutdownTimeS: string;
 }
 
 const WORKERS_MAX = 64;
+/** Envoy's default. */
+const PARENT_SHUTDOWN_SECONDS = 900;
+const MS_PER_SECOND = 1_000;
 
 /** Flags of Envoy's that have nothing to do here: taken, so that command lines need no change. */
 const TAKEN: readonly (readonly [flags: string, description: string])[] = [
   ["--base-id <id>", "taken, without effect"],
   ["--use-dynamic-base-id", "taken, without effect"],
-  ["--disable-hot-restart", "taken, without effect"],
   ["--service-node <id>", "taken, without effect"],
   ["--service-cluster <name>", "taken, without effect"],
   ["--service-zone <name>", "taken, without effect"],
   ["--drain-time-s <seconds>", "taken, without effect"],
-  ["--parent-shutdown-time-s <seconds>", "taken, without effect"],
   ["--file-flush-interval-msec <ms>", "taken, without effect"],
   ["--file-flush-min-size-kb <kb>", "taken, without effect"],
   ["--drain-strategy <strategy>", "taken, without effect"],
@@ -62,7 +69,13 @@ export function addEnvoyCommand(program: Command, run: Run): void {
     .option("--concurrency <count>", "workers (default: as many as there are processors)")
     .option("-l, --log-level <level>", `from here on: ${ENVOY_LEVELS.join(", ")}`, "info")
     .option("--component-log-level <levels>", "as wasm:debug; other components are passed over")
-    .addOption(new Option("--mode <mode>", "serve, or validate").default("serve"));
+    .addOption(new Option("--mode <mode>", "serve, or validate").default("serve"))
+    .option("--disable-hot-restart", "do nothing on SIGUSR2")
+    .option(
+      "--parent-shutdown-time-s <seconds>",
+      "so late after a restart the old process ends",
+      String(PARENT_SHUTDOWN_SECONDS),
+    );
   for (const [flags, description] of TAKEN) envoy.option(flags, description);
   envoy.action((options: RawEnvoyOptions, command: Command) =>
     run(command, (context) => context.envoy(parseEnvoyOptions(options, context))),
@@ -84,7 +97,16 @@ function parseEnvoyOptions(raw: RawEnvoyOptions, { cwd }: Context): EnvoyOptions
     concurrency: concurrencyOf(raw.concurrency),
     levels: { main, wasm: componentLevel(raw.componentLogLevel ?? "") ?? main },
     validateOnly: raw.mode === "validate",
+    mayRestart: raw.disableHotRestart !== true,
+    parentShutdownMs: parentShutdownOf(raw.parentShutdownTimeS),
   };
+}
+
+function parentShutdownOf(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) {
+    throw usageError(`--parent-shutdown-time-s ${text}: not a number of seconds from 0 to 99999`);
+  }
+  return Number(text) * MS_PER_SECOND;
 }
 
 function concurrencyOf(text: string | undefined): number {

@@ -391,9 +391,16 @@ test("envoy takes Envoy's own flags", async () => {
       configYaml: null,
       concurrency: 3,
       levels: { main: "error", wasm: "trace" },
-      validateOnly: false,
+      ...{ validateOnly: false, mayRestart: true, parentShutdownMs: 900_000 },
     },
   ]);
+  const restart = ["--disable-hot-restart", "--parent-shutdown-time-s", "7"];
+  const own = await run(["envoy", "-c", "e.yaml", ...restart], { offline: true });
+  const [ours] = own.envoys;
+  assert.equal(ours?.mayRestart, false);
+  assert.equal(ours.parentShutdownMs, 7_000);
+  const late = ["envoy", "-c", "e.yaml", "--parent-shutdown-time-s", "soon"];
+  assert.equal((await run(late, { offline: true })).exitCode, 2);
   const refused = await run(["envoy", "-c", "e.yaml", "-l", "loud"], { offline: true });
   assert.equal(refused.exitCode, 2);
 });

@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
 import type { EvenShare } from "./listener/even-share.ts";
+import type { InheritedPorts } from "./listener/inherited-ports.ts";
 import type { TrafficObserver } from "./observer.ts";
 import type { OverloadGuard } from "./overload.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
@@ -24,6 +25,8 @@ export interface TrafficContext {
   readonly overload?: OverloadGuard;
   /** Other workers accept at the same ports; absent: none does. */
   readonly share?: EvenShare;
+  /** Sockets that a process before this one has opened; absent: none. */
+  readonly inherited?: InheritedPorts;
   /** Request fields that gateways keep for the access log, lower-case; absent: none. */
   readonly loggedHeaders?: readonly string[];
 }

@@ -122,6 +122,7 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
 export function startAdminServer(
   source: AdminSource,
   address: { readonly host: string; readonly port: number },
+  inherited: object | null = null,
 ): Promise<Server | string> {
   const server = createServer((request, response) => {
     void answer(source, request, response);
@@ -130,9 +131,11 @@ export function startAdminServer(
     server.once("error", (error: NodeJS.ErrnoException) => {
       resolve(error.code ?? error.message);
     });
-    server.listen(address.port, address.host, () => {
+    const onListening = (): void => {
       resolve(server);
-    });
+    };
+    if (inherited !== null) server.listen(inherited, onListening);
+    else server.listen(address.port, address.host, onListening);
   });
 }
 

@@ -1,7 +1,6 @@
 //! `graylane envoy`: runs the static part of an Envoy bootstrap on the embedded engine.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
@@ -17,6 +16,9 @@ import type { AdminSource } from "./admin-server.ts";
 import { codeResolver } from "./bootstrap-code.ts";
 import { packageVersion } from "./package-root.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
+import { servesUntilReplaced } from "./hot-restart.ts";
+import { ADMIN, FirstProcess, inherit } from "./succession.ts";
+import type { ListeningHandle, Succession } from "./succession.ts";
 import { StaticEngine } from "./static-engine.ts";
 import { endpointListOf } from "../snapshot/endpoint-list.ts";
 import type { Terminal } from "./up.ts";
@@ -33,6 +35,8 @@ interface Surroundings {
 interface Running {
   readonly engine: StaticEngine;
   readonly log: EnvoyLog;
+  /** The socket of the admin endpoints: inherited, or own. */
+  adminHandle: ListeningHandle | null;
 }
 
 /** Resolves to the exit code: 0 when it was told to stop, 1 when the configuration is refused. */
@@ -94,31 +98,67 @@ async function serve(
     terminal.stderr.write(line);
   });
   const memory = makeSharedMemoryFolder(folder, log);
+  const inheritance = await inherit();
+  const succession = inheritance ?? new FirstProcess();
+  const stopped =
+    inheritance === null ? interrupted : AbortSignal.any([interrupted, inheritance.orphaned]);
   const engine = new StaticEngine({
+    ...(inheritance === null ? {} : { inherited: inheritance.handles }),
     snapshot: bootstrap.snapshot,
     singletons: bootstrap.singletons,
     workerCount: options.concurrency,
     worker: { ...workerOptions(bootstrap, options), sharedMemory: memory.path },
     logger: log,
   });
+  const running: Running = { engine, log, adminHandle: inheritance?.handles.get(ADMIN) ?? null };
   const ended = new AbortController();
+  let code = 1;
   try {
-    const failure = await start({ engine, log }, bootstrap, ended.signal);
-    if (failure !== null) {
-      log.critical(`error initializing configuration '${options.file}': ${failure}`);
-      return 1;
-    }
-    log.info("all dependencies initialized. starting workers");
-    log.info("starting main dispatch loop");
-    if (!interrupted.aborted) await once(interrupted, "abort");
-    log.warn("caught a signal");
+    const failure = await start(running, bootstrap, ended.signal);
+    if (failure === null) {
+      log.info("all dependencies initialized. starting workers");
+      log.info("starting main dispatch loop");
+      inheritance?.ready();
+      code = await stay({ ...running, succession, ended }, options, stopped);
+    } else log.critical(`error initializing configuration '${options.file}': ${failure}`);
   } finally {
     await engine.stop();
     memory.remove();
     ended.abort();
   }
   log.info("exiting");
-  return 0;
+  return succession.finish(code);
+}
+
+interface Staying extends Running {
+  readonly succession: Succession;
+  /** Closes the admin endpoints. */
+  readonly ended: AbortController;
+}
+
+/** Resolves to the exit code: told to stop, or needed no more by a process that came after it. */
+async function stay(
+  running: Staying,
+  { mayRestart, parentShutdownMs }: EnvoyOptions,
+  stopped: AbortSignal,
+): Promise<number> {
+  const { engine, log, succession, ended } = running;
+  const isReplaced = await servesUntilReplaced(
+    {
+      ...{ succession, mayRestart, log },
+      sockets: () => engine.listeners(),
+      admin: () => running.adminHandle,
+    },
+    stopped,
+  );
+  if (!isReplaced) {
+    log.warn("caught a signal");
+    return 0;
+  }
+  await engine.leavePorts();
+  log.info("the new process serves; here only what has begun goes on");
+  ended.abort();
+  return succession.outlive(engine.retire(parentShutdownMs), stopped);
 }
 
 function workerOptions(
@@ -142,11 +182,13 @@ async function start(
   bootstrap: EnvoyBootstrap,
   ended: AbortSignal,
 ): Promise<string | null> {
-  const admin = await openAdmin(running, bootstrap, ended);
-  if (admin !== null) return admin;
+  // A successor is asked nothing before it serves: until then the process before it answers.
+  const isSuccessor = running.adminHandle !== null;
+  const failure = isSuccessor ? null : await openAdmin(running, bootstrap, ended);
+  if (failure !== null) return failure;
   try {
     const refusal = await running.engine.start((fault) => isRefusal(fault, bootstrap));
-    if (refusal === null) return null;
+    if (refusal === null) return isSuccessor ? await openAdmin(running, bootstrap, ended) : null;
     const { kind = WASM_PLUGIN_KIND, name = "" } = refusal.object ?? {};
     return `Unable to create Wasm ${kind} ${name}: ${refusal.message}`;
   } catch (error) {
@@ -163,16 +205,18 @@ function isRefusal({ object }: Fault, { snapshot, singletons }: EnvoyBootstrap):
 }
 
 async function openAdmin(
-  { engine, log }: Running,
+  running: Running,
   bootstrap: EnvoyBootstrap,
   ended: AbortSignal,
 ): Promise<string | null> {
   const { admin } = bootstrap;
   if (admin === null) return null;
-  const server = await startAdminServer(adminSource({ engine, log }, bootstrap), admin);
+  const source = adminSource(running, bootstrap);
+  const server = await startAdminServer(source, admin, running.adminHandle);
   if (typeof server === "string") {
     return `the admin endpoints cannot listen on ${admin.host}:${admin.port}: ${server}`;
   }
+  running.adminHandle = Reflect.get(server, "_handle") as ListeningHandle;
   ended.addEventListener("abort", () => {
     server.close();
     // One that is kept alive would keep the process alive.

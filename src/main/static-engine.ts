@@ -9,6 +9,7 @@ import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { Logger, LogLevel } from "../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
+import type { Handles } from "./succession.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 
 export interface StaticEngineOptions {
@@ -18,6 +19,8 @@ export interface StaticEngineOptions {
   readonly workerCount: number;
   readonly worker: Omit<WorkerOptions, "role" | "id">;
   readonly logger: Logger;
+  /** Sockets that a process before this one has opened, by `host:port`. */
+  readonly inherited?: Handles;
 }
 
 export class StaticEngine {
@@ -33,7 +36,7 @@ export class StaticEngine {
   isReady = false;
 
   constructor({ snapshot, singletons = null, workerCount, ...rest }: StaticEngineOptions) {
-    const { worker, logger } = rest;
+    const { worker, logger, inherited } = rest;
     this.#snapshot = snapshot;
     this.#singletons = singletons;
     this.#workerCount = workerCount;
@@ -41,6 +44,7 @@ export class StaticEngine {
     this.#fleet = new WorkerFleet({
       gatewayCount: singletons === null ? workerCount : workerCount + 1,
       sidecarCount: 0,
+      ...(inherited === undefined ? {} : { inherited }),
       worker,
       clock: systemClock,
       logger,
@@ -92,6 +96,21 @@ export class StaticEngine {
 
   stop(): Promise<void> {
     return this.#fleet.stop();
+  }
+
+  /** As `WorkerFleet.listeners`. */
+  listeners(): Promise<Handles> {
+    return this.#fleet.listeners();
+  }
+
+  /** As `WorkerFleet.leavePorts`. */
+  leavePorts(): Promise<void> {
+    return this.#fleet.leavePorts();
+  }
+
+  /** As `WorkerFleet.retire`. */
+  retire(graceMs: number): Promise<void> {
+    return this.#fleet.retire(graceMs);
   }
 
   #onUp(node: ConfigNode): void {

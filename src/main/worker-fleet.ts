@@ -12,6 +12,8 @@ import { mergeMetrics } from "../telemetry/metrics.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import type { Logger, LogLevel } from "../telemetry/logger.ts";
 import { ConnectionShares } from "./connection-shares.ts";
+import { closeHandle } from "./succession.ts";
+import type { Handles, ListeningHandle } from "./succession.ts";
 import { WorkerLink } from "./worker-link.ts";
 
 /** A worker that died at once is started again after this, doubling up to the maximum. */
@@ -38,6 +40,8 @@ export interface FleetOptions {
   readonly worker: Omit<WorkerOptions, "role" | "id">;
   /** What runs when a worker is to end has this long; absent: 5 s. */
   readonly stopGraceMs?: number;
+  /** Sockets that a process before this one has opened, by `host:port`. Absent: none. */
+  readonly inherited?: Handles;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A worker is up: it holds nothing yet. */
@@ -71,6 +75,7 @@ export class WorkerFleet {
   /** The counters of workers that have gone, summed. */
   #gone: MetricsSnapshot = { families: [] };
   readonly #shares: ConnectionShares;
+  readonly #inherited: Map<string, ListeningHandle>;
   #logLevel: LogLevel;
   #launchCount = 0;
   #isStopping = false;
@@ -79,6 +84,7 @@ export class WorkerFleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#logLevel = options.worker.logLevel;
+    this.#inherited = new Map(options.inherited);
     this.#shares = new ConnectionShares(options.clock);
     const slot = (role: NodeRole): Slot => ({
       role,
@@ -163,16 +169,51 @@ export class WorkerFleet {
   }
 
   /** Of all gateways that run, and of those that are started from now on. */
-  async drainListeners(): Promise<void> {
+  drainListeners(): Promise<void> {
+    return this.#drainListeners(false);
+  }
+
+  async #drainListeners(isPatient: boolean): Promise<void> {
     this.#isDrained = true;
+    this.#closeInherited();
     const spare = this.#spares.get("gateway");
     const running = [...this.gateways, ...(spare === undefined ? [] : [spare])];
-    await Promise.allSettled(running.map((link) => link.drainListeners()));
+    await Promise.allSettled(running.map((link) => link.drainListeners(isPatient)));
+  }
+
+  /** The sockets that gateways accept at, by `host:port`; whoever asks must close the handles. */
+  async listeners(): Promise<Handles> {
+    const all = new Map<string, ListeningHandle>();
+    const answers = await Promise.allSettled(this.gateways.map((link) => link.listeners()));
+    for (const answer of answers) {
+      const handles = answer.status === "fulfilled" ? answer.value : [];
+      for (const [address, handle] of handles) {
+        if (all.has(address)) closeHandle(handle);
+        else all.set(address, handle);
+      }
+    }
+    return all;
+  }
+
+  /**
+   * Another process accepts at the same ports: here only what has begun goes on, and idle
+   * connections may be asked once more.
+   */
+  async leavePorts(): Promise<void> {
+    this.#isStopping = true;
+    await this.#drainListeners(true);
+  }
+
+  /** After `leavePorts`: ends with what runs, or after `graceMs`. */
+  async retire(graceMs: number): Promise<void> {
+    await Promise.all(this.gateways.map((link) => link.stop(graceMs)));
+    await this.stop();
   }
 
   /** What comes in first: sidecars and pods are needed until it has ended. */
   async stopGateways(): Promise<void> {
     this.#isStopping = true;
+    this.#closeInherited();
     await this.#stopAll(this.gateways);
   }
 
@@ -180,6 +221,12 @@ export class WorkerFleet {
     await this.stopGateways();
     await this.#stopAll(this.sidecars);
     await this.#stopAll([...this.#spares.values()]);
+  }
+
+  /** A port that nobody accepts at must not go on taking connections. */
+  #closeInherited(): void {
+    for (const handle of this.#inherited.values()) closeHandle(handle);
+    this.#inherited.clear();
   }
 
   async #stopAll(links: readonly WorkerLink[]): Promise<void> {
@@ -249,6 +296,7 @@ export class WorkerFleet {
     link.onConnections = (count) => {
       this.#shares.set(link, count);
     };
+    link.findInherited = (address) => this.#inherited.get(address) ?? null;
     child.once("exit", (code, signal) => {
       this.#shares.remove(link);
       this.#onExit(link, signal ?? `code ${code ?? 0}`);
@@ -259,6 +307,7 @@ export class WorkerFleet {
   #spawn(role: NodeRole, id: string): ChildProcess {
     const options: WorkerOptions = {
       ...{ ...this.#options.worker, logLevel: this.#logLevel, isDrained: this.#isDrained },
+      ...(this.#inherited.size === 0 ? {} : { inherited: [...this.#inherited.keys()] }),
       ...{ role, id },
     };
     const env = { [WORKER_OPTIONS_VARIABLE]: JSON.stringify(options) };

@@ -17,17 +17,21 @@ import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { ModuleFile } from "../dataplane/runtime/module-cache.ts";
 import type { LogLevel } from "../telemetry/logger.ts";
+import type { Handles, ListeningHandle } from "./succession.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 
 /** Questions that may wait for an answer of one worker. */
 const PENDING_MAX = 10_000;
 
-type Question = Exclude<ToWorker, { type: "stop" | "queuesReady" | "peers" | "handle" }>;
+type Question = Exclude<
+  ToWorker,
+  { type: "stop" | "queuesReady" | "peers" | "handle" | "inherited" }
+>;
 /** A question without its id, which the link gives. */
 type Ask = Question extends infer One ? (One extends Question ? Omit<One, "id"> : never) : never;
 
 interface Pending {
-  readonly resolve: (answer: FromWorker) => void;
+  readonly resolve: (answer: FromWorker, handle?: SendHandle) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -44,6 +48,8 @@ export class WorkerLink implements ConfigNode {
   /** Digests of the code that it was given with `load`. */
   loaded: readonly string[] = [];
   #held: Snapshot = EMPTY_SNAPSHOT;
+  /** The other process's socket at an address, for this worker; null: there is none any more. */
+  findInherited: (address: string) => ListeningHandle | null = () => null;
   readonly #process: ChildProcess;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
@@ -143,8 +149,20 @@ export class WorkerLink implements ConfigNode {
     await this.#ask({ type: "logLevel", level });
   }
 
-  async drainListeners(): Promise<void> {
-    await this.#ask({ type: "drainListeners" });
+  async drainListeners(isPatient = false): Promise<void> {
+    await this.#ask({ type: "drainListeners", isPatient });
+  }
+
+  /** `host:port` of each listener, with a handle of its socket, which is the caller's. */
+  async listeners(): Promise<Handles> {
+    const listening = await this.#ask({ type: "listening" });
+    const handles = new Map<string, ListeningHandle>();
+    if (listening.type !== "listening") return handles;
+    for (const address of listening.addresses) {
+      const { handle } = await this.#askWithHandle({ type: "listener", address });
+      if (handle !== undefined) handles.set(address, handle);
+    }
+    return handles;
   }
 
   async awaitDrain(): Promise<void> {
@@ -185,14 +203,23 @@ export class WorkerLink implements ConfigNode {
     if (!this.#isGone) this.#send({ type: "peers", counts });
   }
 
-  #ask(ask: Ask): Promise<FromWorker> {
+  async #ask(ask: Ask): Promise<FromWorker> {
+    return (await this.#askWithHandle(ask)).answer;
+  }
+
+  #askWithHandle(ask: Ask): Promise<{ readonly answer: FromWorker; readonly handle?: SendHandle }> {
     if (this.#isGone) return Promise.reject(new Error(`worker ${this.id} has gone`));
     if (this.#pending.size >= PENDING_MAX) {
       return Promise.reject(new Error(`worker ${this.id} does not answer`));
     }
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
+      this.#pending.set(id, {
+        resolve: (answer, handle) => {
+          resolve({ answer, ...(handle === undefined ? {} : { handle }) });
+        },
+        reject,
+      });
       this.#send({ ...ask, id });
     });
   }
@@ -214,11 +241,17 @@ export class WorkerLink implements ConfigNode {
       case "handle":
         this.#sendBack(message.port, handle);
         return;
+      case "inherit": {
+        const { address } = message;
+        const inherited = this.findInherited(address) ?? undefined;
+        this.#process.send({ type: "inherited", address } satisfies ToWorker, inherited);
+        return;
+      }
       case "ready":
         this.#settle(0, message);
         return;
       default:
-        this.#settle(message.id, message);
+        this.#settle(message.id, message, handle);
     }
   }
 
@@ -231,10 +264,10 @@ export class WorkerLink implements ConfigNode {
     });
   }
 
-  #settle(id: number, message: FromWorker): void {
+  #settle(id: number, message: FromWorker, handle?: SendHandle): void {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    pending?.resolve(message);
+    pending?.resolve(message, handle);
   }
 
   #onGone(): void {

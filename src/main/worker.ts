@@ -6,6 +6,7 @@ import { systemClock } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { DeadlineSweeper } from "../dataplane/deadlines.ts";
 import { EvenShare } from "../dataplane/listener/even-share.ts";
+import { InheritedPorts } from "../dataplane/listener/inherited-ports.ts";
 import { OverloadGuard } from "../dataplane/overload.ts";
 import { Preparer } from "../dataplane/runtime/prepare.ts";
 import { QueueNews } from "../dataplane/shared-memory/queue-news.ts";
@@ -70,6 +71,7 @@ const recent = makeRecent(options);
 const hops = makeHops(options);
 const overload = makeOverloadGuard(options);
 const share = makeShare(options);
+const inherited = makeInheritedPorts(options);
 const context = {
   ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
@@ -77,6 +79,7 @@ const context = {
   ...(hops === null ? {} : { hops }),
   ...(overload === null ? {} : { overload }),
   ...(share === null ? {} : { share }),
+  ...(inherited === null ? {} : { inherited }),
 };
 const clusters = new PluginClusters(systemPrng);
 const calls = new PluginCalls(context, clusters);
@@ -116,7 +119,7 @@ const role =
 
 const worker = new WorkerProcess(
   {
-    send: (message) => process.send?.(message),
+    send: (message, handle) => process.send?.(message, handle as SendHandle | undefined),
     onMessage: (listener) => {
       process.on("message", (message, handle) => {
         listener(message as ToWorker, handle);
@@ -159,6 +162,7 @@ const worker = new WorkerProcess(
       report.onAssertion(error);
     },
     ...(share === null ? {} : { share }),
+    ...(inherited === null ? {} : { inherited }),
     exit: () => {
       void report.close().finally(() => process.exit(0));
     },
@@ -189,6 +193,13 @@ function makeShare({ role: own }: WorkerOptions): EvenShare | null {
     askHandle: (port, handle) => {
       process.send?.({ type: "handle", port } satisfies FromWorker, handle as SendHandle);
     },
+  });
+}
+
+function makeInheritedPorts({ inherited: addresses = [] }: WorkerOptions): InheritedPorts | null {
+  if (addresses.length === 0) return null;
+  return new InheritedPorts(addresses, (address) => {
+    process.send?.({ type: "inherit", address } satisfies FromWorker);
   });
 }
 

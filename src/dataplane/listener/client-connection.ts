@@ -11,8 +11,11 @@ import type { ConnectionEnds } from "./proxy-header.ts";
 export type HandlerFactory = () => ExchangeHandler;
 
 export interface ClientConnection {
-  /** Finishes what runs, then closes: for a worker that is going away. */
-  drain(): void;
+  /**
+   * Finishes what runs, then closes: for a worker that is going away. `isPatient`: one on which
+   * nothing runs has as long as it has had.
+   */
+  drain(isPatient?: boolean): void;
   /** Cuts it now. */
   destroy(): void;
 }

@@ -243,8 +243,9 @@ export class DownstreamConnection
     this.#parts.onClosed(this);
   }
 
-  drain(): void {
+  drain(isPatient = false): void {
     this.isDraining = true;
+    if (isPatient) return;
     // A tunnel ends when its ends do: nothing in it says where it could be cut.
     const isFree = this.#exchange === null && this.#tunnel === null;
     if (!isFree || !this.#parser.isIdle || this.#lingeringBytes !== -1) return;

@@ -51,12 +51,14 @@ export class TrafficListener {
   readonly #server: Server | TlsListener;
   readonly #connections = new Set<ClientConnection>();
   #isDraining = false;
+  #isPatient = false;
   #tls: TlsContexts | null;
   #network: () => NetworkRuntime | null = () => null;
   #proxyProtocol: () => EdgeSettings["proxyProtocol"] = () => undefined;
   /** What PROXY headers said, by the client's own socket. */
   readonly #ends = new WeakMap<Socket, ConnectionEnds>();
   readonly #share: EvenShare | undefined;
+  #sharedPort: SharedPort | null = null;
   /** Takes the port out of the share. */
   #unshare: () => void = () => undefined;
 
@@ -135,7 +137,7 @@ export class TrafficListener {
 
   #add(connection: ClientConnection): void {
     this.#connections.add(connection);
-    if (this.#isDraining) connection.drain();
+    if (this.#isDraining) connection.drain(this.#isPatient);
   }
 
   /** Asked at each new connection which filters see its bytes before anybody else. */
@@ -246,28 +248,40 @@ export class TrafficListener {
     return bound === null || typeof bound === "string" ? this.address.port : bound.port;
   }
 
-  /** Null when it listens. */
-  open(): Promise<ListenFailure | null> {
+  /** What it accepts with; null while it does not. */
+  get handle(): object | null {
+    return this.#sharedPort?.anyHandle ?? null;
+  }
+
+  /** Null when it listens. `inherited`: what to accept with, of a socket that listens already. */
+  open(inherited: object | null = null): Promise<ListenFailure | null> {
     const { host, port } = this.address;
     return new Promise((resolve) => {
       const onError = (error: NodeJS.ErrnoException): void => {
         resolve({ code: error.code ?? error.message, address: this.address });
       };
       this.#server.once("error", onError);
-      this.#server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
+      const onListening = (): void => {
         this.#server.removeListener("error", onError);
         if (this.#share !== undefined) {
-          this.#unshare = this.#share.add(new SharedPort(this.#server, LISTEN_BACKLOG));
+          this.#sharedPort = new SharedPort(this.#server, LISTEN_BACKLOG);
+          this.#unshare = this.#share.add(this.#sharedPort);
         }
         resolve(null);
-      });
+      };
+      if (inherited !== null) this.#server.listen(inherited, LISTEN_BACKLOG, onListening);
+      else this.#server.listen({ host, port, backlog: LISTEN_BACKLOG }, onListening);
     });
   }
 
-  /** Accepts nothing new and lets every running exchange end. Resolves when all have. */
-  drain(): Promise<void> {
+  /**
+   * Accepts nothing new and lets every running exchange end. Resolves when all have. `isPatient`:
+   * idle connections may be asked once more for as long as any idle one.
+   */
+  drain(isPatient = false): Promise<void> {
     this.#isDraining = true;
-    for (const connection of this.#connections) connection.drain();
+    this.#isPatient = isPatient;
+    for (const connection of this.#connections) connection.drain(isPatient);
     this.#unshare();
     return new Promise((resolve) => {
       this.#server.close(() => {

@@ -49,7 +49,8 @@ export class ProxiedSocket implements ClientConnection, Expirable {
     socket.on("close", this.#onClose);
   }
 
-  drain(): void {
+  drain(isPatient = false): void {
+    if (isPatient) return;
     this.#isDraining = true;
     const { sweeper } = this.#parts.context;
     if (this.#byteCount === 0) this.deadlineMs = sweeper.after(DRAIN_IDLE_MS);

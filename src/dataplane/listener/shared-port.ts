@@ -39,6 +39,11 @@ export class SharedPort {
     return isHandle(handle) ? handle : null;
   }
 
+  /** Of the socket, whether it accepts with it now or not. */
+  get anyHandle(): object | null {
+    return this.handle ?? this.#spare;
+  }
+
   takeSpare(handle: unknown): void {
     if (!isHandle(handle)) return;
     if (this.#isClosed || this.#spare !== null) handle.close();

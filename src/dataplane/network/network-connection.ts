@@ -49,9 +49,9 @@ export class NetworkConnection implements ClientConnection, Expirable {
   }
 
   /** HTTP ends its exchange; bytes of other protocols say nowhere where they could be cut. */
-  drain(): void {
+  drain(isPatient?: boolean): void {
     this.#isDraining = true;
-    if (this.#http !== null) this.#http.drain();
+    if (this.#http !== null) this.#http.drain(isPatient);
     else if (!this.#socket.isOpen) this.destroy();
   }
 

@@ -29,6 +29,8 @@ export class GatewayRole implements WorkerRole {
   readonly #preparer: Preparer;
   readonly #prng: Prng;
   #runtime: Runtime | null = null;
+  /** Of listeners that are open already while others of it are still being opened. */
+  #opening: Runtime | null = null;
   readonly #uses = new RuntimeUses();
   /** As `#uses`, but only until the request filters have run. */
   readonly #deciding = new RuntimeUses();
@@ -49,7 +51,9 @@ export class GatewayRole implements WorkerRole {
 
   async configure(snapshot: Snapshot): Promise<string | null> {
     const runtime = await this.#preparer.prepareGateway(snapshot, this.#runtime);
+    this.#opening = runtime;
     const failure = this.#isDrained ? null : await this.#openListeners(runtime);
+    this.#opening = null;
     if (failure !== null) {
       stopUnused(runtime.plugins, this.#runtime?.plugins ?? new Map());
       return failure;
@@ -125,9 +129,18 @@ export class GatewayRole implements WorkerRole {
     return Promise.resolve();
   }
 
-  drainListeners(): void {
+  drainListeners(isPatient = false): void {
     this.#isDrained = true;
-    this.#shutListeners();
+    this.#shutListeners(isPatient);
+  }
+
+  listening(): readonly string[] {
+    return [...this.#listeners.values()].map(addressOf);
+  }
+
+  listenerHandle(address: string): object | null {
+    const listener = [...this.#listeners.values()].find((one) => addressOf(one) === address);
+    return listener?.handle ?? null;
   }
 
   async stop(): Promise<void> {
@@ -160,7 +173,8 @@ export class GatewayRole implements WorkerRole {
           this.#runtime?.listeners.get(port)?.gateway.edge?.proxyProtocol ??
           gateway.edge?.proxyProtocol,
       );
-      const failure = await listener.open();
+      const inherited = await this.#context.inherited?.take(addressOf(listener));
+      const failure = await listener.open(inherited ?? null);
       if (failure !== null) {
         // All or nothing: a listener without a runtime would answer 503 to everybody.
         for (const other of opened.values()) other.close();
@@ -174,8 +188,8 @@ export class GatewayRole implements WorkerRole {
     return null;
   }
 
-  #shutListeners(): void {
-    const running = [...this.#listeners.values()].map((listener) => listener.drain());
+  #shutListeners(isPatient = false): void {
+    const running = [...this.#listeners.values()].map((listener) => listener.drain(isPatient));
     this.#listeners.clear();
     this.#drained = Promise.all([this.#drained, ...running]);
   }
@@ -199,12 +213,16 @@ export class GatewayRole implements WorkerRole {
   #handler(port: number): ExchangeHandler {
     const { overload } = this.#context;
     if (overload?.isShedding === true && !overload.takesRequest()) return OVERLOADED;
-    const runtime = this.#runtime;
+    const runtime = this.#runtime?.listeners.has(port) === true ? this.#runtime : this.#opening;
     const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
     if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");
     const uses = { whole: this.#uses.current, deciding: this.#deciding.current };
     return new GatewayExchange(runtime, listener, uses);
   }
+}
+
+function addressOf({ address }: TrafficListener): string {
+  return `${address.host}:${address.port}`;
 }
 
 function describeListenFailure(failure: ListenFailure, gateway: string, port: number): string {

@@ -35,6 +35,8 @@ export interface WorkerOptions {
   readonly envoyLog?: EnvoyLevels;
   /** Gateways open no ports any more: they have been drained (`drainListeners`). */
   readonly isDrained?: boolean;
+  /** `host:port` of sockets that a process before this one has opened; absent: none. */
+  readonly inherited?: readonly string[];
   /** What gateways bear before they refuse; absent: everything. */
   readonly overload?: OverloadLimits;
   /** Folder in memory that gateway workers map for what plug-ins share; absent or "": none. */
@@ -66,8 +68,11 @@ export type ToWorker =
   /** Which endpoints are ejected here: `address:port`; of failed checks ` FAILED_CHECK` behind. */
   | { readonly type: "ejected"; readonly id: number }
   | { readonly type: "logLevel"; readonly id: number; readonly level: LogLevel }
-  /** Gateways close their ports for good; what runs goes on to its end. */
-  | { readonly type: "drainListeners"; readonly id: number }
+  /**
+   * Gateways close their ports for good; what runs goes on to its end. `isPatient`: another process
+   * accepts there, so that idle connections may be asked once more for as long as any idle one.
+   */
+  | { readonly type: "drainListeners"; readonly id: number; readonly isPatient?: boolean }
   | { readonly type: "awaitDrain"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly pod: string }
   /** Answered when nothing is in flight to the pod, or when the time is over. */
@@ -83,6 +88,12 @@ export type ToWorker =
   | { readonly type: "peers"; readonly counts: readonly number[] }
   /** With a handle: the one that was asked for. */
   | { readonly type: "handle"; readonly port: number }
+  /** Where a gateway listens. */
+  | { readonly type: "listening"; readonly id: number }
+  /** Its socket there, for another process. */
+  | { readonly type: "listener"; readonly id: number; readonly address: string }
+  /** With a handle, if the socket is still inherited. */
+  | { readonly type: "inherited"; readonly address: string }
   | { readonly type: "stop" };
 
 /** Token of a shared queue, and how many items have come. */
@@ -117,6 +128,11 @@ export type FromWorker =
   | { readonly type: "ejected"; readonly id: number; readonly endpoints: readonly string[] }
   | { readonly type: "logLevel"; readonly id: number }
   | { readonly type: "listenersDrained"; readonly id: number }
+  | { readonly type: "listening"; readonly id: number; readonly addresses: readonly string[] }
+  /** With a handle, if it can be had now. */
+  | { readonly type: "listener"; readonly id: number }
+  /** No answer but `inherited`. */
+  | { readonly type: "inherit"; readonly address: string }
   | { readonly type: "drained"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly error: string | null }
   | { readonly type: "podDrained"; readonly id: number };

@@ -18,8 +18,12 @@ export interface WorkerRole {
   explain(question: ExplainQuestion): Promise<ExplainAnswer | null>;
   /** Resolves when no exchange runs on a runtime that has been swapped out by now. */
   oldRuntimesDrained(): Promise<void>;
-  /** Closes the ports of gateways for good: no later snapshot opens one. */
-  drainListeners?(): void;
+  /** Closes the ports of gateways for good: no later snapshot opens one. As in `ToWorker`. */
+  drainListeners?(isPatient?: boolean): void;
+  /** `host:port` of each listener of a gateway. */
+  listening?(): readonly string[];
+  /** What it accepts with there; null: it cannot be had now. */
+  listenerHandle?(address: string): object | null;
   /** Null when the pod's sidecar listens here; else why not. */
   podFailure(pod: string): string | null;
   /** Resolves when nothing is in flight to the pod, or after `timeoutMs`. */

@@ -12,12 +12,13 @@ import type { PluginLine } from "../plugin-lines.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { EvenShare } from "../listener/even-share.ts";
+import type { InheritedPorts } from "../listener/inherited-ports.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
 
 /** The IPC channel to the main process. */
 export interface Channel {
-  send(message: FromWorker): void;
+  send(message: FromWorker, handle?: object): void;
   /** Some messages bring a handle. */
   onMessage(listener: (message: ToWorker, handle?: unknown) => void): void;
   onDisconnect(listener: () => void): void;
@@ -38,6 +39,8 @@ export interface WorkerHooks {
   onAssertion(error: unknown): void;
   /** Present: other workers accept at the same ports. */
   readonly share?: Pick<EvenShare, "onPeers" | "onHandle">;
+  /** Present: some sockets are another process's. */
+  readonly inherited?: Pick<InheritedPorts, "onHandle">;
   /** Ends the process. */
   exit(): void;
 }
@@ -61,7 +64,9 @@ export class WorkerProcess {
     this.#channel.onMessage((message, handle) => {
       if (message.type === "peers") this.#hooks.share?.onPeers(message.counts);
       else if (message.type === "handle") this.#hooks.share?.onHandle(message.port, handle);
-      else void this.#answer(message);
+      else if (message.type === "inherited") {
+        this.#hooks.inherited?.onHandle(message.address, handle);
+      } else void this.#answer(message);
     });
     // Without its main process a worker would serve old configuration for ever.
     this.#channel.onDisconnect(() => {
@@ -71,7 +76,9 @@ export class WorkerProcess {
   }
 
   // eslint-disable-next-line complexity -- a flat list of the questions
-  async #answer(message: Exclude<ToWorker, { type: "peers" | "handle" }>): Promise<void> {
+  async #answer(
+    message: Exclude<ToWorker, { type: "peers" | "handle" | "inherited" }>,
+  ): Promise<void> {
     switch (message.type) {
       case "config":
         this.#configureNext(message.id, message.delta);
@@ -109,8 +116,12 @@ export class WorkerProcess {
         this.#channel.send({ type: "logLevel", id: message.id });
         return;
       case "drainListeners":
-        this.#role.drainListeners?.();
+        this.#role.drainListeners?.(message.isPatient);
         this.#channel.send({ type: "listenersDrained", id: message.id });
+        return;
+      case "listening":
+      case "listener":
+        this.#answerAboutListeners(message);
         return;
       case "awaitDrain":
         await this.#role.oldRuntimesDrained();
@@ -132,6 +143,17 @@ export class WorkerProcess {
         await this.#role.stop();
         this.#hooks.exit();
     }
+  }
+
+  #answerAboutListeners(message: Extract<ToWorker, { type: "listening" | "listener" }>): void {
+    const { id } = message;
+    if (message.type === "listening") {
+      const addresses = this.#role.listening?.() ?? [];
+      this.#channel.send({ type: "listening", id, addresses });
+      return;
+    }
+    const handle = this.#role.listenerHandle?.(message.address) ?? undefined;
+    this.#channel.send({ type: "listener", id }, handle);
   }
 
   #configureNext(id: number, delta: SnapshotDelta): void {
