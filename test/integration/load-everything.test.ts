@@ -1,129 +1,130 @@
-//! Traffic of several kinds while everything moves: routes change, pods are rolled, gateway workers
-//! are killed. Lost is only what was under way on a worker that was killed.
+//! Traffic of several kinds while everything moves: routes and certificates change, pods are rolled,
+//! gateway workers are killed. Lost is only what was under way on a worker that was killed.
 //! Longer: GRAYLANE_MIXED_SECONDS=300 npm test -- load-everything
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readdirSync } from "node:fs";
-import { connect } from "node:http2";
-import type { ClientHttp2Session } from "node:http2";
 import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "node:tls";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
-import { deployment, GATEWAY, service, virtualService } from "../support/load-manifests.ts";
+import type { OpenLoopResult } from "../../bench/support/open-loop.ts";
+import { freePort } from "../../src/base/testing/free-port.ts";
+import type { ApiClient } from "../../src/api/client.ts";
+import { A_TEST, B_TEST } from "../../src/dataplane/testing/certificates.ts";
+import type { Resource } from "../../src/resources/object.ts";
+import { deployment, outsideHost, SECURE_GATEWAY } from "../support/load-manifests.ts";
+import { service, tlsSecret, withEcho } from "../support/load-manifests.ts";
 import { figuresOf, pidsOf, startWith } from "../support/load-setup.ts";
 import type { Running } from "../support/load-setup.ts";
+import { Http2Load, startEcho, WebSocketLoad } from "../support/mixed-load.ts";
 import { put } from "../support/put.ts";
 
 const SECONDS = Number(process.env["GRAYLANE_MIXED_SECONDS"] ?? 12);
 const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 100);
+const SECURE_RATE_PER_SECOND = RATE_PER_SECOND / 2;
 const KILL_EVERY_MS = 5_000;
 const CHANGE_EVERY_MS = 200;
 const ROLL_EVERY_CHANGES = 40;
-const STREAMS = 4;
-const PAUSE_MS = 20;
-const LARGE = "x".repeat(262_144);
-const LARGE_EVERY = 20;
+const RENEW_EVERY_CHANGES = 5;
+const STREAM_EVERY_MS = 10;
+const WEBSOCKETS = 4;
+const MESSAGE_EVERY_MS = 50;
+const LARGE = "x".repeat(1_048_576);
+const LARGE_EVERY = 40;
 const FRESH_CONNECTION_EVERY = 4;
 const MIB = 1_048_576;
 const GROWN_MIB_MAX = 24;
+/** How long the pools keep a connection that nobody uses, and more. */
+const POOLS_IDLE_MS = 90_000;
+/** Of those pools, and of files. */
+const MORE_DESCRIPTORS_MAX = 16;
 /** In less time code is still being compiled, and pools grow to what they will hold. */
 const MEASURES_MEMORY = SECONDS >= 60;
 const SETTLED_MS = 3_000;
 
+interface Loads {
+  readonly plain: OpenLoopClient;
+  readonly secure: OpenLoopClient;
+  readonly http2: Http2Load;
+  readonly webSockets: readonly WebSocketLoad[];
+}
+
 interface Moves {
   readonly changes: number;
   readonly kills: number;
-  /** Requests of HTTP/1.1 without an answer while a worker went. */
-  readonly underWay: number;
+  /** Without an answer while a worker went, of each kind. */
+  readonly underWay: UnderWay;
+  /** Subjects of the certificates that were served. */
+  readonly subjects: ReadonlySet<string>;
 }
 
-/** Streams one after the other on one session, and a new session when it ends. */
-class Http2Load {
-  sent = 0;
-  right = 0;
-  readonly wrong: string[] = [];
-  readonly #port: number;
-  readonly #loops: Promise<void>[];
-  #session: ClientHttp2Session | null = null;
-  #isStopping = false;
-
-  constructor(port: number) {
-    this.#port = port;
-    this.#loops = Array.from({ length: STREAMS }, () => this.#loop());
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await Promise.all(this.#loops);
-    this.#session?.close();
-  }
-
-  async #loop(): Promise<void> {
-    while (!this.#isStopping) {
-      this.sent += 1;
-      const wrong = await this.#ask();
-      if (wrong === "") this.right += 1;
-      else this.wrong.push(wrong);
-      await sleep(PAUSE_MS);
-    }
-  }
-
-  async #ask(): Promise<string> {
-    let session = this.#session;
-    if (session === null || session.closed || session.destroyed) {
-      session = connect(`http://127.0.0.1:${this.#port}`);
-      session.on("error", () => undefined);
-      this.#session = session;
-    }
-    try {
-      const stream = session.request({ ":path": "/", ":authority": "web" });
-      let [status, hasEnded] = ["none", false];
-      stream.on("response", (headers) => (status = String(headers[":status"])));
-      stream.on("end", () => (hasEnded = true));
-      stream.resume();
-      // A stream whose session ends has neither an end nor, with CANCEL, an error.
-      await once(stream, "close");
-      return hasEnded && status === "200" ? "" : `status ${status}, ended: ${String(hasEnded)}`;
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
+/** Of the API, not of the load: a connection that idles may be closed while a call is sent on it. */
+async function apply(client: ApiClient, resource: Resource): Promise<void> {
+  try {
+    await put(client, resource);
+  } catch {
+    await put(client, resource);
   }
 }
 
-function openLoop(port: number): OpenLoopClient {
+interface UnderWay {
+  plain: number;
+  secure: number;
+  http2: number;
+}
+
+function requestOf(index: number): string {
+  const end = index % FRESH_CONNECTION_EVERY === 0 ? "connection: close\r\n" : "";
+  if (index % LARGE_EVERY !== 0) return `GET / HTTP/1.1\r\nhost: web\r\n${end}\r\n`;
+  const length = `content-length: ${LARGE.length}\r\n`;
+  return `POST /echo HTTP/1.1\r\nhost: web\r\n${length}${end}\r\n${LARGE}`;
+}
+
+function openLoop(port: number, ratePerSecond: number, isSecure: boolean): OpenLoopClient {
   return new OpenLoopClient({
-    ...{ host: "127.0.0.1", port, ratePerSecond: RATE_PER_SECOND },
+    ...{ host: "127.0.0.1", port, ratePerSecond, isSecure },
     ...{ connectionsMax: 2_000, timeoutMs: 30_000 },
-    request: (index) => {
-      const isLarge = index % LARGE_EVERY === 0;
-      const end = index % FRESH_CONNECTION_EVERY === 0 ? "connection: close\r\n" : "";
-      const start = isLarge
-        ? `POST / HTTP/1.1\r\nhost: web\r\ncontent-length: ${LARGE.length}\r\n`
-        : "GET / HTTP/1.1\r\nhost: web\r\n";
-      return {
-        bytes: `${start}${end}\r\n${isLarge ? LARGE : ""}`,
-        check: ({ status, body }) =>
-          status === 200 ? null : `status ${status}: ${body.toString().slice(0, 200)}`,
-      };
-    },
+    request: (index) => ({
+      bytes: requestOf(index),
+      check: ({ status, body }) => {
+        if (status !== 200) return `status ${status}: ${body.toString().slice(0, 200)}`;
+        if (index % LARGE_EVERY !== 0) return null;
+        return body.length === LARGE.length ? null : `${body.length} bytes came back`;
+      },
+    }),
   });
 }
 
-async function kill(running: Running, client: OpenLoopClient, index: number): Promise<number> {
+function waitingOf({ plain, secure, http2 }: Loads): UnderWay {
+  const waiting = ({ progress: { sent, right, failed } }: OpenLoopClient): number =>
+    sent - right - failed;
+  return { plain: waiting(plain), secure: waiting(secure), http2: http2.underWay };
+}
+
+function sentOf({ plain, secure, http2 }: Loads): UnderWay {
+  return { plain: plain.progress.sent, secure: secure.progress.sent, http2: http2.sent };
+}
+
+/** Adds what was under way; false when there was no other worker to go on. */
+async function kill(
+  running: Running,
+  loads: Loads,
+  moves: { kills: number; underWay: UnderWay },
+): Promise<void> {
   const { workers } = await running.status();
   const ready = workers.filter(({ role, state }) => role === "gateway" && state === "ready");
-  const victim = ready[index % ready.length]?.pid ?? null;
-  if (ready.length < 2 || victim === null) return 0;
-  const waiting = (): number => {
-    const { sent, right, failed } = client.progress;
-    return sent - right - failed;
-  };
-  const before = waiting();
-  const { sent } = client.progress;
+  const victim = ready[moves.kills % ready.length]?.pid ?? null;
+  if (ready.length < 2 || victim === null) return;
+  const [waiting, before] = [waitingOf(loads), sentOf(loads)];
   process.kill(victim, "SIGKILL");
   while (isAlive(victim)) await sleep(1);
-  return before + client.progress.sent - sent;
+  const after = sentOf(loads);
+  for (const kind of ["plain", "secure", "http2"] as const) {
+    moves.underWay[kind] += waiting[kind] + after[kind] - before[kind];
+  }
+  moves.kills += 1;
 }
 
 function isAlive(pid: number): boolean {
@@ -135,24 +136,46 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function moveAll(running: Running, client: OpenLoopClient): Promise<Moves> {
+/** The subject of the certificate that a new connection is shown. */
+async function subjectAt(port: number): Promise<string> {
+  const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+  return new Promise((resolve) => {
+    socket.on("secureConnect", () => {
+      resolve(String(socket.getPeerCertificate().subject.CN));
+      socket.destroy();
+    });
+    // The worker that had it was killed.
+    socket.on("error", () => {
+      resolve("");
+    });
+  });
+}
+
+async function moveAll(running: Running, loads: Loads, securePort: number): Promise<Moves> {
   const endMs = performance.now() + SECONDS * 1_000;
-  let [changes, kills, underWay] = [0, 0, 0];
+  const moves = { changes: 0, kills: 0, underWay: { plain: 0, secure: 0, http2: 0 } };
+  const subjects = new Set<string>();
+  const { client } = running.graylane;
   let killMs = performance.now() + KILL_EVERY_MS;
   while (performance.now() < endMs) {
-    changes += 1;
-    await put(running.graylane.client, virtualService("web", changes));
-    if (changes % ROLL_EVERY_CHANGES === 0) {
-      await put(running.graylane.client, deployment({ app: "web", version: `v${changes}` }));
+    moves.changes += 1;
+    await apply(client, withEcho("web", moves.changes));
+    if (moves.changes % ROLL_EVERY_CHANGES === 0) {
+      await apply(client, deployment({ app: "web", version: `v${moves.changes}` }));
+    }
+    if (moves.changes % RENEW_EVERY_CHANGES === 0) {
+      subjects.add(await subjectAt(securePort));
+      const isEven = (moves.changes / RENEW_EVERY_CHANGES) % 2 === 0;
+      await apply(client, tlsSecret(isEven ? A_TEST : B_TEST));
     }
     if (performance.now() >= killMs) {
-      underWay += await kill(running, client, kills);
-      kills += 1;
+      await kill(running, loads, moves);
       killMs = performance.now() + KILL_EVERY_MS;
     }
     await sleep(CHANGE_EVERY_MS);
   }
-  return { changes, kills, underWay };
+  subjects.delete("");
+  return { ...moves, subjects };
 }
 
 interface Held {
@@ -160,42 +183,108 @@ interface Held {
   readonly descriptors: number;
 }
 
-/** Of the main process, which lives through it all. */
-async function heldBy(running: Running): Promise<Held> {
+/** The main process and the sidecars' worker live through it all; gateway workers do not. */
+async function heldBy(running: Running): Promise<Record<string, Held>> {
   // What the last change or kill was done with is given back.
   if (MEASURES_MEMORY) await sleep(SETTLED_MS);
-  const { pid } = await running.status();
-  const { residentBytes } = await running.memory(pid);
-  return { mib: residentBytes / MIB, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+  const status = await running.status();
+  const pids = { main: status.pid, sidecar: pidsOf(status, "sidecar")[0] ?? status.pid };
+  const held: Record<string, Held> = {};
+  for (const [name, pid] of Object.entries(pids)) {
+    const { residentBytes } = await running.memory(pid);
+    const descriptors = readdirSync(`/proc/${pid}/fd`).length;
+    held[name] = { mib: Math.round((residentBytes / MIB) * 10) / 10, descriptors };
+  }
+  const gateways = pidsOf(status, "gateway");
+  const descriptors = gateways.map((pid) => readdirSync(`/proc/${pid}/fd`).length);
+  return { ...held, gateways: { mib: 0, descriptors: Math.max(...descriptors) } };
+}
+
+/** Idle connections of the pools are closed in their time. */
+async function heldAtLast(
+  running: Running,
+  before: Readonly<Record<string, Held>>,
+): Promise<Record<string, Held>> {
+  for (let waitedMs = 0; ; waitedMs += SETTLED_MS) {
+    const after = await heldBy(running);
+    const isMore = Object.entries(after).some(
+      ([name, { descriptors }]) =>
+        descriptors > (before[name]?.descriptors ?? 0) + MORE_DESCRIPTORS_MAX,
+    );
+    if (!MEASURES_MEMORY || !isMore || waitedMs > POOLS_IDLE_MS) return after;
+  }
+}
+
+function assertNothingLost(loads: Loads, moves: Moves, results: readonly OpenLoopResult[]): void {
+  const { underWay, kills } = moves;
+  const [plain, secure] = results.map(({ failed }) => failed);
+  assert.ok((plain ?? 0) <= underWay.plain, `${plain}, ${underWay.plain} under way`);
+  assert.ok((secure ?? 0) <= underWay.secure, `TLS: ${secure}, ${underWay.secure} under way`);
+  const { http2, webSockets } = loads;
+  assert.ok(http2.wrong.length <= underWay.http2, http2.wrong.join("; "));
+  for (const { ends, wrong, right } of webSockets) {
+    assert.ok(ends <= kills, `a WebSocket ended ${ends} times, ${kills} kills`);
+    assert.deepEqual(wrong, []);
+    assert.ok(right > 0);
+  }
+}
+
+function tell(context: TestContext, loads: Loads, moves: Moves): void {
+  const { changes, kills, underWay, subjects } = moves;
+  context.diagnostic(`${changes} changes, ${kills} kills; under way ${JSON.stringify(underWay)}`);
+  context.diagnostic(`certificates served: ${[...subjects].join(", ")}`);
+  const { http2, webSockets } = loads;
+  context.diagnostic(`HTTP/2: ${http2.sent} sent, ${http2.wrong.length} failed`);
+  const sum = (of: "sent" | "right" | "lost" | "ends"): number =>
+    webSockets.reduce((total, one) => total + one[of], 0);
+  const ended = `${sum("ends")} connections ended with ${sum("lost")} messages`;
+  context.diagnostic(`WebSocket: ${sum("sent")} sent, ${sum("right")} came back; ${ended}`);
 }
 
 test("only what is under way on a killed worker is lost", async (context) => {
-  const objects = [GATEWAY, service("web"), deployment({ app: "web", version: "base" })];
-  const running = await startWith([...objects, virtualService("web", 0)], ["--workers", "2"]);
+  const echo = await startEcho();
+  const securePort = await freePort();
+  const objects = [SECURE_GATEWAY, service("web"), deployment({ app: "web", version: "base" })];
+  const others = [withEcho("web", 0), outsideHost("echo", echo.port), tlsSecret(A_TEST)];
+  const words = ["--workers", "2", "--map-port", `443=${securePort}`];
+  const running = await startWith([...objects, ...others], words);
   try {
     const before = await heldBy(running);
-    const client = openLoop(running.graylane.port);
-    const http2 = new Http2Load(running.graylane.port);
-    client.start();
-    const moves = await moveAll(running, client);
-    const result = await client.stop();
-    await http2.stop();
+    const { port } = running.graylane;
+    const loads: Loads = {
+      plain: openLoop(port, RATE_PER_SECOND, false),
+      secure: openLoop(securePort, SECURE_RATE_PER_SECOND, true),
+      http2: new Http2Load(port, STREAM_EVERY_MS),
+      webSockets: Array.from(
+        { length: WEBSOCKETS },
+        () => new WebSocketLoad(port, MESSAGE_EVERY_MS),
+      ),
+    };
+    loads.plain.start();
+    loads.secure.start();
+    const moves = await moveAll(running, loads, securePort);
+    const results = [await loads.plain.stop(), await loads.secure.stop()];
+    await Promise.all([loads.http2, ...loads.webSockets].map((one) => one.stop()));
     await running.until(
       "both workers are there",
       (status) => pidsOf(status, "gateway").length === 2,
     );
-    const after = await heldBy(running);
-    context.diagnostic(
-      `${moves.changes} changes, ${moves.kills} kills; HTTP/1.1 ${figuresOf(result)}`,
-    );
-    context.diagnostic(`HTTP/2: ${http2.sent} sent, ${http2.wrong.length} failed`);
-    context.diagnostic(`main: ${JSON.stringify({ before, after })}`);
-    context.diagnostic([...result.failures, ...http2.wrong].slice(0, 10).join("; "));
-    assert.ok(result.failed <= moves.underWay, `${result.failed}, ${moves.underWay} under way`);
-    assert.ok(http2.wrong.length <= moves.kills * STREAMS, http2.wrong.join("; "));
+    const after = await heldAtLast(running, before);
+    for (const result of results) context.diagnostic(`HTTP/1.1 (TLS second): ${figuresOf(result)}`);
+    tell(context, loads, moves);
+    context.diagnostic(JSON.stringify({ before, after }));
+    const failures = results.flatMap((result) => result.failures);
+    context.diagnostic([...failures, ...loads.http2.wrong].slice(0, 10).join("; "));
+    assertNothingLost(loads, moves, results);
+    assert.deepEqual([...moves.subjects].sort(), ["a.test", "b.test"]);
     if (!MEASURES_MEMORY) return;
-    assert.ok(after.mib - before.mib <= GROWN_MIB_MAX, "the main process keeps memory");
+    for (const [name, { mib, descriptors }] of Object.entries(after)) {
+      const was = before[name] ?? { mib: 0, descriptors: 0 };
+      assert.ok(mib - was.mib <= GROWN_MIB_MAX, `${name} keeps memory`);
+      assert.ok(descriptors - was.descriptors <= MORE_DESCRIPTORS_MAX, `${name} keeps sockets`);
+    }
   } finally {
     await running.stop();
+    echo.close();
   }
 });

@@ -137,3 +137,61 @@ export function wasmPlugin(version: number): Resource {
 function hostOf(name: string): string {
   return name.includes(".") ? name : `${name}.default.svc.cluster.local`;
 }
+
+/** Terminates TLS on port 443 with the certificate of the Secret `web-tls`. */
+export const SECURE_GATEWAY: Resource = {
+  ...GATEWAY,
+  spec: {
+    selector: { istio: "ingressgateway" },
+    servers: [
+      { port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] },
+      {
+        port: { number: 443, name: "https", protocol: "HTTPS" },
+        hosts: ["*"],
+        tls: { mode: "SIMPLE", credentialName: "web-tls" },
+      },
+    ],
+  },
+};
+
+export function tlsSecret(of: {
+  readonly certificate: string;
+  readonly privateKey: string;
+}): Resource {
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  return {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "web-tls", namespace: "istio-system" },
+    type: "kubernetes.io/tls",
+    data: { "tls.crt": base64(of.certificate), "tls.key": base64(of.privateKey) },
+  };
+}
+
+/** A server outside of the cluster, on this machine. */
+export function outsideHost(name: string, port: number): Resource {
+  return {
+    apiVersion: "networking.istio.io/v1",
+    kind: "ServiceEntry",
+    metadata: { name, namespace: "default" },
+    spec: {
+      hosts: [`${name}.outside.test`],
+      location: "MESH_EXTERNAL",
+      resolution: "STATIC",
+      ports: [{ number: 8000, name: "http", protocol: "HTTP", targetPort: port }],
+      endpoints: [{ address: "127.0.0.1" }],
+    },
+  };
+}
+
+/** As `virtualService`, with `/echo` sent to `outsideHost("echo")`. */
+export function withEcho(host: string, version: number): Resource {
+  const resource = virtualService(host, version);
+  const { http, ...spec } = resource.spec as { readonly http: readonly object[] };
+  const echo = {
+    name: "echo",
+    match: [{ uri: { prefix: "/echo" } }],
+    route: [{ destination: { host: "echo.outside.test", port: { number: 8000 } } }],
+  };
+  return { ...resource, spec: { ...spec, http: [echo, ...http] } };
+}
