@@ -16,9 +16,9 @@ const TLS_PARTS = [
   ...["uri_san_peer_certificate", "sha256_peer_certificate_digest"],
 ];
 
-/** Parts of their paths are separated by dots. */
-export const PROPERTIES: readonly string[] = [
-  ...of("request", [
+/** What one request asks for. Parts of a path are separated by dots. */
+export const PROPERTY_PARTS: readonly (readonly string[])[] = [
+  of("request", [
     ...["path", "url_path", "host", "scheme", "method", "query", "referer", "useragent", "id"],
     ...[
       "protocol",
@@ -31,7 +31,7 @@ export const PROPERTIES: readonly string[] = [
       "headers_bytes",
     ],
   ]),
-  ...of("response", [
+  of("response", [
     ...["code", "code_details", "flags", "size", "total_size", "headers_bytes"],
     ...[
       "constructor",
@@ -42,24 +42,26 @@ export const PROPERTIES: readonly string[] = [
       "trailers.x-end",
     ],
   ]),
-  ...of("connection", [
+  of("connection", [
     ...["id", "mtls", "requested_server_name", "termination_details"],
     ...["transport_failure_reason", ...TLS_PARTS],
   ]),
-  ...["source.address", "source.port", "destination.address", "destination.port"],
-  ...of("upstream", [
+  of("upstream", [
     ...["address", "port", "local_address", "request_attempt_count", "transport_failure_reason"],
     ...["locality", "mtls", ...TLS_PARTS],
   ]),
-  ...of("xds", [
+  of("xds", [
     ...["cluster_name", "route_name", "virtual_host_name", "filter_chain_name"],
     ...["listener_direction", "listener_metadata", "cluster_metadata", "route_metadata"],
     ...["virtual_host_metadata", "upstream_host_metadata", "upstream_host_locality_metadata"],
     ...["cluster_metadata.filter_metadata", "cluster_metadata.none"],
   ]),
-  ...["metadata", "metadata.filter_metadata", "metadata.typed_filter_metadata"],
-  ...["metadata.filter_metadata.none", "filter_state", "upstream_filter_state", "connection_id"],
-  ...["plugin_name", "plugin_root_id", "plugin_vm_id", "virtual_host_name", "filter_chain_name"],
+  [
+    ...["source.address", "source.port", "destination.address", "destination.port"],
+    ...["metadata", "metadata.filter_metadata", "metadata.typed_filter_metadata"],
+    ...["metadata.filter_metadata.none", "filter_state", "upstream_filter_state", "connection_id"],
+    ...["plugin_name", "plugin_root_id", "plugin_vm_id", "virtual_host_name", "filter_chain_name"],
+  ],
 ];
 
 function of(object: string, parts: readonly string[]): string[] {
