@@ -369,3 +369,64 @@ test("redirects, direct answers and rewrites are the snapshot's", () => {
     ?.virtualHosts[0]?.routes[0];
   assert.deepEqual([route?.policy, route?.timeoutMs], [{ rewrite: { uri: "/x" } }, 500]);
 });
+
+interface ListenerJson {
+  name: string;
+  address: { socket_address: { port_value: number } };
+  filter_chains: [{ filters: [{ typed_config: { access_log?: object[] } }] }];
+}
+
+function logTo(path: string): object[] {
+  const type = "x/envoy.extensions.access_loggers.file.v3.FileAccessLog";
+  return [{ name: "log", typed_config: { "@type": type, path } }];
+}
+
+const SECOND_LISTENERS: readonly {
+  readonly name: string;
+  readonly change: (second: ListenerJson, first: ListenerJson) => void;
+  readonly fault: RegExp | null;
+}[] = [
+  {
+    name: "with a name and port of its own",
+    change: (second) => (second.name = "other"),
+    fault: null,
+  },
+  {
+    name: "with the name of the first",
+    change: () => undefined,
+    fault: /^envoy\.yaml:\d+:\d+: error GL0621: .*name is "main"; it must be a name that no other/,
+  },
+  {
+    name: "at the port of the first",
+    change(second, first) {
+      second.name = "other";
+      second.address = first.address;
+    },
+    fault: /^envoy\.yaml:\d+:\d+: error GL0621: port 10000 is taken twice/,
+  },
+  {
+    name: "with another access log",
+    change(second, first) {
+      second.name = "other";
+      second.filter_chains[0].filters[0].typed_config.access_log = logTo("/b");
+      first.filter_chains[0].filters[0].typed_config.access_log = logTo("/a");
+    },
+    fault: /GL0622: static_resources\.listeners\[1\] logs to \/b, another one to \/a/,
+  },
+];
+
+for (const { name, change, fault } of SECOND_LISTENERS) {
+  test(`a second listener ${name} is ${fault === null ? "read" : "refused"}`, () => {
+    const root = JSON.parse(bootstrap({})) as { static_resources: { listeners: ListenerJson[] } };
+    const { listeners } = root.static_resources;
+    const [first] = listeners;
+    assert.ok(first !== undefined);
+    const second = structuredClone(first);
+    second.address.socket_address.port_value = 10_001;
+    change(second, first);
+    listeners.push(second);
+    const { faults } = read(JSON.stringify(root, null, 1));
+    if (fault === null) assert.deepEqual(faults, []);
+    else assert.match(faults.join("\n"), fault);
+  });
+}

@@ -141,6 +141,13 @@ function readListeners(
     if (list.some((other) => other.address.port === address.port)) {
       item.at("address").fault(ENVOY_CODES.wrong, `port ${address.port} is taken twice`);
     }
+    if (Object.hasOwn(parts.gateways, gateway.name)) {
+      item.at("name").wrong("a name that no other listener has");
+    }
+    if (read.accessLog !== "" && accessLog !== "" && read.accessLog !== accessLog) {
+      const message = `${item.place} logs to ${read.accessLog}, another one to ${accessLog}`;
+      item.fault(ENVOY_CODES.unknown, message, "Give all listeners one access log.");
+    }
     parts.gateways[gateway.name] = gateway;
     parts.routeTables[table.name] = table;
     for (const plugin of read.plugins) parts.plugins[plugin.name] = plugin;
