@@ -14,7 +14,7 @@ import { startVm, Vm } from "../../src/wasm/vm.ts";
 import { guest } from "../support/guest.ts";
 import { testServices } from "../support/plugin.ts";
 
-const RANDOM_CALLS = 200_000;
+const RANDOM_CALLS = 1_000_000;
 const PAGE = 65_536;
 const EDGES = [0, 1, 8, PAGE - 4, PAGE - 1, PAGE, 0x7fff_ffff, -0x8000_0000, -8, -1];
 /** What BigInt parameters are given. */
