@@ -68,6 +68,29 @@ test("a retry budget is the same for Envoys", () => {
   });
 });
 
+for (const protocol of ["h2", undefined] as const) {
+  test(`limits of connections are the same for Envoys, of ${protocol ?? "h1"}`, () => {
+    const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
+    const connections = { connectionMsMax: 60_000, streamsMax: 5, keepAliveMs: 300_000 };
+    const settings = { service: "default/c", connectTimeoutMs: 1_000, policy: { connections } };
+    const cluster = { ...about, ...settings, ...(protocol !== undefined && { protocol }) };
+    const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+    assert.deepEqual(json["upstream_connection_options"], {
+      tcp_keepalive: { keepalive_time: 300 },
+    });
+    const type = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    const { [type]: options } = json["typed_extension_protocol_options"] as Record<string, object>;
+    assert.deepEqual(options, {
+      "@type": `type.googleapis.com/${type}`,
+      common_http_protocol_options: { max_connection_duration: "60s" },
+      explicit_http_config:
+        protocol === "h2"
+          ? { http2_protocol_options: { max_concurrent_streams: 5 } }
+          : { http_protocol_options: {} },
+    });
+  });
+}
+
 for (const { ask, want } of CASES) {
   test(`a check by ${ask.kind} is the same for Envoys`, () => {
     const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };

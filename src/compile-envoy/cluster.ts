@@ -45,6 +45,7 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     circuit_breakers: { thresholds: [thresholds(connections, retryBudget)] },
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(cluster.protocol, connections),
+    ...keepAliveOf(connections),
     ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck)] }),
   };
   const parts = [{ source: sourceOf(cluster), json }];
@@ -140,21 +141,32 @@ function retryBudgetOf({ percent, countMin }: RetryConcurrency): JsonObject {
 
 function protocolOptions(
   protocol: Cluster["protocol"],
-  { requestsPerConnectionMax, idleTimeoutMs }: ConnectionLimits,
+  { requestsPerConnectionMax, idleTimeoutMs, connectionMsMax, streamsMax }: ConnectionLimits,
 ): JsonObject {
   const common: Record<string, Json> = {};
   if (requestsPerConnectionMax !== undefined) {
     common["max_requests_per_connection"] = requestsPerConnectionMax;
   }
   if (idleTimeoutMs !== undefined) common["idle_timeout"] = durationOf(idleTimeoutMs);
+  if (connectionMsMax !== undefined) {
+    common["max_connection_duration"] = durationOf(connectionMsMax);
+  }
   if (Object.keys(common).length === 0 && protocol === undefined) return {};
   const explicit = protocol === "h2" ? "http2_protocol_options" : "http_protocol_options";
+  const isLimited = protocol === "h2" && streamsMax !== undefined;
   const options = {
     "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
     common_http_protocol_options: common,
-    explicit_http_config: { [explicit]: {} },
+    explicit_http_config: { [explicit]: isLimited ? { max_concurrent_streams: streamsMax } : {} },
   };
   return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+}
+
+/** In whole seconds, of which the system's least is one. */
+function keepAliveOf({ keepAliveMs }: ConnectionLimits): JsonObject {
+  if (keepAliveMs === undefined) return {};
+  const seconds = Math.max(1, Math.round(keepAliveMs / 1_000));
+  return { upstream_connection_options: { tcp_keepalive: { keepalive_time: seconds } } };
 }
 
 function healthCheckOf(check: HealthCheck): JsonObject {

@@ -67,14 +67,19 @@ describe("retryBudget", () => {
 const FIELDS: readonly (readonly [text: string, want: readonly string[]])[] = [
   ["tcp: {maxConnections: 1, connectTimeout: 1s}", []],
   ["tcp: {maxConnections: -1}", ["error GL0111 spec.trafficPolicy.connectionPool.tcp"]],
-  ["tcp: {tcpKeepalive: {}}", ["warning GL0107 spec.trafficPolicy.connectionPool.tcp"]],
-  ["tcp: {maxConnectionDuration: 1s}", ["warning GL0107 spec.trafficPolicy.connectionPool.tcp"]],
+  ["tcp: {tcpKeepalive: {}, maxConnectionDuration: 1s}", []],
+  ["tcp: {tcpKeepalive: {time: 5m}}", []],
+  [
+    "tcp: {tcpKeepalive: {probes: 3}}",
+    ["warning GL0107 spec.trafficPolicy.connectionPool.tcp.tcpKeepalive"],
+  ],
+  ["tcp: {maxConnectionDuration: soon}", ["error GL0113 spec.trafficPolicy.connectionPool.tcp"]],
   ["tcp: {idleTimeout: 1s}", ["warning GL0107 spec.trafficPolicy.connectionPool.tcp"]],
   ["http: {http1MaxPendingRequests: 1, http2MaxRequests: 1}", []],
   ["http: {maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1s}", []],
   ["http: {h2UpgradePolicy: UPGRADE}", []],
   ["http: {useClientProtocol: true}", ["warning GL0107 spec.trafficPolicy.connectionPool.http"]],
-  ["http: {maxConcurrentStreams: 1}", ["warning GL0107 spec.trafficPolicy.connectionPool.http"]],
+  ["http: {maxConcurrentStreams: 1}", []],
 ];
 
 describe("connectionPool", () => {

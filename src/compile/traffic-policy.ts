@@ -32,6 +32,8 @@ const RING_SIZE_MIN = 1_024;
 const RING_SIZE_MAX = 65_536;
 const MAGLEV_TABLE_SIZE = 65_537;
 const MAGLEV_TABLE_SIZE_MAX = 5_000_011;
+/** Linux' own `tcp_keepalive_time`. */
+const KEEP_ALIVE_MS = 7_200_000;
 const MS_PER_SECOND = 1_000;
 const WARM_PERCENT_MIN = 10;
 
@@ -145,7 +147,16 @@ function compileLimits({ tcp, http }: ConnectionPoolSettings): ConnectionLimits 
     ...limit("requestsPerConnectionMax", http?.maxRequestsPerConnection),
     ...limit("connectTimeoutMs", msOf(tcp?.connectTimeout)),
     ...limit("idleTimeoutMs", msOf(http?.idleTimeout)),
+    ...limit("connectionMsMax", msOf(tcp?.maxConnectionDuration)),
+    ...limit("streamsMax", http?.maxConcurrentStreams),
+    ...limit("keepAliveMs", keepAliveOf(tcp)),
   };
+}
+
+/** Without a time it is the system's. */
+function keepAliveOf(tcp: ConnectionPoolSettings["tcp"]): number | undefined {
+  if (tcp?.tcpKeepalive === undefined) return undefined;
+  return msOf(tcp.tcpKeepalive.time) ?? KEEP_ALIVE_MS;
 }
 
 function msOf(text: string | undefined): number | undefined {

@@ -189,6 +189,12 @@ export interface ConnectionLimits {
   readonly requestsPerConnectionMax?: number;
   readonly connectTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
+  /** An older connection takes no further requests. */
+  readonly connectionMsMax?: number;
+  /** Of HTTP/2, at once on one connection. */
+  readonly streamsMax?: number;
+  /** So long after the last byte the system asks whether the other side is there. */
+  readonly keepAliveMs?: number;
 }
 
 export interface OutlierDetection {

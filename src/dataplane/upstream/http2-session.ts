@@ -18,7 +18,7 @@ import { UpstreamStream } from "./http2-stream.ts";
 import type { StreamSession } from "./http2-stream.ts";
 import { tlsFailure } from "./tls-dial.ts";
 import { UpstreamFacts } from "./upstream-facts.ts";
-import { dialled } from "./upstream.ts";
+import { dialled, keepAlive } from "./upstream.ts";
 import type { PoolEndpoint, UpstreamFailureKind, UpstreamUser } from "./upstream.ts";
 
 /** At once on one session, whatever the server allows. */
@@ -45,9 +45,14 @@ export class Http2Session implements Expirable, StreamSession {
   readonly #owner: SessionOwner;
   readonly #session: ClientHttp2Session;
   readonly #idleTimeoutMs: number;
+  readonly #durationMsMax: number;
+  /** From then on it takes no further exchange. */
+  #endsMs = Number.POSITIVE_INFINITY;
   /** Exchanges that it may still carry. */
   #requestsLeft: number;
-  #streamsMax = STREAMS_BEFORE_SETTINGS_MAX;
+  /** Of the cluster. */
+  readonly #streamsLimit: number;
+  #streamsMax: number;
   readonly #streams = new Set<UpstreamStream>();
   #isConnected = false;
   /** Takes no further exchanges. */
@@ -70,11 +75,15 @@ export class Http2Session implements Expirable, StreamSession {
     this.cluster = options.cluster;
     this.#owner = owner;
     this.#idleTimeoutMs = limits?.idleTimeoutMs ?? UPSTREAM_IDLE_TIMEOUT_MS;
+    this.#durationMsMax = limits?.connectionMsMax ?? Number.POSITIVE_INFINITY;
+    this.#streamsLimit = limits?.streamsMax ?? STREAMS_PER_SESSION_MAX;
+    this.#streamsMax = Math.min(STREAMS_BEFORE_SETTINGS_MAX, this.#streamsLimit);
     this.#requestsLeft = limits?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
     const { address: host, port, tls } = owner;
     this.scheme = tls === null ? "http" : "https";
     const socket = tls === null ? connect(dialled(owner)) : tls.connect(host, port, "h2");
+    keepAlive(socket, limits);
     this.facts = new UpstreamFacts(socket);
     this.#session = connectHttp2(`${this.scheme}://upstream`, {
       ...FIELDS_WITH_BLANKS,
@@ -95,8 +104,13 @@ export class Http2Session implements Expirable, StreamSession {
   }
 
   get hasRoom(): boolean {
-    if (this.#isRetired || this.#isPinging || this.#requestsLeft <= 0) return false;
+    if (this.#isRetired || this.#isPinging || this.#hasServedEnough) return false;
     return this.#streams.size < this.#streamsMax;
+  }
+
+  /** It ends with the exchanges that it carries. */
+  get #hasServedEnough(): boolean {
+    return this.#requestsLeft <= 0 || this.#owner.sweeper.nowMs >= this.#endsMs;
   }
 
   open(user: UpstreamUser): AcquireResult {
@@ -116,7 +130,7 @@ export class Http2Session implements Expirable, StreamSession {
 
   onStreamClosed(stream: UpstreamStream): void {
     if (!this.#streams.delete(stream) || this.#streams.size > 0 || this.#isClosed) return;
-    if (this.#isRetired || this.#requestsLeft <= 0) this.close();
+    if (this.#isRetired || this.#hasServedEnough) this.close();
     else if (this.#isConnected) this.#rest();
   }
 
@@ -147,7 +161,7 @@ export class Http2Session implements Expirable, StreamSession {
 
   #rest(): void {
     if (this.#isPinging) return;
-    this.deadlineMs = this.#owner.sweeper.nowMs + this.#idleTimeoutMs;
+    this.deadlineMs = Math.min(this.#owner.sweeper.nowMs + this.#idleTimeoutMs, this.#endsMs);
   }
 
   onDeadline(): void {
@@ -176,6 +190,7 @@ export class Http2Session implements Expirable, StreamSession {
         return;
       }
       this.#isConnected = true;
+      this.#endsMs = this.#owner.sweeper.nowMs + this.#durationMsMax;
       this.facts.onConnected();
       this.deadlineMs = NO_DEADLINE;
       if (this.#streams.size === 0) this.#rest();
@@ -183,7 +198,8 @@ export class Http2Session implements Expirable, StreamSession {
       for (const stream of [...this.#streams]) stream.onConnected();
     });
     session.on("remoteSettings", ({ maxConcurrentStreams = STREAMS_PER_SESSION_MAX }: Settings) => {
-      this.#streamsMax = Math.max(1, Math.min(STREAMS_PER_SESSION_MAX, maxConcurrentStreams));
+      const most = Math.min(STREAMS_PER_SESSION_MAX, this.#streamsLimit, maxConcurrentStreams);
+      this.#streamsMax = Math.max(1, most);
     });
     session.on("goaway", (code: number) => {
       this.#isRetired = true;

@@ -20,7 +20,7 @@ import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import { tlsFailure } from "./tls-dial.ts";
 import { UpstreamFacts } from "./upstream-facts.ts";
-import { dialled } from "./upstream.ts";
+import { dialled, keepAlive } from "./upstream.ts";
 import type {
   OutgoingHead,
   PoolEndpoint,
@@ -61,6 +61,9 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   #trailers: Headers | null = null;
   #idleTimeoutMs = UPSTREAM_IDLE_TIMEOUT_MS;
   #idleTimeoutMaxMs = UPSTREAM_IDLE_TIMEOUT_MS;
+  #durationMsMax = Number.POSITIVE_INFINITY;
+  /** From then on it takes no further exchange. */
+  #endsMs = Number.POSITIVE_INFINITY;
   /** Exchanges that it may still carry. */
   #requestsLeft = Number.POSITIVE_INFINITY;
   /** After a protocol switch: takes all bytes, unparsed. */
@@ -74,6 +77,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#parser = new ResponseParser(this);
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
     this.#socket = dial(owner);
+    keepAlive(this.#socket, options.cluster?.limits);
     this.facts = new UpstreamFacts(this.#socket);
     this.#listen();
     owner.sweeper.add(this);
@@ -84,6 +88,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     socket.on(this.#owner.tls === null ? "connect" : "secureConnect", () => {
       this.#connected = true;
       this.facts.onConnected();
+      this.#endsMs = this.#owner.sweeper.nowMs + this.#durationMsMax;
       this.deadlineMs = NO_DEADLINE;
       this.#guard(() => this.#user?.onUpstreamReady(this));
     });
@@ -113,7 +118,8 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     else this.#fail(failure.kind, failure.detail);
   }
 
-  #limit({ idleTimeoutMs, requestsPerConnectionMax }: ConnectionLimits): void {
+  #limit({ idleTimeoutMs, requestsPerConnectionMax, connectionMsMax }: ConnectionLimits): void {
+    if (connectionMsMax !== undefined) this.#durationMsMax = connectionMsMax;
     if (idleTimeoutMs !== undefined) this.#idleTimeoutMaxMs = idleTimeoutMs;
     this.#idleTimeoutMs = this.#idleTimeoutMaxMs;
     if (requestsPerConnectionMax !== undefined) this.#requestsLeft = requestsPerConnectionMax;
@@ -195,13 +201,14 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   release(requestComplete: boolean): void {
     this.#user = null;
     if (this.#closed) return;
-    if (this.#requestsLeft <= 0) this.#keepAlive = false;
+    const { nowMs } = this.#owner.sweeper;
+    if (this.#requestsLeft <= 0 || nowMs >= this.#endsMs) this.#keepAlive = false;
     if (!this.#keepAlive || !requestComplete || !this.#parser.isIdle) {
       this.#close();
       return;
     }
     this.#socket.resume();
-    this.deadlineMs = this.#owner.sweeper.nowMs + this.#idleTimeoutMs;
+    this.deadlineMs = Math.min(nowMs + this.#idleTimeoutMs, this.#endsMs);
     this.#owner.onConnectionIdle(this);
   }
 

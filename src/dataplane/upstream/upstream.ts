@@ -1,9 +1,10 @@
 //! What an exchange needs of an endpoint: the seam between it and the codecs towards upstreams.
 
-import type { NetConnectOpts } from "node:net";
+import type { NetConnectOpts, Socket } from "node:net";
 import type { Headers } from "../../http/headers.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import type { TunnelEnd, TunnelSink } from "../exchange/tunnel.ts";
+import type { ConnectionLimits } from "../../snapshot/routing.ts";
 import type { TlsDial } from "./tls-dial.ts";
 import type { AcquireOptions, AcquireResult, Waiting } from "./endpoint-pool.ts";
 import type { UpstreamFacts } from "./upstream-facts.ts";
@@ -91,6 +92,11 @@ export function dialled({ address, port, from }: PoolEndpoint): NetConnectOpts {
   if (path !== null) return { path };
   const options = { host: address, port, noDelay: true };
   return from === "" ? options : { ...options, localAddress: from, family: 4 };
+}
+
+/** As the cluster's limits ask for it. */
+export function keepAlive(socket: Socket, limits: ConnectionLimits | undefined): void {
+  if (limits?.keepAliveMs !== undefined) socket.setKeepAlive(true, limits.keepAliveMs);
 }
 
 /** The connections of one worker to one endpoint in one protocol. */

@@ -48,12 +48,18 @@ export interface ConsistentHash {
 }
 
 export interface ConnectionPoolSettings {
-  readonly tcp?: { readonly maxConnections?: number; readonly connectTimeout?: string };
+  readonly tcp?: {
+    readonly maxConnections?: number;
+    readonly connectTimeout?: string;
+    readonly maxConnectionDuration?: string;
+    readonly tcpKeepalive?: { readonly time?: string };
+  };
   readonly http?: {
     readonly http1MaxPendingRequests?: number;
     readonly http2MaxRequests?: number;
     readonly maxRequestsPerConnection?: number;
     readonly maxRetries?: number;
+    readonly maxConcurrentStreams?: number;
     readonly idleTimeout?: string;
     readonly h2UpgradePolicy?: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
   };
@@ -137,7 +143,11 @@ const settings = {
         Type.Object({
           maxConnections: count(),
           connectTimeout: duration(),
-          ...notHonouredFields("tcpKeepalive", "maxConnectionDuration", "idleTimeout"),
+          maxConnectionDuration: duration(),
+          tcpKeepalive: Type.Optional(
+            Type.Object({ time: duration(), ...notHonouredFields("probes", "interval") }),
+          ),
+          ...notHonouredFields("idleTimeout"),
         }),
       ),
       http: Type.Optional(
@@ -148,7 +158,8 @@ const settings = {
           maxRetries: count(),
           idleTimeout: duration(),
           h2UpgradePolicy: Type.Optional(oneOf(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"])),
-          ...notHonouredFields("useClientProtocol", "maxConcurrentStreams"),
+          maxConcurrentStreams: count(),
+          ...notHonouredFields("useClientProtocol"),
         }),
       ),
     }),
