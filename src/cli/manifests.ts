@@ -35,7 +35,7 @@ export async function readManifests(
   return {
     resources: placed.map(({ resource }) => resource),
     faults: loaded.faults,
-    locate: (fault) => locate(placed, fault),
+    locate: locator(placed),
   };
 }
 
@@ -51,16 +51,23 @@ function inNamespace(context: Context, resource: Resource): Resource {
   return { ...resource, metadata: { ...resource.metadata, namespace } };
 }
 
-function locate(loaded: readonly LoadedResource[], fault: Fault): Fault {
-  const { object } = fault;
-  if (fault.position !== null || object === null) return fault;
-  const source = loaded.find(({ resource }) => isSame(refOf(resource), object));
-  if (source === undefined) return fault;
-  return { ...fault, position: source.positionOf(parsePath(fault.path)) };
+function locator(loaded: readonly LoadedResource[]): Manifests["locate"] {
+  const byObject = new Map<string, LoadedResource>();
+  for (const each of loaded) {
+    const key = keyOf(refOf(each.resource));
+    if (!byObject.has(key)) byObject.set(key, each);
+  }
+  return (fault) => {
+    const { object } = fault;
+    if (fault.position !== null || object === null) return fault;
+    const source = byObject.get(keyOf(object));
+    if (source === undefined) return fault;
+    return { ...fault, position: source.positionOf(parsePath(fault.path)) };
+  };
 }
 
-function isSame(one: ObjectRef, other: ObjectRef): boolean {
-  return one.kind === other.kind && one.namespace === other.namespace && one.name === other.name;
+function keyOf({ kind, namespace, name }: ObjectRef): string {
+  return `${kind}\0${namespace}\0${name}`;
 }
 
 /** `spec.http[0].match["a.b"]` into its steps. */
