@@ -326,6 +326,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     workerCount: 2,
     stateDirectory: join(folder, "st"),
     imageMap: null,
+    auditLog: null,
     accessLog: null,
     accessLogFormat: null,
     accessLogHeaders: [],

@@ -128,6 +128,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--sidecars <kind>", "of pods that do not say which: embedded or envoy", "embedded")
     .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
+    .option("--audit-log <file>", "log each request to the API here; - for standard output")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
     .option("--access-log-format <format>", "Envoy's format string, or envoy for its default")
     .option("--access-log-header <name>", "a request field in it (repeatable)", collect, [])

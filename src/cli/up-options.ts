@@ -28,6 +28,8 @@ export interface UpOptions {
   readonly stateDirectory: string;
   /** A file of image mappings of the user's own, absolute. */
   readonly imageMap: string | null;
+  /** File of the API's audit log, absolute; `-` for standard output; null for none. */
+  readonly auditLog: string | null;
   /** File of the access log, absolute; `-` for standard output; null for none. */
   readonly accessLog: string | null;
   /** Of its lines, as text; null: our own JSON. */
@@ -51,6 +53,7 @@ export interface RawUpOptions {
   readonly workers?: string;
   readonly sidecars: string;
   readonly imageMap?: string;
+  readonly auditLog?: string;
   readonly accessLog?: string;
   readonly accessLogFormat?: string;
   readonly accessLogHeader: readonly string[];
@@ -85,7 +88,8 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     workerCount: raw.workers === undefined ? null : parseWorkerCount(raw.workers),
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
-    accessLog: accessLogOf(raw.accessLog, cwd),
+    auditLog: logPathOf(raw.auditLog, cwd),
+    accessLog: logPathOf(raw.accessLog, cwd),
     accessLogFormat: accessLogFormatOf(raw),
     accessLogHeaders: accessLogHeadersOf(raw),
     recentCount: parseRecentCount(raw.recent),
@@ -102,7 +106,7 @@ function parseSidecars({ sidecars, xds }: RawUpOptions): UpOptions["sidecars"] {
   throw usageError(`--sidecars ${sidecars}: not known`, "Write embedded or envoy.");
 }
 
-function accessLogOf(path: string | undefined, cwd: string): string | null {
+function logPathOf(path: string | undefined, cwd: string): string | null {
   if (path === undefined) return null;
   return path === "-" ? path : resolve(cwd, path);
 }

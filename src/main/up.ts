@@ -24,6 +24,7 @@ import {
   writeKubeconfig,
 } from "../server/credentials.ts";
 import { compileLogFormat } from "../telemetry/log-format.ts";
+import { LineWriter, openFileSink } from "../telemetry/line-writer.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import type { LeveledLogger } from "../telemetry/logger.ts";
 import { startAdminServer } from "./admin-server.ts";
@@ -60,6 +61,11 @@ export async function up(
     terminal.stderr.write(`error: --access-log-format: ${format}\n`);
     return 1;
   }
+  const audit = await openAudit(options.auditLog);
+  if (typeof audit === "string") {
+    terminal.stderr.write(`error: --audit-log ${options.auditLog}: ${audit}\n`);
+    return 1;
+  }
   const store = open(options.stateDirectory, terminal);
   if (store === null) return 1;
   const log = createLogger({
@@ -70,7 +76,23 @@ export async function up(
   const logger = consoleLogger(log, terminal.stderr);
   const parts = assemble(options, { store, images: images.map, logger });
   const resources = loaded.resources.map(({ resource }) => resource);
-  return run({ options, parts, log, resources, terminal, interrupted });
+  const code = await run({ options, parts, log, audit, resources, terminal, interrupted });
+  await audit?.close();
+  if (audit?.lastError != null) {
+    const { droppedLines, lastError } = audit;
+    terminal.stderr.write(`error: --audit-log: ${droppedLines} lines lost: ${lastError.message}\n`);
+  }
+  return code;
+}
+
+/** Null: none is wanted; a text: it cannot be opened. */
+async function openAudit(path: string | null): Promise<LineWriter | string | null> {
+  if (path === null) return null;
+  try {
+    return new LineWriter(await openFileSink(path), systemClock);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 interface Run {
@@ -78,13 +100,15 @@ interface Run {
   readonly parts: Parts;
   /** The main process's own: its level can be set. */
   readonly log: LeveledLogger;
+  /** Null: none. */
+  readonly audit: LineWriter | null;
   readonly resources: readonly Resource[];
   readonly terminal: Terminal;
   readonly interrupted: AbortSignal;
 }
 
 async function run(given: Run): Promise<number> {
-  const { options, parts, terminal, interrupted } = given;
+  const { options, parts, audit, terminal, interrupted } = given;
   const ordered = new AbortController();
   const told = Promise.race([once(interrupted, "abort"), once(ordered.signal, "abort")]);
   const token = ensureToken(options.stateDirectory);
@@ -92,7 +116,7 @@ async function run(given: Run): Promise<number> {
     ordered.abort();
   };
   const certificate = await ensureCertificate(options.stateDirectory, systemClock);
-  const api = await openApi(parts, options, { token, shutdown, certificate });
+  const api = await openApi(parts, options, { token, shutdown, certificate, audit });
   if (api instanceof ListenError) {
     terminal.stderr.write(`error: ${api.message}\n`);
     await parts.store.close();
@@ -124,14 +148,19 @@ async function openApi(
     readonly token: string;
     readonly shutdown: () => void;
     readonly certificate: Certificate;
+    readonly audit: LineWriter | null;
   },
 ): Promise<ApiServer | ListenError> {
   try {
     const dependencies = parts.dependencies(own.token, own.shutdown);
-    return await startApiServer(dependencies, {
-      ...options.api,
-      certificate: own.certificate,
-    });
+    const audit = own.audit === null ? {} : { audit: own.audit };
+    return await startApiServer(
+      { ...dependencies, ...audit },
+      {
+        ...options.api,
+        certificate: own.certificate,
+      },
+    );
   } catch (error) {
     if (error instanceof ListenError) return error;
     throw error;

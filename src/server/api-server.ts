@@ -9,6 +9,7 @@ import {
   type Socket,
 } from "node:net";
 import type { Clock } from "../base/clock.ts";
+import { AuditedRequest } from "./audit.ts";
 import type { Call } from "./call.ts";
 import type { Certificate } from "./certificate.ts";
 import { sendJson } from "./call.ts";
@@ -149,18 +150,26 @@ async function handle(
   const parameters = new Map<string, string>();
   const query = url?.searchParams ?? new URLSearchParams();
   const call: Call = { dependencies, request, response, parameters, query, signal, streams };
+  const { audit: log, clock } = dependencies;
+  const audited = log === undefined ? null : new AuditedRequest({ log, clock }, request, response);
   try {
-    await dispatch(call, url);
+    await dispatch(call, url, audited);
   } catch (error) {
     answerError(call, error);
   }
 }
 
-async function dispatch(call: Call, url: URL | null): Promise<void> {
+async function dispatch(
+  call: Call,
+  url: URL | null,
+  audited: AuditedRequest | null,
+): Promise<void> {
   const { request, dependencies } = call;
-  checkOrigin(request);
   const match = url === null ? null : matchRoute(url.pathname);
+  if (match !== null) audited?.matched(match);
+  checkOrigin(request);
   if (match?.route.isOpen !== true) checkToken(request, dependencies.token);
+  audited?.admitted();
   if (match === null) throw notFound(`the path ${url?.pathname ?? "of the request"}`);
   const handler = match.route.verbs[request.method as Verb];
   if (handler === undefined) {

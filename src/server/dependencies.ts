@@ -15,6 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { AuditLog } from "./audit.ts";
 
 export interface ServerDependencies {
   readonly store: ResourceStore;
@@ -35,5 +36,7 @@ export interface ServerDependencies {
   /** Called after the answer has been sent. */
   shutdown(): void;
   readonly token: string;
+  /** Absent: nobody writes down who asked for what. */
+  readonly audit?: AuditLog;
   readonly logger: Pick<Logger, "info" | "error">;
 }
