@@ -135,7 +135,8 @@ function bootstrapOf(
 ): object {
   const listeners = [...ports].map(([language, port]) => {
     const configuration = JSON.stringify({ language, cluster: "tokens" });
-    const filter = wasmFilter(language, modules.get(language) ?? "", configuration);
+    // They count under the same names: each has data of its own.
+    const filter = wasmFilter(language, modules.get(language) ?? "", configuration, language);
     const route = { match: { prefix: "/" }, route: { cluster: "service" } };
     const listener = httpListener(port, [filter], [route], TRAILERS);
     return { ...listener, name: language };

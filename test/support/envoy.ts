@@ -184,8 +184,11 @@ export function socketAddress(port: number): object {
   return { socket_address: { address: "127.0.0.1", port_value: port } };
 }
 
-/** Envoy's JSON of an HTTP filter that runs a .wasm file with a JSON configuration. */
-export function wasmFilter(name: string, path: string, configuration: string): object {
+/**
+ * Envoy's JSON of an HTTP filter that runs a .wasm file with a JSON configuration. Filters of one
+ * `vmId` share data.
+ */
+export function wasmFilter(name: string, path: string, configuration: string, vmId = ""): object {
   const typed = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
   return {
     name,
@@ -193,7 +196,10 @@ export function wasmFilter(name: string, path: string, configuration: string): o
       "@type": typed,
       config: {
         name,
-        vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename: path } } },
+        vm_config: {
+          ...{ vm_id: vmId, runtime: "envoy.wasm.runtime.v8" },
+          code: { local: { filename: path } },
+        },
         configuration: {
           "@type": "type.googleapis.com/google.protobuf.StringValue",
           value: configuration,
