@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { bootstrapOf } from "./envoy-bootstrap.ts";
 import type { BootstrapOptions } from "./envoy-bootstrap.ts";
 
-const COMMON = { xds: "127.0.0.1:15010", admin: "127.0.0.1:0", mapPort: [] };
+const COMMON = {
+  ...{ xds: "127.0.0.1:15010", xdsMode: "delta", admin: "127.0.0.1:0", mapPort: [] },
+};
 
 function nodeOf(options: Partial<BootstrapOptions> & { readonly role: string }): unknown {
   const { node } = bootstrapOf({ ...COMMON, ...options }) as {
@@ -28,6 +30,18 @@ test("a sidecar says its pod, in the namespace default unless it names another",
   }
 });
 
+test("the mode is the protocol that the Envoy speaks", () => {
+  for (const [xdsMode, want] of [
+    ["delta", "DELTA_GRPC"],
+    ["sotw", "GRPC"],
+  ] as const) {
+    const made = bootstrapOf({ ...COMMON, role: "sidecar", pod: "a", xdsMode }) as {
+      readonly dynamic_resources: { readonly ads_config: { readonly api_type: string } };
+    };
+    assert.equal(made.dynamic_resources.ads_config.api_type, want);
+  }
+});
+
 const FAULTS: readonly (readonly [options: Partial<BootstrapOptions>, words: RegExp])[] = [
   [{ role: "router" }, /--role router: not a role/],
   [{ role: "gateway" }, /--gateway is missing/],
@@ -39,6 +53,7 @@ const FAULTS: readonly (readonly [options: Partial<BootstrapOptions>, words: Reg
   [{ role: "sidecar", pod: "a", gateway: "a=b" }, /--gateway is for --role gateway/],
   [{ role: "sidecar", pod: "a", bind: "::1" }, /--bind and --map-port are for/],
   [{ role: "sidecar", pod: "a", mapPort: ["1=2"] }, /--bind and --map-port are for/],
+  [{ role: "sidecar", pod: "a", xdsMode: "rest" }, /--xds-mode rest: not a mode/],
   [{ role: "sidecar", pod: "a", id: "" }, /--id: must have 1 to 253/],
 ];
 for (const [options, words] of FAULTS) {

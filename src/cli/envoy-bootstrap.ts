@@ -13,12 +13,16 @@ export interface BootstrapOptions {
   readonly xds: string;
   readonly bind?: string;
   readonly admin: string;
+  readonly xdsMode: string;
   readonly mapPort: readonly string[];
 }
 
 /** Istio's port for the same. */
 export const XDS_ADDRESS_DEFAULT = "127.0.0.1:15010";
 export const BIND_ADDRESS_DEFAULT = "0.0.0.0";
+export const XDS_MODE_DEFAULT = "delta";
+/** Envoy's names of the two protocols. */
+const API_TYPES: Readonly<Record<string, string>> = { delta: "DELTA_GRPC", sotw: "GRPC" };
 const XDS_CLUSTER = "graylane-xds";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const ID_CHARS_MAX = 253;
@@ -48,7 +52,7 @@ export function bootstrapOf(options: BootstrapOptions): object {
     admin: { address: socketAddress("--admin", options.admin) },
     dynamic_resources: {
       ads_config: {
-        api_type: "GRPC",
+        api_type: apiTypeOf(options.xdsMode),
         transport_api_version: "V3",
         set_node_on_first_message_only: true,
         grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER } }],
@@ -59,6 +63,12 @@ export function bootstrapOf(options: BootstrapOptions): object {
     layered_runtime: { layers: [{ name: "graylane", static_layer: RUNTIME }] },
     static_resources: { clusters: [xdsCluster(options.xds)] },
   };
+}
+
+function apiTypeOf(mode: string): string {
+  const apiType = Object.hasOwn(API_TYPES, mode) ? API_TYPES[mode] : undefined;
+  if (apiType !== undefined) return apiType;
+  throw usageError(`--xds-mode ${mode}: not a mode`, "The modes: delta, sotw.");
 }
 
 interface Identity {

@@ -14,7 +14,8 @@ import { deleteObjects } from "./delete.ts";
 import type { DeleteOptions } from "./delete.ts";
 import { describe } from "./describe.ts";
 import { down } from "./down.ts";
-import { BIND_ADDRESS_DEFAULT, XDS_ADDRESS_DEFAULT, envoyBootstrap } from "./envoy-bootstrap.ts";
+import { BIND_ADDRESS_DEFAULT, XDS_ADDRESS_DEFAULT, XDS_MODE_DEFAULT } from "./envoy-bootstrap.ts";
+import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import type { BootstrapOptions } from "./envoy-bootstrap.ts";
 import { addEnvoyCommand } from "./envoy-options.ts";
 import { explain } from "./explain.ts";
@@ -168,6 +169,7 @@ function addEnvoyCommands(program: Command, run: Run): void {
     .option("--pod <name[.namespace]>", "of a sidecar: its pod")
     .option("--id <name>", "a name for this Envoy; each needs its own")
     .option("--xds <host:port>", "the --xds of `graylane up`", XDS_ADDRESS_DEFAULT)
+    .option("--xds-mode <mode>", "delta, or sotw: the state of the world", XDS_MODE_DEFAULT)
     .option("--bind <address>", `of a gateway: where it listens (default: ${BIND_ADDRESS_DEFAULT})`)
     .option(
       "--map-port <from=to>",

@@ -1,7 +1,9 @@
-//! A real Envoy as the gateway, programmed over ADS by `graylane up`.
+//! Real Envoys as gateways, programmed over ADS by `graylane up`: one by deltas, one by the state of
+//! the world.
 
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import type { Envoy } from "../support/envoy.ts";
@@ -12,6 +14,9 @@ import type { Answer } from "../support/graylane.ts";
 const found = await findEnvoy();
 const skip = found.kind === "missing" ? found.reason : false;
 const SHARE_REQUESTS = 400;
+const LOAD_PER_SECOND = 200;
+const MODES = ["delta", "sotw"] as const;
+type Mode = (typeof MODES)[number];
 
 const BASE = `
 apiVersion: v1
@@ -46,13 +51,20 @@ spec: { hosts: ["${host}"], gateways: [entry], http: ${http} }
 const toSubset = (subset: string): string => `{ destination: { host: shop, subset: ${subset} } }`;
 const ALL_TO = (subset: string): string => `[{ route: [${toSubset(subset)}] }]`;
 
-suite("a real Envoy as the gateway", { skip, timeout: 240_000 }, () => {
+/** How many messages of that kind the Envoy has taken. */
+async function taken(envoy: Envoy | undefined, stat: string): Promise<number> {
+  const at = `http://127.0.0.1:${envoy?.adminPort ?? 0}/stats?filter=${stat}update_success`;
+  const text = await (await fetch(at)).text();
+  return [...text.matchAll(/: (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
   const backends: Backend[] = [];
   const stateDirectory = temporaryDirectory();
   let graylane: Graylane;
-  let envoy: Envoy;
+  const envoys = new Map<Mode, Envoy>();
+  const ports = new Map<Mode, number>();
   let xdsPort = 0;
-  let port = 0;
 
   const start = (): Promise<Graylane> =>
     Graylane.start({
@@ -65,7 +77,8 @@ suite("a real Envoy as the gateway", { skip, timeout: 240_000 }, () => {
     path = "/",
     headers: readonly (readonly [string, string])[] = [],
     host = "shop.example.com",
-  ): Promise<Answer> => askAt({ port, host, path, headers });
+    mode: Mode = "delta",
+  ): Promise<Answer> => askAt({ port: ports.get(mode) ?? 0, host, path, headers });
   /** Applies it and waits until the Envoy runs it. */
   const apply = async (yaml: string): Promise<void> => {
     await graylane.apply(yaml);
@@ -74,7 +87,6 @@ suite("a real Envoy as the gateway", { skip, timeout: 240_000 }, () => {
 
   before(async () => {
     xdsPort = await freePort();
-    port = await freePort();
     graylane = await start();
     await graylane.apply(BASE + "---" + virtualService(ALL_TO("v1")));
     for (const version of ["v1", "v2"]) {
@@ -83,19 +95,31 @@ suite("a real Envoy as the gateway", { skip, timeout: 240_000 }, () => {
       await backend.announce(graylane, { app: "shop", version });
     }
     const binary = found.kind === "found" ? found.path : "";
-    envoy = await startGatewayEnvoy(binary, graylane, { xdsPort, port, id: "edge-1" });
+    for (const xdsMode of MODES) {
+      const port = await freePort();
+      ports.set(xdsMode, port);
+      const id = `edge-${xdsMode}`;
+      envoys.set(
+        xdsMode,
+        await startGatewayEnvoy(binary, graylane, { xdsPort, port, id, xdsMode }),
+      );
+    }
     await graylane.published();
   });
   after(async () => {
-    await envoy.stop();
+    for (const envoy of envoys.values()) await envoy.stop();
     await graylane.stop();
     for (const backend of backends) await backend.stop();
   });
 
   test("it serves the routes, and follows a change without a restart", async () => {
-    assert.equal((await askEnvoy()).body, "shop-v1");
-    await apply(virtualService(ALL_TO("v2")));
-    assert.equal((await askEnvoy()).body, "shop-v2");
+    for (const subset of ["v1", "v2", "v1"]) {
+      await apply(virtualService(ALL_TO(subset)));
+      for (const mode of MODES) {
+        const { body } = await askEnvoy("/", [], "shop.example.com", mode);
+        assert.equal(body, `shop-${subset}`, mode);
+      }
+    }
   });
 
   test("a host that no VirtualService has is a 404", async () => {
@@ -181,37 +205,72 @@ suite("a real Envoy as the gateway", { skip, timeout: 240_000 }, () => {
     // Too large a program for Envoy, not for the embedded gateway.
     await graylane.until("the refusal is told", async () => {
       const { status } = await graylane.client.get(KINDS.VirtualService, "default", "bad");
-      return /GL0702.*Envoy edge-1 refused the routes.*RE2 program size/.test(
-        JSON.stringify(status),
+      const text = JSON.stringify(status);
+      return MODES.every((mode) =>
+        new RegExp(`GL0702.*Envoy edge-${mode} refused the routes.*RE2 program size`).test(text),
       );
     });
-    assert.equal((await askEnvoy()).body, "shop-v1");
+    for (const mode of MODES) {
+      assert.equal((await askEnvoy("/", [], "shop.example.com", mode)).body, "shop-v1");
+    }
+    const another = await Backend.start("shop-v1-too");
+    backends.push(another);
+    await another.announce(graylane, { app: "shop", version: "v1" });
+    await graylane.published();
+    for (const mode of MODES) {
+      const bodies = new Set<string>();
+      for (let index = 0; index < 60; index++) {
+        bodies.add((await askEnvoy("/", [], "shop.example.com", mode)).body);
+      }
+      assert.deepEqual([...bodies].sort(), ["shop-v1", "shop-v1-too"], mode);
+    }
+    await graylane.cli("delete", "pod", "shop-v1-too");
     await graylane.cli("delete", "virtualservice", "bad");
     await graylane.published();
   });
 
   test("proxy-status says what each Envoy runs", async () => {
     const { stdout } = await graylane.cli("proxy-status");
-    assert.match(stdout, /NAME +ROLE +CDS +EDS +LDS +RDS\nedge-1 +gateway( +SYNCED){4}\n/);
+    assert.match(stdout, /^NAME +ROLE +CDS +EDS +LDS +RDS\n/);
+    for (const mode of MODES) {
+      assert.match(stdout, new RegExp(`\nedge-${mode} +gateway( +SYNCED){4}\n`));
+    }
   });
 
-  test("it serves on while the control plane is killed and started again", async () => {
+  test("they serve on while the control plane is killed and started again", async () => {
     await apply(virtualService(ALL_TO("v1")));
-    const over = new AbortController();
-    const bodies: string[] = [];
-    const load = (async () => {
-      while (!over.signal.aborted) bodies.push((await askEnvoy()).body);
-    })();
+    const envoy = envoys.get("delta");
+    const stats = ["cds[.]", "lds[.]", "rds[.].*", "^cluster[.].*"];
+    const before = await Promise.all(stats.map((stat) => taken(envoy, stat)));
+    assert.ok(!before.includes(0), `a statistic is not there: ${before.join(" ")}`);
+    const load = MODES.map((mode) => {
+      const client = new OpenLoopClient({
+        ...{ host: "127.0.0.1", port: ports.get(mode) ?? 0, ratePerSecond: LOAD_PER_SECOND },
+        request: () => ({
+          bytes: "GET / HTTP/1.1\r\nhost: shop.example.com\r\n\r\n",
+          check: ({ status, body }) =>
+            status === 200 && body.toString() === "shop-v1" ? null : `${status} ${String(body)}`,
+        }),
+      });
+      client.start();
+      return client;
+    });
     await graylane.kill();
     graylane = await start();
-    await graylane.until("the Envoy is back", async () => {
-      const { envoys } = await graylane.client.runtimeStatus();
-      return envoys.some(({ types }) => types.routes === "SYNCED");
+    await graylane.until("the Envoys are back", async () => {
+      const { envoys: back } = await graylane.client.runtimeStatus();
+      return back.filter(({ types }) => types.routes === "SYNCED").length === MODES.length;
     });
-    over.abort();
-    await load;
-    assert.deepEqual([...new Set(bodies)], ["shop-v1"]);
+    for (const client of load) {
+      const { failures, failed, right } = await client.stop();
+      assert.deepEqual([failed, failures], [0, []]);
+      assert.ok(right > 0);
+    }
+    // What the Envoy has it is not sent again.
+    assert.deepEqual(await Promise.all(stats.map((stat) => taken(envoy, stat))), before);
     await apply(virtualService(ALL_TO("v2")));
-    assert.equal((await askEnvoy()).body, "shop-v2");
+    for (const mode of MODES) {
+      assert.equal((await askEnvoy("/", [], "shop.example.com", mode)).body, "shop-v2");
+    }
   });
 });

@@ -65,7 +65,12 @@ export class Backend {
 export async function startGatewayEnvoy(
   binary: string,
   graylane: Graylane,
-  options: { readonly xdsPort: number; readonly port: number; readonly id: string },
+  options: {
+    readonly xdsPort: number;
+    readonly port: number;
+    readonly id: string;
+    readonly xdsMode?: "delta" | "sotw";
+  },
 ): Promise<Envoy> {
   return Envoy.start({
     binary,
@@ -74,6 +79,7 @@ export async function startGatewayEnvoy(
         ...["envoy-bootstrap", "--role", "gateway", "--gateway", "istio=ingressgateway"],
         ...["--id", options.id, "--xds", `127.0.0.1:${options.xdsPort}`, "--bind", "127.0.0.1"],
         ...["--map-port", `80=${options.port}`, "--admin", `127.0.0.1:${adminPort}`],
+        ...(options.xdsMode === undefined ? [] : ["--xds-mode", options.xdsMode]),
       );
       if (exitCode !== 0) throw new Error(stderr);
       return JSON.parse(stdout) as object;

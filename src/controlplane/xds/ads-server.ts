@@ -1,14 +1,15 @@
-//! Envoy's Aggregated Discovery Service over gRPC: one stream for each Envoy.
+//! Envoy's Aggregated Discovery Service over gRPC: one stream for each Envoy, which speaks deltas
+//! or the state of the world.
 
 import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
 import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
 import type { Json, JsonObject } from "../../base/json.ts";
-import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
 import type { ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ConfigNode } from "../publish/config-node.ts";
+import { AdsMessages, readRequest } from "./ads-messages.ts";
 import { AdsSession } from "./ads-session.ts";
-import type { AdsRequest, AdsResponse } from "./ads-session.ts";
+import type { XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
 import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
@@ -17,23 +18,30 @@ import { readIdentity } from "./node-identity.ts";
 /** As many as the publisher takes nodes, and a few for workers. */
 export const ENVOYS_MAX = 240;
 const REQUEST_BYTES_MAX = 4 << 20;
-const REQUEST_TYPE = "envoy.service.discovery.v3.DiscoveryRequest";
-const RESPONSE_TYPE = "envoy.service.discovery.v3.DiscoveryResponse";
+const SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 const same = (bytes: Buffer): Buffer => bytes;
+const STREAM = {
+  requestStream: true,
+  responseStream: true,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+};
 
 const ADS: ServiceDefinition = {
-  StreamAggregatedResources: {
-    path: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: same,
-    requestDeserialize: same,
-    responseSerialize: same,
-    responseDeserialize: same,
-  },
+  StreamAggregatedResources: { path: `${SERVICE}/StreamAggregatedResources`, ...STREAM },
+  DeltaAggregatedResources: { path: `${SERVICE}/DeltaAggregatedResources`, ...STREAM },
 };
 
 type AdsStream = ServerDuplexStream<Buffer, Buffer>;
+
+/** One Envoy's stream, and what is known of it. */
+interface Peer {
+  readonly stream: AdsStream;
+  readonly mode: XdsMode;
+  readonly session: AdsSession;
+}
 
 export interface AdsServerOptions {
   readonly api: EnvoyApi;
@@ -46,6 +54,7 @@ export interface AdsServerOptions {
 
 export class AdsServer {
   readonly #options: AdsServerOptions;
+  readonly #messages: AdsMessages;
   readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
   readonly #nodes = new Map<AdsStream, EnvoyNode>();
   /** Called when an Envoy has taken a snapshot; one for each pod that waits for its own. */
@@ -53,9 +62,13 @@ export class AdsServer {
 
   constructor(options: AdsServerOptions) {
     this.#options = options;
+    this.#messages = new AdsMessages(options.api);
     this.#server.addService(ADS, {
       StreamAggregatedResources: (stream: AdsStream) => {
-        this.#serve(stream);
+        this.#serve(stream, "sotw");
+      },
+      DeltaAggregatedResources: (stream: AdsStream) => {
+        this.#serve(stream, "delta");
       },
     });
   }
@@ -97,12 +110,12 @@ export class AdsServer {
     this.#server.forceShutdown();
   }
 
-  #serve(stream: AdsStream): void {
+  #serve(stream: AdsStream, mode: XdsMode): void {
     const session = new AdsSession((response) => {
-      this.#send(stream, response);
-    });
+      stream.write(this.#messages.encode(mode, response));
+    }, mode);
     stream.on("data", (bytes: Buffer) => {
-      this.#onMessage(stream, session, bytes);
+      this.#onMessage({ stream, mode, session }, bytes);
     });
     const leave = (): void => {
       const node = this.#nodes.get(stream);
@@ -118,10 +131,10 @@ export class AdsServer {
     stream.on("cancelled", leave);
   }
 
-  #onMessage(stream: AdsStream, session: AdsSession, bytes: Buffer): void {
+  #onMessage({ stream, mode, session }: Peer, bytes: Buffer): void {
     let request: JsonObject;
     try {
-      request = this.#options.api.decode(REQUEST_TYPE, bytes) as JsonObject;
+      request = this.#messages.decode(mode, bytes);
     } catch (cause) {
       refuse(stream, `the request cannot be read: ${String(cause)}`);
       return;
@@ -134,7 +147,7 @@ export class AdsServer {
         return;
       }
     }
-    session.onRequest(adsRequest(request));
+    session.onRequest(readRequest(mode, request));
   }
 
   /** Only the first request of a stream says who sends it. */
@@ -153,31 +166,8 @@ export class AdsServer {
     this.#options.onUp(joined);
     return null;
   }
-
-  #send(stream: AdsStream, { type, version, nonce, resources }: AdsResponse): void {
-    const url = TYPE_URLS[type];
-    const message = {
-      version_info: version,
-      type_url: url,
-      nonce,
-      resources: resources.map(({ json }) => ({ "@type": url, ...json })),
-    };
-    stream.write(this.#options.api.encode(RESPONSE_TYPE, message));
-  }
 }
 
 function refuse(stream: AdsStream, details: string): void {
   stream.emit("error", { code: grpcStatus.INVALID_ARGUMENT, details });
-}
-
-function adsRequest(request: JsonObject): AdsRequest {
-  const { type_url: typeUrl, resource_names: names, response_nonce: nonce } = request;
-  const detail = request["error_detail"] as JsonObject | undefined;
-  const words = detail?.["message"];
-  return {
-    typeUrl: typeof typeUrl === "string" ? typeUrl : "",
-    resourceNames: (names as readonly string[] | undefined) ?? [],
-    nonce: typeof nonce === "string" ? nonce : "",
-    error: detail === undefined ? null : typeof words === "string" ? words : "no reason given",
-  };
 }

@@ -20,7 +20,10 @@ class FakeEnvoy {
 
   ask(type: ResourceType, names: readonly string[] = [], nonce = "", error: string | null = null) {
     this.names[type] = names;
-    this.session.onRequest({ typeUrl: TYPE_URLS[type], resourceNames: names, nonce, error });
+    this.session.onRequest({
+      ...{ typeUrl: TYPE_URLS[type], subscribe: names, unsubscribe: [], initialVersions: {} },
+      ...{ nonce, error },
+    });
   }
 
   /** Takes the oldest message; returns what it was. */
@@ -171,7 +174,8 @@ test("an answer to an older message, and a type that is not served, change nothi
   const settled = envoy.session.bring([both({ route: 2 })]);
   envoy.ask("routes", ["entry"], "1", "late");
   envoy.session.onRequest({
-    ...{ typeUrl: "type.googleapis.com/other", resourceNames: [], nonce: "", error: null },
+    ...{ typeUrl: "type.googleapis.com/other", subscribe: [], unsubscribe: [] },
+    ...{ initialVersions: {}, nonce: "", error: null },
   });
   assert.equal(envoy.take(), "routes: entry@2");
   await settled;

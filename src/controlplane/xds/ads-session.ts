@@ -11,23 +11,21 @@ import type {
   EnvoyResources,
   ResourceType,
 } from "../../compile-envoy/envoy-config.ts";
+import { DeltaState } from "./delta-state.ts";
 import type { Refused } from "./refused.ts";
+import type { AdsRequest, TypeChannel } from "./type-channel.ts";
 import { TypeState } from "./type-state.ts";
 
-export interface AdsRequest {
-  readonly typeUrl: string;
-  readonly resourceNames: readonly string[];
-  /** `""` in the first request of a type. */
-  readonly nonce: string;
-  /** Envoy's words when it refused, else null. */
-  readonly error: string | null;
-}
+/** Which of the two protocols of xDS an Envoy speaks. */
+export type XdsMode = "delta" | "sotw";
 
 export interface AdsResponse {
   readonly type: ResourceType;
   readonly version: string;
   readonly nonce: string;
   readonly resources: readonly EnvoyResource[];
+  /** Deltas only: the names of what is no more. */
+  readonly removed: readonly string[];
 }
 
 /** What Envoy should run at a time; a change goes through one or two of them. */
@@ -41,18 +39,20 @@ export type SyncState = "SYNCED" | "STALE" | "NOT SENT";
 
 export class AdsSession {
   readonly #send: (response: AdsResponse) => void;
-  readonly #states: Readonly<Record<ResourceType, TypeState>>;
+  readonly #states: Readonly<Record<ResourceType, TypeChannel>>;
   #stages: readonly Stage[] = [];
   #nonces = 0;
   #settled: (() => void) | null = null;
 
-  constructor(send: (response: AdsResponse) => void) {
+  constructor(send: (response: AdsResponse) => void, mode: XdsMode = "sotw") {
     this.#send = send;
+    const of = (type: ResourceType): TypeChannel =>
+      mode === "delta" ? new DeltaState(type) : new TypeState(type);
     this.#states = {
-      clusters: new TypeState("clusters"),
-      endpoints: new TypeState("endpoints"),
-      listeners: new TypeState("listeners"),
-      routes: new TypeState("routes"),
+      clusters: of("clusters"),
+      endpoints: of("endpoints"),
+      listeners: of("listeners"),
+      routes: of("routes"),
     };
   }
 
@@ -65,14 +65,10 @@ export class AdsSession {
     });
   }
 
-  onRequest({ typeUrl, resourceNames, nonce, error }: AdsRequest): void {
-    const type = RESOURCE_TYPES.find((one) => TYPE_URLS[one] === typeUrl);
+  onRequest(request: AdsRequest): void {
+    const type = RESOURCE_TYPES.find((one) => TYPE_URLS[one] === request.typeUrl);
     // Types that we do not serve are never answered: Envoy goes on without them.
-    if (type === undefined) return;
-    const state = this.#states[type];
-    if (state.isStale(nonce)) return;
-    state.answered(nonce, error);
-    state.subscribe(resourceNames);
+    if (type === undefined || !this.#states[type].take(request)) return;
     this.#advance();
   }
 
@@ -113,40 +109,40 @@ export class AdsSession {
     const { clusters, endpoints, listeners, routes } = this.#states;
     const changed = this.#sendType(clusters, stage);
     endpoints.sendAgain(changed);
-    this.#sendType(endpoints, stage);
+    this.#sendType(endpoints, stage, clusters);
     if (!this.#areClustersReady()) return;
     this.#sendType(listeners, stage);
-    this.#sendType(routes, stage);
+    this.#sendType(routes, stage, listeners);
   }
 
-  /** The names of what was new in the message; none when nothing was sent. */
-  #sendType(state: TypeState, { version, resources }: Stage): string[] {
+  /**
+   * The names of what was new in the message; none when nothing was sent. What `askers` have just
+   * been told to drop, Envoy will ask for no more: until it has said so, that is not removed.
+   */
+  #sendType(state: TypeChannel, { version, resources }: Stage, askers?: TypeChannel): string[] {
     const due = state.due(resources[state.type]);
     if (due === null) return [];
-    const changed = state.changedIn(due);
+    const isEarly = askers?.isPending === true && due.removed.length > 0;
+    if (isEarly && due.resources.size === 0) return [];
+    const message = isEarly ? { ...due, removed: [] } : due;
+    const changed = state.changedIn(message.resources);
     this.#nonces += 1;
     const nonce = String(this.#nonces);
-    state.sent(nonce, due);
-    this.#send({ type: state.type, version, nonce, resources: [...due.values()] });
+    state.sent(nonce, message);
+    const { resources: sent, removed } = message;
+    this.#send({ type: state.type, version, nonce, resources: [...sent.values()], removed });
     return changed;
   }
 
   #areClustersReady(): boolean {
     const { clusters, endpoints } = this.#states;
     const isIdle = clusters.isSubscribed && !clusters.isPending && !endpoints.isPending;
-    return isIdle && hasNeeds(clusters, endpoints);
+    return isIdle && clusters.hasNeeds(endpoints);
   }
 
   #hasArrived(): boolean {
     const { listeners, routes } = this.#states;
     const isIdle = listeners.isSubscribed && !listeners.isPending && !routes.isPending;
-    return this.#areClustersReady() && isIdle && hasNeeds(listeners, routes);
+    return this.#areClustersReady() && isIdle && listeners.hasNeeds(routes);
   }
-}
-
-function hasNeeds(askers: TypeState, asked: TypeState): boolean {
-  for (const { needs } of askers.held.values()) {
-    if (!needs.every((name) => asked.isSettledAbout(name))) return false;
-  }
-  return true;
 }

@@ -4,8 +4,6 @@
 //! goes; a message of endpoints or routes is of those that are in it. Of routes each message has
 //! one, since Envoy does not say which of several it refused.
 
-import { contentHash } from "../../base/canonical-json.ts";
-import type { JsonObject } from "../../base/json.ts";
 import type {
   EnvoyResource,
   EnvoyResources,
@@ -13,24 +11,15 @@ import type {
 } from "../../compile-envoy/envoy-config.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
-
-const hashes = new WeakMap<JsonObject, string>();
-
-export function versionOf({ json }: EnvoyResource): string {
-  let version = hashes.get(json);
-  if (version === undefined) {
-    version = contentHash(json);
-    hashes.set(json, version);
-  }
-  return version;
-}
+import { versionOf } from "./type-channel.ts";
+import type { AdsRequest, TypeChannel, TypeMessage } from "./type-channel.ts";
 
 interface Pending {
   readonly nonce: string;
   readonly resources: ReadonlyMap<string, EnvoyResource>;
 }
 
-export class TypeState {
+export class TypeState implements TypeChannel {
   readonly type: ResourceType;
   readonly #isWhole: boolean;
   #isSubscribed = false;
@@ -55,10 +44,6 @@ export class TypeState {
     return this.#pending !== null;
   }
 
-  get held(): ReadonlyMap<string, EnvoyResource> {
-    return this.#held;
-  }
-
   get refused(): readonly Refused[] {
     return [...this.#refused.values()];
   }
@@ -67,31 +52,48 @@ export class TypeState {
     return this.#wasSent;
   }
 
-  /** Whether it holds that resource, or would if Envoy had taken it. */
   isSettledAbout(name: string): boolean {
     return this.#held.has(name) || this.#refused.has(name);
   }
 
+  /** An answer to a message that is not the last one is of no interest. */
+  take({ subscribe, nonce, error }: AdsRequest): boolean {
+    if (nonce !== "" && nonce !== this.#lastNonce) return false;
+    this.#answered(nonce, error);
+    this.#subscribe(subscribe);
+    return true;
+  }
+
+  /** Its own fields tell of all that it held. */
+  takeLost(): readonly string[] {
+    return [];
+  }
+
+  hasNeeds(asked: TypeChannel): boolean {
+    for (const { needs } of this.#held.values()) {
+      if (!needs.every((name) => asked.isSettledAbout(name))) return false;
+    }
+    return true;
+  }
+
   /** Envoy asks for these; what it does not ask for any more it has forgotten. */
-  subscribe(names: readonly string[]): void {
+  #subscribe(names: readonly string[]): void {
     this.#isSubscribed = true;
     this.#names = new Set(names);
     if (this.#isWhole) return;
     for (const name of this.#held.keys()) if (!this.#names.has(name)) this.#held.delete(name);
   }
 
-  /** An answer to a message that is not the last one is of no interest. */
-  isStale(nonce: string): boolean {
-    return nonce !== "" && nonce !== this.#lastNonce;
-  }
-
-  /** Envoy makes a changed cluster anew, and waits for its endpoints even if they are the same. */
   sendAgain(names: Iterable<string>): void {
     for (const name of names) if (this.#held.has(name)) this.#again.add(name);
   }
 
-  /** What the next message must have in it; null when there is nothing to say. */
-  due(wanted: EnvoyResources): ReadonlyMap<string, EnvoyResource> | null {
+  due(wanted: EnvoyResources): TypeMessage | null {
+    const resources = this.#resourcesDue(wanted);
+    return resources === null ? null : { resources, removed: [] };
+  }
+
+  #resourcesDue(wanted: EnvoyResources): ReadonlyMap<string, EnvoyResource> | null {
     if (!this.#isSubscribed || this.#pending !== null) return null;
     const target = this.#target(wanted);
     const changed = [...target].filter(([name, resource]) => this.#isNews(name, resource));
@@ -103,12 +105,11 @@ export class TypeState {
     return new Map(this.type === "routes" ? changed.slice(0, 1) : changed);
   }
 
-  /** The names in a message that are new to Envoy, or not as it has them. */
   changedIn(resources: ReadonlyMap<string, EnvoyResource>): string[] {
     return [...resources].flatMap(([name, one]) => (this.#isNews(name, one) ? [name] : []));
   }
 
-  sent(nonce: string, resources: ReadonlyMap<string, EnvoyResource>): void {
+  sent(nonce: string, { resources }: TypeMessage): void {
     this.#lastNonce = nonce;
     this.#wasSent = true;
     this.#pending = { nonce, resources };
@@ -116,7 +117,7 @@ export class TypeState {
   }
 
   /** The answer to the last message; `error` is Envoy's when it refused. */
-  answered(nonce: string, error: string | null): void {
+  #answered(nonce: string, error: string | null): void {
     const pending = this.#pending;
     if (pending?.nonce !== nonce) return;
     this.#pending = null;

@@ -1,0 +1,94 @@
+//! The requests and responses of both protocols of xDS, between bytes and what a session reads.
+//!
+//! A resource is encoded once, however many Envoys it goes to.
+
+import type { Json, JsonObject } from "../../base/json.ts";
+import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyResource } from "../../compile-envoy/envoy-config.ts";
+import type { AdsResponse, XdsMode } from "./ads-session.ts";
+import type { EnvoyApi } from "./envoy-api.ts";
+import { versionOf } from "./type-channel.ts";
+import type { AdsRequest } from "./type-channel.ts";
+import { WIRE_BYTES, WireWriter } from "./wire.ts";
+
+const SERVICE = "envoy.service.discovery.v3";
+const REQUEST_TYPES: Readonly<Record<XdsMode, string>> = {
+  delta: `${SERVICE}.DeltaDiscoveryRequest`,
+  sotw: `${SERVICE}.DiscoveryRequest`,
+};
+const RESPONSE_TYPES: Readonly<Record<XdsMode, string>> = {
+  delta: `${SERVICE}.DeltaDiscoveryResponse`,
+  sotw: `${SERVICE}.DiscoveryResponse`,
+};
+const RESOURCE_TYPE = `${SERVICE}.Resource`;
+const ANY_TYPE = "google.protobuf.Any";
+/** `resources` has this number in the responses of both protocols. */
+const RESOURCES_FIELD = 2;
+
+export class AdsMessages {
+  readonly #api: EnvoyApi;
+  readonly #bytes: Readonly<Record<XdsMode, WeakMap<JsonObject, Buffer>>> = {
+    delta: new WeakMap(),
+    sotw: new WeakMap(),
+  };
+
+  constructor(api: EnvoyApi) {
+    this.#api = api;
+  }
+
+  /** Throws `WireError`. */
+  decode(mode: XdsMode, bytes: Uint8Array): JsonObject {
+    return this.#api.decode(REQUEST_TYPES[mode], bytes) as JsonObject;
+  }
+
+  encode(mode: XdsMode, response: AdsResponse): Buffer {
+    const { type, version, nonce, resources, removed } = response;
+    const head: Record<string, Json> = { type_url: TYPE_URLS[type], nonce };
+    head[mode === "delta" ? "system_version_info" : "version_info"] = version;
+    if (removed.length > 0) head["removed_resources"] = removed;
+    const parts = resources.map((resource) => this.#resource(mode, type, resource));
+    // The order of fields is free: every reader takes the resources behind the others, too.
+    return Buffer.concat([this.#api.encode(RESPONSE_TYPES[mode], head), ...parts]);
+  }
+
+  /** As a field of the response: with its tag and its length. */
+  #resource(mode: XdsMode, type: AdsResponse["type"], resource: EnvoyResource): Buffer {
+    const known = this.#bytes[mode].get(resource.json);
+    if (known !== undefined) return known;
+    const any = { "@type": TYPE_URLS[type], ...resource.json };
+    const content =
+      mode === "sotw"
+        ? this.#api.encode(ANY_TYPE, any)
+        : this.#api.encode(RESOURCE_TYPE, {
+            ...{ name: resource.name, version: versionOf(resource), resource: any },
+          });
+    const writer = new WireWriter();
+    writer.tag(RESOURCES_FIELD, WIRE_BYTES);
+    writer.bytes(content);
+    // A copy: the writer's buffer is larger than what it holds.
+    const bytes = Buffer.from(writer.finish());
+    this.#bytes[mode].set(resource.json, bytes);
+    return bytes;
+  }
+}
+
+/** The request of either protocol, from the JSON form of its message. */
+export function readRequest(mode: XdsMode, request: JsonObject): AdsRequest {
+  const detail = request["error_detail"] as JsonObject | undefined;
+  const words = detail?.["message"];
+  const texts = (name: string): readonly string[] =>
+    (request[name] as readonly string[] | undefined) ?? [];
+  const versions = request["initial_resource_versions"] as Record<string, string> | undefined;
+  return {
+    typeUrl: textOf(request["type_url"]),
+    subscribe: texts(mode === "delta" ? "resource_names_subscribe" : "resource_names"),
+    unsubscribe: texts("resource_names_unsubscribe"),
+    initialVersions: versions ?? {},
+    nonce: textOf(request["response_nonce"]),
+    error: detail === undefined ? null : textOf(words) === "" ? "no reason given" : textOf(words),
+  };
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === "string" ? value : "";
+}

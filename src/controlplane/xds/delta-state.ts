@@ -1,0 +1,271 @@
+//! What one Envoy that speaks delta xDS has been told of one type of resource.
+//!
+//! Each resource has its own version, the hash of its content; a message says what is new and what
+//! is no more. Only names that may differ are looked at (`#dirty`), so that a change costs what has
+//! changed and not what there is. Of routes each message has one table, since Envoy does not say
+//! which of several it refused.
+//!
+//! https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol, "Incremental xDS"
+
+import type {
+  EnvoyResource,
+  EnvoyResources,
+  ResourceType,
+} from "../../compile-envoy/envoy-config.ts";
+import type { Refused } from "./refused.ts";
+import { namedIn, toBlame } from "./refused.ts";
+import { changedNames } from "./resource-diff.ts";
+import { versionOf } from "./type-channel.ts";
+import type { AdsRequest, TypeChannel, TypeMessage } from "./type-channel.ts";
+
+const EVERYTHING = "*";
+const NOTHING: EnvoyResources = {};
+
+/** A text is the version that Envoy said it has from an earlier stream. */
+type Held = EnvoyResource | string;
+
+interface Pending extends TypeMessage {
+  readonly nonce: string;
+}
+
+export class DeltaState implements TypeChannel {
+  readonly type: ResourceType;
+  #isSubscribed = false;
+  #isWildcard = false;
+  #wasSent = false;
+  #pending: Pending | null = null;
+  readonly #names = new Set<string>();
+  readonly #held = new Map<string, Held>();
+  readonly #refused = new Map<string, Refused>();
+  #wanted: EnvoyResources = NOTHING;
+  /** What may not be as `#wanted` has it. */
+  readonly #dirty = new Set<string>();
+  /** To be sent even if Envoy has it, or to be told as missing. */
+  readonly #again = new Set<string>();
+  /** What its resources may need that was not seen to be told. */
+  readonly #unmet = new Set<string>();
+  #lost: string[] = [];
+
+  constructor(type: ResourceType) {
+    this.type = type;
+  }
+
+  get isSubscribed(): boolean {
+    return this.#isSubscribed;
+  }
+
+  get isPending(): boolean {
+    return this.#pending !== null;
+  }
+
+  get wasSent(): boolean {
+    return this.#wasSent;
+  }
+
+  get refused(): readonly Refused[] {
+    return [...this.#refused.values()];
+  }
+
+  isSettledAbout(name: string): boolean {
+    return this.#held.has(name) || this.#refused.has(name);
+  }
+
+  take({ subscribe, unsubscribe, initialVersions, nonce, error }: AdsRequest): boolean {
+    if (!this.#isSubscribed) this.#begin(subscribe, initialVersions);
+    if (nonce !== "" && this.#pending?.nonce === nonce) this.#answered(this.#pending, error);
+    for (const name of unsubscribe) this.#unsubscribe(name);
+    for (const name of subscribe) {
+      if (name === EVERYTHING) this.#subscribeAll();
+      else this.#subscribe(name, Object.hasOwn(initialVersions, name));
+    }
+    // What an answer to an older message subscribes to counts none the less.
+    return true;
+  }
+
+  due(wanted: EnvoyResources): TypeMessage | null {
+    if (!this.#isSubscribed || this.#pending !== null) return null;
+    for (const name of changedNames(this.#wanted, wanted)) this.#dirty.add(name);
+    this.#wanted = wanted;
+    const resources = new Map<string, EnvoyResource>();
+    const removed: string[] = [];
+    for (const name of this.#dirty) {
+      const resource = this.#resourceDue(name);
+      if (resource === "removed") removed.push(name);
+      else if (resource === null) this.#dirty.delete(name);
+      else resources.set(name, resource);
+    }
+    if (resources.size > 0 || removed.length > 0) return this.#cut({ resources, removed });
+    // Envoy starts when it has been told of clusters and listeners, were it that there are none.
+    return this.#isWildcard && !this.#wasSent ? { resources, removed } : null;
+  }
+
+  changedIn(resources: ReadonlyMap<string, EnvoyResource>): string[] {
+    return [...resources].flatMap(([name, one]) => (this.#has(name, one) ? [] : [name]));
+  }
+
+  sent(nonce: string, message: TypeMessage): void {
+    this.#wasSent = true;
+    this.#pending = { nonce, ...message };
+    for (const name of [...message.resources.keys(), ...message.removed]) {
+      this.#dirty.delete(name);
+      this.#again.delete(name);
+    }
+  }
+
+  sendAgain(names: Iterable<string>): void {
+    for (const name of names) {
+      if (!this.#held.has(name)) continue;
+      this.#again.add(name);
+      this.#dirty.add(name);
+    }
+  }
+
+  takeLost(): readonly string[] {
+    const lost = this.#lost;
+    this.#lost = [];
+    return lost;
+  }
+
+  hasNeeds(asked: TypeChannel): boolean {
+    for (const name of asked.takeLost()) this.#unmet.add(name);
+    for (const name of this.#unmet) {
+      if (asked.isSettledAbout(name) || !this.#isNeeded(name)) this.#unmet.delete(name);
+    }
+    return this.#unmet.size === 0;
+  }
+
+  /** The first request of the stream: without a name it asks for all clusters, or listeners. */
+  #begin(subscribe: readonly string[], initialVersions: Readonly<Record<string, string>>): void {
+    this.#isSubscribed = true;
+    for (const [name, version] of Object.entries(initialVersions)) {
+      this.#held.set(name, version);
+      this.#dirty.add(name);
+      this.#wasSent = true;
+    }
+    const isWhole = this.type === "clusters" || this.type === "listeners";
+    if (isWhole && subscribe.length === 0) this.#subscribeAll();
+  }
+
+  #subscribeAll(): void {
+    this.#isWildcard = true;
+    for (const name of Object.keys(this.#wanted)) this.#dirty.add(name);
+  }
+
+  /** Asked for once more, it is sent once more: Envoy has forgotten it. */
+  #subscribe(name: string, isHeld: boolean): void {
+    this.#names.add(name);
+    this.#dirty.add(name);
+    if (!isHeld) this.#again.add(name);
+  }
+
+  #unsubscribe(name: string): void {
+    if (name === EVERYTHING) {
+      this.#isWildcard = false;
+      for (const one of this.#held.keys()) if (!this.#names.has(one)) this.#forget(one);
+      return;
+    }
+    this.#names.delete(name);
+    if (!this.#isWildcard) this.#forget(name);
+  }
+
+  #forget(name: string): void {
+    this.#held.delete(name);
+    this.#dirty.delete(name);
+    this.#again.delete(name);
+    this.#lost.push(name);
+  }
+
+  #isAsked(name: string): boolean {
+    return this.#isWildcard || this.#names.has(name);
+  }
+
+  /** Null: nothing is to be said of it. */
+  #resourceDue(name: string): EnvoyResource | "removed" | null {
+    const wanted = Object.hasOwn(this.#wanted, name) ? this.#wanted[name] : undefined;
+    if (wanted === undefined) return this.#removalDue(name);
+    if (!this.#isAsked(name)) return null;
+    const held = this.#held.get(name);
+    const isAgain = this.#again.has(name);
+    if (this.#refused.get(name)?.version === versionOf(wanted)) {
+      // Its last good one, if it has forgotten that.
+      return isAgain && typeof held === "object" ? held : null;
+    }
+    this.#refused.delete(name);
+    if (isAgain || !this.#has(name, wanted)) return wanted;
+    if (typeof held === "string") this.#hold(name, wanted);
+    return null;
+  }
+
+  #removalDue(name: string): "removed" | null {
+    this.#refused.delete(name);
+    const isNews = this.#held.has(name) || this.#again.has(name);
+    return isNews && this.#isAsked(name) ? "removed" : null;
+  }
+
+  #has(name: string, resource: EnvoyResource): boolean {
+    const held = this.#held.get(name);
+    if (held === undefined) return false;
+    if (held === resource) return true;
+    return (typeof held === "string" ? held : versionOf(held)) === versionOf(resource);
+  }
+
+  #cut(message: TypeMessage): TypeMessage {
+    const [first] = message.resources;
+    if (this.type !== "routes" || first === undefined) return message;
+    return { resources: new Map([first]), removed: [] };
+  }
+
+  #answered(pending: Pending, error: string | null): void {
+    this.#pending = null;
+    if (error !== null) {
+      this.#refuse(pending, error);
+      return;
+    }
+    for (const [name, resource] of pending.resources) {
+      if (this.#isAsked(name)) this.#hold(name, resource);
+    }
+    for (const name of pending.removed) this.#drop(name);
+  }
+
+  #hold(name: string, resource: EnvoyResource): void {
+    this.#held.set(name, resource);
+    for (const need of resource.needs) this.#unmet.add(need);
+  }
+
+  #drop(name: string): void {
+    if (this.#held.delete(name)) this.#lost.push(name);
+  }
+
+  /**
+   * Who is named in Envoy's words is to blame; when nobody is, all that was new. Of the others
+   * Envoy does not say which it took: they are sent again without those.
+   */
+  #refuse({ resources, removed }: Pending, error: string): void {
+    const news = this.changedIn(resources);
+    const suspects = news.length > 0 ? news : [...resources.keys()];
+    const named = namedIn(error, suspects);
+    const blamed = new Set(named.length > 0 ? named : suspects);
+    for (const [name, resource] of resources) {
+      if (!blamed.has(name)) {
+        this.#dirty.add(name);
+        this.#again.add(name);
+        continue;
+      }
+      const held = this.#held.get(name);
+      const sources = toBlame(resource, typeof held === "object" ? held : undefined);
+      const version = versionOf(resource);
+      this.#refused.set(name, { type: this.type, name, version, error, sources });
+    }
+    // Of nothing that it was told to forget Envoy can say no.
+    for (const name of removed) this.#drop(name);
+  }
+
+  #isNeeded(name: string): boolean {
+    if (this.type === "clusters") return needs(this.#held.get(name), name);
+    return [...this.#held.values()].some((held) => needs(held, name));
+  }
+}
+
+function needs(held: Held | undefined, name: string): boolean {
+  return typeof held === "object" && held.needs.includes(name);
+}
