@@ -1,6 +1,6 @@
-//! What hostile modules cost: those that are refused (W7), those that want all memory (W2), and
-//! those that never end (W1). Prints the figures; they are the machine's. What is asserted is the
-//! refusal, the cap, and that the plug-in comes back.
+//! What hostile modules cost: those that are refused, or nearly (W7), those that want all memory
+//! (W2), and those that never end (W1). Prints the figures; they are the machine's. What is asserted
+//! is the refusal, that loading takes at most 512 MiB, the cap, and that the plug-in comes back.
 //!
 //! `GRAYLANE_LOOPS` (5): loops that are stopped; `GRAYLANE_MEMORY_MIB` (32): the cap of memory.
 
@@ -56,12 +56,22 @@ function functionsOf(count: number, body: readonly number[]): Buffer {
 }
 
 const EMPTY_BODY = [0, 0x0b];
-/** No locals; `(loop (br_if 0 (i32.const 0)))` many times. */
-const LOOPS_BODY = [
-  0,
-  ...Array.from({ length: 12_500 }, () => [0x03, 0x40, 0x41, 0, 0x0d, 0, 0x0b]).flat(),
-  0x0b,
-];
+/** So many locals of type i32, and the same code so many times. */
+function bodyOf(locals: number, count: number, code: readonly number[]): readonly number[] {
+  return [
+    ...[1, ...unsigned(locals), 0x7f],
+    ...Array.from({ length: count }, () => code).flat(),
+    0x0b,
+  ];
+}
+
+/** `(loop (br_if 0 (i32.const 0)))` */
+const LOOP = [0x03, 0x40, 0x41, 0, 0x0d, 0, 0x0b];
+/** `(if (local.get 0) (then) (else))` */
+const IF = [0x20, 0, 0x04, 0x40, 0x05, 0x0b];
+/** `(drop (i32.div_s (i32.const 1) (i32.const 0)))` */
+const DIVIDE = [0x41, 1, 0x41, 0, 0x6d, 0x1a];
+const LOAD_MIB_MAX = 512;
 
 const REFUSED: readonly {
   readonly name: string;
@@ -85,7 +95,32 @@ const REFUSED: readonly {
   },
   {
     name: "little code that is long to compile: loops, one behind the other",
-    bytes: () => functionsOf(200, LOOPS_BODY),
+    bytes: () => functionsOf(200, bodyOf(1, 12_500, LOOP)),
+    want: /to compile it would take more than about 448 MiB of memory/,
+  },
+  {
+    name: "a function of 50 kB with five thousand locals: 1 GiB to compile",
+    bytes: () => functionsOf(1, bodyOf(5_000, 8_533, IF)),
+    want: /to compile it would take more than about 448 MiB of memory/,
+  },
+  {
+    name: "a function of 50 kB with as many operands on the stack",
+    bytes: () => {
+      const gets = Array.from({ length: 5_000 }, () => [0x20, 0]).flat();
+      const drops = Array.from({ length: 5_000 }, () => 0x1a);
+      const ifs = Array.from({ length: 8_000 }, () => IF).flat();
+      return functionsOf(1, [1, 1, 0x7f, ...gets, ...ifs, ...drops, 0x0b]);
+    },
+    want: /to compile it would take more than about 448 MiB of memory/,
+  },
+  {
+    name: "a function of more than 512 KiB with its counters",
+    bytes: () => functionsOf(1, bodyOf(1, 30_000, LOOP)),
+    want: /function 1 has \d+ bytes with a counter in it and its loops, more than 524288/,
+  },
+  {
+    name: "code of more than 32 MiB",
+    bytes: () => functionsOf(70, bodyOf(1, 166_000, [0x41, 0, 0x1a])),
     want: /its code with a counter in each function and loop is larger than 33554432 bytes/,
   },
   {
@@ -115,6 +150,24 @@ for (const { name, bytes, want } of REFUSED) {
     assert.ok(fault instanceof LoadFault);
     assert.match(fault.message, want);
     tell(context, `refused in ${tookMs.toFixed(0)} ms`, before);
+    assertPeak(before);
+  });
+}
+
+for (const { name, bytes } of [
+  {
+    name: "divisions, in the largest functions that are taken",
+    bytes: () => functionsOf(12, bodyOf(1, 87_000, DIVIDE)),
+  },
+  { name: "a branch with 300 locals", bytes: () => functionsOf(1, bodyOf(300, 26_000, IF)) },
+]) {
+  test(`${name}: taken, and not dear`, async (context) => {
+    const file = bytes();
+    const before = process.memoryUsage().rss;
+    const startMs = performance.now();
+    assert.ok((await loadModule(file, { name: "hostile" })) instanceof PluginModule);
+    tell(context, `loaded in ${(performance.now() - startMs).toFixed(0)} ms`, before);
+    assertPeak(before);
   });
 }
 
@@ -163,6 +216,12 @@ test("loops that never end are stopped, one VM after the other", async (context)
   const eachMs = (user + system) / 1_000 / LOOPS;
   tell(context, `${LOOPS} loops, ${eachMs.toFixed(1)} ms of processor time each`, before);
 });
+
+/** The most memory that the process has ever had counts. */
+function assertPeak(rssBefore: number): void {
+  const grown = process.resourceUsage().maxRSS / 1024 - rssBefore / MIB;
+  assert.ok(grown <= LOAD_MIB_MAX, `grown by ${grown.toFixed(0)} MiB, more than ${LOAD_MIB_MAX}`);
+}
 
 function tell(context: TestContext, what: string, rssBefore: number): void {
   const grown = (process.memoryUsage().rss - rssBefore) / MIB;

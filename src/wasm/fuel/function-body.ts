@@ -1,8 +1,26 @@
 //! Finds the places in one function's code where fuel is charged: its entry, the header of each
-//! loop, and before instructions whose work grows with an operand.
+//! loop, and before instructions whose work grows with an operand. Counts on the way what the code
+//! takes to compile.
 
 import type { ByteReader } from "./byte-reader.ts";
 import { Refusal } from "./byte-reader.ts";
+import {
+  atomicEffect,
+  BULK_BYTES,
+  CALL_BYTES,
+  CALL_INDIRECT_BYTES,
+  CALL_VALUE_BYTES,
+  CHARGE_BYTES,
+  EFFECTS,
+  FC_EFFECTS,
+  LABEL_BYTES,
+  simdEffect,
+  STATE_BYTES,
+  TRUNCATION_BYTES,
+  WEIGHTS,
+  WIDE_BYTES,
+} from "./compile-cost.ts";
+import type { FunctionType, Layout } from "./layout.ts";
 import { ATOMIC, ATOMIC_ACCESS, Bulk, FC_FORMS, Form, FORM_OF, SIMD_MAX } from "./opcodes.ts";
 import type { PrefixedForm } from "./opcodes.ts";
 
@@ -37,22 +55,48 @@ const TABLE_GROW_UNITS = 5_000;
 /** V8's own limit of nesting is far below the length of a body; this only bounds our stack. */
 const DEPTH_MAX = 100_000;
 
-/** Lists the places of the code at `reader`, which stands behind the locals, in order. */
-export function findPlaces(reader: ByteReader): Place[] {
-  const scan = new Scan(reader);
-  scan.run();
-  return scan.places;
+export interface Findings {
+  /** In order. */
+  readonly places: readonly Place[];
+  /** An estimate of the memory that compiling it takes, charges included. */
+  readonly compileBytes: number;
 }
 
-class Scan {
+/** Looks through the code at `reader`, which stands behind the locals. */
+export function findPlaces(reader: ByteReader, layout: Layout, localCount: number): Findings {
+  const scan = new Scan(reader, layout, localCount);
+  scan.run();
+  return scan;
+}
+
+/** A block that is open. */
+interface Block {
+  /** The place of its loop header, or null. */
+  readonly header: Place | null;
+  /** Operands below it. */
+  readonly base: number;
+  readonly type: FunctionType;
+}
+
+const NO_VALUES: FunctionType = { parameters: 0, results: 0 };
+const ONE_RESULT: FunctionType = { parameters: 0, results: 1 };
+const EMPTY_BLOCK = 0x40;
+
+class Scan implements Findings {
   readonly places: Place[] = [];
+  compileBytes = 0;
   readonly #reader: ByteReader;
-  /** For each open block: the place of its loop header, or null. */
-  readonly #blocks: (Place | null)[] = [];
+  readonly #layout: Layout;
+  readonly #localCount: number;
+  readonly #blocks: Block[] = [];
+  /** Operands on the stack; behind a jump, where nothing runs, anything. */
+  #height = 0;
   #isLeaf = true;
 
-  constructor(reader: ByteReader) {
+  constructor(reader: ByteReader, layout: Layout, localCount: number) {
     this.#reader = reader;
+    this.#layout = layout;
+    this.#localCount = localCount;
   }
 
   run(): void {
@@ -60,9 +104,9 @@ class Scan {
     const length = reader.end - reader.at;
     const units = 1 + (length >> CODE_BYTES_PER_UNIT_LOG2);
     this.#add(reader.at, Charge.checked, units);
-    this.#blocks.push(null);
+    this.#blocks.push({ header: null, base: 0, type: NO_VALUES });
     while (this.#blocks.length > 0) {
-      reader.at = pastSimple(reader);
+      this.#passSimple();
       const at = reader.at;
       this.#instruction(at, reader.byte());
     }
@@ -71,20 +115,64 @@ class Scan {
     if (this.#isLeaf && units === 1) this.places.shift();
   }
 
+  /**
+   * Passes instructions that are no more than an opcode and at most two short numbers. Nearly all
+   * of the code is stepped over here, without a call for each byte.
+   */
+  #passSimple(): void {
+    const reader = this.#reader;
+    const { bytes } = reader;
+    // Two bytes of room, so that the numbers need no check of their own.
+    const end = reader.end - 2;
+    let { at } = reader;
+    let height = this.#height;
+    let compileBytes = 0;
+    while (at < end) {
+      const opcode = bytes[at] as number;
+      const length = simpleLength(FORM_OF[opcode] as Form, bytes, at);
+      if (length === 0) break;
+      at += length;
+      height += EFFECTS[opcode] as number;
+      compileBytes += WEIGHTS[opcode] as number;
+    }
+    reader.at = at;
+    this.#height = height;
+    this.compileBytes += compileBytes;
+  }
+
   // eslint-disable-next-line max-lines-per-function -- one case for each form of instruction
   #instruction(at: number, opcode: number): void {
     const reader = this.#reader;
+    this.#height += EFFECTS[opcode] as number;
+    this.compileBytes += WEIGHTS[opcode] as number;
     switch (FORM_OF[opcode] as Form) {
       case Form.none:
         return;
       case Form.block:
-        reader.skipNumber(5);
-        this.#open(null);
+        this.#open(this.#blockType(), STATE_BYTES.block);
         return;
-      case Form.loop:
-        reader.skipNumber(5);
+      case Form.loop: {
+        const type = this.#blockType();
         this.#isLeaf = false;
-        this.#open(this.#add(reader.at, Charge.checked, 1));
+        this.#open(type, STATE_BYTES.loop, this.#add(reader.at, Charge.checked, 1));
+        return;
+      }
+      case Form.if:
+        this.#height -= 1;
+        this.#open(this.#blockType(), STATE_BYTES.if);
+        return;
+      case Form.try:
+        this.#open(this.#blockType(), STATE_BYTES.try);
+        return;
+      case Form.else:
+        this.#restart(at, (block) => block.type.parameters);
+        return;
+      case Form.catch:
+        reader.u32();
+        this.#restart(at, () => this.#layout.tagValuesMax);
+        return;
+      case Form.catchAll:
+        this.#restart(at, () => 0);
         return;
       case Form.end:
         this.#close(at);
@@ -101,7 +189,10 @@ class Scan {
         reader.u32();
         return;
       case Form.brTable:
-        for (let left = reader.u32() + 1; left > 0; left--) reader.u32();
+        for (let left = reader.u32() + 1; left > 0; left--) {
+          reader.u32();
+          this.compileBytes += LABEL_BYTES;
+        }
         return;
       case Form.memory:
         this.#memoryArgument();
@@ -126,13 +217,14 @@ class Scan {
         this.#tryTable();
         return;
       case Form.call:
-        this.#isLeaf = false;
-        reader.u32();
+        this.#called(this.#layout.functionTypes[reader.u32()], CALL_BYTES);
         return;
       case Form.callIndirect:
-        this.#isLeaf = false;
-        reader.u32();
-        reader.u32();
+      case Form.callRef:
+        // The index into the table, or the reference.
+        this.#height -= 1;
+        this.#called(this.#layout.typeAt(reader.u32()), CALL_INDIRECT_BYTES);
+        if (FORM_OF[opcode] === Form.callIndirect) reader.u32();
         return;
       case Form.throw:
         this.#add(at, Charge.plain, THROW_UNITS);
@@ -162,17 +254,55 @@ class Scan {
   #add(at: number, charge: Charge, units: number): Place {
     const place = { at, charge, units };
     this.places.push(place);
+    this.compileBytes += CHARGE_BYTES + this.#stateBytes(STATE_BYTES.if);
     return place;
   }
 
-  #open(header: Place | null): void {
+  /** What a record of all locals and operands takes. */
+  #stateBytes(bytesEach: number): number {
+    return bytesEach * (this.#localCount + Math.max(0, this.#height));
+  }
+
+  #called(type: FunctionType | undefined, bytes: number): void {
+    this.#isLeaf = false;
+    if (type === undefined) throw new Refusal(`a call of nothing, at byte ${this.#reader.at}`);
+    this.#height += type.results - type.parameters;
+    this.compileBytes += bytes + CALL_VALUE_BYTES * (type.results + type.parameters);
+  }
+
+  /** One negative byte, or with a heap type behind it; else the index of a type. */
+  #blockType(): FunctionType {
+    const reader = this.#reader;
+    const first = reader.bytes[reader.at] as number;
+    if (first === EMPTY_BLOCK) {
+      reader.skip(1);
+      return NO_VALUES;
+    }
+    if (first > EMPTY_BLOCK && first < 0x80) {
+      reader.skipValueType();
+      return ONE_RESULT;
+    }
+    return this.#layout.typeAt(reader.u32());
+  }
+
+  #open(type: FunctionType, stateBytes: number, header: Place | null = null): void {
     if (this.#blocks.length === DEPTH_MAX) throw new Refusal("blocks are nested too deeply");
-    this.#blocks.push(header);
+    this.compileBytes += this.#stateBytes(stateBytes);
+    this.#blocks.push({ header, base: this.#height - type.parameters, type });
+  }
+
+  /** Another part of the innermost block begins, with so many values. */
+  #restart(at: number, values: (block: Block) => number): void {
+    const block = this.#blocks.at(-1);
+    if (block === undefined) throw new Refusal(`a block goes on that never began, at byte ${at}`);
+    this.#height = block.base + values(block);
   }
 
   #close(at: number): void {
-    const header = this.#blocks.pop();
-    if (header === undefined) throw new Refusal(`a block ends that never began, at byte ${at}`);
+    const block = this.#blocks.pop();
+    if (block === undefined) throw new Refusal(`a block ends that never began, at byte ${at}`);
+    const { header, base, type } = block;
+    this.#height = base + type.results;
     if (header !== null) header.units += (at - header.at) >> CODE_BYTES_PER_UNIT_LOG2;
   }
 
@@ -185,7 +315,7 @@ class Scan {
 
   #tryTable(): void {
     const reader = this.#reader;
-    reader.skipNumber(5);
+    const type = this.#blockType();
     for (let left = reader.u32(); left > 0; left--) {
       const at = reader.at;
       const kind = reader.byte();
@@ -193,8 +323,9 @@ class Scan {
       // catch and catch_ref name a tag before their label; the catch_alls do not.
       if (kind < 2) reader.u32();
       reader.u32();
+      this.compileBytes += LABEL_BYTES;
     }
-    this.#open(null);
+    this.#open(type, STATE_BYTES.try);
   }
 
   #afterFc(at: number, opcode: number): void {
@@ -203,12 +334,16 @@ class Scan {
     if (form.bulk === Bulk.bytes) this.#add(at, Charge.bytes, 0);
     else if (form.bulk === Bulk.entries) this.#add(at, Charge.entries, 0);
     else if (form.bulk === Bulk.tableGrow) this.#add(at, Charge.plain, TABLE_GROW_UNITS);
+    this.#height += FC_EFFECTS[opcode] as number;
+    this.compileBytes += form.bulk === Bulk.none ? TRUNCATION_BYTES : BULK_BYTES;
     for (let left = form.indices; left > 0; left--) this.#reader.u32();
   }
 
   #afterFd(at: number, opcode: number): void {
     const reader = this.#reader;
     if (opcode > SIMD_MAX) throw unknownOpcode(at, `fd ${opcode.toString(16)}`);
+    this.#height += simdEffect(opcode);
+    this.compileBytes += WIDE_BYTES;
     if (opcode <= 11 || opcode === 92 || opcode === 93) this.#memoryArgument();
     else if (opcode === 12 || opcode === 13) reader.skip(16);
     else if (opcode >= 84 && opcode <= 91) {
@@ -222,6 +357,8 @@ class Scan {
     if (opcode >= ATOMIC.waitFirst && opcode <= ATOMIC.waitLast) {
       throw new Refusal(`memory.atomic.wait would stop the gateway, at byte ${at}`);
     }
+    this.#height += atomicEffect(opcode);
+    this.compileBytes += WIDE_BYTES;
     if (opcode === ATOMIC.fence) reader.byte();
     else if (
       opcode === ATOMIC.notify ||
@@ -232,34 +369,21 @@ class Scan {
   }
 }
 
-/**
- * The offset of the next instruction that is more than an opcode and at most two short numbers.
- * Nearly all of the code is stepped over here, without a call for each byte.
- */
-function pastSimple({ bytes, at: start, end }: ByteReader): number {
-  let at = start;
-  // Two bytes of room, so that the numbers need no check of their own.
-  while (at < end - 2) {
-    switch (FORM_OF[bytes[at] as number] as Form) {
-      case Form.none:
-        at += 1;
-        break;
-      case Form.index:
-      case Form.i32:
-      case Form.i64:
-        if ((bytes[at + 1] as number) >= 0x80) return at;
-        at += 2;
-        break;
-      case Form.memory:
-        // A memory index may follow an alignment of 0x40 or more.
-        if ((bytes[at + 1] as number) >= 0x40 || (bytes[at + 2] as number) >= 0x80) return at;
-        at += 3;
-        break;
-      default:
-        return at;
-    }
+/** Zero: not simple. */
+function simpleLength(form: Form, bytes: Uint8Array, at: number): number {
+  switch (form) {
+    case Form.none:
+      return 1;
+    case Form.index:
+    case Form.i32:
+    case Form.i64:
+      return (bytes[at + 1] as number) < 0x80 ? 2 : 0;
+    case Form.memory:
+      // A memory index may follow an alignment of 0x40 or more.
+      return (bytes[at + 1] as number) < 0x40 && (bytes[at + 2] as number) < 0x80 ? 3 : 0;
+    default:
+      return 0;
   }
-  return at;
 }
 
 function unknownOpcode(at: number, opcode: string): Refusal {

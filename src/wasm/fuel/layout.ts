@@ -1,5 +1,5 @@
 //! Takes a module apart into its sections and counts what the rewriter must know: how many types,
-//! functions, tables and globals there are, and how many parameters each function has.
+//! functions, tables and globals there are, and how many values each function takes and gives.
 
 import { ByteReader, Refusal } from "./byte-reader.ts";
 
@@ -59,6 +59,12 @@ export interface TableType {
   readonly limits: Limits;
 }
 
+/** How many values a function takes and gives. */
+export interface FunctionType {
+  readonly parameters: number;
+  readonly results: number;
+}
+
 export class Layout {
   readonly bytes: Uint8Array;
   readonly sections: Map<number, SectionSpan> = new Map();
@@ -67,15 +73,16 @@ export class Layout {
   readonly exportNames: Set<string> = new Set();
   readonly tables: TableType[] = [];
   readonly memories: Limits[] = [];
-  /** Parameters of each function that has code here, in order. */
-  readonly parameterCounts: number[] = [];
-  typeCount = 0;
+  /** Of each function, those that are imported first. */
+  readonly functionTypes: FunctionType[] = [];
+  readonly types: FunctionType[] = [];
+  /** The most values that a tag carries, at most; a tag's are a type's. */
+  tagValuesMax = 0;
   importedFunctionCount = 0;
   importedTableCount = 0;
   importedGlobalCount = 0;
   /** The function that the start section names, or null. */
   startFunction: number | null = null;
-  readonly #parametersOfType: number[] = [];
 
   /** Throws a `Refusal`. */
   constructor(bytes: Uint8Array) {
@@ -88,9 +95,7 @@ export class Layout {
       this.#readImport(reader);
     });
     this.#each(Section.function, (reader) => {
-      const parameters = this.#parametersOfType[reader.u32()];
-      if (parameters === undefined) throw new Refusal("a function names a type that is not there");
-      this.parameterCounts.push(parameters);
+      this.functionTypes.push(this.typeAt(reader.u32()));
     });
     this.#each(Section.table, (reader) => {
       this.tables.push(readTable(reader));
@@ -107,7 +112,13 @@ export class Layout {
   }
 
   get functionCount(): number {
-    return this.importedFunctionCount + this.parameterCounts.length;
+    return this.functionTypes.length;
+  }
+
+  typeAt(index: number): FunctionType {
+    const type = this.types[index];
+    if (type === undefined) throw new Refusal(`type ${index} is not there`);
+    return type;
   }
 
   /** The number of entries of a vector section, and a reader that stands behind it. */
@@ -164,9 +175,10 @@ export class Layout {
     }
     const parameters = reader.u32();
     for (let left = parameters; left > 0; left--) reader.skipValueType();
-    for (let left = reader.u32(); left > 0; left--) reader.skipValueType();
-    this.#parametersOfType.push(parameters);
-    this.typeCount += 1;
+    const results = reader.u32();
+    for (let left = results; left > 0; left--) reader.skipValueType();
+    this.types.push({ parameters, results });
+    this.tagValuesMax = Math.max(this.tagValuesMax, parameters);
   }
 
   #readImport(reader: ByteReader): void {
@@ -175,7 +187,7 @@ export class Layout {
     const kind = reader.byte();
     switch (kind) {
       case EXTERNAL.function:
-        reader.u32();
+        this.functionTypes.push(this.typeAt(reader.u32()));
         this.importedFunctionCount += 1;
         return;
       case EXTERNAL.table:

@@ -5,7 +5,7 @@
 export const Form = {
   unknown: 0,
   none: 1,
-  /** A block type follows and a block opens: block, if, try. */
+  /** A block type follows and a block opens, as with `loop`, `if` and `try`. */
   block: 2,
   loop: 3,
   /** `end`. */
@@ -33,6 +33,14 @@ export const Form = {
   prefixFc: 22,
   prefixFd: 23,
   prefixFe: 24,
+  /** Begins another part of the block that is open: else, catch, catch_all. */
+  else: 25,
+  catch: 26,
+  catchAll: 27,
+  if: 28,
+  try: 29,
+  /** Calls through a reference: one index, of a type. */
+  callRef: 30,
 } as const;
 export type Form = (typeof Form)[keyof typeof Form];
 
@@ -40,11 +48,11 @@ const RANGES: readonly (readonly [first: number, last: number, form: Form])[] = 
   [0x00, 0x01, Form.none],
   [0x02, 0x02, Form.block],
   [0x03, 0x03, Form.loop],
-  [0x04, 0x04, Form.block],
-  [0x05, 0x05, Form.none],
+  [0x04, 0x04, Form.if],
+  [0x05, 0x05, Form.else],
   // Exceptions as V8 has had them since 9.5: try, catch, throw, rethrow, delegate, catch_all.
-  [0x06, 0x06, Form.block],
-  [0x07, 0x07, Form.index],
+  [0x06, 0x06, Form.try],
+  [0x07, 0x07, Form.catch],
   [0x08, 0x08, Form.throw],
   [0x09, 0x09, Form.throw],
   [0x0a, 0x0a, Form.throwRef],
@@ -56,9 +64,10 @@ const RANGES: readonly (readonly [first: number, last: number, form: Form])[] = 
   [0x11, 0x11, Form.callIndirect],
   [0x12, 0x12, Form.call],
   [0x13, 0x13, Form.callIndirect],
-  [0x14, 0x15, Form.call],
+  [0x14, 0x15, Form.callRef],
   [0x18, 0x18, Form.delegate],
-  [0x19, 0x1b, Form.none],
+  [0x19, 0x19, Form.catchAll],
+  [0x1a, 0x1b, Form.none],
   [0x1c, 0x1c, Form.selectTypes],
   [0x1f, 0x1f, Form.tryTable],
   [0x20, 0x26, Form.index],

@@ -14,7 +14,7 @@ import { ByteReader as Reader } from "./byte-reader.ts";
 import { Charge, findPlaces } from "./function-body.ts";
 import type { Place } from "./function-body.ts";
 import { Layout, Section, SECTION_ORDER } from "./layout.ts";
-import type { Limits } from "./layout.ts";
+import type { FunctionType, Limits } from "./layout.ts";
 
 /** Exports that the host uses; a module that has one of them is refused. */
 export const FUEL_TABLE = "graylane_fuel_table";
@@ -37,8 +37,18 @@ const FUNCTIONS_MAX = 200_000;
  * 1.4 s of processor time; without the limit 60 MB took 15 s and 2.5 GiB.
  */
 const CODE_BYTES_MAX = 32 * 1024 * 1024;
-/** V8 compiles a function whole when it is first called: 2 MiB take about 50 ms. */
-const BODY_BYTES_MAX = 2 * 1024 * 1024;
+/**
+ * Of one function, as it is compiled: each of V8's threads takes some 20 times as much memory for
+ * the one that it compiles, and a function is given fuel in one turn. The largest found in real
+ * modules has 200 kB (the compiler esbuild, in Go); Ruby has one of 100 kB, Higress' SDK of 46.
+ */
+const BODY_BYTES_MAX = 512 * 1024;
+/**
+ * Of memory that compiling all of it is estimated to take. Modules of Go are estimated at 14 for
+ * each megabyte, Ruby (16 MB) at 330, and really take about half. Of patterns that were made to
+ * take much the worst took a tenth more than estimated.
+ */
+const COMPILE_BYTES_MAX = 448 * 1024 * 1024;
 const MEMORY_PAGES_MAX = 65_536;
 const PAGE_BYTES = 65_536;
 const LOOP_COPY_MAX = 200;
@@ -73,13 +83,15 @@ class Rewriter {
   readonly #table: number;
   /** slow, stop, bulk. */
   readonly #firstFunction: number;
+  #compileBytes = 0;
   readonly #charges = new Map<number, Uint8Array>();
 
   constructor(layout: Layout, options: FuelOptions) {
     this.#layout = layout;
     this.#options = options;
-    const { typeCount, functionCount } = layout;
-    this.#types = { ask: typeCount, plain: typeCount + 1, oneNumber: typeCount + 2 };
+    const { types, functionCount } = layout;
+    const { length } = types;
+    this.#types = { ask: length, plain: length + 1, oneNumber: length + 2 };
     this.#fuel = layout.importedGlobalCount + layout.open(Section.global).count;
     this.#table = layout.importedTableCount + layout.tables.length;
     this.#firstFunction = functionCount;
@@ -187,9 +199,10 @@ class Rewriter {
   }
 
   async #code(): Promise<Uint8Array[]> {
-    const { parameterCounts } = this.#layout;
+    const { importedFunctionCount, functionCount } = this.#layout;
     const { count, reader } = this.#layout.open(Section.code);
-    if (count !== parameterCounts.length) throw new Refusal("functions and code do not agree");
+    if (count !== functionCount - importedFunctionCount)
+      throw new Refusal("functions and code do not agree");
     const parts: Uint8Array[] = [Uint8Array.from(unsigned(count + 3))];
     let bytesInTurn = 0;
     let bytesOut = 0;
@@ -197,12 +210,8 @@ class Rewriter {
       const length = reader.u32();
       const start = reader.at;
       reader.skip(length);
-      if (length > BODY_BYTES_MAX) {
-        const number = this.#layout.importedFunctionCount + index;
-        throw new Refusal(`function ${number} has ${length} bytes, more than ${BODY_BYTES_MAX}`);
-      }
       const body = new Reader(reader.bytes, start, reader.at);
-      const rewritten = this.#body(body, parameterCounts[index] as number);
+      const rewritten = this.#body(body, importedFunctionCount + index);
       parts.push(rewritten);
       bytesOut += rewritten.length;
       if (bytesOut > CODE_BYTES_MAX) {
@@ -219,10 +228,24 @@ class Rewriter {
     return parts;
   }
 
+  #charge(compileBytes: number): void {
+    this.#compileBytes += compileBytes;
+    if (this.#compileBytes <= COMPILE_BYTES_MAX) return;
+    const mebibytes = COMPILE_BYTES_MAX / 1024 / 1024;
+    throw new Refusal(`to compile it would take more than about ${mebibytes} MiB of memory`);
+  }
+
+  #checkLength(index: number, length: number): void {
+    if (length <= BODY_BYTES_MAX) return;
+    const what = `function ${index} has ${length} bytes with a counter in it and its loops`;
+    throw new Refusal(`${what}, more than ${BODY_BYTES_MAX}`);
+  }
+
   /** One function's code with its length before it. */
-  #body(body: ByteReader, parameterCount: number): Uint8Array {
+  #body(body: ByteReader, index: number): Uint8Array {
     const { bytes } = body;
     const start = body.at;
+    this.#checkLength(index, body.end - start);
     const groupCount = body.u32();
     const groupsAt = body.at;
     let localCount = 0;
@@ -231,9 +254,10 @@ class Rewriter {
       body.skipValueType();
     }
     const codeAt = body.at;
-    const places = findPlaces(body);
+    const local = (this.#layout.functionTypes[index] as FunctionType).parameters + localCount;
+    const { places, compileBytes } = findPlaces(body, this.#layout, local);
+    this.#charge(compileBytes);
     const needsLocal = places.some(({ charge }) => charge >= Charge.bytes);
-    const local = parameterCount + localCount;
     const head = needsLocal
       ? Buffer.concat([
           Uint8Array.from(unsigned(groupCount + 1)),
@@ -244,6 +268,7 @@ class Rewriter {
     const inserted = places.map((place) => this.#instructions(place, local));
     let length = head.length + body.end - codeAt;
     for (const instructions of inserted) length += instructions.length;
+    this.#checkLength(index, length);
     return assemble({ head, bytes, codeAt, end: body.end, places, inserted, length });
   }
 
