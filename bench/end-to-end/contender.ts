@@ -105,8 +105,8 @@ export async function startContender(
   return {
     name: plan.name,
     port,
-    cpuSeconds: () => sumOfTree(started.pid, cpuSecondsOf),
-    residentKib: () => sumOfTree(started.pid, residentKibOf),
+    cpuSeconds: () => cpuSecondsOfTree(started.pid),
+    residentKib: () => residentKibOfTree(started.pid),
     stop: () => started.stop(),
   };
 }
@@ -190,6 +190,16 @@ function cpuSecondsOf(pid: number): number {
     const [runNs] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ");
     return sum + Number(runNs) / NANOSECONDS;
   }, 0);
+}
+
+/** CPU time of a process and its children so far. */
+export function cpuSecondsOfTree(root: number): number {
+  return sumOfTree(root, cpuSecondsOf);
+}
+
+/** Resident memory of a process and its children. */
+export function residentKibOfTree(root: number): number {
+  return sumOfTree(root, residentKibOf);
 }
 
 function residentKibOf(pid: number): number {

@@ -81,9 +81,9 @@ test("a loop that is late by its own work refuses more and more, and says so onc
   machine.pass(1_200);
   assert.deepEqual(machine.changes, ["its event loop is late"]);
   machine.pass(3_000);
-  assert.equal(machine.guard.share, 0.75);
+  assert.equal(machine.guard.share, 0.95);
   const refused = machine.refusedOf1000();
-  assert.ok(Math.abs(refused - 750) <= 1, `${refused} of 1,000`);
+  assert.ok(Math.abs(refused - 950) <= 1, `${refused} of 1,000`);
   assert.equal(machine.guard.shedCount, refused);
 });
 
@@ -94,11 +94,94 @@ test("with the delay gone the refusals go, slowly, and that is said too", () => 
   machine.lateMs = 0;
   machine.pass(1_000);
   const { share } = machine.guard;
-  assert.ok(share > 0.4 && share < 0.7, `${share} after a second`);
-  machine.pass(5_000);
+  assert.ok(share > 0.6 && share < 0.9, `${share} after a second`);
+  machine.pass(6_000);
   assert.equal(machine.guard.isShedding, false);
   assert.deepEqual(machine.changes, ["its event loop is late", null]);
 });
+
+interface Overload {
+  /** Of what a request costs that is taken; a plain one costs 0.1 ms here. */
+  readonly refusalCost: number;
+  /** Clients: each has one request under way. */
+  readonly connections: number;
+}
+
+/** One loop that takes what waits in turns, and is offered four times what it can do. */
+class Loop {
+  takenCount = 0;
+  readonly delaysMs: number[] = [];
+  readonly guard: OverloadGuard;
+  #nowMs = 0;
+  #busyMs = 0;
+  #waiting = 0;
+  #timer: { readonly atMs: number; readonly run: () => void } = { atMs: 0, run: () => undefined };
+
+  constructor() {
+    const clock: Clock = {
+      nowMs: () => this.#nowMs,
+      monotonicMs: () => this.#nowMs,
+      after: (ms, run) => {
+        this.#timer = { atMs: this.#nowMs + ms, run };
+        return { cancel: () => undefined };
+      },
+    };
+    this.guard = new OverloadGuard(clock, LIMITS, {
+      memory: () => ({ heapUsed: 0, heapLimit: 1_000 * MIB, external: 0 }),
+      cpuMs: () => this.#busyMs,
+      collectGarbage: () => undefined,
+      onDelay: (delayMs) => this.delaysMs.push(delayMs),
+      onChange: () => undefined,
+    });
+  }
+
+  run(untilMs: number, perMs: number, { refusalCost, connections }: Overload): void {
+    let arrivedMs = this.#nowMs;
+    while (this.#nowMs < untilMs) {
+      const arrivals = (this.#nowMs - arrivedMs) * perMs;
+      this.#waiting = Math.min(this.#waiting + arrivals, connections);
+      arrivedMs = this.#nowMs;
+      const batch = Math.floor(this.#waiting);
+      this.#waiting -= batch;
+      for (let index = 0; index < batch; index += 1) this.#handle(refusalCost);
+      if (batch === 0) this.#nowMs += COST_MS;
+      if (this.#nowMs >= this.#timer.atMs) this.#timer.run();
+    }
+  }
+
+  #handle(refusalCost: number): void {
+    this.guard.requestCount += 1;
+    const isTaken = !this.guard.isShedding || this.guard.takesRequest();
+    const costMs = isTaken ? COST_MS : COST_MS * refusalCost;
+    if (isTaken) this.takenCount += 1;
+    this.#nowMs += costMs;
+    this.#busyMs += costMs;
+  }
+}
+
+const COST_MS = 0.1;
+const FOURFOLD_PER_MS = 4 / COST_MS;
+const SETTLED_MS = 10_000;
+const MEASURED_MS = 60_000;
+
+for (const refusalCost of [0.02, 0.05, 0.15, 0.33, 0.5]) {
+  test(`refusals at ${refusalCost} of a request's cost leave 4 in 5 of the peak`, (context) => {
+    const loop = new Loop();
+    const overload = { refusalCost, connections: 4_000 };
+    loop.run(SETTLED_MS, FOURFOLD_PER_MS, overload);
+    loop.takenCount = 0;
+    loop.delaysMs.length = 0;
+    loop.run(SETTLED_MS + MEASURED_MS, FOURFOLD_PER_MS, overload);
+    const goodput = (loop.takenCount / MEASURED_MS) * COST_MS;
+    loop.delaysMs.sort((a, b) => a - b);
+    const late = loop.delaysMs[Math.floor(loop.delaysMs.length * 0.99)] ?? 0;
+    context.diagnostic(
+      `goodput ${(goodput * 100).toFixed(0)} %, p99 of delays ${late.toFixed(1)} ms`,
+    );
+    assert.ok(goodput >= 0.75, `${goodput} of the peak`);
+    if (refusalCost < 0.06) assert.ok(late <= 20, `${late} ms`);
+  });
+}
 
 test("memory full of garbage is collected, and refuses nothing", () => {
   const machine = new Machine();

@@ -42,12 +42,19 @@ const SHEDDING_TICK_MS = 5;
 const LATE_FOR_MS = 500;
 const OWN_WORK_MIN = 0.3;
 /** While requests are refused, a delay of this part of the limit is aimed at. */
-const AIM = 0.1;
+const AIM = 0.05;
 const RISE_PER_SECOND = 1;
 const FALL_PER_SECOND = 0.2;
 const ERROR_MAX = 4;
-/** To refuse costs a third of what a plain request costs: beyond this only refusals are left. */
-const SHARE_MAX = 0.75;
+const SHARE_MAX = 0.95;
+/**
+ * To refuse costs up to half of what a plain request costs, and a twentieth of a dear one. So the
+ * share rises only while as much is taken, for each second that the process computes, as this part
+ * of what was taken before any was refused. What is too much then waits.
+ */
+const GOODPUT_MIN = 0.8;
+const GOODPUT_WINDOW_MS = 250;
+const SHARE_STEP = 0.05;
 const MEMORY_TICK_MS = 250;
 /** Parts of a limit of memory: where requests are refused, connections too, and where no longer. */
 const MEMORY_FULL = 0.95;
@@ -56,10 +63,19 @@ const MEMORY_FREE = 0.9;
 const COLLECT_EVERY_MS = 10_000;
 const MS_PER_SECOND = 1_000;
 
+/** What had been done by then. */
+interface Work {
+  readonly atMs: number;
+  readonly cpuMs: number;
+  readonly taken: number;
+}
+
 export class OverloadGuard {
   /** Ask `takesRequest` of each request. */
   isShedding = false;
   connectionCount = 0;
+  /** Requests so far, refused ones included; who asks `isShedding` counts. */
+  requestCount = 0;
   shedCount = 0;
   /** How much of each limit is used; 1: all of it. */
   readonly pressure: { delay: number; heap: number; memory: number } = {
@@ -69,10 +85,15 @@ export class OverloadGuard {
   readonly #clock: Clock;
   readonly #senses: OverloadSenses;
   #dueMs: number;
-  /** Since when the loop has been late without a break, and the processor's time then. */
-  #late: { readonly sinceMs: number; readonly cpuMs: number } | null = null;
-  /** The part of all requests that is refused because the loop is late. */
+  /** When the loop began to be late without a break. */
+  #late: Work | null = null;
+  /** The part of all requests that is refused because the loop is late, and the most it may be. */
   #delayShare = 0;
+  #shareMax = SHARE_MAX;
+  /** Requests taken for each millisecond of the processor: before any was refused. */
+  #takenPerMs = 0;
+  /** Where the window began in which that is compared. */
+  #window: Work = { atMs: 0, cpuMs: 0, taken: 0 };
   #isMemoryFull = false;
   #memoryReadMs: number;
   #collectedMs = -COLLECT_EVERY_MS;
@@ -123,7 +144,7 @@ export class OverloadGuard {
     const delayMs = Math.max(0, nowMs - this.#dueMs);
     this.pressure.delay = delayMs / this.limits.delayMs;
     this.#senses.onDelay(delayMs);
-    if (this.#delayShare > 0) this.#steer(delayMs);
+    if (this.#delayShare > 0) this.#steer(delayMs, nowMs);
     else this.#watchDelay(delayMs, nowMs);
     if (nowMs - this.#memoryReadMs >= MEMORY_TICK_MS) this.#watchMemory(nowMs);
     this.#settle();
@@ -134,22 +155,44 @@ export class OverloadGuard {
       this.#late = null;
       return;
     }
-    const cpuMs = this.#senses.cpuMs();
-    this.#late ??= { sinceMs: nowMs - delayMs, cpuMs };
-    const lateForMs = nowMs - this.#late.sinceMs;
+    const now = this.#work(nowMs);
+    this.#late ??= { ...now, atMs: nowMs - delayMs };
+    const since = this.#late;
+    const lateForMs = nowMs - since.atMs;
     if (lateForMs < LATE_FOR_MS) return;
-    const ownWork = (cpuMs - this.#late.cpuMs) / lateForMs;
     this.#late = null;
-    if (ownWork >= OWN_WORK_MIN) this.#steer(delayMs);
+    const cpuMs = now.cpuMs - since.cpuMs;
+    if (cpuMs / lateForMs < OWN_WORK_MIN) return;
+    this.#takenPerMs = (now.taken - since.taken) / cpuMs;
+    this.#window = now;
+    this.#shareMax = SHARE_MAX;
+    this.#steer(delayMs, nowMs);
+  }
+
+  #work(atMs: number): Work {
+    return { atMs, cpuMs: this.#senses.cpuMs(), taken: this.requestCount - this.shedCount };
   }
 
   /** Up fast, down slowly: the load has not gone when the delay has. */
-  #steer(delayMs: number): void {
+  #steer(delayMs: number, nowMs: number): void {
+    if (nowMs - this.#window.atMs >= GOODPUT_WINDOW_MS) this.#weigh(this.#work(nowMs));
     const aimMs = this.limits.delayMs * AIM;
     const error = Math.min((delayMs - aimMs) / aimMs, ERROR_MAX);
     const seconds = (delayMs + SHEDDING_TICK_MS) / MS_PER_SECOND;
     const change = error * seconds * (error > 0 ? RISE_PER_SECOND : FALL_PER_SECOND);
-    this.#delayShare = Math.min(Math.max(this.#delayShare + change, 0), SHARE_MAX);
+    this.#delayShare = Math.min(Math.max(this.#delayShare + change, 0), this.#shareMax);
+  }
+
+  /** Do the refusals take the place of what they are to make room for? */
+  #weigh(now: Work): void {
+    const { cpuMs, taken } = this.#window;
+    this.#window = now;
+    const wanted = this.#takenPerMs * (now.cpuMs - cpuMs) * GOODPUT_MIN;
+    if (now.taken - taken >= wanted) {
+      this.#shareMax = Math.min(this.#shareMax + SHARE_STEP, SHARE_MAX);
+    } else {
+      this.#shareMax = Math.max(this.#delayShare - SHARE_STEP, 0);
+    }
   }
 
   #watchMemory(nowMs: number): void {

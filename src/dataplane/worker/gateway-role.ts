@@ -212,7 +212,10 @@ export class GatewayRole implements WorkerRole {
 
   #handler(port: number): ExchangeHandler {
     const { overload } = this.#context;
-    if (overload?.isShedding === true && !overload.takesRequest()) return OVERLOADED;
+    if (overload !== undefined) {
+      overload.requestCount += 1;
+      if (overload.isShedding && !overload.takesRequest()) return OVERLOADED;
+    }
     const runtime = this.#runtime?.listeners.has(port) === true ? this.#runtime : this.#opening;
     const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
     if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");
