@@ -53,6 +53,11 @@ const HEADER_BYTES_MAX = 16 * 1024;
 const CONNECTIONS_MAX = 2_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+/**
+ * An idle connection stays open for so long. Node's 5 s are so short that a busy client sends a
+ * write on a connection that is being closed, and cannot know whether it was done.
+ */
+const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
 
 /** Rejects with `ListenError`. */
@@ -95,6 +100,7 @@ function serversOf(around: Surroundings, certificate: Certificate | undefined): 
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
   };
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     void handle(around, request, response);
