@@ -46,7 +46,7 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(cluster.protocol, connections),
     ...keepAliveOf(connections),
-    ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck)] }),
+    ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck, cluster)] }),
   };
   const parts = [{ source: sourceOf(cluster), json }];
   return { name: cluster.name, json, parts, needs: [cluster.name] };
@@ -169,7 +169,7 @@ function keepAliveOf({ keepAliveMs }: ConnectionLimits): JsonObject {
   return { upstream_connection_options: { tcp_keepalive: { keepalive_time: seconds } } };
 }
 
-function healthCheckOf(check: HealthCheck): JsonObject {
+function healthCheckOf(check: HealthCheck, { host }: Cluster): JsonObject {
   return {
     timeout: durationOf(check.timeoutMs),
     interval: durationOf(check.intervalMs),
@@ -183,11 +183,12 @@ function healthCheckOf(check: HealthCheck): JsonObject {
     initial_jitter: durationOf(check.initialJitterMs),
     unhealthy_threshold: check.unhealthyThreshold,
     healthy_threshold: check.healthyThreshold,
-    ...healthQuestion(check.ask),
+    ...healthQuestion(check.ask, host),
   };
 }
 
-function healthQuestion(ask: HealthQuestion): JsonObject {
+/** Envoy would send the cluster's name for the host, which no HTTP server takes. */
+function healthQuestion(ask: HealthQuestion, host: string): JsonObject {
   const ranges = (list: readonly StatusRange[]): JsonObject[] =>
     list.map(([start, end]) => ({ start, end }));
   switch (ask.kind) {
@@ -196,7 +197,7 @@ function healthQuestion(ask: HealthQuestion): JsonObject {
         http_health_check: {
           path: ask.path,
           method: ask.method,
-          ...(ask.host === "" ? {} : { host: ask.host }),
+          host: ask.host === "" ? host : ask.host,
           expected_statuses: ranges(ask.statuses),
           retriable_statuses: ranges(ask.retriable),
         },
@@ -210,7 +211,10 @@ function healthQuestion(ask: HealthQuestion): JsonObject {
       };
     case "grpc":
       return {
-        grpc_health_check: { service_name: ask.service, authority: ask.authority },
+        grpc_health_check: {
+          service_name: ask.service,
+          authority: ask.authority === "" ? host : ask.authority,
+        },
       };
   }
 }

@@ -176,7 +176,8 @@ test("the share of a backend that is not there is answered as the route says", (
   const both = { kind: "forward", destinations: [...some, { weight: 1, ...gone }] } as const;
   const path = { policy: { rewrite: { path: "/new" } } };
   const [first, second] = compiled([], [whole, route([], { action: both, ...path })]).routes;
-  assert.deepEqual(first?.["direct_response"], { status: 500, body: { inline_string: "gone\n" } });
+  const body = { inline_string: "route_target_missing: gone\n" };
+  assert.deepEqual(first?.["direct_response"], { status: 500, body });
   const forward = second?.["route"] as JsonObject;
   assert.equal(forward["cluster_not_found_response_code"], "INTERNAL_SERVER_ERROR");
   assert.deepEqual(forward["regex_rewrite"], {

@@ -14,6 +14,7 @@ import type { LaneVariant } from "./lane-variants.ts";
 import { joinMatches } from "./match-join.ts";
 import { compileAction } from "./route-action.ts";
 import type { ActionContext } from "./route-action.ts";
+import { withoutConfusion } from "./route-match.ts";
 
 const NO_ROUTE: JsonObject = { direct_response: { status: 404 } };
 
@@ -24,10 +25,11 @@ export interface CompiledRoute {
 }
 
 export function compileRoutes(
-  routes: readonly Route[],
+  all: readonly Route[],
   entered: readonly EnteredGroup[],
   context: ActionContext,
 ): CompiledRoute[] {
+  const routes = all.map((route) => ({ ...route, matches: withoutConfusion(route.matches) }));
   const groups = entered.map((group) => withoutFoundShares(group, routes, context));
   const compiled = routes.flatMap((base, index) =>
     variantsOf(base, routes, groups, context).flatMap((variant) =>

@@ -78,9 +78,7 @@ export function compileAction(
     const what = `divide requests by weights of more than ${WEIGHTS_MAX} with lanes' shares`;
     return unavailable(context.refusals.add(route.source, what));
   }
-  const requestHeaders = headerFields("request", route.requestHeaders);
-  const forward = { ...forwarding(route, context), ...destinations(ways, context) };
-  return { route: forward, ...requestHeaders, ...responseHeaders };
+  return { route: { ...forwarding(route, context), ...destinations(route, ways, context) } };
 }
 
 interface DestinationWay {
@@ -126,13 +124,26 @@ function primaryDecision(
   return candidates.find(({ lane }) => lane !== null) ?? candidates[0] ?? null;
 }
 
-function destinations(ways: readonly DestinationWay[], context: ActionContext): JsonObject {
+/**
+ * Envoy edits by the cluster's words first and by the route's last, but a destination's are to
+ * count: so each cluster has both.
+ */
+function destinations(
+  route: Route,
+  ways: readonly DestinationWay[],
+  context: ActionContext,
+): JsonObject {
   const entries = ways.map(({ destination, decided, way, weight }) => ({
     name: way.kind === "cluster" ? way.cluster : "(missing)",
     weight,
     ...(way.kind === "cluster" ? metadataMatch(way.steps) : {}),
-    ...headerFields("request", withLanes(destination, context, decided)),
-    ...headerFields("response", destination.responseHeaders),
+    ...headerFields(
+      "request",
+      lanesTold(destination, context, decided),
+      route.requestHeaders,
+      destination.requestHeaders,
+    ),
+    ...headerFields("response", route.responseHeaders, destination.responseHeaders),
   }));
   for (const { way } of ways) if (way.kind === "cluster") context.used.add(way.cluster);
   return { weighted_clusters: { clusters: entries }, ...missingStatus(ways) };
@@ -145,8 +156,8 @@ function missingStatus(ways: readonly DestinationWay[]): JsonObject {
 }
 
 /** The next hops are told; a route that names a lane's subset makes that lane the request's. */
-function withLanes(
-  { target, requestHeaders }: WeightedDestination,
+function lanesTold(
+  { target }: WeightedDestination,
   { snapshot: { laneGroups }, removedHeaders }: ActionContext,
   decided: readonly DecidedLane[],
 ): HeaderOperations {
@@ -158,10 +169,9 @@ function withLanes(
     const lane = group?.lanes.find(({ name }) => name === laneName);
     if (lane?.enabled !== true || group?.signature !== undefined) return [];
     const { routeHeader = "" } = group?.context ?? {};
-    return requestHeaders.remove.includes(routeHeader) ? [] : [[routeHeader, lane.tag] as const];
+    return [[routeHeader, lane.tag] as const];
   });
-  const { remove, set, add } = requestHeaders;
-  return { remove: [...removedHeaders, ...remove], set: [...told, ...set], add };
+  return { remove: removedHeaders, set: told, add: [] };
 }
 
 function forwarding(route: Route, context: ActionContext): JsonObject {
@@ -261,8 +271,10 @@ function directResponse(status: number, body: string): JsonObject {
   return { status, ...(body === "" ? {} : { body: { inline_string: body } }) };
 }
 
+/** In the words of the embedded engine. */
 function missing({ message, status }: Extract<Way, { kind: "missing" }>): JsonObject {
-  return { direct_response: directResponse(status ?? STATUS_UNAVAILABLE, `${message}\n`) };
+  const code = "route_target_missing";
+  return { direct_response: directResponse(status ?? STATUS_UNAVAILABLE, `${code}: ${message}\n`) };
 }
 
 function unavailable(message: string): JsonObject {
@@ -340,22 +352,27 @@ function touchesHost({ remove, set, add }: HeaderOperations): boolean {
   return names.some((name) => name === "host" || name.startsWith(":"));
 }
 
-/** Envoy, too, removes before it adds. */
+/** One after another. Envoy removes before it adds: what a later one removes is not added before. */
 export function headerFields(
   message: "request" | "response",
-  { remove, set, add }: HeaderOperations,
+  ...all: readonly HeaderOperations[]
 ): JsonObject {
   const option = (append: string) => (pair: readonly [string, string]) => ({
     header: { key: pair[0], value: pair[1].replaceAll("%", "%%") },
     append_action: append,
     keep_empty_value: true,
   });
-  const added = [
-    ...set.map(option("OVERWRITE_IF_EXISTS_OR_ADD")),
-    ...add.map(option("APPEND_IF_EXISTS_OR_ADD")),
-  ];
+  const added = all.flatMap(({ set, add }, index) => {
+    const gone = new Set(all.slice(index + 1).flatMap((later) => later.remove));
+    const stays = ([name]: readonly [string, string]): boolean => !gone.has(name);
+    return [
+      ...set.filter(stays).map(option("OVERWRITE_IF_EXISTS_OR_ADD")),
+      ...add.filter(stays).map(option("APPEND_IF_EXISTS_OR_ADD")),
+    ];
+  });
+  const removed = all.flatMap(({ remove }) => remove);
   return {
     ...(added.length === 0 ? {} : { [`${message}_headers_to_add`]: added }),
-    ...(remove.length === 0 ? {} : { [`${message}_headers_to_remove`]: remove }),
+    ...(removed.length === 0 ? {} : { [`${message}_headers_to_remove`]: removed }),
   };
 }

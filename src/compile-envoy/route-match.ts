@@ -4,6 +4,9 @@ import type { JsonObject } from "../base/json.ts";
 import { preparePattern } from "../route/pattern.ts";
 import type { HeaderMatch, RouteMatch, StringMatch } from "../snapshot/snapshot.ts";
 
+/** Of one route, when it is split for what Envoy's matchers confuse. */
+const MATCHES_MAX = 64;
+
 export interface FieldMatchers {
   readonly headers: readonly JsonObject[];
   readonly query: readonly JsonObject[];
@@ -48,9 +51,34 @@ function isAlways({ kind, value }: StringMatch): boolean {
 }
 
 /** A missing field and an empty one would be taken for the same, which they are not. */
-export function confusesEmpty({ withoutHeaders = [] }: RouteMatch): boolean {
-  return withoutHeaders.some(
-    ({ match }) => match.kind !== "present" && !isAlways(match) && preparePattern(match)(""),
+export function confusesEmpty(match: RouteMatch): boolean {
+  return confusing(match).length > 0;
+}
+
+/** `matches` such that none confuses a missing field with an empty one: it is missing, or there. */
+export function withoutConfusion(matches: readonly RouteMatch[]): readonly RouteMatch[] {
+  if (!matches.some(confusesEmpty)) return matches;
+  const split = matches.flatMap((match) => {
+    const [field] = confusing(match);
+    if (field === undefined) return [match];
+    const { headers = [], withoutHeaders = [] } = match;
+    const there: HeaderMatch = { name: field.name, match: { kind: "present" } };
+    const others = withoutHeaders.filter((one) => one !== field);
+    return [
+      { ...match, withoutHeaders: [...others, there] },
+      { ...match, headers: [...headers, there] },
+    ];
+  });
+  return split.length > MATCHES_MAX ? matches : withoutConfusion(split);
+}
+
+function confusing({ headers = [], withoutHeaders = [] }: RouteMatch): readonly HeaderMatch[] {
+  return withoutHeaders.filter(
+    ({ name, match }) =>
+      match.kind !== "present" &&
+      !isAlways(match) &&
+      !headers.some((one) => one.name === name) &&
+      preparePattern(match)(""),
   );
 }
 

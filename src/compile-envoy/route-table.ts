@@ -7,6 +7,9 @@ import type { EnteredGroup } from "./lane-entry.ts";
 import { compileRoutes } from "./lane-routes.ts";
 import type { ActionContext } from "./route-action.ts";
 
+/** The fields of ours that mean something: nobody else writes them. */
+const OWN_HEADERS = ["lane", "trace", "token", "carry"].map((name) => `x-graylane-${name}`);
+
 /** `groups`: the lane groups of the gateway. */
 export function compileRouteTable(
   table: RouteTable,
@@ -32,6 +35,8 @@ export function compileRouteTable(
     name: table.name,
     virtual_hosts: virtualHosts,
     ignore_port_in_host_matching: true,
+    request_headers_to_remove: OWN_HEADERS,
+    response_headers_to_remove: OWN_HEADERS,
     // A cluster that was refused must cost its own routes only.
     validate_clusters: false,
   };
