@@ -169,11 +169,24 @@ export function pathOf(pathAndQuery: string): string {
   return query === -1 ? pathAndQuery : pathAndQuery.slice(0, query);
 }
 
-/** The decoded value of the first query parameter of that name; undefined when there is none. */
+/**
+ * The value of the first query parameter of that name, as it was sent (Envoy decodes neither);
+ * undefined when there is none.
+ */
 export function queryParam(pathAndQuery: string, name: string): string | undefined {
-  const start = pathAndQuery.indexOf("?");
-  if (start === -1) return undefined;
-  return new URLSearchParams(pathAndQuery.slice(start + 1)).get(name) ?? undefined;
+  let start = pathAndQuery.indexOf("?");
+  while (start !== -1) {
+    start += 1;
+    const next = pathAndQuery.indexOf("&", start);
+    const end = next === -1 ? pathAndQuery.length : next;
+    if (pathAndQuery.startsWith(name, start)) {
+      const nameEnd = start + name.length;
+      if (nameEnd === end) return "";
+      if (pathAndQuery[nameEnd] === "=") return pathAndQuery.slice(nameEnd + 1, end);
+    }
+    start = next;
+  }
+  return undefined;
 }
 
 /** A header's value; as in Envoy, the start line has names too. */

@@ -432,8 +432,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const { route, destination } = this.#outcome ?? { route: null, destination: null };
     this.#special?.onResponse(headers);
     if (this.#cookie !== null) headers.add("set-cookie", this.#cookie);
-    if (destination !== null) applyHeaderOperations(destination.responseHeaders, headers);
+    // As for requests: what a destination sets counts, not what its route does.
     if (route !== null) applyHeaderOperations(route.responseHeaders, headers);
+    if (destination !== null) applyHeaderOperations(destination.responseHeaders, headers);
   }
 
   /** What the route's retries and the cluster's DestinationRule ask for; mostly nothing. */

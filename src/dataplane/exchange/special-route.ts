@@ -15,6 +15,7 @@ const PPM_TOTAL = 1_000_000;
 const STATUS_OK = 200;
 /** As Envoy names it, for the application. */
 const ORIGINAL_PATH = "x-envoy-original-path";
+const ORIGINAL_HOST = "x-envoy-original-host";
 
 export class SpecialRoute {
   readonly #exchange: Exchange;
@@ -93,12 +94,15 @@ export class SpecialRoute {
     const rewrite = this.#prepared.route.policy?.rewrite;
     if (rewrite === undefined) return;
     const { head } = this.#exchange;
-    const target = rewrittenTarget(this.#prepared, request);
-    if (target !== head.target) {
+    const { authority, ...ofPath } = rewrite;
+    if (Object.keys(ofPath).length > 0) {
       head.headers.set(ORIGINAL_PATH, head.target);
       this.#exchange.clientTarget = head.target;
-      head.target = target;
+      head.target = rewrittenTarget(this.#prepared, request);
     }
-    if (rewrite.authority !== undefined) head.headers.set("host", rewrite.authority);
+    if (authority !== undefined) {
+      head.headers.set(ORIGINAL_HOST, request.authority);
+      head.headers.set("host", authority);
+    }
   }
 }
