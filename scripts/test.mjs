@@ -1,5 +1,6 @@
 // `npm test [-- part-of-a-path ...]`: installs what is missing, builds, and runs every test file,
-// but for those in test/components; with `--components` only those (they need Java, a registry ...).
+// but for those in test/components and test/parity; with `--components` only those (they need Java,
+// a registry, many Envoys ...).
 //
 // With CI=true a skipped test is a failure: a test that never runs proves nothing.
 
@@ -37,10 +38,10 @@ process.env.NODE_OPTIONS = [process.env.NODE_OPTIONS, NURSERY_FLAG].filter(Boole
 const COMPONENTS_FLAG = "--components";
 const words = process.argv.slice(2);
 const wanted = words.filter((word) => word !== COMPONENTS_FLAG);
-const COMPONENTS = join("test", "components") + sep;
+const COMPONENTS = ["components", "parity"].map((folder) => join("test", folder) + sep);
 const files = FOLDERS.flatMap(testFiles).filter(
   (file) =>
-    file.startsWith(COMPONENTS) === words.includes(COMPONENTS_FLAG) &&
+    COMPONENTS.some((folder) => file.startsWith(folder)) === words.includes(COMPONENTS_FLAG) &&
     (wanted.length === 0 || wanted.some((part) => file.includes(part))),
 );
 if (files.length === 0) fail(`no test file has ${wanted.join(" or ") || "a name"} in its path`);

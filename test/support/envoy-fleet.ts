@@ -70,10 +70,12 @@ export async function startGatewayEnvoy(
     readonly port: number;
     readonly id: string;
     readonly xdsMode?: "delta" | "sotw";
+    readonly flags?: readonly string[];
   },
 ): Promise<Envoy> {
   return Envoy.start({
     binary,
+    flags: options.flags ?? [],
     bootstrap: async (adminPort) => {
       const { stdout, stderr, exitCode } = await graylane.cli(
         ...["envoy-bootstrap", "--role", "gateway", "--gateway", "istio=ingressgateway"],

@@ -30,13 +30,15 @@ type KindName =
   | "ASMSwimLane"
   | "ASMSwimLaneGroup"
   | "Lane"
-  | "LaneGroup";
+  | "LaneGroup"
+  | "DestinationRule";
 
 export const KINDS: Readonly<Record<KindName, ApiKind>> = {
   Deployment: { group: "apps", version: "v1", plural: "deployments", namespaced: true },
   Pod: { group: "", version: "v1", plural: "pods", namespaced: true },
   Service: { group: "", version: "v1", plural: "services", namespaced: true },
   VirtualService: istio("networking.istio.io", "v1", "virtualservices"),
+  DestinationRule: istio("networking.istio.io", "v1", "destinationrules"),
   Gateway: istio("networking.istio.io", "v1", "gateways"),
   WasmPlugin: istio("extensions.istio.io", "v1alpha1", "wasmplugins"),
   ASMSwimLane: asm("asmswimlanes"),
@@ -64,8 +66,11 @@ const UP = "Graylane is up.";
 export interface GraylaneOptions {
   /** Files and folders to apply at the start, relative to the root of the repository. */
   readonly files: readonly string[];
-  /** Kept by `stop()`. Absent: a temporary one that goes with `stop()`. */
+  /** Kept by `stop()`, unless `ownsState`. Absent: a temporary one that goes with `stop()`. */
   readonly stateDirectory?: string;
+  readonly ownsState?: boolean;
+  /** The compiled `graylane`; absent: that of this tree. */
+  readonly command?: string;
   /** The port opened for the Gateway's port 80. Absent: a free one. */
   readonly port?: number;
   /** More words for `graylane up`. */
@@ -108,11 +113,12 @@ export class Graylane {
   #fileCount = 0;
 
   private constructor(options: GraylaneOptions, port: number) {
-    this.#ownsState = options.stateDirectory === undefined;
+    this.#ownsState = options.ownsState ?? options.stateDirectory === undefined;
     this.stateDirectory = options.stateDirectory ?? temporaryDirectory();
     this.port = port;
     this.origin = `http://127.0.0.1:${port}`;
-    this.#child = spawn(process.execPath, [COMMAND, ...upWords(options, this)], {
+    const { command = COMMAND } = options;
+    this.#child = spawn(process.execPath, [command, ...upWords(options, this)], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     const append = (chunk: Buffer): void => {

@@ -1,0 +1,14 @@
+//! Every case, in the order in which they run.
+
+import type { ParityGroup } from "../case.ts";
+import { ACTION_GROUPS } from "./actions.ts";
+import { CHANGE_GROUPS } from "./changes.ts";
+import { LANE_GROUPS } from "./lanes.ts";
+import { MATCH_GROUPS } from "./matches.ts";
+import { MESSAGE_GROUPS } from "./messages.ts";
+import { RULE_GROUPS } from "./rules.ts";
+
+export const GROUPS: readonly ParityGroup[] = [
+  ...[...MATCH_GROUPS, ...ACTION_GROUPS, ...MESSAGE_GROUPS],
+  ...[...RULE_GROUPS, ...LANE_GROUPS, ...CHANGE_GROUPS],
+];
