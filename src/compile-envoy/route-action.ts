@@ -352,7 +352,7 @@ function touchesHost({ remove, set, add }: HeaderOperations): boolean {
   return names.some((name) => name === "host" || name.startsWith(":"));
 }
 
-/** One after another. Envoy removes before it adds: what a later one removes is not added before. */
+/** One after another. Envoy removes before it adds: what a later one removes is not added. */
 export function headerFields(
   message: "request" | "response",
   ...all: readonly HeaderOperations[]
