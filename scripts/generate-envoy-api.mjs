@@ -37,6 +37,8 @@ const EXTENSIONS = [
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.wasm.v3.Wasm",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+  "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+  "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
   "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 ];
@@ -44,6 +46,7 @@ const FILES_OF_EXTENSIONS = {
   "envoy.extensions.clusters.dynamic_forward_proxy.v3": "cluster",
   "envoy.extensions.filters.network.http_connection_manager.v3": "http_connection_manager",
   "envoy.extensions.upstreams.http.v3": "http_protocol_options",
+  "envoy.extensions.transport_sockets.proxy_protocol.v3": "upstream_proxy_protocol",
   "envoy.extensions.transport_sockets.tls.v3": "tls",
 };
 

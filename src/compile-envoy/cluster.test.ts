@@ -68,6 +68,25 @@ test("a retry budget is the same for Envoys", () => {
   });
 });
 
+test("a PROXY header is the same for Envoys", () => {
+  const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
+  const policy = { proxyProtocol: "v2" } as const;
+  const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
+  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets";
+  assert.deepEqual(json["transport_socket"], {
+    name: "envoy.transport_sockets.upstream_proxy_protocol",
+    typed_config: {
+      "@type": `${type}.proxy_protocol.v3.ProxyProtocolUpstreamTransport`,
+      config: { version: "V2" },
+      transport_socket: {
+        name: "envoy.transport_sockets.raw_buffer",
+        typed_config: { "@type": `${type}.raw_buffer.v3.RawBuffer` },
+      },
+    },
+  });
+});
+
 for (const protocol of ["h2", undefined] as const) {
   test(`limits of connections are the same for Envoys, of ${protocol ?? "h1"}`, () => {
     const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };

@@ -46,6 +46,7 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(cluster.protocol, connections),
     ...keepAliveOf(connections),
+    ...proxyHeader(policy),
     ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck, cluster)] }),
   };
   const parts = [{ source: sourceOf(cluster), json }];
@@ -167,6 +168,25 @@ function keepAliveOf({ keepAliveMs }: ConnectionLimits): JsonObject {
   if (keepAliveMs === undefined) return {};
   const seconds = Math.max(1, Math.round(keepAliveMs / 1_000));
   return { upstream_connection_options: { tcp_keepalive: { keepalive_time: seconds } } };
+}
+
+/** Around a connection in clear: TLS to services is refused. */
+function proxyHeader({ proxyProtocol }: ClusterPolicy): JsonObject {
+  if (proxyProtocol === undefined) return {};
+  const name = "envoy.transport_sockets";
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets";
+  const inner = {
+    name: `${name}.raw_buffer`,
+    typed_config: { "@type": `${type}.raw_buffer.v3.RawBuffer` },
+  };
+  const outer = {
+    "@type": `${type}.proxy_protocol.v3.ProxyProtocolUpstreamTransport`,
+    config: { version: proxyProtocol.toUpperCase() },
+    transport_socket: inner,
+  };
+  return {
+    transport_socket: { name: `${name}.upstream_proxy_protocol`, typed_config: outer },
+  };
 }
 
 function healthCheckOf(check: HealthCheck, { host }: Cluster): JsonObject {

@@ -64,6 +64,33 @@ describe("retryBudget", () => {
   }
 });
 
+describe("proxyProtocol", () => {
+  for (const [written, want] of [
+    [{}, "v1"],
+    [{ version: "V1" }, "v1"],
+    [{ version: "V2" }, "v2"],
+  ] as const) {
+    test(`of ${JSON.stringify(written)} is version ${want.slice(1)}`, () => {
+      const policy = compileTrafficPolicy({ proxyProtocol: written }, 80, () => null);
+      assert.deepEqual(policy, { proxyProtocol: want });
+    });
+  }
+
+  test("of another version is refused", () => {
+    const manifest = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec: {host: a, trafficPolicy: {proxyProtocol: {version: V3}}}`;
+    const [first] = parseManifests(manifest, "t.yaml").documents;
+    assert.ok(first !== undefined);
+    const { faults } = validateResource(first.value, first.positionOf);
+    assert.deepEqual(
+      faults.map(({ severity, path }) => `${severity} ${path}`),
+      ["error spec.trafficPolicy.proxyProtocol.version"],
+    );
+  });
+});
+
 const FIELDS: readonly (readonly [text: string, want: readonly string[]])[] = [
   ["tcp: {maxConnections: 1, connectTimeout: 1s}", []],
   ["tcp: {maxConnections: -1}", ["error GL0111 spec.trafficPolicy.connectionPool.tcp"]],

@@ -15,6 +15,7 @@ import type {
   HashKey,
   LoadBalancer,
   OutlierDetection,
+  ProxyVersion,
   RetryConcurrency,
   SlowStart,
 } from "../snapshot/routing.ts";
@@ -53,6 +54,7 @@ export function compileTrafficPolicy(
   const atPort = policy?.portLevelSettings?.[index];
   const settings = atPort ?? policy ?? {};
   const { loadBalancer, connectionPool, outlierDetection, retryBudget, tls } = settings;
+  const { proxyProtocol } = settings;
   const path = atPort === undefined ? ".tls" : `.portLevelSettings[${index}].tls`;
   const balancer = loadBalancer === undefined ? undefined : compileBalancer(loadBalancer);
   return {
@@ -61,11 +63,16 @@ export function compileTrafficPolicy(
     ...(outlierDetection === undefined ? {} : { outliers: compileOutliers(outlierDetection) }),
     ...(retryBudget === undefined ? {} : { retryBudget: compileRetryBudget(retryBudget) }),
     ...(tls === undefined ? {} : { tls: findTls(tls, path) }),
+    ...(proxyProtocol === undefined ? {} : { proxyProtocol: proxyVersion(proxyProtocol) }),
   };
 }
 
 function indexOfPort(policy: TrafficPolicy | undefined, port: number): number {
   return policy?.portLevelSettings?.findIndex((entry) => entry.port.number === port) ?? -1;
+}
+
+function proxyVersion({ version }: NonNullable<TrafficPolicy["proxyProtocol"]>): ProxyVersion {
+  return version === "V2" ? "v2" : "v1";
 }
 
 /** For the whole host at this port: its subsets share one protocol. */

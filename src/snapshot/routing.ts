@@ -90,9 +90,13 @@ export interface ClusterPolicy {
   readonly retryBudget?: RetryConcurrency;
   /** Absent: in clear. */
   readonly tls?: UpstreamTls;
+  /** Connections begin with a header of the PROXY protocol; absent: they do not. */
+  readonly proxyProtocol?: ProxyVersion;
   /** Absent: endpoints are asked nothing. Of the whole cluster, for all of its subsets. */
   readonly healthCheck?: HealthCheck;
 }
+
+export type ProxyVersion = "v1" | "v2";
 
 /** How many requests may be in a further try at once, in each worker: the greater of the two. */
 export interface RetryConcurrency {

@@ -11,7 +11,8 @@ import { DEFAULT_EDGE } from "../../src/dataplane/exchange/edge-fields.ts";
 import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import type { Front, FrontPlan } from "./raw-fronts.ts";
 
-function behindProxies(snapshot: Snapshot): Snapshot {
+/** Its clients must begin with a header of the PROXY protocol. */
+export function behindProxies(snapshot: Snapshot): Snapshot {
   const edge = { ...DEFAULT_EDGE, proxyProtocol: "required" } as const;
   const gateways = Object.entries(snapshot.gateways).map(
     ([name, gateway]) => [name, { ...gateway, edge }] as const,

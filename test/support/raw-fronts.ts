@@ -18,6 +18,8 @@ export interface FrontPlan {
   readonly upstreamPort: number;
   /** Its clients must begin with a header of the PROXY protocol; it tells X-Forwarded-For. */
   readonly proxyProtocol?: boolean;
+  /** It ends TLS with this pair, in PEM; absent: it speaks in clear. */
+  readonly tls?: { readonly certificate: string; readonly privateKey: string };
 }
 
 export interface Front {
@@ -40,13 +42,36 @@ export interface Subject<Upstream extends FrontUpstream> {
 const READY_MS_MAX = 20_000;
 
 /** Graylane first, then those that are there; `missing` says what is not, and why. */
-export async function startFronts<Upstream extends FrontUpstream>(
+export function startFronts<Upstream extends FrontUpstream>(
   plan: Omit<FrontPlan, "upstreamPort">,
   startUpstream: () => Promise<Upstream>,
-): Promise<{ readonly subjects: Subject<Upstream>[]; readonly missing: string[] }> {
+): Promise<Started<Upstream>> {
+  return startEach([startOurs, startEnvoy, startHaproxy, startNginx], plan, startUpstream);
+}
+
+/** The same without Graylane. */
+export function startRealFronts<Upstream extends FrontUpstream>(
+  plan: Omit<FrontPlan, "upstreamPort">,
+  startUpstream: () => Promise<Upstream>,
+): Promise<Started<Upstream>> {
+  return startEach([startEnvoy, startHaproxy, startNginx], plan, startUpstream);
+}
+
+type StartFront = (plan: FrontPlan) => Promise<Front | string | null>;
+
+interface Started<Upstream extends FrontUpstream> {
+  readonly subjects: Subject<Upstream>[];
+  readonly missing: string[];
+}
+
+async function startEach<Upstream extends FrontUpstream>(
+  starts: readonly StartFront[],
+  plan: Omit<FrontPlan, "upstreamPort">,
+  startUpstream: () => Promise<Upstream>,
+): Promise<Started<Upstream>> {
   const subjects: Subject<Upstream>[] = [];
   const missing: string[] = [];
-  for (const start of [startOurs, startEnvoy, startHaproxy, startNginx]) {
+  for (const start of starts) {
     const upstream = await startUpstream();
     const front = await start({ ...plan, upstreamPort: upstream.port });
     if (front !== null && typeof front === "object") {
@@ -128,15 +153,19 @@ async function startNginx(plan: FrontPlan): Promise<Front | string | null> {
   const port = await freePort();
   const isProxied = plan.proxyProtocol === true;
   const words =
-    (plan.downstream === "http2" ? " http2" : "") + (isProxied ? " proxy_protocol" : "");
+    (plan.downstream === "http2" ? " http2" : "") +
+    (isProxied ? " proxy_protocol" : "") +
+    (plan.tls === undefined ? "" : " ssl");
   const told = isProxied ? "proxy_set_header X-Forwarded-For $proxy_protocol_addr;" : "";
   const folder = mkdtempSync(join(tmpdir(), "graylane-nginx-"));
+  const pair = writePair(folder, plan.tls);
+  const shown = pair === "" ? "" : `ssl_certificate ${pair}; ssl_certificate_key ${pair};`;
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
      events {} http { access_log off; client_body_temp_path ${folder}/a;
      proxy_temp_path ${folder}/b; fastcgi_temp_path ${folder}/c; uwsgi_temp_path ${folder}/d; scgi_temp_path ${folder}/e;
-     server { listen 127.0.0.1:${port}${words}; location / {
+     server { listen 127.0.0.1:${port}${words}; ${shown} location / {
      proxy_pass http://127.0.0.1:${plan.upstreamPort}; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host; ${told} } } }`,
   );
   const command = [path, "-e", join(folder, "error.log"), "-c", join(folder, "nginx.conf")];
@@ -150,10 +179,12 @@ async function startHaproxy(plan: FrontPlan): Promise<Front | string> {
   const port = await freePort();
   const wordsOf = (protocol: string): string => (protocol === "http2" ? " proto h2" : "");
   const folder = mkdtempSync(join(tmpdir(), "graylane-haproxy-"));
+  const pair = writePair(folder, plan.tls);
+  const shown = pair === "" ? "" : ` ssl crt ${pair}`;
   writeFileSync(
     join(folder, "haproxy.cfg"),
     `defaults\n mode http\n${plan.proxyProtocol === true ? " option forwardfor\n" : ""} timeout connect 5s\n timeout client 20s\n timeout server 20s\n` +
-      `frontend f\n bind 127.0.0.1:${port}${plan.proxyProtocol === true ? " accept-proxy" : ""}${wordsOf(plan.downstream)}\n default_backend b\n` +
+      `frontend f\n bind 127.0.0.1:${port}${plan.proxyProtocol === true ? " accept-proxy" : ""}${shown}${wordsOf(plan.downstream)}\n default_backend b\n` +
       `backend b\n server s 127.0.0.1:${plan.upstreamPort}${wordsOf(plan.upstream)}\n`,
   );
   const stop = await startProgram(
@@ -180,6 +211,26 @@ const PROXY_FILTER = {
       "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
   },
 };
+
+function envoyTls(tls: FrontPlan["tls"]): object {
+  if (tls === undefined) return {};
+  const { certificate, privateKey } = tls;
+  const pair = {
+    certificate_chain: { inline_string: certificate },
+    private_key: { inline_string: privateKey },
+  };
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+  const context = { "@type": type, common_tls_context: { tls_certificates: [pair] } };
+  return { transport_socket: { name: "envoy.transport_sockets.tls", typed_config: context } };
+}
+
+/** The path of the pair in one file; `""`: there is none. */
+function writePair(folder: string, tls: FrontPlan["tls"]): string {
+  if (tls === undefined) return "";
+  const path = join(folder, "pair.pem");
+  writeFileSync(path, `${tls.certificate}\n${tls.privateKey}\n`);
+  return path;
+}
 
 async function startEnvoy(plan: FrontPlan): Promise<Front | string> {
   const binary = await findEnvoy();
@@ -219,7 +270,9 @@ async function startEnvoy(plan: FrontPlan): Promise<Front | string> {
           name: "cases",
           address: address(port),
           ...(plan.proxyProtocol === true ? { listener_filters: [PROXY_FILTER] } : {}),
-          filter_chains: [{ filters: [{ name: "hcm", typed_config: manager }] }],
+          filter_chains: [
+            { filters: [{ name: "hcm", typed_config: manager }], ...envoyTls(plan.tls) },
+          ],
         },
       ],
       clusters: [

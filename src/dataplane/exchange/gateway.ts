@@ -382,7 +382,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       connectTimeoutMs: managed.cluster?.limits.connectTimeoutMs ?? connectTimeoutMs,
       timeoutMs: route.timeoutMs,
       cluster: managed.cluster,
-      tls: exchange.context.pools.secureFor(cluster, target.subset),
+      pools: exchange.context.pools.poolsFor(cluster, target.subset, exchange.connection),
       isHttp2: cluster?.protocol === "h2",
       retry: managed.retry,
       hash: managed.hash,

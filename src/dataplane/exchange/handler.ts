@@ -5,7 +5,7 @@ import type { Headers } from "../../http/headers.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import type { RetryPolicy } from "../../snapshot/routing.ts";
 import type { ClusterState } from "../upstream/cluster-state.ts";
-import type { SecurePools } from "../upstream/secure-pools.ts";
+import type { EndpointPools } from "../upstream/endpoint-pools.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Where a request goes: any of these endpoints, all of which serve the same lane. */
@@ -18,8 +18,8 @@ export interface ForwardPlan {
   readonly timeoutMs: number;
   /** State of a cluster with a policy; null: endpoints are drawn at random, without limits. */
   readonly cluster: ClusterState | null;
-  /** How endpoints are spoken to in TLS; null: in clear. */
-  readonly tls: SecurePools | null;
+  /** Connections in TLS, or for this client alone; null: in clear, for everybody. */
+  readonly pools: EndpointPools | null;
   /** The endpoint is spoken to in HTTP/2; else in HTTP/1.1. */
   readonly isHttp2: boolean;
   /** Our own address of connections in clear (IPv4); absent: any. */

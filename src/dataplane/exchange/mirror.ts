@@ -43,7 +43,8 @@ export function startMirrors(
     if (mirror.target.kind !== "cluster") continue;
     const { cluster: name, subset } = mirror.target;
     const cluster = lanes.clusters.get(name)?.cluster;
-    const pool = pools.poolFor(endpoint, cluster, subset);
+    const client = exchange.connection;
+    const pool = pools.poolFor(endpoint, cluster, { subset, client });
     // What the copy should be sent in TLS with cannot be used.
     if (typeof pool === "string") continue;
     const call = new MirrorCall(exchange, mirror);

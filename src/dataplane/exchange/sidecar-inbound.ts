@@ -45,7 +45,7 @@ export class SidecarInbound implements ExchangeHandler {
       endpoints: [this.#app],
       connectTimeoutMs: APP_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
-      tls: null,
+      pools: null,
       // The caller knows from the Service what the app speaks.
       isHttp2: exchange.head.isHttp2 === true,
       ...UNMANAGED,

@@ -108,7 +108,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: choice.endpoints,
       connectTimeoutMs: host.cluster.connectTimeoutMs,
       timeoutMs: 0,
-      tls: exchange.context.pools.secureFor(host.cluster, null),
+      pools: exchange.context.pools.poolsFor(host.cluster, null, exchange.connection),
       isHttp2: host.cluster.protocol === "h2",
       ...UNMANAGED,
     });
@@ -203,7 +203,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints: [{ address: host, port, pod: "", labels: {} }],
       connectTimeoutMs: OUTSIDE_CONNECT_TIMEOUT_MS,
       timeoutMs: 0,
-      tls: null,
+      pools: null,
       isHttp2: exchange.head.isHttp2 === true,
       from: this.#ownAddress(host),
       ...UNMANAGED,

@@ -236,10 +236,10 @@ export class UpstreamAttempt {
   }
 
   #balanced(): number {
-    const { cluster, endpoints, hash, tls } = this.#plan;
+    const { cluster, endpoints, hash, pools } = this.#plan;
     if (cluster === null || endpoints.length === 0) return 0;
-    const { prng, pools, sweeper } = this.#exchange.context;
-    const activeCount = (endpoint: Endpoint): number => (tls ?? pools).activeCount(endpoint);
+    const { prng, sweeper, pools: shared } = this.#exchange.context;
+    const activeCount = (endpoint: Endpoint): number => (pools ?? shared).activeCount(endpoint);
     return cluster.pick(endpoints, { prng, hash, activeCount }, sweeper.nowMs);
   }
 
@@ -289,10 +289,10 @@ export class UpstreamAttempt {
 
   /** A text: why there is none. */
   #poolOf({ address, port }: Endpoint): UpstreamPool | string {
-    const { tls, isHttp2, from } = this.#plan;
-    if (tls !== null) return tls.pool(address, port, isHttp2);
-    const { pools } = this.#exchange.context;
-    return isHttp2 ? pools.getHttp2(address, port, from) : pools.get(address, port, from);
+    const { pools, isHttp2, from } = this.#plan;
+    if (pools !== null) return pools.pool(address, port, isHttp2);
+    const { pools: shared } = this.#exchange.context;
+    return isHttp2 ? shared.getHttp2(address, port, from) : shared.get(address, port, from);
   }
 
   #limitTry(): void {

@@ -7,6 +7,7 @@ import type { ResponseHead } from "../../http/response-parser.ts";
 import type { HealthCheck, HealthQuestion, StatusRange } from "../../snapshot/routing.ts";
 import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
 import { dialled } from "../upstream/upstream.ts";
+import { writtenProxyHeader } from "../upstream/written-proxy-header.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { UpstreamPools } from "../upstream/upstream-pools.ts";
 import type { CheckOutcome } from "./cluster-health.ts";
@@ -30,7 +31,7 @@ export interface ProbeTarget {
 /** Asks; `onOutcome` is called at most once. The result ends it without an outcome. */
 export function probe(target: ProbeTarget, pools: UpstreamPools, onOutcome: OnOutcome): () => void {
   const { ask } = target.check;
-  if (ask.kind === "tcp") return probeTcp(target.endpoint, ask, onOutcome);
+  if (ask.kind === "tcp") return probeTcp(target, ask, onOutcome);
   const running = new HttpProbe(target, ask, onOutcome);
   running.start(pools, false);
   return () => {
@@ -62,11 +63,7 @@ class HttpProbe implements UpstreamUser {
     this.#pools = pools;
     const { cluster, endpoint, check } = this.#target;
     const isHttp2 = this.#ask.kind === "grpc" || cluster.protocol === "h2";
-    const { address, port } = endpoint;
-    const secure = pools.secureFor(cluster, null);
-    const plain = (): ReturnType<UpstreamPools["poolFor"]> =>
-      isHttp2 ? pools.getHttp2(address, port) : pools.get(address, port);
-    const pool = secure === null ? plain() : secure.pool(address, port, isHttp2);
+    const pool = pools.poolFor(endpoint, cluster, { subset: null, client: null, isHttp2 });
     if (typeof pool === "string") {
       this.#failLater();
       return;
@@ -209,11 +206,13 @@ function varint(value: number): Buffer {
 
 /** In clear: whether something listens there, and perhaps whether it answers as it should. */
 function probeTcp(
-  { address, port }: Endpoint,
+  { endpoint: { address, port }, cluster: { policy } }: ProbeTarget,
   ask: Extract<HealthQuestion, { kind: "tcp" }>,
   onOutcome: OnOutcome,
 ): () => void {
-  const socket: Socket = connect(dialled({ address, port, from: "", tls: null }));
+  const version = policy?.proxyProtocol;
+  const proxyHeader = version === undefined ? null : writtenProxyHeader(version, null);
+  const socket: Socket = connect(dialled({ address, port, from: "", proxyHeader }));
   let received = Buffer.alloc(0);
   let isOver = false;
   const settle = (outcome: CheckOutcome | null): void => {
@@ -223,6 +222,7 @@ function probeTcp(
     if (outcome !== null) onOutcome(outcome);
   };
   socket.on("connect", () => {
+    if (proxyHeader !== null) socket.write(proxyHeader);
     if (ask.send !== "") socket.write(Buffer.from(ask.send, "hex"));
     if (ask.receive.length === 0) settle("good");
   });

@@ -68,7 +68,7 @@ test("exchanges wait in order for a full pool, which forgets those that leave", 
     socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
   });
   let emptied = 0;
-  const at = { address: "127.0.0.1", port: upstream.port, from: "", tls: null };
+  const at = { proxyHeader: null, address: "127.0.0.1", port: upstream.port, from: "", tls: null };
   const sweeper = new DeadlineSweeper(systemClock);
   const pool = new EndpointPool(at, sweeper, () => {
     emptied += 1;

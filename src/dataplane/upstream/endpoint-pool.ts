@@ -52,6 +52,7 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
   readonly port: number;
   readonly from: string;
   readonly tls: TlsDial | null;
+  readonly proxyHeader: Buffer | null;
   readonly sweeper: DeadlineSweeper;
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Set<UpstreamConnection>();
@@ -62,7 +63,7 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
   #isRetired = false;
 
   constructor(
-    { address, port, from, tls }: PoolEndpoint,
+    { address, port, from, tls, proxyHeader }: PoolEndpoint,
     sweeper: DeadlineSweeper,
     onEmpty: (pool: EndpointPool) => void,
   ) {
@@ -70,6 +71,7 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
     this.port = port;
     this.from = from;
     this.tls = tls;
+    this.proxyHeader = proxyHeader;
     this.sweeper = sweeper;
     this.#onEmpty = onEmpty;
   }

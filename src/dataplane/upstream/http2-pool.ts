@@ -15,6 +15,7 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
   readonly port: number;
   readonly from: string;
   readonly tls: TlsDial | null;
+  readonly proxyHeader: Buffer | null;
   readonly sweeper: DeadlineSweeper;
   readonly #sessions = new Set<Http2Session>();
   readonly #onEmpty: () => void;
@@ -23,7 +24,7 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
   #isRetired = false;
 
   constructor(
-    { address, port, from, tls }: PoolEndpoint,
+    { address, port, from, tls, proxyHeader }: PoolEndpoint,
     sweeper: DeadlineSweeper,
     onEmpty: () => void,
   ) {
@@ -31,6 +32,7 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
     this.port = port;
     this.from = from;
     this.tls = tls;
+    this.proxyHeader = proxyHeader;
     this.sweeper = sweeper;
     this.#onEmpty = onEmpty;
   }

@@ -7,7 +7,6 @@ import type {
   OutgoingHttpHeaders,
   Settings,
 } from "node:http2";
-import { connect } from "node:net";
 import { FIELDS_WITH_BLANKS } from "../../http/http2-fields.ts";
 import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
 import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
@@ -18,7 +17,8 @@ import { UpstreamStream } from "./http2-stream.ts";
 import type { StreamSession } from "./http2-stream.ts";
 import { tlsFailure } from "./tls-dial.ts";
 import { UpstreamFacts } from "./upstream-facts.ts";
-import { dialled, keepAlive } from "./upstream.ts";
+import { openSocket } from "./open-socket.ts";
+import { keepAlive } from "./upstream.ts";
 import type { PoolEndpoint, UpstreamFailureKind, UpstreamUser } from "./upstream.ts";
 
 /** At once on one session, whatever the server allows. */
@@ -80,9 +80,8 @@ export class Http2Session implements Expirable, StreamSession {
     this.#streamsMax = Math.min(STREAMS_BEFORE_SETTINGS_MAX, this.#streamsLimit);
     this.#requestsLeft = limits?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
-    const { address: host, port, tls } = owner;
-    this.scheme = tls === null ? "http" : "https";
-    const socket = tls === null ? connect(dialled(owner)) : tls.connect(host, port, "h2");
+    this.scheme = owner.tls === null ? "http" : "https";
+    const socket = openSocket(owner, "h2");
     keepAlive(socket, limits);
     this.facts = new UpstreamFacts(socket);
     this.#session = connectHttp2(`${this.scheme}://upstream`, {

@@ -2,6 +2,8 @@
 //! certificates.
 
 import type { DeadlineSweeper } from "../deadlines.ts";
+import { ClientPools } from "./client-pools.ts";
+import type { ClientPool } from "./client-pools.ts";
 import { EndpointPool } from "./endpoint-pool.ts";
 import { Http2Pool } from "./http2-pool.ts";
 import type { TlsDial } from "./tls-dial.ts";
@@ -14,6 +16,7 @@ export class PoolSet {
   /** Bounded by the open connections: a pool without any is dropped. */
   readonly #pools = new Map<string, EndpointPool>();
   readonly #http2Pools = new Map<string, Http2Pool>();
+  readonly #clientPools = new ClientPools();
   #isRetired = false;
 
   constructor(sweeper: DeadlineSweeper, tls: TlsDial | null) {
@@ -23,7 +26,7 @@ export class PoolSet {
 
   /** Pools with at least one connection. */
   get size(): number {
-    return this.#pools.size + this.#http2Pools.size;
+    return this.#pools.size + this.#http2Pools.size + this.#clientPools.size;
   }
 
   /** The pool of `address:port`, for HTTP/1.1, connected from our address `from`. */
@@ -31,7 +34,7 @@ export class PoolSet {
     const key = keyOf(address, port, from);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const endpoint = { address, port, from, tls: this.#tls };
+      const endpoint = { address, port, from, tls: this.#tls, proxyHeader: null };
       pool = new EndpointPool(endpoint, this.#sweeper, () => this.#pools.delete(key));
       this.#pools.set(key, pool);
       if (this.#isRetired) pool.retire();
@@ -43,12 +46,28 @@ export class PoolSet {
     const key = keyOf(address, port, from);
     let pool = this.#http2Pools.get(key);
     if (pool === undefined) {
-      const endpoint = { address, port, from, tls: this.#tls };
+      const endpoint = { address, port, from, tls: this.#tls, proxyHeader: null };
       pool = new Http2Pool(endpoint, this.#sweeper, () => this.#http2Pools.delete(key));
       this.#http2Pools.set(key, pool);
       if (this.#isRetired) pool.retire();
     }
     return pool;
+  }
+
+  /** The same of connections that begin with this PROXY header. */
+  getOfClient(
+    { address, port }: { readonly address: string; readonly port: number },
+    isHttp2: boolean,
+    proxyHeader: Buffer,
+  ): UpstreamPool {
+    const client = `${isHttp2 ? "h2" : "h1"} ${proxyHeader.toString("latin1")}`;
+    return this.#clientPools.get(keyOf(address, port, ""), client, (onEmpty): ClientPool => {
+      const endpoint = { address, port, from: "", tls: this.#tls, proxyHeader };
+      const Pool = isHttp2 ? Http2Pool : EndpointPool;
+      const pool = new Pool(endpoint, this.#sweeper, onEmpty);
+      if (this.#isRetired) pool.retire();
+      return pool;
+    });
   }
 
   /** Exchanges at an endpoint, without making a pool for it. */
@@ -57,6 +76,11 @@ export class PoolSet {
     const count = this.#pools.get(key)?.activeCount ?? 0;
     if (this.#http2Pools.size === 0) return count;
     return count + (this.#http2Pools.get(key)?.activeCount ?? 0);
+  }
+
+  /** The same of connections that begin with a PROXY header. */
+  activeCountOfClients(endpoint: { readonly address: string; readonly port: number }): number {
+    return this.#clientPools.activeCount(keyOf(endpoint.address, endpoint.port, ""));
   }
 
   closeIdle(): void {
@@ -69,8 +93,8 @@ export class PoolSet {
     for (const pool of this.#all()) pool.retire();
   }
 
-  #all(): (EndpointPool | Http2Pool)[] {
-    return [...this.#pools.values(), ...this.#http2Pools.values()];
+  #all(): ClientPool[] {
+    return [...this.#pools.values(), ...this.#http2Pools.values(), ...this.#clientPools.all()];
   }
 }
 

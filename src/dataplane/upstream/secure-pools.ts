@@ -3,12 +3,13 @@
 
 import type { UpstreamTls } from "../../snapshot/tls.ts";
 import type { DeadlineSweeper } from "../deadlines.ts";
+import type { EndpointPools } from "./endpoint-pools.ts";
 import { PoolSet } from "./pool-set.ts";
 import { RenewedDial } from "./renewed-dial.ts";
 import type { TlsDial } from "./tls-dial.ts";
 import type { UpstreamPool } from "./upstream.ts";
 
-export class SecurePools {
+export class SecurePools implements EndpointPools {
   isRetired = false;
   readonly #sweeper: DeadlineSweeper;
   readonly #renewed: RenewedDial;
@@ -35,8 +36,23 @@ export class SecurePools {
     return isHttp2 ? set.getHttp2(address, port) : set.get(address, port);
   }
 
+  /** The same of connections that begin with this PROXY header, before TLS. */
+  getOfClient(
+    endpoint: { readonly address: string; readonly port: number },
+    isHttp2: boolean,
+    proxyHeader: Buffer,
+  ): UpstreamPool | string {
+    const dial = this.#renewed.get();
+    if (typeof dial === "string") return dial;
+    return this.#setOf(dial).getOfClient(endpoint, isHttp2, proxyHeader);
+  }
+
   activeCount(endpoint: { readonly address: string; readonly port: number }): number {
     return this.#sets().reduce((sum, set) => sum + set.activeCount(endpoint), 0);
+  }
+
+  activeCountOfClients(endpoint: { readonly address: string; readonly port: number }): number {
+    return this.#sets().reduce((sum, set) => sum + set.activeCountOfClients(endpoint), 0);
   }
 
   closeIdle(): void {

@@ -2,6 +2,7 @@
 
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import type { Socket } from "node:net";
 import { connect, createSecureContext } from "node:tls";
 import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from "node:tls";
 import type { UpstreamTls } from "../../snapshot/tls.ts";
@@ -37,9 +38,18 @@ export class TlsDial {
   }
 
   connect(address: string, port: number, protocol: TlsProtocol): TLSSocket {
+    return this.#begin(whereOf(address, port), protocol);
+  }
+
+  /** On a connection that has been opened, or is being opened. */
+  connectOver(socket: Socket, protocol: TlsProtocol): TLSSocket {
+    return this.#begin({ socket }, protocol);
+  }
+
+  #begin(where: ConnectionOptions, protocol: TlsProtocol): TLSSocket {
     const { serverName, acceptedNames, isVerified } = this.#settings;
     const options = {
-      ...whereOf(address, port),
+      ...where,
       secureContext: this.#context,
       servername: serverName,
       ...(protocol === null ? {} : { ALPNProtocols: [protocol] }),

@@ -1,6 +1,5 @@
 //! One connection of HTTP/1.1 to an endpoint. It carries one exchange at a time, and is reused.
 
-import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { ResponseParser } from "../../http/response-parser.ts";
 import type { ResponseHead, ResponseSink } from "../../http/response-parser.ts";
@@ -20,7 +19,8 @@ import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import { tlsFailure } from "./tls-dial.ts";
 import { UpstreamFacts } from "./upstream-facts.ts";
-import { dialled, keepAlive } from "./upstream.ts";
+import { openSocket } from "./open-socket.ts";
+import { keepAlive } from "./upstream.ts";
 import type {
   OutgoingHead,
   PoolEndpoint,
@@ -76,7 +76,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#user = user;
     this.#parser = new ResponseParser(this);
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
-    this.#socket = dial(owner);
+    this.#socket = openSocket(owner, "http/1.1");
     keepAlive(this.#socket, options.cluster?.limits);
     this.facts = new UpstreamFacts(this.#socket);
     this.#listen();
@@ -331,13 +331,6 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#owner.onConnectionClosed(this);
     this.#tunnel?.onClosed();
   }
-}
-
-function dial(endpoint: PoolEndpoint): Socket {
-  const { address, port, tls } = endpoint;
-  if (tls !== null) return tls.connect(address, port, "http/1.1");
-  // A tunnel's two sides end one after the other; `#onEnd` closes everything else.
-  return connect({ ...dialled(endpoint), allowHalfOpen: true });
 }
 
 /** Closes a second before the peer's announced `Keep-Alive: timeout=…` (seconds) would. */

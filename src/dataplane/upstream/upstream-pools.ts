@@ -3,12 +3,31 @@
 import type { Cluster, Subset } from "../../snapshot/snapshot.ts";
 import type { UpstreamTls } from "../../snapshot/tls.ts";
 import type { DeadlineSweeper } from "../deadlines.ts";
+import type { ConnectionFacts } from "../listener/connection-facts.ts";
+import type { ConnectionEnds } from "../listener/proxy-header.ts";
 import { ClusterStates } from "./cluster-state.ts";
 import { policyOf } from "./cluster-policy.ts";
+import type { EndpointPools } from "./endpoint-pools.ts";
 import type { EndpointPool } from "./endpoint-pool.ts";
 import { PoolSet } from "./pool-set.ts";
+import { ProxiedPools } from "./proxied-pools.ts";
 import { SecurePools } from "./secure-pools.ts";
 import type { UpstreamPool } from "./upstream.ts";
+import { writtenProxyHeader } from "./written-proxy-header.ts";
+
+/** A client's connection, as far as a PROXY header tells of it. */
+export interface ClientConnectionFacts {
+  readonly remoteAddress: string;
+  readonly facts: Pick<ConnectionFacts, "remotePort" | "localAddress" | "localPort">;
+}
+
+export interface PoolWishes {
+  readonly subset: Subset | null;
+  /** On whose behalf; null: on our own. */
+  readonly client: ClientConnectionFacts | null;
+  /** Absent: as the cluster says. */
+  readonly isHttp2?: boolean;
+}
 
 export class UpstreamPools {
   /** Of clusters that have a policy. */
@@ -40,22 +59,31 @@ export class UpstreamPools {
     return this.#plain.getHttp2(address, port, from);
   }
 
-  /** Null: in clear. */
-  secureFor(cluster: Cluster | undefined, subset: Subset | null): SecurePools | null {
+  /**
+   * Null: in clear, with connections that all clients share. `client`: on whose behalf endpoints are
+   * called that want to be told; null: on our own.
+   */
+  poolsFor(
+    cluster: Cluster | undefined,
+    subset: Subset | null,
+    client: ClientConnectionFacts | null,
+  ): EndpointPools | null {
     if (cluster?.policy === undefined && cluster?.subsetPolicies === undefined) return null;
-    const tls = policyOf(cluster, subset)?.tls;
-    return tls === undefined ? null : this.#secureOf(tls);
+    const { tls, proxyProtocol } = policyOf(cluster, subset) ?? {};
+    const secure = tls === undefined ? null : this.#secureOf(tls);
+    if (proxyProtocol === undefined) return secure;
+    const header = writtenProxyHeader(proxyProtocol, client === null ? null : endsOf(client));
+    return new ProxiedPools(secure ?? this.#plain, header);
   }
 
   /** In clear or in TLS, as the cluster's policy says. A text: why there is none. */
   poolFor(
     { address, port }: { readonly address: string; readonly port: number },
     cluster: Cluster | undefined,
-    subset: Subset | null,
+    { subset, client, isHttp2 = cluster?.protocol === "h2" }: PoolWishes,
   ): UpstreamPool | string {
-    const isHttp2 = cluster?.protocol === "h2";
-    const secure = this.secureFor(cluster, subset);
-    if (secure !== null) return secure.pool(address, port, isHttp2);
+    const pools = this.poolsFor(cluster, subset, client);
+    if (pools !== null) return pools.pool(address, port, isHttp2);
     return isHttp2 ? this.getHttp2(address, port) : this.get(address, port);
   }
 
@@ -100,4 +128,9 @@ export class UpstreamPools {
   #allSecure(): SecurePools[] {
     return [...this.#secure.values(), ...this.#retired];
   }
+}
+
+function endsOf({ remoteAddress, facts }: ClientConnectionFacts): ConnectionEnds {
+  const { remotePort, localAddress, localPort } = facts;
+  return { remoteAddress, remotePort, localAddress, localPort };
 }

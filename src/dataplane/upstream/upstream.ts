@@ -77,6 +77,8 @@ export interface PoolEndpoint {
   readonly from: string;
   /** Null: in clear. */
   readonly tls: TlsDial | null;
+  /** Of the PROXY protocol: sent before anything else, TLS too; null: none is. */
+  readonly proxyHeader: Buffer | null;
 }
 
 const UNIX_SCHEME = "unix://";
@@ -87,7 +89,7 @@ export function unixPathOf(address: string): string | null {
 }
 
 /** Where a connection in clear goes to, and from where. */
-export function dialled({ address, port, from }: PoolEndpoint): NetConnectOpts {
+export function dialled({ address, port, from }: Omit<PoolEndpoint, "tls">): NetConnectOpts {
   const path = unixPathOf(address);
   if (path !== null) return { path };
   const options = { host: address, port, noDelay: true };

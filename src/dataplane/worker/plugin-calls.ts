@@ -104,7 +104,7 @@ class RunningCall implements UpstreamUser, PendingCall {
       });
       return;
     }
-    const pool = pools.poolFor(endpoint, cluster, null);
+    const pool = pools.poolFor(endpoint, cluster, { subset: null, client: null });
     if (typeof pool === "string") {
       this.#later(() => {
         this.#answer(503, `upstream connect error: ${pool}`);

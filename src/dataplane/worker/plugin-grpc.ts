@@ -98,9 +98,8 @@ export class RunningGrpc implements UpstreamUser, GrpcConnection {
       });
       return;
     }
-    const { address, port } = endpoint;
-    const secure = pools.secureFor(cluster, null);
-    const pool = secure?.pool(address, port, true) ?? pools.getHttp2(address, port);
+    const wishes = { subset: null, client: null, isHttp2: true };
+    const pool = pools.poolFor(endpoint, cluster, wishes);
     if (typeof pool === "string") {
       this.#later(() => {
         this.#breakOff(`${NO_ANSWER}${pool}`, "upstream_reset_before_response_started{tls}");

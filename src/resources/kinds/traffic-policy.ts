@@ -12,6 +12,7 @@ export interface TrafficPolicy {
   readonly outlierDetection?: OutlierDetectionSettings;
   readonly tls?: ClientTlsSettings;
   readonly retryBudget?: RetryBudgetSettings;
+  readonly proxyProtocol?: { readonly version?: "V1" | "V2" };
   /** In the place of the others at these ports, as in Istio: nothing is taken over from them. */
   readonly portLevelSettings?: readonly PortTrafficPolicy[];
 }
@@ -187,7 +188,8 @@ const settings = {
       ...notHonouredFields("budgetInterval"),
     }),
   ),
-  ...notHonouredFields("proxyProtocol", "tunnel"),
+  proxyProtocol: Type.Optional(Type.Object({ version: Type.Optional(oneOf(["V1", "V2"])) })),
+  ...notHonouredFields("tunnel"),
 };
 
 const trafficPolicySchema: TObject = Type.Object({
