@@ -36,9 +36,9 @@ import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fie
 import { misdirection, secureLocation } from "./secure-hosts.ts";
 import type { Exchange } from "./exchange.ts";
 import { RequestFlow, ResponseFlow } from "./body-flow.ts";
-import { LiveFacts } from "./exchange-facts.ts";
 import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
+import { LiveFacts } from "./live-facts.ts";
 import { tellLane } from "./lane-report.ts";
 import { manage } from "./managed-forward.ts";
 import { removeOwnFields, takeOwnFields } from "./own-fields.ts";
