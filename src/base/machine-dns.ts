@@ -23,7 +23,9 @@ export async function askMachineDns(
   resolver ??= new Resolver({ timeout: SERVER_TIMEOUT_MS, tries: TRIES });
   for (const family of families) {
     const asked =
-      family === 4 ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true });
+      family === 4
+        ? resolver.resolve4(name, { ttl: true })
+        : resolver.resolve6(name, { ttl: true });
     const records = await asked.catch(() => []);
     if (records.length > 0) {
       return records.map(({ address, ttl }) => ({ address, ttlSeconds: ttl }));

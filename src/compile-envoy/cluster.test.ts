@@ -87,7 +87,14 @@ test("a PROXY header is the same for Envoys", () => {
   });
 });
 
-for (const protocol of ["h2", undefined] as const) {
+const HTTP2 = { http2_protocol_options: { max_concurrent_streams: 5 } };
+const PROTOCOLS = {
+  h1: { explicit_http_config: { http_protocol_options: {} } },
+  h2: { explicit_http_config: HTTP2 },
+  client: { use_downstream_protocol_config: { http_protocol_options: {}, ...HTTP2 } },
+};
+
+for (const protocol of ["h2", "client", undefined] as const) {
   test(`limits of connections are the same for Envoys, of ${protocol ?? "h1"}`, () => {
     const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
     const connections = { connectionMsMax: 60_000, streamsMax: 5, keepAliveMs: 300_000 };
@@ -102,10 +109,7 @@ for (const protocol of ["h2", undefined] as const) {
     assert.deepEqual(options, {
       "@type": `type.googleapis.com/${type}`,
       common_http_protocol_options: { max_connection_duration: "60s" },
-      explicit_http_config:
-        protocol === "h2"
-          ? { http2_protocol_options: { max_concurrent_streams: 5 } }
-          : { http_protocol_options: {} },
+      ...PROTOCOLS[protocol ?? "h1"],
     });
   });
 }

@@ -153,14 +153,20 @@ function protocolOptions(
     common["max_connection_duration"] = durationOf(connectionMsMax);
   }
   if (Object.keys(common).length === 0 && protocol === undefined) return {};
-  const explicit = protocol === "h2" ? "http2_protocol_options" : "http_protocol_options";
-  const isLimited = protocol === "h2" && streamsMax !== undefined;
+  const http2 = streamsMax === undefined ? {} : { max_concurrent_streams: streamsMax };
   const options = {
     "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
     common_http_protocol_options: common,
-    explicit_http_config: { [explicit]: isLimited ? { max_concurrent_streams: streamsMax } : {} },
+    ...protocolConfig(protocol, http2),
   };
   return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+}
+
+function protocolConfig(protocol: Cluster["protocol"], http2: JsonObject): JsonObject {
+  if (protocol === "h2") return { explicit_http_config: { http2_protocol_options: http2 } };
+  const http1 = { http_protocol_options: {} };
+  if (protocol === undefined) return { explicit_http_config: http1 };
+  return { use_downstream_protocol_config: { ...http1, http2_protocol_options: http2 } };
 }
 
 /** In whole seconds, of which the system's least is one. */

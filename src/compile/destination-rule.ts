@@ -10,7 +10,7 @@ import type { MessageList } from "./messages.ts";
 import { namespaceOf } from "./resource-index.ts";
 import { findHost } from "./service.ts";
 import type { ServiceMap } from "./service.ts";
-import { compileTrafficPolicy, overlaid, settled, upgradesToHttp2 } from "./traffic-policy.ts";
+import { compileTrafficPolicy, overlaid, protocolOf, settled } from "./traffic-policy.ts";
 import type { CompiledPolicy } from "./traffic-policy.ts";
 import type { UpstreamTlsResolver } from "./upstream-tls.ts";
 
@@ -89,7 +89,7 @@ export function withPolicy(
   }
   return {
     ...cluster,
-    ...(upgradesToHttp2(trafficPolicy, cluster.port) ? { protocol: "h2" as const } : {}),
+    ...protocolOf(trafficPolicy, cluster.port),
     ...(isEmpty(policy) ? {} : { policy }),
     ...(Object.keys(subsetPolicies).length === 0 ? {} : { subsetPolicies }),
   };

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { LoadBalancerSettings } from "../resources/kinds/traffic-policy.ts";
 import { parseManifests } from "../resources/parse.ts";
 import { validateResource } from "../resources/validate.ts";
-import { compileTrafficPolicy } from "./traffic-policy.ts";
+import { compileTrafficPolicy, protocolOf } from "./traffic-policy.ts";
 
 const WARM = { windowMs: 30_000, percentMin: 10, aggression: 1 };
 
@@ -91,6 +91,24 @@ spec: {host: a, trafficPolicy: {proxyProtocol: {version: V3}}}`;
   });
 });
 
+describe("the protocol of a host", () => {
+  const upgrade = { connectionPool: { http: { h2UpgradePolicy: "UPGRADE" } } } as const;
+  const client = {
+    connectionPool: { http: { h2UpgradePolicy: "UPGRADE", useClientProtocol: true } },
+  } as const;
+  const portLevelSettings = [{ port: { number: 80 }, ...client }];
+  for (const [what, policy, want] of [
+    ["is its port's", {}, {}],
+    ["is HTTP/2 when it is upgraded", upgrade, { protocol: "h2" }],
+    ["is the client's rather than upgraded", client, { protocol: "client" }],
+    ["may be another one at a port", { ...upgrade, portLevelSettings }, { protocol: "client" }],
+  ] as const) {
+    test(what, () => {
+      assert.deepEqual(protocolOf(policy, 80), want);
+    });
+  }
+});
+
 const FIELDS: readonly (readonly [text: string, want: readonly string[]])[] = [
   ["tcp: {maxConnections: 1, connectTimeout: 1s}", []],
   ["tcp: {maxConnections: -1}", ["error GL0111 spec.trafficPolicy.connectionPool.tcp"]],
@@ -105,7 +123,8 @@ const FIELDS: readonly (readonly [text: string, want: readonly string[]])[] = [
   ["http: {http1MaxPendingRequests: 1, http2MaxRequests: 1}", []],
   ["http: {maxRequestsPerConnection: 1, maxRetries: 1, idleTimeout: 1s}", []],
   ["http: {h2UpgradePolicy: UPGRADE}", []],
-  ["http: {useClientProtocol: true}", ["warning GL0107 spec.trafficPolicy.connectionPool.http"]],
+  ["http: {useClientProtocol: true}", []],
+  ["http: {useClientProtocol: 1}", ["error GL0103 spec.trafficPolicy.connectionPool.http"]],
   ["http: {maxConcurrentStreams: 1}", []],
 ];
 

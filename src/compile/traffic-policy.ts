@@ -19,6 +19,7 @@ import type {
   RetryConcurrency,
   SlowStart,
 } from "../snapshot/routing.ts";
+import type { Cluster } from "../snapshot/snapshot.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
 import { durationMs } from "../resources/duration.ts";
 
@@ -75,10 +76,18 @@ function proxyVersion({ version }: NonNullable<TrafficPolicy["proxyProtocol"]>):
   return version === "V2" ? "v2" : "v1";
 }
 
-/** For the whole host at this port: its subsets share one protocol. */
-export function upgradesToHttp2(policy: TrafficPolicy | undefined, port: number): boolean {
+/**
+ * For the whole host at this port: its subsets share one protocol. Absent: the port's own. The
+ * client's protocol goes before `h2UpgradePolicy` and the port's, as in Istio.
+ */
+export function protocolOf(
+  policy: TrafficPolicy | undefined,
+  port: number,
+): Pick<Cluster, "protocol"> {
   const atPort = policy?.portLevelSettings?.[indexOfPort(policy, port)];
-  return (atPort ?? policy)?.connectionPool?.http?.h2UpgradePolicy === "UPGRADE";
+  const { h2UpgradePolicy, useClientProtocol } = (atPort ?? policy)?.connectionPool?.http ?? {};
+  if (useClientProtocol === true) return { protocol: "client" };
+  return h2UpgradePolicy === "UPGRADE" ? { protocol: "h2" } : {};
 }
 
 /** A subset's own policy, with what it does not say taken from the host's. */

@@ -212,8 +212,11 @@ export interface Cluster {
   /** It is not part of the mesh: no lane's context goes there. */
   readonly isOutside?: true;
   readonly connectTimeoutMs: number;
-  /** `h2`: HTTP/2, in clear with prior knowledge, in TLS by ALPN; absent: HTTP/1.1. */
-  readonly protocol?: "h2";
+  /**
+   * `h2`: HTTP/2, in clear with prior knowledge, in TLS by ALPN; `client`: that of the request;
+   * absent: HTTP/1.1, as also for what is no client's.
+   */
+  readonly protocol?: "h2" | "client";
   /** Of the DestinationRule; absent: endpoints are drawn at random, without further limits. */
   readonly policy?: ClusterPolicy;
   /** By name of a subset: in the place of `policy`, with what it does not say filled from it. */

@@ -44,6 +44,7 @@ import { manage } from "./managed-forward.ts";
 import { removeOwnFields, takeOwnFields } from "./own-fields.ts";
 import type { OwnFields } from "./own-fields.ts";
 import { startMirrors } from "./mirror.ts";
+import { speaksHttp2 } from "../upstream/cluster-policy.ts";
 import { SpecialRoute } from "./special-route.ts";
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
@@ -383,7 +384,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       timeoutMs: route.timeoutMs,
       cluster: managed.cluster,
       pools: exchange.context.pools.poolsFor(cluster, target.subset, exchange.connection),
-      isHttp2: cluster?.protocol === "h2",
+      isHttp2: speaksHttp2(cluster, exchange.head),
       retry: managed.retry,
       hash: managed.hash,
       isTimed: LiveFacts.isLatencyAsked,
@@ -446,9 +447,8 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const cluster = this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
     const isManaged = cluster?.policy !== undefined || cluster?.subsetPolicies !== undefined;
     if (!isManaged && route.policy?.retry === undefined) return UNMANAGED;
-    const { subset } = target;
     const clientAddress = this.#clientAddress;
-    const managed = manage({ exchange, route, cluster, subset, clientAddress });
+    const managed = manage({ exchange, route, cluster, subset: target.subset, clientAddress });
     this.#cookie = managed.cookie;
     return managed;
   }

@@ -10,6 +10,7 @@ import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import { leaveMesh } from "../filter/lane-context.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
+import { speaksHttp2 } from "../upstream/cluster-policy.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
 import type { OutgoingHead, Upstream, UpstreamPool, UpstreamUser } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
@@ -44,7 +45,8 @@ export function startMirrors(
     const { cluster: name, subset } = mirror.target;
     const cluster = lanes.clusters.get(name)?.cluster;
     const client = exchange.connection;
-    const pool = pools.poolFor(endpoint, cluster, { subset, client });
+    const isHttp2 = speaksHttp2(cluster, exchange.head);
+    const pool = pools.poolFor(endpoint, cluster, { subset, client, isHttp2 });
     // What the copy should be sent in TLS with cannot be used.
     if (typeof pool === "string") continue;
     const call = new MirrorCall(exchange, mirror);

@@ -20,6 +20,7 @@ import type { ProxyError } from "../proxy-error.ts";
 import type { MeshHost } from "../../lane/host-index.ts";
 import type { PodState } from "../runtime/pod-state.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { speaksHttp2 } from "../upstream/cluster-policy.ts";
 import type { Exchange } from "./exchange.ts";
 import { UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler } from "./handler.ts";
@@ -109,7 +110,7 @@ export class SidecarOutbound implements ExchangeHandler {
       connectTimeoutMs: host.cluster.connectTimeoutMs,
       timeoutMs: 0,
       pools: exchange.context.pools.poolsFor(host.cluster, null, exchange.connection),
-      isHttp2: host.cluster.protocol === "h2",
+      isHttp2: speaksHttp2(host.cluster, exchange.head),
       ...UNMANAGED,
     });
   }

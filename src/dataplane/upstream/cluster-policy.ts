@@ -9,6 +9,15 @@ export function subsetName(subset: Subset | null): string {
   return subset.kind === "lane" ? subset.lane : subset.name;
 }
 
+/** In which protocol an endpoint is asked what came in as `head`. */
+export function speaksHttp2(
+  cluster: Cluster | undefined,
+  { isHttp2 = false }: { readonly isHttp2?: boolean },
+): boolean {
+  const protocol = cluster?.protocol;
+  return protocol === "h2" || (protocol === "client" && isHttp2);
+}
+
 export function policyOf(
   { policy, subsetPolicies }: Cluster,
   subset: Subset | null,

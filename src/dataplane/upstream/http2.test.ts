@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http2";
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { connect, createServer, performServerHandshake } from "node:http2";
+import type { ClientHttp2Stream, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after, describe, test } from "node:test";
@@ -69,6 +69,13 @@ async function ask(port: number, text: string, until: RegExp): Promise<string> {
   const client = await RawClient.open(port);
   client.send(text);
   return client.until(until);
+}
+
+async function bodyOf(stream: ClientHttp2Stream): Promise<string> {
+  let text = "";
+  stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  await once(stream, "end");
+  return text;
 }
 
 const GET = "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -331,6 +338,43 @@ function call(client: Echo, text: string, options: object = {}): Promise<Outcome
     });
   });
 }
+
+test("an endpoint with the client's protocol is spoken to in that of each request", async () => {
+  const { port } = await startRawUpstream((socket) => {
+    socket.once("data", (first: Buffer) => {
+      if (!first.toString("latin1").startsWith("PRI ")) {
+        const answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nin h1";
+        socket.on("data", () => socket.write(answer));
+        socket.write(answer);
+        return;
+      }
+      socket.pause();
+      socket.unshift(first);
+      performServerHandshake(socket).on("stream", (stream) => {
+        stream.respond({ ":status": 200 });
+        stream.end("in h2");
+      });
+    });
+  });
+  const to = { ...cluster("a"), protocol: "client" as const };
+  const snapshot = gatewaySnapshot(80, [forwardRoute(to.name)], {
+    clusters: { [to.name]: to },
+    endpoints: { [to.name]: { endpoints: [endpoint(port)] } },
+  });
+  const fixture = await startFixture(snapshot);
+  const session = connect(`http://127.0.0.1:${fixture.port}`);
+  atEnd(() => {
+    session.destroy();
+  });
+  const client = await RawClient.open(fixture.port);
+  for (let round = 0; round < 2; round += 1) {
+    client.received = "";
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.match(await client.until(/in h\d/), /in h1/);
+    assert.equal(await bodyOf(session.request({ ":path": "/" })), "in h2");
+  }
+  assert.deepEqual(fixture.assertions, []);
+});
 
 describe("gRPC", () => {
   test("unary calls bring their reply, or their status and its text", async () => {

@@ -60,8 +60,8 @@ export class UpstreamPools {
   }
 
   /**
-   * Null: in clear, with connections that all clients share. `client`: on whose behalf endpoints are
-   * called that want to be told; null: on our own.
+   * Null: in clear, with connections that all clients share. `client`: on whose behalf endpoints
+   * are called that want to be told; null: on our own.
    */
   poolsFor(
     cluster: Cluster | undefined,

@@ -63,6 +63,7 @@ export interface ConnectionPoolSettings {
     readonly maxConcurrentStreams?: number;
     readonly idleTimeout?: string;
     readonly h2UpgradePolicy?: "DEFAULT" | "DO_NOT_UPGRADE" | "UPGRADE";
+    readonly useClientProtocol?: boolean;
   };
 }
 
@@ -160,7 +161,7 @@ const settings = {
           idleTimeout: duration(),
           h2UpgradePolicy: Type.Optional(oneOf(["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"])),
           maxConcurrentStreams: count(),
-          ...notHonouredFields("useClientProtocol"),
+          useClientProtocol: Type.Optional(Type.Boolean()),
         }),
       ),
     }),
