@@ -54,16 +54,22 @@ export function compileTrafficPolicy(
   const index = indexOfPort(policy, port);
   const atPort = policy?.portLevelSettings?.[index];
   const settings = atPort ?? policy ?? {};
-  const { loadBalancer, connectionPool, outlierDetection, retryBudget, tls } = settings;
-  const { proxyProtocol } = settings;
+  const { loadBalancer, tls } = settings;
   const path = atPort === undefined ? ".tls" : `.portLevelSettings[${index}].tls`;
   const balancer = loadBalancer === undefined ? undefined : compileBalancer(loadBalancer);
   return {
     ...(balancer === undefined ? {} : { loadBalancer: balancer }),
+    ...compileUse(settings),
+    ...(tls === undefined ? {} : { tls: findTls(tls, path) }),
+  };
+}
+
+function compileUse(settings: TrafficPolicy): ClusterPolicy {
+  const { connectionPool, outlierDetection, retryBudget, proxyProtocol } = settings;
+  return {
     ...(connectionPool === undefined ? {} : { connections: compileLimits(connectionPool) }),
     ...(outlierDetection === undefined ? {} : { outliers: compileOutliers(outlierDetection) }),
     ...(retryBudget === undefined ? {} : { retryBudget: compileRetryBudget(retryBudget) }),
-    ...(tls === undefined ? {} : { tls: findTls(tls, path) }),
     ...(proxyProtocol === undefined ? {} : { proxyProtocol: proxyVersion(proxyProtocol) }),
   };
 }

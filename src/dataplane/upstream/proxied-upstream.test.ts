@@ -13,7 +13,9 @@ import { endAll, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { startTlsUpstream, tls } from "../testing/tls-upstream.ts";
 import { CLIENTS_PER_ENDPOINT_MAX } from "./client-pools.ts";
+import type { AcquireResult } from "./endpoint-pool.ts";
 import { PoolSet } from "./pool-set.ts";
+import type { UpstreamUser } from "./upstream.ts";
 import { writtenProxyHeader } from "./written-proxy-header.ts";
 
 after(endAll);
@@ -191,28 +193,24 @@ test("clients with nothing under way make room for others, and nobody else does"
   });
   const set = new PoolSet(new DeadlineSweeper(systemClock), null);
   const at = { address: "127.0.0.1", port: upstream.port };
-  const { context } = observedContext(systemClock);
-  const of = (client: number): Buffer => Buffer.from(`client ${client}`);
-  const ready: (() => void)[] = [];
-  const user = {
-    onUpstreamReady: (): void => undefined,
-    onUpstreamFailure: (): void => undefined,
-  } as never;
-  const options = { connectTimeoutMs: 5_000, cluster: null };
-  for (let client = 0; client < CLIENTS_PER_ENDPOINT_MAX; client += 1) {
-    const acquired = set.getOfClient(at, false, of(client)).acquire(user, options);
-    assert.equal(acquired.kind, "connecting");
-    if (acquired.kind === "connecting") ready.push(() => acquired.connection.abort());
-  }
+  const user = { onUpstreamReady: () => undefined, onUpstreamFailure: () => undefined };
+  const acquire = (client: number): AcquireResult =>
+    set
+      .getOfClient(at, false, Buffer.from(`client ${client}`))
+      .acquire(user as unknown as UpstreamUser, { connectTimeoutMs: 5_000, cluster: null });
+  const opened = Array.from({ length: CLIENTS_PER_ENDPOINT_MAX }, (_, client) => acquire(client));
+  assert.ok(opened.every(({ kind }) => kind === "connecting"));
   assert.equal(set.activeCountOfClients(at), CLIENTS_PER_ENDPOINT_MAX);
-  assert.equal(set.getOfClient(at, false, of(-1)).acquire(user, options).kind, "overflow");
+  assert.equal(acquire(-1).kind, "overflow");
   await eventually(() => upstream.connectionCount === CLIENTS_PER_ENDPOINT_MAX);
-  ready[5]?.();
-  const after = set.getOfClient(at, false, of(-1)).acquire(user, options);
-  assert.equal(after.kind, "connecting");
+  release(opened[5]);
+  const later = acquire(-1);
+  assert.equal(later.kind, "connecting");
   assert.equal(set.size, CLIENTS_PER_ENDPOINT_MAX);
-  for (const end of ready) end();
-  if (after.kind === "connecting") after.connection.abort();
+  for (const each of [...opened, later]) release(each);
   assert.equal(set.size, 0);
-  context.pools.closeIdle();
 });
+
+function release(acquired: AcquireResult | undefined): void {
+  if (acquired?.kind === "connecting") acquired.connection.abort();
+}
