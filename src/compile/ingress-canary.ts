@@ -44,7 +44,7 @@ export function annotation(ingress: Ingress, name: string): string | undefined {
 
 /** Null when the Ingress is no canary. */
 export function canaryOf(ingress: Ingress, messages: MessageList): Canary | null {
-  if (annotation(ingress, "canary") !== "true") return null;
+  if (!isCanary(ingress, messages)) return null;
   const header = headerRule(ingress, messages);
   const cookieName = annotation(ingress, "canary-by-cookie");
   const cookie = cookieName === undefined ? NEITHER : cookieRule(cookieName);
@@ -58,6 +58,24 @@ export function canaryOf(ingress: Ingress, messages: MessageList): Canary | null
     });
   }
   return { header, cookie, weightPpm };
+}
+
+/** As ingress-nginx reads it, by Go's strconv.ParseBool. */
+const TRUE: ReadonlySet<string> = new Set(["1", "t", "T", "TRUE", "true", "True"]);
+const FALSE: ReadonlySet<string> = new Set(["", "0", "f", "F", "FALSE", "false", "False"]);
+
+function isCanary(ingress: Ingress, messages: MessageList): boolean {
+  const text = annotation(ingress, "canary") ?? "";
+  if (!TRUE.has(text) && !FALSE.has(text)) {
+    messages.add(ingress, {
+      severity: "error",
+      code: "GL0222",
+      path: "metadata.annotations",
+      message: `the annotation canary is "${text}", so the Ingress is none`,
+      remedy: 'Write "true" or "false".',
+    });
+  }
+  return TRUE.has(text);
 }
 
 function headerRule(ingress: Ingress, messages: MessageList): Canary["header"] {

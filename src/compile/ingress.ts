@@ -18,6 +18,7 @@ import type {
 import { routeTableName, selectorName } from "./gateway.ts";
 import { canaryOf, reportAnnotations } from "./ingress-canary.ts";
 import type { Canary } from "./ingress-canary.ts";
+import { cookieMatches, KEPT_OUT_APART_MAX, keptOut, notApart } from "./ingress-kept-out.ts";
 import { compareTexts } from "./messages.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
@@ -207,6 +208,7 @@ function routesOf(rules: readonly PathRule[], messages: MessageList): Route[] {
       return routesOfPath(
         base,
         group.filter(({ canary }) => canary !== null),
+        messages,
       );
     }
     for (const rule of group) reportNoBase(rule, messages);
@@ -221,24 +223,28 @@ function byPrecedence([a]: readonly PathRule[], [b]: readonly PathRule[]): numbe
   return b.path.length - a.path.length || compareTexts(a.path, b.path);
 }
 
-function routesOfPath(base: PathRule, canaries: readonly PathRule[]): Route[] {
-  const routes: Route[] = [];
-  const weighted = canaries.filter(({ canary }) => (canary?.weightPpm ?? 0) > 0);
-  for (const kind of ["header", "cookie"] as const) {
-    for (const rule of canaries) {
-      const matches = rule.canary?.[kind].in ?? [];
-      if (matches.length > 0) routes.push(makeRoute(rule, `by-${kind}`, matches, [whole(rule)]));
-    }
-    for (const rule of canaries) {
-      const matches = rule.canary?.[kind].out ?? [];
-      const others = weighted.filter((other) => other !== rule);
-      if (matches.length > 0) {
-        routes.push(makeRoute(rule, `not-by-${kind}`, matches, shares(base, others)));
-      }
-    }
-  }
-  routes.push(makeRoute(base, "", [{}], shares(base, weighted)));
-  return routes;
+function routesOfPath(
+  base: PathRule,
+  canaries: readonly PathRule[],
+  messages: MessageList,
+): Route[] {
+  const wanted = canaries.filter(({ canary }) => (canary?.weightPpm ?? 0) > 0);
+  const beyond = notApart(wanted);
+  for (const rule of beyond) reportBeyond(rule, messages);
+  const weighted = wanted.filter((rule) => !beyond.includes(rule));
+  const chosen = canaries.flatMap((rule) => {
+    const matches = rule.canary?.header.in ?? [];
+    return matches.length === 0 ? [] : [makeRoute(rule, "by-header", matches, [whole(rule)])];
+  });
+  const byCookie = canaries.flatMap((rule) => {
+    const matches = rule.canary === null ? [] : cookieMatches(rule.canary);
+    return matches.length === 0 ? [] : [makeRoute(rule, "by-cookie", matches, [whole(rule)])];
+  });
+  const kept = keptOut(weighted).map(({ matches, isOut }, index) => {
+    const others = weighted.filter((rule) => !isOut(rule));
+    return makeRoute(base, `out-${index + 1}`, matches, shares(base, others));
+  });
+  return [...chosen, ...byCookie, ...kept, makeRoute(base, "", [{}], shares(base, weighted))];
 }
 
 /** Each canary's own share; the base has the rest. Shares beyond the whole are cut to fit. */
@@ -333,6 +339,18 @@ function reportSecond(base: PathRule, group: readonly PathRule[], messages: Mess
       remedy: "Remove one of the two, or make it a canary.",
     });
   }
+}
+
+function reportBeyond({ ingress, place, path }: PathRule, messages: MessageList): void {
+  messages.add(ingress, {
+    severity: "error",
+    code: "GL0224",
+    path: place,
+    message:
+      `more than ${KEPT_OUT_APART_MAX} canaries of the path ${path} have weights and different ` +
+      "headers or cookies that keep out, so the weight of this one takes nobody",
+    remedy: "Let them share the names of their headers and cookies.",
+  });
 }
 
 function reportNoBase({ ingress, place, path, domain }: PathRule, messages: MessageList): void {

@@ -153,7 +153,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "An Ingress annotation cannot be read",
     severity: "error",
     help:
-      "`canary-weight` and `canary-weight-total` are whole numbers of 0 or more; " +
+      "`canary` is `true` or `false`; `canary-weight` and `canary-weight-total` are whole " +
+      "numbers of 0 or more; " +
       "`canary-by-header-pattern` is a regular expression of RE2's syntax.",
   },
   GL0223: {
@@ -162,6 +163,15 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     help:
       "Of the annotations of ingress-nginx and Higress those for canaries are honoured; the " +
       "others are not yet.",
+  },
+  GL0224: {
+    title: "Too many canaries of one path are kept out of apart",
+    severity: "error",
+    help:
+      "Each canary asks its own header and cookie, and every combination of those that keep out " +
+      "is a route. Five canaries of one path may have weights and differ in that; those that " +
+      "share the names count as one. The weight of a further one takes nobody; its header and " +
+      "cookie do.",
   },
   GL0240: {
     title: "An annotation of a Gateway is not understood",
