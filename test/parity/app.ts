@@ -101,11 +101,17 @@ function countOf({ headers }: IncomingMessage): number {
 async function callOn(headers: IncomingHttpHeaders): Promise<Hop["next"]> {
   const named = headers["x-hops"];
   const [first = "", ...rest] = String(named ?? "-").split(",");
-  const url = named === undefined ? (env["next_url"] ?? env["upstream_url"] ?? "") : urlOf(first);
+  const url = named === undefined ? ownNextUrl() : urlOf(first);
   if (url === "") return null;
   const hops = named === undefined ? {} : { "x-hops": rest.length === 0 ? "-" : rest.join(",") };
   // As apps do, whose lane goes by this header (the agent carries what the sidecar names).
   return call(url, hops);
+}
+
+/** As the images of the examples are told whom to call. */
+function ownNextUrl(): string {
+  const { next_url: ofMse = "", upstream_url: ofAsm = "" } = env;
+  return ofMse === "" ? ofAsm : ofMse;
 }
 
 function urlOf(hop: string): string {

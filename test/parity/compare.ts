@@ -46,12 +46,13 @@ export class Pair {
     const scaled = WORKLOADS.filter(
       ({ name }) => (replicas[name] ?? 1) !== (this.#replicas[name] ?? 1),
     ).map((workload) => deployment(workload, replicas[workload.name] ?? 1));
+    const hasPods = [...written, ...removed].some(({ kind }) => kind === "Deployment");
     this.#applied = wanted;
     this.#replicas = replicas;
     await Promise.all(
       this.engines.map(async (engine) => {
         await engine.change([...written, ...scaled], removed);
-        if (scaled.length > 0) await engine.settle();
+        if (hasPods || scaled.length > 0) await engine.settle();
         await prepare?.(engine);
       }),
     );

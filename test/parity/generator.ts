@@ -1,0 +1,173 @@
+//! Random configurations of lanes and routes, and requests to them.
+
+import type { SeededPrng } from "../../src/base/prng.ts";
+import type { Resource } from "../../src/resources/object.ts";
+import type { Question } from "./engine.ts";
+import { LANE_HEADER, PORT, lane, laneGroup, routes } from "./topology.ts";
+import type { Rule, World, WorldLane, WorldRequest, WorldRoute, WorldTarget } from "./world.ts";
+
+const SERVICES = ["a", "b", "c"];
+const NAMES = ["blue", "gray", "green"];
+const LABELS = [
+  ...[["lane", "gray"] as const, ["lane", "blue"] as const, ["k1", "x"] as const],
+  ...[["k2", "x"] as const, ["k3", "x"] as const, ["k4", "y"] as const, ["k4", "z"] as const],
+];
+const VALUES = ["a", "ab", "b", "a.b", "c", ""];
+const PATHS = ["/", "/a", "/a/b", "/ab", "/b"];
+const OPERATORS = ["==", "!=", "in", "notIn", "prefix", "suffix", "contains", "exists", "absent"];
+/** Envoy cannot deny the others of a parameter. */
+const QUERY_OPERATORS = ["==", "in", "prefix", "exists"];
+
+export class Draw {
+  readonly #prng: SeededPrng;
+
+  constructor(prng: SeededPrng) {
+    this.#prng = prng;
+  }
+
+  of<T>(choices: readonly T[]): T {
+    return choices[this.#prng.below(choices.length)] as T;
+  }
+
+  /** One time in so many. */
+  oneIn(count: number): boolean {
+    return this.#prng.below(count) === 0;
+  }
+
+  world(): World {
+    const isolated = this.oneIn(5);
+    const members = isolated || this.oneIn(2) ? SERVICES : this.of([["a", "b"], ["a", "c"], ["b"]]);
+    const policy = this.of(["permissive", "strict", "chain"] as const);
+    const names = NAMES.slice(0, 1 + this.#prng.below(NAMES.length));
+    const lanes = names.map((name) => this.#lane(name, names, members, policy));
+    const count = 1 + this.#prng.below(4);
+    return {
+      ...{ members, policy, isolated, lanes },
+      strictService: policy !== "strict" && this.oneIn(4) ? this.of(members) : null,
+      accepts: this.oneIn(3),
+      routes: Array.from({ length: count }, () => this.#route(names, members)),
+    };
+  }
+
+  request(): WorldRequest {
+    const headers: [string, string][] = [];
+    if (this.oneIn(2)) headers.push(["x-a", this.of(VALUES)]);
+    if (this.oneIn(2)) headers.push(["x-b", this.of(VALUES)]);
+    if (this.oneIn(3)) headers.push([LANE_HEADER, this.of([...NAMES, "tag-gray", "none", ""])]);
+    if (this.oneIn(2)) headers.push(["cookie", `t=1; u=${this.of(VALUES)}; u=${this.of(VALUES)}`]);
+    const query = this.of(["", "?q", `?q=${this.of(VALUES)}`, `?p=q&q=%61b&q=${this.of(VALUES)}`]);
+    const hops = Array.from({ length: this.#prng.below(4) }, () => this.of(SERVICES));
+    return { method: this.of(["GET", "PUT"]), path: this.of(PATHS) + query, headers, hops };
+  }
+
+  #lane(
+    name: string,
+    names: readonly string[],
+    members: readonly string[],
+    policy: World["policy"],
+  ): WorldLane {
+    const before = names.slice(0, names.indexOf(name));
+    return {
+      name,
+      tag: this.oneIn(3) ? `tag-${name}` : name,
+      label: this.of(LABELS),
+      services: this.oneIn(4) ? [this.of(members)] : [],
+      enabled: !this.oneIn(6),
+      priority: this.#prng.below(2),
+      rule: this.oneIn(6) ? null : this.#rule(2, true),
+      forcedIn: this.oneIn(4) ? this.#rule(1, true) : null,
+      forcedOut: this.oneIn(4) ? this.#rule(0, false) : null,
+      parent: policy === "chain" && before.length > 0 && this.oneIn(2) ? this.of(before) : null,
+    };
+  }
+
+  #route(names: readonly string[], members: readonly string[]): WorldRoute {
+    const uri = this.#prng.below(3);
+    const service = this.of(SERVICES);
+    const laneOf = (of: string): string | null =>
+      members.includes(of) && this.oneIn(3) ? this.of(names) : null;
+    const target: WorldTarget = { service, lane: laneOf(service) };
+    const second = target.lane === null || !this.oneIn(3) ? null : this.of(names);
+    return {
+      prefix: uri === 1 ? this.of(PATHS) : null,
+      exact: uri === 2 ? this.of(PATHS) : null,
+      header: this.oneIn(4) ? this.of(["a", "b"]) : null,
+      target: this.oneIn(8) ? null : target,
+      fallback: second === null ? null : { service, lane: second },
+    };
+  }
+
+  #rule(depth: number, mayQuery: boolean): Rule {
+    const kind = depth === 0 ? 0 : this.#prng.below(5);
+    if (kind === 1) return { not: this.#rule(depth - 1, false) };
+    const members = (): Rule[] => [0, 1].map(() => this.#rule(depth - 1, mayQuery));
+    if (kind === 2) return { all: members() };
+    if (kind === 3) return { any: members() };
+    const operand = this.of([mayQuery ? "query" : "header", "header", "cookie", "path", "method"]);
+    if (operand === "query") return { query: "q", ...this.#comparison(QUERY_OPERATORS, VALUES) };
+    if (operand === "path") return { path: true, ...this.#comparison(OPERATORS, PATHS) };
+    if (operand === "method") {
+      return { method: true, ...this.#comparison(["==", "in", "notIn"], ["GET", "PUT"]) };
+    }
+    const name = operand === "header" ? { header: this.of(["x-a", "x-b"]) } : { cookie: "u" };
+    return { ...name, ...this.#comparison(OPERATORS, VALUES) };
+  }
+
+  #comparison(operators: readonly string[], values: readonly string[]): { operator: string } {
+    const operator = this.of(operators);
+    if (operator === "exists" || operator === "absent") return { operator };
+    const value = { operator, value: this.of(values) };
+    if (operator !== "in" && operator !== "notIn") return value;
+    const list = { operator, values: [...new Set([this.of(values), this.of(values)])] };
+    return list;
+  }
+}
+
+export function objectsOf(world: World): Resource[] {
+  const { members, policy, strictService, isolated, accepts } = world;
+  const group = laneGroup({
+    services: members.map((name) => ({ name })),
+    fallback: policy,
+    ...(isolated ? { isolated } : {}),
+    ...(accepts ? { acceptFromClients: true } : {}),
+    ...(strictService === null
+      ? {}
+      : { serviceFallback: [{ service: { name: strictService }, policy: "strict" }] }),
+  });
+  return [routes(world.routes.map(routeOf)), group, ...world.lanes.map(laneOf)];
+}
+
+function routeOf({ prefix, exact, header, target, fallback }: WorldRoute): object {
+  const uri = prefix === null ? {} : { uri: { prefix } };
+  const match = {
+    ...(exact === null ? uri : { uri: { exact } }),
+    ...(header === null ? {} : { headers: { "x-a": { exact: header } } }),
+  };
+  const matches = Object.keys(match).length === 0 ? {} : { match: [match] };
+  if (target === null) return { ...matches, directResponse: { status: 418 } };
+  const second = fallback === null ? {} : { fallback: { target: destinationOf(fallback) } };
+  return { ...matches, route: [{ destination: destinationOf(target), ...second }] };
+}
+
+function destinationOf({ service, lane: subset }: WorldTarget): object {
+  return { host: service, ...(subset === null ? {} : { subset }) };
+}
+
+function laneOf(one: WorldLane): Resource {
+  const { name, tag, label, services, enabled, priority, rule, forcedIn, forcedOut, parent } = one;
+  return lane(name, {
+    ...{ tag, enabled, priority },
+    selector: { matchLabels: { [label[0]]: label[1] } },
+    rule: rule ?? undefined,
+    ...(services.length === 0 ? {} : { services: services.map((of) => ({ name: of })) }),
+    ...(forcedIn === null ? {} : { forcedIn: [forcedIn] }),
+    ...(forcedOut === null ? {} : { forcedOut: [forcedOut] }),
+    ...(parent === null ? {} : { parent }),
+  });
+}
+
+export function questionOf({ method, path, headers, hops }: WorldRequest): Question {
+  const calls = hops.map((service) => `${service}:${PORT}`).join(",");
+  const chain = hops.length === 0 ? [] : [["x-hops", calls] as const];
+  return { method, path, headers: [...headers, ...chain] };
+}
