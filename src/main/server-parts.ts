@@ -208,6 +208,7 @@ function pluginLogOf(fleet: WorkerFleet, publisher: Publisher): ServerDependenci
 function makeAdsServer(logger: Logger, publisher: () => Publisher): AdsServer {
   return new AdsServer({
     api: EnvoyApi.load(ENVOY_API_FILE),
+    clock: systemClock,
     logger,
     ...laneMemory(),
     onUp: (node) => {

@@ -2,6 +2,7 @@
 
 import type { Fault } from "../../resources/fault.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
 
 export type NodeRole = "gateway" | "sidecar";
 
@@ -25,6 +26,8 @@ export interface ConfigNode {
    * again before the answer. A rejection means that the channel failed: it is tried again.
    */
   push(delta: SnapshotDelta): Promise<PushAnswer>;
+  /** In place of `push`, of a node in this process: nothing has to travel. */
+  run?(snapshot: Snapshot): Promise<PushAnswer>;
 }
 
 /**

@@ -9,7 +9,7 @@ import { NodeTrack } from "./node-track.ts";
 import type { LaggingNode } from "./withhold.ts";
 
 /** How many nodes may be joined at one time. */
-export const NODES_MAX = 256;
+export const NODES_MAX = 2_048;
 
 export interface FleetOptions {
   readonly clock: Clock;
@@ -23,7 +23,8 @@ export class Fleet {
   readonly #tracks = new Map<string, NodeTrack>();
   readonly #targets: Record<NodeRole, Snapshot | null> = { gateway: null, sidecar: null };
   #wakers: (() => void)[] = [];
-  #reports = "";
+  /** What each node says that matters to others, by its id; none: nothing. */
+  readonly #reports = new Map<string, string>();
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -35,10 +36,10 @@ export class Fleet {
       throw new Error(`no more than ${NODES_MAX} nodes can be joined: ${node.id} is refused`);
     }
     this.#tracks.get(node.id)?.close();
-    const track = new NodeTrack(node, {
+    const track: NodeTrack = new NodeTrack(node, {
       ...this.#options,
       changed: () => {
-        this.#changed();
+        this.#changed(track);
       },
     });
     this.#tracks.set(node.id, track);
@@ -100,19 +101,24 @@ export class Fleet {
     return [...this.#tracks.values()].filter((track) => track.node.role === role);
   }
 
-  #changed(): void {
+  #changed(track: NodeTrack): void {
     const wakers = this.#wakers;
     this.#wakers = [];
     for (const wake of wakers) wake();
 
-    const reports = [...this.#tracks.values()]
-      .filter((track) => track.isLagging || track.faults.length > 0)
-      .map(({ node, held, isLagging, faults }) =>
-        JSON.stringify([node.id, isLagging ? held.version : "", faults]),
-      )
-      .join(" ");
-    if (reports === this.#reports) return;
-    this.#reports = reports;
+    const { id } = track.node;
+    const current = this.#tracks.get(id);
+    // The one before it under the same id has gone.
+    if (current !== undefined && current !== track) return;
+    const report = current === undefined ? "" : reportOf(current);
+    if (report === (this.#reports.get(id) ?? "")) return;
+    if (report === "") this.#reports.delete(id);
+    else this.#reports.set(id, report);
     this.#options.reportsChanged();
   }
+}
+
+function reportOf({ held, isLagging, faults }: NodeTrack): string {
+  if (!isLagging && faults.length === 0) return "";
+  return JSON.stringify([isLagging ? held.version : "", faults]);
 }

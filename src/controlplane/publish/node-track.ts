@@ -138,9 +138,7 @@ export class NodeTrack {
 
   #send(snapshot: Snapshot): void {
     this.#sending = snapshot;
-    // A node that lost what it held (or whose answer was lost) is sent everything.
-    const base = this.node.heldVersion === this.#held.version ? this.#held : EMPTY_SNAPSHOT;
-    this.node.push(diffSnapshots(base, snapshot)).then(
+    this.#deliver(snapshot).then(
       (answer) => {
         this.#answered(snapshot, answer);
       },
@@ -148,6 +146,14 @@ export class NodeTrack {
         this.#failed(cause);
       },
     );
+  }
+
+  #deliver(snapshot: Snapshot): Promise<PushAnswer> {
+    const { node } = this;
+    if (node.run !== undefined) return node.run(snapshot);
+    // A node that lost what it held (or whose answer was lost) is sent everything.
+    const base = node.heldVersion === this.#held.version ? this.#held : EMPTY_SNAPSHOT;
+    return node.push(diffSnapshots(base, snapshot));
   }
 
   #answered(snapshot: Snapshot, answer: PushAnswer): void {

@@ -51,6 +51,11 @@ export class AdsMessages {
     return Buffer.concat([this.#api.encode(RESPONSE_TYPES[mode], head), ...parts]);
   }
 
+  /** Of the resources: the rest is small. */
+  sizeOf(mode: XdsMode, { type, resources }: AdsResponse): number {
+    return resources.reduce((sum, one) => sum + this.#resource(mode, type, one).length, 0);
+  }
+
   /** As a field of the response: with its tag and its length. */
   #resource(mode: XdsMode, type: AdsResponse["type"], resource: EnvoyResource): Buffer {
     const known = this.#bytes[mode].get(resource.json);

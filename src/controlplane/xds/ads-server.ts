@@ -3,6 +3,7 @@
 
 import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
 import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
+import type { Clock } from "../../base/clock.ts";
 import type { Json, JsonObject } from "../../base/json.ts";
 import type { ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -14,9 +15,12 @@ import type { EnvoyApi } from "./envoy-api.ts";
 import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
 import { readIdentity } from "./node-identity.ts";
+import { SendBudget } from "./send-budget.ts";
+import type { Lease } from "./send-budget.ts";
+import { SharedConfigs } from "./shared-configs.ts";
 
-/** As many as the publisher takes nodes, and a few for workers. */
-export const ENVOYS_MAX = 240;
+/** As many as the publisher takes nodes, but for those that workers need. */
+export const ENVOYS_MAX = 2_000;
 const REQUEST_BYTES_MAX = 4 << 20;
 const SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 const same = (bytes: Buffer): Buffer => bytes;
@@ -41,10 +45,12 @@ interface Peer {
   readonly stream: AdsStream;
   readonly mode: XdsMode;
   readonly session: AdsSession;
+  readonly lease: Lease;
 }
 
 export interface AdsServerOptions {
   readonly api: EnvoyApi;
+  readonly clock: Clock;
   readonly logger: Logger;
   /** The plug-in that keeps lanes by trace ids in sidecars; absent: there is none. */
   readonly laneMemory?: ModuleFile;
@@ -55,6 +61,8 @@ export interface AdsServerOptions {
 export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #messages: AdsMessages;
+  readonly #configs = new SharedConfigs();
+  readonly #budget: SendBudget;
   readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
   readonly #nodes = new Map<AdsStream, EnvoyNode>();
   /** Called when an Envoy has taken a snapshot; one for each pod that waits for its own. */
@@ -63,6 +71,7 @@ export class AdsServer {
   constructor(options: AdsServerOptions) {
     this.#options = options;
     this.#messages = new AdsMessages(options.api);
+    this.#budget = new SendBudget(options.clock);
     this.#server.addService(ADS, {
       StreamAggregatedResources: (stream: AdsStream) => {
         this.#serve(stream, "sotw");
@@ -111,13 +120,17 @@ export class AdsServer {
   }
 
   #serve(stream: AdsStream, mode: XdsMode): void {
+    const lease = this.#budget.lease();
     const session = new AdsSession((response) => {
-      stream.write(this.#messages.encode(mode, response));
+      lease.send(response.nonce, this.#messages.sizeOf(mode, response), () => {
+        stream.write(this.#messages.encode(mode, response));
+      });
     }, mode);
     stream.on("data", (bytes: Buffer) => {
-      this.#onMessage({ stream, mode, session }, bytes);
+      this.#onMessage({ stream, mode, session, lease }, bytes);
     });
     const leave = (): void => {
+      lease.close();
       const node = this.#nodes.get(stream);
       if (!this.#nodes.delete(stream) || node === undefined) return;
       this.#options.logger.info("an Envoy has gone", { node: node.id });
@@ -131,7 +144,7 @@ export class AdsServer {
     stream.on("cancelled", leave);
   }
 
-  #onMessage({ stream, mode, session }: Peer, bytes: Buffer): void {
+  #onMessage({ stream, mode, session, lease }: Peer, bytes: Buffer): void {
     let request: JsonObject;
     try {
       request = this.#messages.decode(mode, bytes);
@@ -147,7 +160,9 @@ export class AdsServer {
         return;
       }
     }
-    session.onRequest(readRequest(mode, request));
+    const read = readRequest(mode, request);
+    lease.answered(read.nonce);
+    session.onRequest(read);
   }
 
   /** Only the first request of a stream says who sends it. */
@@ -158,8 +173,11 @@ export class AdsServer {
     const { laneMemory } = this.#options;
     const hasMemory = identity.view.role === "sidecar" && laneMemory !== undefined;
     const view = hasMemory ? { ...identity.view, laneMemory } : identity.view;
-    const joined = new EnvoyNode(identity.name, view, session, () => {
-      for (const look of [...this.#awaiting]) look();
+    const joined = new EnvoyNode(identity.name, view, {
+      ...{ session, configs: this.#configs },
+      onTaken: () => {
+        for (const look of [...this.#awaiting]) look();
+      },
     });
     this.#nodes.set(stream, joined);
     this.#options.logger.info("an Envoy is here", { node: joined.id });

@@ -93,10 +93,10 @@ export class EnvoyApi {
       if (name === undefined || field === undefined) reader.skip(wireType);
       else if (field.keyType !== undefined) {
         const entry = this.#decodeEntry(field, field.keyType, reader.bytes(), depth);
-        result[name] = { ...(result[name] as JsonObject | undefined), ...entry };
+        result[name] = Object.assign(mapOf(result[name]), entry);
       } else if (field.rule === "repeated") {
         const values = this.#decodeValues(field, wireType, reader, depth);
-        result[name] = [...((result[name] as Json[] | undefined) ?? []), ...values];
+        result[name] = appended(result[name], values);
       } else result[name] = this.#decodeValue(field.type, reader, depth);
     }
     return result;
@@ -233,4 +233,15 @@ export class EnvoyApi {
 
 function isObject(value: Json): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The one that is there grows: there may be thousands of entries. */
+function mapOf(known: Json | undefined): Record<string, Json> {
+  return (known ?? {}) as Record<string, Json>;
+}
+
+function appended(known: Json | undefined, values: Json[]): Json[] {
+  if (known === undefined) return values;
+  (known as Json[]).push(...values);
+  return known as Json[];
 }

@@ -1,21 +1,16 @@
 //! An Envoy as a node of the publisher: snapshots in, resources out, answers back.
 
-import { compileForEnvoy } from "../../compile-envoy/compile-envoy.ts";
-import { NO_RESOURCES, RESOURCE_TYPES } from "../../compile-envoy/envoy-config.ts";
-import type {
-  EnvoyConfig,
-  EnvoyResources,
-  EnvoyView,
-  ResourceType,
-} from "../../compile-envoy/envoy-config.ts";
+import { RESOURCE_TYPES } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../publish/config-node.ts";
-import { mergeForMakeBeforeBreak } from "../publish/make-before-break.ts";
-import type { AdsSession, Stage, SyncState } from "./ads-session.ts";
+import type { AdsSession, SyncState } from "./ads-session.ts";
 import { faultsOf } from "./refused.ts";
+import { NOTHING_APPLIED } from "./shared-configs.ts";
+import type { SharedConfigs } from "./shared-configs.ts";
 
 export interface EnvoyStatus {
   readonly id: string;
@@ -27,35 +22,31 @@ export interface EnvoyStatus {
   readonly error: string;
 }
 
-type Resources = Readonly<Record<ResourceType, EnvoyResources>>;
+export interface EnvoyNodeParts {
+  readonly session: AdsSession;
+  readonly configs: SharedConfigs;
+  /** It has answered about a whole snapshot. */
+  readonly onTaken: () => void;
+}
 
 export class EnvoyNode implements ConfigNode {
   readonly id: string;
   readonly role: NodeRole;
   readonly #name: string;
   readonly #view: EnvoyView;
-  readonly #session: AdsSession;
-  readonly #onTaken: () => void;
-  #snapshot: Snapshot = EMPTY_SNAPSHOT;
-  #resources: Resources = NO_RESOURCES;
+  readonly #parts: EnvoyNodeParts;
+  #applied = NOTHING_APPLIED;
 
-  /** `onTaken`: it has answered about a whole snapshot. */
-  constructor(
-    name: string,
-    view: EnvoyView,
-    session: AdsSession,
-    onTaken: () => void = () => undefined,
-  ) {
+  constructor(name: string, view: EnvoyView, parts: EnvoyNodeParts) {
     this.id = `envoy/${name}`;
     this.role = view.role;
     this.#name = name;
     this.#view = view;
-    this.#session = session;
-    this.#onTaken = onTaken;
+    this.#parts = parts;
   }
 
   get heldVersion(): string {
-    return this.#snapshot.version;
+    return this.#applied.snapshot.version;
   }
 
   hosts(pod: string): boolean {
@@ -64,47 +55,31 @@ export class EnvoyNode implements ConfigNode {
 
   /** Whether its listeners are those of that pod. */
   serves(pod: string): boolean {
-    if (!this.hosts(pod) || this.#snapshot.workloads[pod] === undefined) return false;
-    return !this.#session.refused().some(({ type }) => type === "listeners");
+    if (!this.hosts(pod) || this.#applied.snapshot.workloads[pod] === undefined) return false;
+    return !this.#parts.session.refused().some(({ type }) => type === "listeners");
   }
 
-  async push(delta: SnapshotDelta): Promise<PushAnswer> {
-    const base = delta.fromVersion === this.heldVersion ? this.#snapshot : EMPTY_SNAPSHOT;
-    const next = applyDelta(base, delta);
-    if (next === null) return { ok: false, error: "the change was made for another version" };
-    const config = compileForEnvoy(next, this.#view);
-    await this.#session.bring([
-      this.#making(next, config),
-      { version: next.version, resources: config },
-    ]);
-    this.#snapshot = next;
-    this.#resources = config;
-    this.#onTaken();
-    const refused = faultsOf(this.#name, this.#session.refused());
-    return { ok: true, faults: [...config.refusals, ...refused] };
+  push(delta: SnapshotDelta): Promise<PushAnswer> {
+    const isNext = delta.fromVersion === this.heldVersion;
+    const next = applyDelta(isNext ? this.#applied.snapshot : EMPTY_SNAPSHOT, delta);
+    if (next !== null) return this.run(next);
+    return Promise.resolve({ ok: false, error: "the change was made for another version" });
+  }
+
+  async run(next: Snapshot): Promise<PushAnswer> {
+    const { session, configs, onTaken } = this.#parts;
+    const { stages, applied, refusals } = configs.change(this.#view, this.#applied, next);
+    await session.bring(stages);
+    this.#applied = applied;
+    onTaken();
+    return { ok: true, faults: [...refusals, ...faultsOf(this.#name, session.refused())] };
   }
 
   status(): EnvoyStatus {
-    const error = this.#session.refused().map(({ error: words }) => words.trim());
+    const error = this.#parts.session.refused().map(({ error: words }) => words.trim());
     const { id, role } = this;
-    const types = this.#session.status();
+    const types = this.#parts.session.status();
     return { id, role, snapshotVersion: this.heldVersion, types, error: error.join("; ") };
-  }
-
-  /** The new routes, with clusters and endpoints that serve the old ones as well. */
-  #making(next: Snapshot, config: EnvoyConfig): Stage {
-    const before = this.#snapshot;
-    const merged = mergeForMakeBeforeBreak(before, next);
-    const made = compileForEnvoy(merged, this.#view, [before]);
-    return {
-      version: next.version,
-      resources: {
-        clusters: { ...this.#resources.clusters, ...made.clusters },
-        endpoints: { ...this.#resources.endpoints, ...made.endpoints },
-        listeners: config.listeners,
-        routes: config.routes,
-      },
-    };
   }
 }
 

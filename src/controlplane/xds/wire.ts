@@ -78,7 +78,7 @@ export class WireReader {
   }
 
   tag(): { readonly id: number; readonly wireType: number } {
-    const tag = Number(this.varint());
+    const tag = this.#count();
     return { id: Math.floor(tag / 8), wireType: tag % 8 };
   }
 
@@ -102,7 +102,7 @@ export class WireReader {
   }
 
   bytes(): Buffer {
-    return this.#take(Number(this.varint()));
+    return this.#take(this.#count());
   }
 
   skip(wireType: number): void {
@@ -111,6 +111,21 @@ export class WireReader {
     else if (wireType === WIRE_BYTES) this.bytes();
     else if (wireType === WIRE_FIXED32) this.#take(FIXED32_BYTES);
     else throw new WireError(`wire type ${wireType} is not known`);
+  }
+
+  /** A tag or a length: nearly always of few bytes, for which a bigint would be dear. */
+  #count(): number {
+    const first = this.#buffer[this.#offset];
+    const second = this.#buffer[this.#offset + 1];
+    if (first !== undefined && first < 0x80) {
+      this.#offset += 1;
+      return first;
+    }
+    if (first !== undefined && second !== undefined && second < 0x80) {
+      this.#offset += 2;
+      return (first & 0x7f) | (second << 7);
+    }
+    return Number(this.varint());
   }
 
   #take(count: number): Buffer {
