@@ -192,3 +192,16 @@ test("the same refusal at the same object is told once, at another object again"
     ["a", "b"],
   );
 });
+
+for (const isHedged of [true, false]) {
+  test(`a hedge policy is the same for Envoys: ${isHedged ? "on" : "off"}`, () => {
+    const retry = {
+      ...{ retries: 2, perTryTimeoutMs: 1_000, on: ["5xx"] as const, statuses: [] },
+      ...{ backOffBaseMs: 25, backOffMaxMs: 250, ...(isHedged ? { isHedged } : {}) },
+    };
+    const { routes, refusals } = compileForEnvoy(snapshotOf(withPolicy({ retry })), VIEW);
+    assert.deepEqual(refusals, []);
+    const text = JSON.stringify(routes);
+    assert.equal(text.includes('"hedge_policy":{"hedge_on_per_try_timeout":true}'), isHedged);
+  });
+}

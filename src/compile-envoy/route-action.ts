@@ -174,11 +174,14 @@ function lanesTold(
   return { remove: removedHeaders, set: told, add: [] };
 }
 
+const HEDGED: JsonObject = { hedge_policy: { hedge_on_per_try_timeout: true } };
+
 function forwarding(route: Route, context: ActionContext): JsonObject {
   const { policy = {}, timeoutMs } = route;
   return {
     timeout: durationOf(timeoutMs),
     retry_policy: policy.retry === undefined ? BASE_RETRY : retryPolicy(policy.retry),
+    ...(policy.retry?.isHedged === true ? HEDGED : {}),
     ...rewrite(route),
     ...mirrors(policy, context),
     ...hashPolicy(route, context.snapshot),

@@ -22,6 +22,7 @@ import type {
 } from "../snapshot/routing.ts";
 import { durationMs } from "../resources/duration.ts";
 import { resolveMirror } from "./target.ts";
+import { isHedged } from "./hedge-policy.ts";
 import type { TargetScope } from "./target.ts";
 
 const PPM_PER_PERCENT = 10_000;
@@ -73,7 +74,7 @@ export function compilePolicy(
         }),
     ...(corsPolicy === undefined ? {} : { cors: compileCors(corsPolicy) }),
     ...(fault === undefined ? {} : { fault: compileFault(fault) }),
-    ...(retries === undefined ? {} : { retry: compileRetry(retries, path, scope) }),
+    ...(retries === undefined ? {} : { retry: hedged(compileRetry(retries, path, scope), scope) }),
     ...(mirrors.length === 0 ? {} : { mirrors }),
   };
   return Object.keys(policy).length === 0 ? undefined : policy;
@@ -140,6 +141,12 @@ function compileFault({ delay, abort }: HttpFault): FaultInjection {
 function ppmOf(percentage: Percentage | undefined, absent: number): number {
   const percent = percentage === undefined ? absent : (percentage.value ?? 0);
   return Math.round(percent * PPM_PER_PERCENT);
+}
+
+/** Where a try has a time: what is late is then waited for beside the next one. */
+function hedged(retry: RetryPolicy, { resource }: TargetScope): RetryPolicy {
+  if (retry.perTryTimeoutMs === 0 || !isHedged(resource)) return retry;
+  return { ...retry, isHedged: true };
 }
 
 function compileRetry(retries: HttpRetry, path: string, scope: TargetScope): RetryPolicy {

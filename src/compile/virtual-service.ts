@@ -22,12 +22,14 @@ import type { PlacedRoute } from "./delegate.ts";
 import { durationMs } from "../resources/duration.ts";
 import { compilePolicy, compileRedirect } from "./route-policy.ts";
 import { resolveTargets } from "./target.ts";
+import { reportHedging } from "./hedge-policy.ts";
 import type { TargetScope } from "./target.ts";
 
 /** The routes of one VirtualService, in its order. */
 export function compileRoutes(placed: readonly PlacedRoute[], scope: TargetScope): Route[] {
   const http = scope.resource.spec.http ?? [];
   reportNames(http, scope);
+  reportHedging(scope.resource, scope.messages);
   reportUnreachable(http, scope);
   return placed.map((route) => compileRoute(route, { ...scope, resource: route.owner }));
 }

@@ -62,6 +62,20 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
       "equal text, or a longer prefix; with a regular expression on either side of one field " +
       "nobody can tell. The route is left out.",
   },
+  GL0283: {
+    title: "A hedge policy cannot be read",
+    severity: "error",
+    help:
+      "The annotation `graylane.io/hedge-policy` of a VirtualService has Envoy's HedgePolicy as " +
+      'JSON, of which `hedge_on_per_try_timeout` is known: `{"hedge_on_per_try_timeout": true}`.',
+  },
+  GL0284: {
+    title: "A hedge policy has no effect",
+    severity: "warning",
+    help:
+      "A try is hedged when it takes longer than `retries.perTryTimeout`, and only as often as " +
+      "`retries.attempts` allows: the VirtualService has no route with both.",
+  },
   GL0269: {
     title: "A health check cannot be read",
     severity: "error",

@@ -67,6 +67,8 @@ export interface RetryPolicy {
   /** 0: no limit of its own. */
   readonly perTryTimeoutMs: number;
   readonly on: readonly RetryCondition[];
+  /** A try that takes longer is waited for beside the next one; absent: it is ended. */
+  readonly isHedged?: true;
   /** Statuses that are tried again (`retriable-status-codes`). */
   readonly statuses: readonly number[];
   /** The first pause is drawn from 0 to this, then the limit doubles (full jitter). */

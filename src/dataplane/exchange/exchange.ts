@@ -17,24 +17,21 @@ import { proxyError, statusOf } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
-import { mayReplay, RequestSender } from "./request-sender.ts";
+import { frameRequest, mayReplay, RequestSender } from "./request-sender.ts";
 import { UpstreamAttempt } from "./upstream-attempt.ts";
-import { framingFor, isBodiless, mayHaveBody, withLength } from "./response-framing.ts";
+import type { TryPlace } from "./upstream-attempt.ts";
+import { Hedges } from "./hedges.ts";
+import { framingFor, isBodiless, mayHaveBody, tellEnd, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
 import { grpcReply } from "./grpc-reply.ts";
 import { recordOf } from "./exchange-record.ts";
 import type { ExchangeOutcome } from "./exchange-record.ts";
 import type { Downstream, ResponseWriter } from "./downstream.ts";
-import { Tunnel } from "./tunnel.ts";
+import { joinTunnel } from "./tunnel.ts";
 import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
 import { HELD } from "./handler.ts";
-import type {
-  BodyTap,
-  ExchangeHandler,
-  ForwardPlan,
-  Replacement,
-  ResponseDraft,
-} from "./handler.ts";
+import type { BodyTap, ExchangeHandler, ForwardPlan, Replacement } from "./handler.ts";
+import type { ResponseDraft } from "./handler.ts";
 
 const NO_FIELDS: ExchangeRecord["headers"] = [];
 const STATUS_CONTINUE = 100;
@@ -72,6 +69,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #attempt: UpstreamAttempt | null = null;
   #upstream: Upstream | null = null;
+  #hedges: Hedges | null = null;
   #requestEnded = false;
   readonly #sender: RequestSender;
 
@@ -123,15 +121,11 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#handler.onRequest(this);
   }
 
-  // --- what the handler decides ---
-
   /** Sends the request, as its head now reads, to one of the plan's endpoints. */
   forward(plan: ForwardPlan): void {
     if (this.#over) return;
-    const headers = this.head.headers;
-    // A plug-in may have removed the length: it means to change the body.
-    const isChunked = this.hasBody && !headers.has("content-length");
-    if (isChunked) headers.set("transfer-encoding", "chunked");
+    const { headers } = this.head;
+    frameRequest(headers, this.hasBody);
     if (this.head.expectContinue) this.inviteBody();
     else if (this.head.versionMinor === 0) headers.remove("expect");
     if (plan.timeoutMs > 0) {
@@ -179,6 +173,7 @@ export class Exchange implements UpstreamUser, Expirable {
 
   #replyLocally(draft: ResponseDraft, bytes: Buffer): void {
     this.#attempt?.abandon();
+    this.#hedges?.end();
     this.#dropUpstream();
     const replacement = this.#filterOwn(draft);
     if (this.isOver) return;
@@ -199,8 +194,6 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#flag = fault.code;
     this.reply(fault.status, `${fault.code}: ${fault.message}\n`, null);
   }
-
-  // --- from downstream ---
 
   onRequestBody(chunk: Buffer): void {
     if (this.#over) return;
@@ -245,8 +238,6 @@ export class Exchange implements UpstreamUser, Expirable {
     this.fail(proxyError("upstream_timeout", waited));
   }
 
-  // --- from upstream ---
-
   onUpstreamReady(connection: Upstream): void {
     if (this.#over || this.responseStarted) {
       connection.abort();
@@ -274,18 +265,30 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     // A response that filters have seen cannot be taken back.
     const mayRetry = this.#draft === null;
-    if (mayRetry && this.#retry(attempt, kind, used)) return;
-    this.fail(attempt.errorOf(kind, detail));
+    const isSafe = mayReplay(this.head, this.hasBody);
+    const again = mayRetry ? attempt.retryAfter(kind, used, isSafe) : "no";
+    if (again === "resent") this.#sender.rewind();
+    if (again !== "no") return;
+    const error = attempt.errorOf(kind, detail);
+    if (!mayRetry || this.#hedges?.awaits(error) !== true) this.fail(error);
+    else this.#upstream = null;
   }
 
-  #retry(attempt: UpstreamAttempt, kind: UpstreamFailureKind, used: Upstream | null): boolean {
-    const isUnsent = kind === "connect" || (kind === "tls" && used === null && attempt.hasOthers);
-    const isSafe =
-      isUnsent || (used?.reused === true && kind === "reset" && mayReplay(this.head, this.hasBody));
-    if (isSafe && attempt.retry(kind === "reset")) return true;
-    if (!attempt.retryFailure(kind)) return false;
-    this.#sender.rewind();
+  /** A try takes long. True: it is waited for, perhaps beside another one. */
+  hedge(): boolean {
+    if (this.#upstream === null || this.#attempt === null || !this.#sender.isWhole) return false;
+    this.#hedges ??= new Hedges(this, this.#attempt);
+    if (this.#hedges.begin(this.#upstream, this.#sender)) this.#upstream = null;
     return true;
+  }
+
+  /** A late try has its answer before the one that began after it. */
+  takeLate(connection: Upstream, place: TryPlace, head: ResponseHead): void {
+    this.#attempt?.returnTo(place);
+    this.#dropUpstream();
+    this.#upstream = connection;
+    connection.handOver(this);
+    this.onResponseHead(head);
   }
 
   onInformational(response: ResponseHead): void {
@@ -301,20 +304,15 @@ export class Exchange implements UpstreamUser, Expirable {
       this.fail(proxyError("upstream_protocol", "the upstream switched protocols unasked"));
       return;
     }
-    if (this.#attempt?.retryStatus(response.status) === true) {
-      this.#dropUpstream();
-      this.#sender.rewind();
-      return;
-    }
+    if (this.#passOver(response.status)) return;
     const { headers, status } = response;
     this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
     const hasBody = mayHaveBody(response);
     if (!hasBody) this.#attempt?.onAnswered(null);
-    const draft: ResponseDraft = { status, headers, local: false, hasBody };
-    this.#draft = draft;
+    this.#draft = { status, headers, local: false, hasBody };
     this.#response = response;
-    const replacement = this.#handler.onResponse(this, draft);
+    const replacement = this.#handler.onResponse(this, this.#draft);
     if (this.isOver || replacement === HELD) return;
     if (replacement === null) {
       this.startResponse();
@@ -322,6 +320,16 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     this.#dropUpstream();
     this.#replace(replacement);
+  }
+
+  /** Another try is awaited in the place of this answer. */
+  #passOver(status: number): boolean {
+    const isRetried = this.#attempt?.retryStatus(status) === true;
+    const isPassed = isRetried || this.#hedges?.awaitsBetter(status) === true;
+    if (isPassed) this.#dropUpstream();
+    else this.#hedges?.end();
+    if (isRetried) this.#sender.rewind();
+    return isPassed;
   }
 
   /** Sends the head of the response that the handler has seen. */
@@ -400,8 +408,6 @@ export class Exchange implements UpstreamUser, Expirable {
     this.fail(proxyError("internal", "a fault of ours; it has been logged"));
   }
 
-  // --- inside ---
-
   /** The upstream has switched as asked: from here on both sides' bytes pass as they are. */
   #enterTunnel({ reason, headers }: ResponseHead): void {
     const upstream = this.#upstream?.switchable ?? null;
@@ -412,29 +418,22 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.#timed) this.context.sweeper.remove(this);
     addUpgrade(headers, this.#upgrade ?? "");
     downstream.writeText(serializeResponseHead(STATUS_SWITCHING, reason, headers));
-    const { observer } = this.context;
-    observer.onTunnel(1);
-    const tunnel = new Tunnel(downstream, upstream, (counts) => {
-      observer.onTunnel(-1);
+    this.#handler.onTunnel?.();
+    joinTunnel({ downstream, upstream, observer: this.context.observer }, (counts) => {
       this.#requestBytes += counts.fromDownstreamBytes;
       this.#writer.bodyBytes += counts.fromUpstreamBytes;
       this.#end();
     });
-    this.#handler.onTunnel?.();
-    upstream.enterTunnel(tunnel.upstreamSink);
-    downstream.enterTunnel(tunnel.downstreamSink);
   }
 
   #startResponse(draft: ResponseDraft, reason: string, framing: BodyFraming): void {
     this.#status = draft.status;
-    const headers = draft.headers;
-    if (framing === "chunked") headers.set("transfer-encoding", "chunked");
+    const { headers, status, local } = draft;
     this.#keepAlive &&= framing !== "close" && !this.connection.isDraining;
     // An answer before the request's end: the rest is not worth reading (RFC 9112 section 9.6).
-    if (!this.#requestEnded && draft.local) this.#keepAlive = false;
-    if (!this.#keepAlive) headers.set("connection", "close");
-    else if (this.head.versionMinor === 0) headers.set("connection", "keep-alive");
-    this.#writer.head({ status: draft.status, reason, headers, framing });
+    if (!this.#requestEnded && local) this.#keepAlive = false;
+    tellEnd(headers, framing, { keepAlive: this.#keepAlive, head: this.head });
+    this.#writer.head({ status, reason, headers, framing });
   }
 
   /** A plug-in answers in the place of the response. */
@@ -473,6 +472,7 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#over = true;
     if (this.#timed) this.context.sweeper.remove(this);
     this.#attempt?.abandon();
+    this.#hedges?.end();
     this.#sender.abandon();
     this.#dropUpstream();
     this.#handler.onEnd(this);

@@ -72,6 +72,11 @@ export class RequestSender {
     if (upstream !== null) this.#writeEnd(upstream);
   }
 
+  /** All of it, and its end, has been written to whoever it was sent to. */
+  get isWhole(): boolean {
+    return this.isPassed && this.#unsent.length === 0;
+  }
+
   /** Sends all that there is. True: more of the body is wanted, and may be read. */
   sendTo(connection: Upstream): boolean {
     if (this.#head === null) return false;
@@ -108,4 +113,9 @@ export class RequestSender {
 export function mayReplay({ method }: { readonly method: string }, hasBody: boolean): boolean {
   if (hasBody) return false;
   return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
+}
+
+/** A plug-in may have removed the length: it means to change the body. */
+export function frameRequest(headers: Headers, hasBody: boolean): void {
+  if (hasBody && !headers.has("content-length")) headers.set("transfer-encoding", "chunked");
 }

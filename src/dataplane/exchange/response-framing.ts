@@ -73,3 +73,20 @@ export function withLength(status: number, headers: Headers, bodyBytes: number):
   if (bodyBytes > 0 && !headers.has("content-type")) headers.add("content-type", "text/plain");
   return { status, headers, local: true, hasBody: bodyBytes > 0 };
 }
+
+interface ConnectionEnd {
+  readonly keepAlive: boolean;
+  /** Of the request. */
+  readonly head: RequestHead;
+}
+
+/** Says how the body ends, and whether the connection goes on. */
+export function tellEnd(
+  headers: Headers,
+  framing: BodyFraming,
+  { keepAlive, head }: ConnectionEnd,
+): void {
+  if (framing === "chunked") headers.set("transfer-encoding", "chunked");
+  if (!keepAlive) headers.set("connection", "close");
+  else if (head.versionMinor === 0) headers.set("connection", "keep-alive");
+}

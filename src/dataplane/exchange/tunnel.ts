@@ -1,6 +1,8 @@
 //! Two connections joined byte for byte after a protocol switch (RFC 9110 section 7.8), with
 //! back-pressure, half-close and one end.
 
+import type { TrafficObserver } from "../observer.ts";
+
 /** One of the two connections. */
 export interface TunnelEnd {
   /** False when its buffer is full: wait for the sink's `onDrain`. */
@@ -88,4 +90,24 @@ export class Tunnel {
     this.downstreamSink = down;
     this.upstreamSink = up;
   }
+}
+
+interface TunnelEnds {
+  readonly downstream: TunnelEnd & { enterTunnel(sink: TunnelSink): void };
+  readonly upstream: TunnelEnd & { enterTunnel(sink: TunnelSink): void };
+  readonly observer: Pick<TrafficObserver, "onTunnel">;
+}
+
+/** Makes one of two connections, and counts it as long as it is there. */
+export function joinTunnel(
+  { downstream, upstream, observer }: TunnelEnds,
+  onOver: (counts: TunnelCounts) => void,
+): void {
+  observer.onTunnel(1);
+  const tunnel = new Tunnel(downstream, upstream, (counts) => {
+    observer.onTunnel(-1);
+    onOver(counts);
+  });
+  upstream.enterTunnel(tunnel.upstreamSink);
+  downstream.enterTunnel(tunnel.downstreamSink);
 }

@@ -27,6 +27,13 @@ const CONNECT_RETRY_DELAYS_MS: readonly number[] = [10, 50, 150, 400];
 const RESET_RETRIES_MAX = 3;
 const NOT_YET = -1;
 
+/** Of one try: where it went, and when. */
+export interface TryPlace {
+  readonly pool: UpstreamPool | null;
+  readonly facts: UpstreamFacts | null;
+  readonly readyMs: number;
+}
+
 export class UpstreamAttempt {
   readonly #exchange: Exchange;
   readonly #plan: ForwardPlan;
@@ -144,6 +151,21 @@ export class UpstreamAttempt {
   }
 
   /**
+   * A try has failed. `sent`: what had carried nothing, or nothing that counts, is tried again;
+   * `resent`: the policy asks for another try, which needs the body so far.
+   */
+  retryAfter(
+    kind: UpstreamFailureKind,
+    used: Upstream | null,
+    isReplayable: boolean,
+  ): "sent" | "resent" | "no" {
+    const isUnsent = kind === "connect" || (kind === "tls" && used === null && this.hasOthers);
+    const isSafe = isUnsent || (used?.reused === true && kind === "reset" && isReplayable);
+    if (isSafe && this.retry(kind === "reset")) return "sent";
+    return this.retryFailure(kind) ? "resent" : "no";
+  }
+
+  /**
    * A try that carried nothing, or an idle connection that was closed under a safe request: tries
    * again, on the next endpoint if there is one. False when the tries are used up.
    */
@@ -176,6 +198,34 @@ export class UpstreamAttempt {
     const { retry } = this.#plan;
     if (kind !== "pending") this.#record(null);
     return retry !== null && mayRetryFailure(retry, kind) && this.#retryByPolicy();
+  }
+
+  /** An answer that the route's policy would try again. */
+  isBad(status: number): boolean {
+    const { retry } = this.#plan;
+    return retry !== null && mayRetryStatus(retry, status);
+  }
+
+  get place(): TryPlace {
+    return { pool: this.#pool, facts: this.facts, readyMs: this.#readyMs };
+  }
+
+  /** A try takes long, and is waited for: another one begins beside it, if the policy says so. */
+  retryLate(): boolean {
+    this.#record(null);
+    const isAllowed = this.#retryByPolicy();
+    // Nothing has failed yet.
+    this.isExhausted = false;
+    return isAllowed;
+  }
+
+  /** The try that was at `place` has the answer: what was begun since ends. */
+  returnTo({ pool, facts, readyMs }: TryPlace): void {
+    this.#stopTry();
+    this.#pool = pool;
+    this.facts = facts;
+    this.failedBy = null;
+    this.#readyMs = readyMs;
   }
 
   /** The head of an answer has come: true when it is dropped for the sake of another try. */
@@ -215,6 +265,15 @@ export class UpstreamAttempt {
 
   /** The exchange is over or answered otherwise. */
   abandon(): void {
+    this.#stopTry();
+    const { cluster } = this.#plan;
+    if (!this.#isCounted || cluster === null) return;
+    this.#isCounted = false;
+    cluster.requests -= 1;
+    if (this.#retries > 0) cluster.retries -= 1;
+  }
+
+  #stopTry(): void {
     this.#timer?.cancel();
     this.#timer = null;
     this.#tryTimer?.cancel();
@@ -223,11 +282,6 @@ export class UpstreamAttempt {
     this.#waiting = null;
     this.#connecting?.abandonConnect();
     this.#connecting = null;
-    const { cluster } = this.#plan;
-    if (!this.#isCounted || cluster === null) return;
-    this.#isCounted = false;
-    cluster.requests -= 1;
-    if (this.#retries > 0) cluster.retries -= 1;
   }
 
   #random(): number {
@@ -301,6 +355,7 @@ export class UpstreamAttempt {
     this.#tryTimer?.cancel();
     this.#tryTimer = this.#exchange.context.clock.after(limitMs, () => {
       this.#tryTimer = null;
+      if (this.#plan.retry?.isHedged === true && this.#exchange.hedge()) return;
       if (this.#waiting !== null) this.#pool?.cancel(this.#waiting);
       this.#waiting = null;
       this.#connecting?.abandonConnect();

@@ -104,6 +104,10 @@ export class UpstreamStream implements Upstream {
     this.#stream?.resume();
   }
 
+  handOver(user: UpstreamUser): void {
+    this.#user = user;
+  }
+
   abort(): void {
     this.#user = null;
     if (this.#stream !== null && !this.#hasHead) this.#session.onUnanswered();

@@ -125,6 +125,10 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     if (requestsPerConnectionMax !== undefined) this.#requestsLeft = requestsPerConnectionMax;
   }
 
+  handOver(user: UpstreamUser): void {
+    this.#user = user;
+  }
+
   /** Takes an idle connection into use. */
   attach(user: UpstreamUser): void {
     this.#user = user;

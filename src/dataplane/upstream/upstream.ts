@@ -39,6 +39,8 @@ export interface Upstream {
   sendEnd(trailers: Headers | null): void;
   pause(): void;
   resume(): void;
+  /** From now on it tells another user; not while it is being made. */
+  handOver(user: UpstreamUser): void;
   /** Ends it; its user hears nothing more. */
   abort(): void;
   /** The user gave up while the connection was still being made. */
