@@ -125,8 +125,11 @@ export class ModuleCache {
   }
 }
 
+let draftCount = 0;
+
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const draft = `${path}.${process.pid}.tmp`;
+  // The same may be written twice at once: by a change that is looked at, and by the one that is in.
+  const draft = `${path}.${process.pid}-${(draftCount += 1)}.tmp`;
   try {
     const handle = await open(draft, "w", 0o600);
     try {

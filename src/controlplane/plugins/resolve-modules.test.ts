@@ -54,6 +54,12 @@ function urlOf(name: string, content: Uint8Array | string): string {
   return pathToFileURL(file(name, content)).href;
 }
 
+test("a new module that is resolved several times at once is copied, each time", async () => {
+  const url = urlOf("new.wasm", Buffer.concat([WASM, Buffer.from([0x00, 0x02, 0x01, 0x61])]));
+  const found = await Promise.all(Array.from({ length: 8 }, () => resolveOne({ url })));
+  for (const module of found) assert.ok("path" in module, JSON.stringify(module));
+});
+
 test("an image of the image map resolves to its file, copied under its digest", async () => {
   const module = await resolveOne({ url: "registry.example/hash-tagging:v1" });
   assert.ok("path" in module);
