@@ -11,6 +11,7 @@ import { DEFAULT_BUDGETS, systemGuestTime } from "./fuel/gauge.ts";
 import type { PluginModule } from "./module.ts";
 import { RootContext } from "./root-context.ts";
 import type { PluginSettings } from "./root-context.ts";
+import { trialSteps } from "./start-trial.ts";
 import type { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
 import { startVm } from "./vm.ts";
@@ -150,7 +151,7 @@ export class Plugin {
     let shared = isRenewal ? null : this.#joinable();
     if (shared !== null && !isRebuild) {
       // As Envoy's canary: a trap in configure would end a VM in which others serve.
-      const fault = yield* this.#tryOut();
+      const fault = yield* trialSteps(this.module, this.settings, this.#services);
       if (fault !== null) return fault;
       // It may have trapped meanwhile.
       shared = this.#joinable();
@@ -211,17 +212,6 @@ export class Plugin {
     const fault = runNow(this.#startRoot({ isRebuild: true, isRenewal: true }));
     if (fault === null) retire(old);
     else this.#log(`asked for a new VM and goes on in the old one: ${fault.message}`);
-  }
-
-  /** Starts and configures the plug-in in a VM that is thrown away. */
-  *#tryOut(): Steps<LoadFault | null> {
-    const vm = yield* startVm(this.module, this.settings, this.#services);
-    if (vm instanceof LoadFault) return vm;
-    yield;
-    const root = RootContext.create(vm, this.settings);
-    if (root instanceof LoadFault) return root;
-    root.cancelTick();
-    return null;
   }
 
   #onTrap(root: RootContext, trap: PluginTrap): void {
