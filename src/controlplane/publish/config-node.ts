@@ -18,6 +18,8 @@ export interface ConfigNode {
   readonly role: NodeRole;
   /** What the node runs: the `toVersion` of the last delta it accepted, else EMPTY_SNAPSHOT's. */
   readonly heldVersion: string;
+  /** What it holds already when it joins; absent: nothing. */
+  readonly joinsWith?: { readonly snapshot: Snapshot; readonly faults: readonly Fault[] };
   /** Whether the sidecar of that pod (`<namespace>/<name>`) runs on this node. */
   hosts(pod: string): boolean;
   /**

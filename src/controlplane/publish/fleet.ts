@@ -30,7 +30,7 @@ export class Fleet {
     this.#options = options;
   }
 
-  /** The node is sent everything at once, when there is anything. */
+  /** The node is sent what it does not hold, when there is anything. */
   join(node: ConfigNode): void {
     if (this.#tracks.size === NODES_MAX) {
       throw new Error(`no more than ${NODES_MAX} nodes can be joined: ${node.id} is refused`);

@@ -26,19 +26,21 @@ export interface NodeTrackOptions {
 export class NodeTrack {
   readonly node: ConfigNode;
   readonly #options: NodeTrackOptions;
-  #held: Snapshot = EMPTY_SNAPSHOT;
+  #held: Snapshot;
   #target: Snapshot | null = null;
   #sending: Snapshot | null = null;
   #state: NodeState = "PENDING";
   #refusedVersion = "";
   #error = "";
-  #faults: readonly Fault[] = [];
+  #faults: readonly Fault[];
   #timer: Timer | null = null;
   #isClosed = false;
 
   constructor(node: ConfigNode, options: NodeTrackOptions) {
     this.node = node;
     this.#options = options;
+    this.#held = node.joinsWith?.snapshot ?? EMPTY_SNAPSHOT;
+    this.#faults = node.joinsWith?.faults ?? [];
   }
 
   /** Waited for: told, and its time is not over. */

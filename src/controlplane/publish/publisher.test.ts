@@ -20,6 +20,8 @@ class World {
   expiryMs = 0;
   /** Ends every drain under way; drains end at once while this is null. */
   drains: (() => void)[] | null = null;
+  /** Whether gateways serve somebody whose places others have taken. */
+  areLeaving = false;
 
   constructor() {
     this.publisher = new Publisher({
@@ -40,6 +42,7 @@ class World {
           if (this.drains === null) resolve();
           else this.drains.push(resolve);
         }),
+      areLeaving: () => this.areLeaving,
       clock: this.clock,
       logger: silentLogger,
     });
@@ -97,6 +100,52 @@ test("a new lane reaches delayed sidecars before the gateway uses it", async () 
   delayed.answer();
   await idle();
   assert.deepEqual(laneNames(gateway.held), ["base", "gray"]);
+});
+
+test("a gateway that joins with what it should run is sent nothing, and its faults count", async () => {
+  const world = new World();
+  const first = new FakeNode("gateway", "first");
+  await world.startWith(["base"], [first]);
+  const fresh = new FakeNode("gateway", "fresh");
+  fresh.held = first.held;
+  const fault: Fault = {
+    ...{ severity: "error", code: "GL0418", message: "no", remedy: "", path: "" },
+    ...{ object: { kind: "WasmPlugin", namespace: "a", name: "b" }, position: null },
+  };
+  fresh.joinsWith = { snapshot: fresh.held, faults: [fault] };
+  world.publisher.join(fresh);
+  world.publisher.leave(first);
+  await world.turn();
+  assert.equal(fresh.pushes.length, 0);
+  assert.equal(world.stateOf(fresh), "SYNCED");
+  assert.deepEqual(world.publisher.status().messages, [fault]);
+
+  world.store.putLanes(["base", "gray"]);
+  await world.turn();
+  assert.deepEqual(laneNames(fresh.held), ["base", "gray"]);
+  assert.notEqual(fresh.pushes[0]?.fromVersion, EMPTY_SNAPSHOT.version);
+});
+
+test("a change in which another gateway took one's place has settled when that one has left", async () => {
+  const world = new World();
+  const old = new FakeNode("gateway", "old");
+  await world.startWith(["base"], [old]);
+  old.isPrompt = false;
+  world.drains = [];
+  // More for everybody, and nothing that sidecars would have to keep.
+  const revision = world.store.putLanes(["base", "gray"]);
+  await world.turn();
+  const fresh = new FakeNode("gateway", "fresh");
+  fresh.held = laneCompile(world.store.items);
+  fresh.joinsWith = { snapshot: fresh.held, faults: [] };
+  world.areLeaving = true;
+  world.publisher.join(fresh);
+  world.publisher.leave(old);
+  await world.turn();
+  assert.equal(world.publisher.status().settledRevision, revision - 1);
+  for (const end of world.drains) end();
+  await world.turn();
+  assert.ok(world.publisher.status().settledRevision >= revision);
 });
 
 test("a removed lane leaves gateways first, and sidecars after the drain", async () => {

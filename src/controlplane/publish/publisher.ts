@@ -69,6 +69,8 @@ export interface PublisherOptions {
   readonly writeStatus: (write: StatusWrite) => Promise<boolean>;
   /** Resolves when no exchange runs on a runtime that gateways have swapped out by now. */
   readonly drained: () => Promise<void>;
+  /** Whether a gateway whose place another has taken still serves somebody. Absent: none does. */
+  readonly areLeaving?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -313,9 +315,11 @@ export class Publisher {
   #retire(before: readonly Snapshot[], revision: number): void {
     const next = this.#compiled.snapshot;
     const running = new Set(this.#fleet.runByGateways().map((snapshot) => snapshot.version));
+    const areLeaving = this.#options.areLeaving?.() === true;
     const gone = before.filter(
       (snapshot) =>
-        !running.has(snapshot.version) && mergeForMakeBeforeBreak(snapshot, next) !== next,
+        !running.has(snapshot.version) &&
+        (areLeaving || mergeForMakeBeforeBreak(snapshot, next) !== next),
     );
     if (gone.length === 0) return;
     const retired = gone.map((snapshot) => ({ snapshot, revision }));
