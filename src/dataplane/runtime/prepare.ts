@@ -20,6 +20,8 @@ import type { LoadFaultKind } from "../../wasm/fault.ts";
 import type { PluginModule } from "../../wasm/module.ts";
 import { hooksOf } from "../../wasm/module-hooks.ts";
 import { Plugin } from "../../wasm/plugin.ts";
+import { tryStart } from "../../wasm/start-trial.ts";
+import type { StartTrial } from "../../wasm/start-trial.ts";
 import type { PluginServices } from "../../wasm/vm.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
@@ -36,6 +38,11 @@ import { operandSourcesOf } from "./operand-sources.ts";
 import type { OpenedSources } from "./operand-sources.ts";
 import { SourceOpener } from "./source-opener.ts";
 import type { ListenerRuntime, Runtime } from "./runtime.ts";
+
+/** What is known of the start of a plug-in before it is begun. */
+export type StartFault = Pick<LoadFault, "kind" | "message" | "remedy">;
+/** By the names of plug-ins that need not be started: why they would not. */
+export type FailedStarts = Readonly<Record<string, StartFault>>;
 
 export interface PrepareServices {
   readonly plugins: PluginServices;
@@ -83,6 +90,13 @@ export class Preparer {
     return this.#modules.hold(files);
   }
 
+  /** Of a worker that runs nothing yet: starts it with `services`, and stops it. */
+  async tryStart(plugin: PluginResource, services: PluginServices): Promise<StartTrial> {
+    const module = await this.#modules.get(plugin.module, plugin.name);
+    if (module instanceof LoadFault) return { longestMs: 0, fault: module };
+    return await tryStart(module, settingsOf(plugin), services);
+  }
+
   /** The runtime serves from now on: plug-ins call out to its clusters. */
   serves(runtime: Runtime): void {
     this.#services.clusters?.use(runtime);
@@ -94,9 +108,13 @@ export class Preparer {
    * Builds the runtime of `snapshot`. Plug-ins that `previous` runs unchanged are taken over; the
    * caller stops those that the new runtime does not hold (`stopUnused`).
    */
-  async prepareGateway(snapshot: Snapshot, previous: Runtime | null): Promise<Runtime> {
+  async prepareGateway(
+    snapshot: Snapshot,
+    previous: Runtime | null,
+    failed: FailedStarts = {},
+  ): Promise<Runtime> {
     this.#services.clusters?.prepares(snapshot);
-    const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map());
+    const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map(), failed);
     const lanes = prepareLanes(snapshot, previous?.lanes);
     const signed = prepareSigned(lanes.groups.values(), previous?.signed);
     const unused = { hosts: NO_HOSTS, carriedHeaders: "", readsCallers: false };
@@ -121,12 +139,16 @@ export class Preparer {
   async #startPlugins(
     snapshot: Snapshot,
     previous: ReadonlyMap<string, PluginSlot>,
+    failed: FailedStarts,
   ): Promise<Map<string, PluginSlot>> {
     const plugins = new Map<string, PluginSlot>();
     for (const plugin of Object.values(snapshot.plugins)) {
       const old = previous.get(plugin.name);
-      const isSame = old?.plugin === plugin;
-      plugins.set(plugin.name, isSame ? old : await this.#startPlugin(plugin, old));
+      const fault = failed[plugin.name];
+      if (old?.plugin === plugin) plugins.set(plugin.name, old);
+      else if (fault !== undefined) {
+        plugins.set(plugin.name, this.#withFault(plugin, fault, servingOf(old)));
+      } else plugins.set(plugin.name, await this.#startPlugin(plugin, old));
     }
     return plugins;
   }
@@ -153,8 +175,8 @@ export class Preparer {
     const settings = settingsOf(plugin);
     const started = await Plugin.startInTurns(module, settings, this.#services.plugins);
     if (!(started instanceof LoadFault)) return { plugin, instance: started };
-    const last = old?.instance ?? null;
-    if (last?.hasServed === true) return this.#withFault(plugin, started, last);
+    const last = servingOf(old);
+    if (last !== null) return this.#withFault(plugin, started, last);
     // It may have been bad luck (a token service that was away): it is tried again with back-off.
     const waiting = Plugin.quarantined(module, settings, this.#services.plugins);
     return this.#withFault(plugin, started, waiting);
@@ -163,7 +185,7 @@ export class Preparer {
   /** `instance`: what runs in its place, or waits to; null when its code cannot be run at all. */
   #withFault(
     plugin: PluginResource,
-    { kind, message, remedy }: LoadFault,
+    { kind, message, remedy }: StartFault,
     instance: Plugin | null,
   ): PluginSlot {
     const outcome =
@@ -181,6 +203,11 @@ export class Preparer {
     this.#services.logger.error(`plug-in ${plugin.name}: ${fault.message}`, { remedy });
     return { plugin, instance, fault };
   }
+}
+
+/** What goes on in place of a version that does not start. */
+function servingOf(old: PluginSlot | undefined): Plugin | null {
+  return old?.instance?.hasServed === true ? old.instance : null;
 }
 
 const NO_HOSTS = new HostIndex({ clusters: {}, endpoints: {} });

@@ -1,7 +1,8 @@
 //! A gateway worker's part: listeners of the gateways, and one runtime that is swapped whole.
 
 import type { Prng } from "../../base/prng.ts";
-import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { Plugin, Snapshot } from "../../snapshot/snapshot.ts";
+import type { StartTrial } from "../../wasm/start-trial.ts";
 import type { TrafficContext } from "../context.ts";
 import { HealthChecks } from "../health/health-checks.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
@@ -17,11 +18,12 @@ import { openPortOf } from "../listener/open-port.ts";
 import type { ListenFailure } from "../listener/listener.ts";
 import type { ModuleFile } from "../runtime/module-cache.ts";
 import { stopUnused } from "../runtime/prepare.ts";
-import type { Preparer } from "../runtime/prepare.ts";
+import type { FailedStarts, Preparer } from "../runtime/prepare.ts";
 import type { ListenerRuntime, Runtime } from "../runtime/runtime.ts";
 import { RuntimeUses } from "../runtime/runtime-uses.ts";
 import type { WorkerOptions } from "./protocol.ts";
 import type { WorkerRole } from "./role.ts";
+import { trialServices } from "./trial-services.ts";
 
 export class GatewayRole implements WorkerRole {
   readonly #options: WorkerOptions;
@@ -37,6 +39,8 @@ export class GatewayRole implements WorkerRole {
   readonly #listeners = new Map<number, TrafficListener>();
   readonly #checks: HealthChecks;
   #isDrained: boolean;
+  /** Closed, while something runs at them. */
+  readonly #draining = new Set<TrafficListener>();
   /** Resolves when what ran at the drained listeners has ended. */
   #drained: Promise<unknown> = Promise.resolve();
 
@@ -49,8 +53,8 @@ export class GatewayRole implements WorkerRole {
     this.#isDrained = options.isDrained === true;
   }
 
-  async configure(snapshot: Snapshot): Promise<string | null> {
-    const runtime = await this.#preparer.prepareGateway(snapshot, this.#runtime);
+  async configure(snapshot: Snapshot, failed?: FailedStarts): Promise<string | null> {
+    const runtime = await this.#preparer.prepareGateway(snapshot, this.#runtime, failed);
     this.#opening = runtime;
     const failure = this.#isDrained ? null : await this.#openListeners(runtime);
     this.#opening = null;
@@ -79,6 +83,10 @@ export class GatewayRole implements WorkerRole {
   async load(files: readonly ModuleFile[]): Promise<void> {
     // What runs has its own, and more of it.
     if (this.#runtime === null) await this.#preparer.load(files);
+  }
+
+  tryStart(plugin: Plugin): Promise<StartTrial> {
+    return this.#preparer.tryStart(plugin, trialServices(this.#context.clock));
   }
 
   /** The plug-ins that serve, or would. */
@@ -131,6 +139,7 @@ export class GatewayRole implements WorkerRole {
 
   drainListeners(isPatient = false): void {
     this.#isDrained = true;
+    for (const listener of this.#draining) void listener.drain(isPatient);
     this.#shutListeners(isPatient);
   }
 
@@ -188,10 +197,14 @@ export class GatewayRole implements WorkerRole {
     return null;
   }
 
+  /** Asked again, it may be less patient. */
   #shutListeners(isPatient = false): void {
-    const running = [...this.#listeners.values()].map((listener) => listener.drain(isPatient));
+    for (const listener of this.#listeners.values()) {
+      this.#draining.add(listener);
+      const drained = listener.drain(isPatient).then(() => this.#draining.delete(listener));
+      this.#drained = Promise.all([this.#drained, drained]);
+    }
     this.#listeners.clear();
-    this.#drained = Promise.all([this.#drained, ...running]);
   }
 
   /** New certificates for new connections; those that are open keep what they have. */

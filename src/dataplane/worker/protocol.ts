@@ -6,11 +6,13 @@ import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { OverloadLimits } from "../overload.ts";
 import type { PluginLine } from "../plugin-lines.ts";
 import type { ModuleFile } from "../runtime/module-cache.ts";
+import type { FailedStarts, StartFault } from "../runtime/prepare.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
+import type { Plugin } from "../../snapshot/snapshot.ts";
 
 /** How a worker is set up; it never changes while the worker lives. */
 export interface WorkerOptions {
@@ -50,7 +52,15 @@ export const WORKER_OPTIONS_VARIABLE = "GRAYLANE_WORKER";
 export const FAILED_CHECK = "failed_active_hc";
 
 export type ToWorker =
-  | { readonly type: "config"; readonly id: number; readonly delta: SnapshotDelta }
+  | {
+      readonly type: "config";
+      readonly id: number;
+      readonly delta: SnapshotDelta;
+      /** Absent: every plug-in is started. */
+      readonly failed?: FailedStarts;
+    }
+  /** To a worker that waits to take another's place: whether the plug-in would start. */
+  | { readonly type: "tryStart"; readonly id: number; readonly plugin: Plugin }
   /** To a worker that waits to take another's place: the code that it will run. */
   | { readonly type: "load"; readonly id: number; readonly modules: readonly ModuleFile[] }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
@@ -110,6 +120,13 @@ export type FromWorker =
       readonly faults?: readonly PluginFault[];
     }
   | { readonly type: "loaded"; readonly id: number }
+  /** As `StartTrial`. */
+  | {
+      readonly type: "startTried";
+      readonly id: number;
+      readonly longestMs: number;
+      readonly fault: StartFault | null;
+    }
   | { readonly type: "explained"; readonly id: number; readonly answer: ExplainAnswer | null }
   | { readonly type: "recent"; readonly id: number; readonly answer: RecentAnswer }
   | { readonly type: "hops"; readonly id: number; readonly hops: readonly RecentHop[] }

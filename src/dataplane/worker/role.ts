@@ -3,11 +3,18 @@
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ModuleFile } from "../runtime/module-cache.ts";
-import type { Snapshot } from "../../snapshot/snapshot.ts";
+import type { FailedStarts } from "../runtime/prepare.ts";
+import type { Plugin, Snapshot } from "../../snapshot/snapshot.ts";
+import type { StartTrial } from "../../wasm/start-trial.ts";
 
 export interface WorkerRole {
-  /** Null when the snapshot runs; else why the previous one goes on. One call at a time. */
-  configure(snapshot: Snapshot): Promise<string | null>;
+  /**
+   * Null when the snapshot runs; else why the previous one goes on. One call at a time. Plug-ins of
+   * it that are named in `failed` are not started.
+   */
+  configure(snapshot: Snapshot, failed?: FailedStarts): Promise<string | null>;
+  /** Of a gateway that runs nothing yet: whether the plug-in would start, and how long it takes. */
+  tryStart?(plugin: Plugin): Promise<StartTrial>;
   /** Loads the code of plug-ins that may come; what runs already is not touched. */
   load?(files: readonly ModuleFile[]): Promise<void>;
   /** Plug-ins of the snapshot that runs which do not run as it says. */

@@ -7,13 +7,14 @@ import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { LogLevel } from "../../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
-import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { ExplainAnswer } from "../filter/explain.ts";
 import type { PluginLine } from "../plugin-lines.ts";
 import type { RecentAnswer, RecentQuery } from "../recent-decisions.ts";
 import type { HopIds, RecentHop } from "../recent-hops.ts";
 import type { EvenShare } from "../listener/even-share.ts";
 import type { InheritedPorts } from "../listener/inherited-ports.ts";
 import type { FromWorker, ToWorker } from "./protocol.ts";
+import type { FailedStarts } from "../runtime/prepare.ts";
 import type { WorkerRole } from "./role.ts";
 
 /** The IPC channel to the main process. */
@@ -81,17 +82,18 @@ export class WorkerProcess {
   ): Promise<void> {
     switch (message.type) {
       case "config":
-        this.#configureNext(message.id, message.delta);
+        this.#configureNext(message);
         return;
       case "load":
         await this.#role.load?.(message.modules);
         this.#channel.send({ type: "loaded", id: message.id });
         return;
-      case "explain": {
-        const answer = await this.#explain(message.question);
-        this.#channel.send({ type: "explained", id: message.id, answer });
+      case "tryStart":
+        await this.#tryStart(message);
         return;
-      }
+      case "explain":
+        await this.#explain(message);
+        return;
       case "recent": {
         const answer = this.#hooks.recent(message.query);
         this.#channel.send({ type: "recent", id: message.id, answer });
@@ -156,9 +158,17 @@ export class WorkerProcess {
     this.#channel.send({ type: "listener", id }, handle);
   }
 
-  #configureNext(id: number, delta: SnapshotDelta): void {
+  async #tryStart({ id, plugin }: Extract<ToWorker, { type: "tryStart" }>): Promise<void> {
+    const trial = (await this.#role.tryStart?.(plugin)) ?? { longestMs: 0, fault: null };
+    const { longestMs, fault } = trial;
+    const told =
+      fault === null ? null : { kind: fault.kind, message: fault.message, remedy: fault.remedy };
+    this.#channel.send({ type: "startTried", id, longestMs, fault: told });
+  }
+
+  #configureNext({ id, delta, failed }: Extract<ToWorker, { type: "config" }>): void {
     this.#configured = this.#configured.then(async () => {
-      const error = await this.#configure(delta);
+      const error = await this.#configure(delta, failed);
       const faults = [
         ...(this.#role.pluginFaults?.() ?? []),
         ...(this.#role.sourceFaults?.() ?? []),
@@ -168,16 +178,17 @@ export class WorkerProcess {
   }
 
   /** A fault of ours in explain costs the explanation, not the traffic of this worker. */
-  async #explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
+  async #explain({ id, question }: Extract<ToWorker, { type: "explain" }>): Promise<void> {
+    let answer: ExplainAnswer | null = null;
     try {
-      return await this.#role.explain(question);
+      answer = await this.#role.explain(question);
     } catch (error) {
       this.#hooks.onAssertion(error);
-      return null;
     }
+    this.#channel.send({ type: "explained", id, answer });
   }
 
-  async #configure(delta: SnapshotDelta): Promise<string | null> {
+  async #configure(delta: SnapshotDelta, failed?: FailedStarts): Promise<string | null> {
     const isFull = delta.fromVersion === EMPTY_SNAPSHOT.version;
     const next = applyDelta(isFull ? EMPTY_SNAPSHOT : this.#held, delta);
     if (next === null) {
@@ -185,7 +196,7 @@ export class WorkerProcess {
     }
     let error: string | null;
     try {
-      error = await this.#role.configure(next);
+      error = await this.#role.configure(next, failed);
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure);
     }
