@@ -81,7 +81,8 @@ export function assemble(
         servingGateways: servingGateways(publisher.snapshot),
       }),
     writeStatus: statusWriter(store),
-    drained: () => allDrained(fleet.gateways),
+    drained: () => fleet.drained(),
+    areLeaving: () => fleet.areLeaving,
     clock,
     logger,
   });
@@ -114,7 +115,8 @@ export function assemble(
         explainRequest(request, {
           ...{ gateways: fleet.gateways, snapshot: publisher.snapshot, openPorts: openPorts() },
         }),
-      recent: (query) => recentDecisions(query, fleet),
+      recent: (query) =>
+        recentDecisions(query, { gateways: fleet.everyGateway, sidecars: fleet.sidecars }),
       podLog: podLogOf(local),
       pluginLog: pluginLogOf(fleet, publisher),
     }),
@@ -198,7 +200,7 @@ function podLogOf(local: LocalCluster): ServerDependencies["podLog"] {
 }
 
 function pluginLogOf(fleet: WorkerFleet, publisher: Publisher): ServerDependencies["pluginLog"] {
-  const workers = (): readonly WorkerLink[] => fleet.gateways;
+  const workers = (): readonly WorkerLink[] => fleet.everyGateway;
   return (query, signal) => {
     const plugins = Object.keys(publisher.snapshot.plugins);
     return pluginLog(query, { clock: systemClock, signal, workers, plugins });
@@ -282,11 +284,6 @@ function makeLocalCluster(
       logReport(given.logger, report);
     },
   });
-}
-
-async function allDrained(gateways: readonly WorkerLink[]): Promise<void> {
-  // A worker that has gone runs nothing any more.
-  await Promise.allSettled(gateways.map((link) => link.awaitDrain()));
 }
 
 function sidecarControl(

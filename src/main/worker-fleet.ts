@@ -12,6 +12,8 @@ import { mergeMetrics } from "../telemetry/metrics.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import type { Logger, LogLevel } from "../telemetry/logger.ts";
 import { ConnectionShares } from "./connection-shares.ts";
+import { LeavingWorkers } from "./leaving-workers.ts";
+import { LongStarts } from "./long-starts.ts";
 import { closeHandle } from "./succession.ts";
 import type { Handles, ListeningHandle } from "./succession.ts";
 import { WorkerLink } from "./worker-link.ts";
@@ -53,6 +55,8 @@ export interface FleetOptions {
 interface Slot {
   readonly role: NodeRole;
   link: WorkerLink | null;
+  /** What the publisher knows it by. */
+  node: ConfigNode | null;
   restartCount: number;
   delayMs: number;
   startedAtMs: number;
@@ -68,6 +72,11 @@ export class WorkerFleet {
    * busy the machine is.
    */
   readonly #spares = new Map<NodeRole, WorkerLink>();
+  /** Spares that start a plug-in for trial: nobody takes them meanwhile. */
+  readonly #borrowed = new Set<WorkerLink>();
+  /** Gateways whose place another worker has taken, until what runs in them has ended. */
+  readonly #leaving: LeavingWorkers;
+  readonly #longStarts: LongStarts;
   /** Digests of the code that each spare has, or is loading; of those that are ready to. */
   readonly #loaded = new WeakMap<WorkerLink, string>();
   /** What each worker last told. */
@@ -86,9 +95,18 @@ export class WorkerFleet {
     this.#logLevel = options.worker.logLevel;
     this.#inherited = new Map(options.inherited);
     this.#shares = new ConnectionShares(options.clock);
+    this.#leaving = new LeavingWorkers(options.clock, options.gatewayCount);
+    this.#longStarts = new LongStarts({
+      clock: options.clock,
+      gateways: () => this.gateways,
+      borrow: (use) => this.#borrow(use),
+      take: () => this.#take(),
+      replace: (old, fresh) => this.#replace(old, fresh),
+    });
     const slot = (role: NodeRole): Slot => ({
       role,
       link: null,
+      node: null,
       restartCount: 0,
       delayMs: RESTART_DELAY_MS_MIN,
       startedAtMs: 0,
@@ -115,6 +133,11 @@ export class WorkerFleet {
     return this.links.filter(({ role }) => role === "gateway");
   }
 
+  /** With those that are leaving: they know what they have done. */
+  get everyGateway(): readonly WorkerLink[] {
+    return [...this.gateways, ...this.#leaving.links];
+  }
+
   get sidecars(): readonly WorkerLink[] {
     return this.links.filter(({ role }) => role === "sidecar");
   }
@@ -133,8 +156,9 @@ export class WorkerFleet {
    * What a worker counted between its last answer and its death is lost.
    */
   async metrics(): Promise<MetricsSnapshot> {
+    const all = (): readonly WorkerLink[] => [...this.links, ...this.#leaving.links];
     const asked = await Promise.all(
-      this.links.map(async (link) => {
+      all().map(async (link) => {
         try {
           this.#lastMetrics.set(link, await link.metrics());
         } catch {
@@ -143,7 +167,7 @@ export class WorkerFleet {
         return link;
       }),
     );
-    const running = new Set(this.links);
+    const running = new Set(all());
     const last = asked.flatMap((link) => (running.has(link) ? link : []));
     return mergeMetrics([...last.flatMap((link) => this.#lastMetrics.get(link) ?? []), this.#gone]);
   }
@@ -159,8 +183,22 @@ export class WorkerFleet {
   /** Of all workers that run, and of those that are started from now on. */
   async setLogLevel(logLevel: LogLevel): Promise<void> {
     this.#logLevel = logLevel;
-    const running = [...this.links, ...this.#spares.values()];
+    const running = [...this.links, ...this.#leaving.links, ...this.#spares.values()];
     await Promise.allSettled(running.map((link) => link.setLogLevel(logLevel)));
+  }
+
+  /** Resolves when no exchange runs on what gateways have swapped out by now. */
+  async drained(): Promise<void> {
+    // A worker that has gone runs nothing any more.
+    await Promise.allSettled([
+      ...this.gateways.map((link) => link.awaitDrain()),
+      ...this.#leaving.links.map((link) => link.gone),
+    ]);
+  }
+
+  /** Whether some gateway whose place another has taken still runs. */
+  get areLeaving(): boolean {
+    return this.#leaving.links.length > 0;
   }
 
   /** Whether the gateways' ports have been closed for good. */
@@ -206,7 +244,7 @@ export class WorkerFleet {
 
   /** After `leavePorts`: ends with what runs, or after `graceMs`. */
   async retire(graceMs: number): Promise<void> {
-    await Promise.all(this.gateways.map((link) => link.stop(graceMs)));
+    await Promise.all(this.everyGateway.map((link) => link.stop(graceMs)));
     await this.stop();
   }
 
@@ -214,7 +252,7 @@ export class WorkerFleet {
   async stopGateways(): Promise<void> {
     this.#isStopping = true;
     this.#closeInherited();
-    await this.#stopAll(this.gateways);
+    await this.#stopAll(this.everyGateway);
   }
 
   async stop(): Promise<void> {
@@ -239,33 +277,99 @@ export class WorkerFleet {
     slot.link = link;
     slot.startedAtMs = this.#options.clock.monotonicMs();
     await link.ready;
-    this.#options.onUp(link);
+    this.#join(slot, link);
     this.#prepareSpare(slot.role);
+  }
+
+  #join(slot: Slot, link: WorkerLink): void {
+    const node = slot.role === "gateway" ? this.#longStarts.node(link) : link;
+    slot.node = node;
+    this.#options.onUp(node);
   }
 
   #takeSpare(role: NodeRole): WorkerLink | null {
     const spare = this.spare(role);
+    if (spare === null || this.#borrowed.has(spare)) return null;
     this.#spares.delete(role);
     return spare;
+  }
+
+  async #borrow<Result>(use: (worker: WorkerLink) => Promise<Result>): Promise<Result | null> {
+    const spare = await this.#spareNow();
+    if (spare === null) return null;
+    this.#borrowed.add(spare);
+    try {
+      return await use(spare);
+    } finally {
+      this.#borrowed.delete(spare);
+    }
+  }
+
+  async #take(): Promise<WorkerLink | null> {
+    const spare = await this.#spareNow();
+    if (spare === null) return null;
+    // Somebody else may just try another plug-in in it.
+    if (this.#borrowed.has(spare)) return null;
+    this.#spares.delete("gateway");
+    return spare;
+  }
+
+  /** The gateways' spare, made now if there is none; null: no worker can be made. */
+  async #spareNow(): Promise<WorkerLink | null> {
+    while (!this.#isStopping) {
+      const spare = this.spare("gateway") ?? this.#launchSpare("gateway");
+      try {
+        await spare.ready;
+      } catch {
+        return null;
+      }
+      // While it started it may have been given a place.
+      if (this.spare("gateway") === spare) return spare;
+    }
+    return null;
+  }
+
+  /** False: `old` has gone meanwhile, and another has its place or will. */
+  #replace(old: WorkerLink, fresh: WorkerLink): boolean {
+    const slot = this.#slots.find(({ link }) => link === old);
+    if (slot === undefined || this.#isStopping || fresh.isGone) return false;
+    const { clock, logger } = this.#options;
+    const { node } = slot;
+    slot.link = fresh;
+    slot.startedAtMs = clock.monotonicMs();
+    // First, so that a change which waits for the one waits for the other.
+    this.#join(slot, fresh);
+    if (node !== null) this.#options.onDown(node);
+    old.onConnections = () => undefined;
+    this.#shares.remove(old);
+    this.#leaving.add(old);
+    logger.info(`worker ${fresh.id} takes the place of ${old.id}: a plug-in takes long to start`);
+    this.#loadSpare();
+    this.#prepareSpare("gateway");
+    return true;
   }
 
   #prepareSpare(role: NodeRole): void {
     this.#options.clock.after(
       SPARE_DELAY_MS,
       () => {
-        if (this.#isStopping || this.#spares.has(role)) return;
-        const spare = this.#launch(role);
-        this.#spares.set(role, spare);
-        spare.ready.then(
-          () => {
-            this.#loaded.set(spare, "");
-            this.#loadSpare();
-          },
-          () => undefined,
-        );
+        if (!this.#isStopping && !this.#spares.has(role)) this.#launchSpare(role);
       },
       { unref: true },
     );
+  }
+
+  #launchSpare(role: NodeRole): WorkerLink {
+    const spare = this.#launch(role);
+    this.#spares.set(role, spare);
+    spare.ready.then(
+      () => {
+        this.#loaded.set(spare, "");
+        this.#loadSpare();
+      },
+      () => undefined,
+    );
+    return spare;
   }
 
   /** No plug-in is started in it: timers and queues would be there twice. */
@@ -288,7 +392,8 @@ export class WorkerFleet {
     const child = this.#spawn(role, id);
     const link = new WorkerLink(id, role, child);
     link.onQueuesReady = (owner, queues) => {
-      this.links.find((one) => one.id === owner)?.queuesReady(queues);
+      const workers = [...this.links, ...this.#leaving.links];
+      workers.find((one) => one.id === owner)?.queuesReady(queues);
     };
     link.onHeld = () => {
       this.#loadSpare();
@@ -317,15 +422,23 @@ export class WorkerFleet {
 
   #onExit(link: WorkerLink, how: string): void {
     const slot = this.#slots.find((one) => one.link === link);
+    if (this.#leaving.remove(link)) this.#keepCounters(link);
     if (slot === undefined) {
       if (this.#spares.get(link.role) === link) this.#spares.delete(link.role);
       if (!this.#isStopping) this.#prepareSpare(link.role);
       return;
     }
+    const { node } = slot;
     slot.link = null;
-    this.#gone = mergeMetrics([this.#gone, withoutGauges(this.#lastMetrics.get(link))]);
-    this.#options.onDown(link);
+    slot.node = null;
+    this.#keepCounters(link);
+    // Null while it started.
+    if (node !== null) this.#options.onDown(node);
     if (!this.#isStopping) this.#restart(slot, `worker ${link.id} ended (${how})`);
+  }
+
+  #keepCounters(link: WorkerLink): void {
+    this.#gone = mergeMetrics([this.#gone, withoutGauges(this.#lastMetrics.get(link))]);
   }
 
   #restart(slot: Slot, why: string): void {

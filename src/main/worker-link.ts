@@ -14,7 +14,8 @@ import type { Fault } from "../resources/fault.ts";
 import { applyDelta } from "../snapshot/delta.ts";
 import type { SnapshotDelta } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
-import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { Plugin, Snapshot } from "../snapshot/snapshot.ts";
+import type { FailedStarts } from "../dataplane/runtime/prepare.ts";
 import type { ModuleFile } from "../dataplane/runtime/module-cache.ts";
 import type { LogLevel } from "../telemetry/logger.ts";
 import type { Handles, ListeningHandle } from "./succession.ts";
@@ -30,6 +31,8 @@ type Question = Exclude<
 /** A question without its id, which the link gives. */
 type Ask = Question extends infer One ? (One extends Question ? Omit<One, "id"> : never) : never;
 
+export type StartAnswer = Pick<Extract<FromWorker, { type: "startTried" }>, "longestMs" | "fault">;
+
 interface Pending {
   readonly resolve: (answer: FromWorker, handle?: SendHandle) => void;
   readonly reject: (error: Error) => void;
@@ -39,6 +42,8 @@ export class WorkerLink implements ConfigNode {
   readonly id: string;
   readonly role: NodeRole;
   readonly ready: Promise<void>;
+  /** Resolves when the process has ended. */
+  readonly gone: Promise<void>;
   /** Told of items that this worker has put into queues of another. */
   onQueuesReady: (worker: string, queues: readonly ReadyQueue[]) => void = () => undefined;
   /** Told how many client connections this gateway has. */
@@ -48,6 +53,7 @@ export class WorkerLink implements ConfigNode {
   /** Digests of the code that it was given with `load`. */
   loaded: readonly string[] = [];
   #held: Snapshot = EMPTY_SNAPSHOT;
+  #faults: readonly Fault[] = [];
   /** The other process's socket at an address, for this worker; null: there is none any more. */
   findInherited: (address: string) => ListeningHandle | null = () => null;
   readonly #process: ChildProcess;
@@ -68,6 +74,11 @@ export class WorkerLink implements ConfigNode {
       });
     });
     this.ready.catch(() => undefined);
+    this.gone = new Promise((resolve) => {
+      process.once("exit", () => {
+        resolve();
+      });
+    });
     process.on("message", (message, handle) => {
       this.#onMessage(message as FromWorker, handle);
     });
@@ -79,12 +90,26 @@ export class WorkerLink implements ConfigNode {
     });
   }
 
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
   get pid(): number | null {
     return this.#process.pid ?? null;
   }
 
   get heldVersion(): string {
     return this.#held.version;
+  }
+
+  /** What it runs. */
+  get held(): Snapshot {
+    return this.#held;
+  }
+
+  /** What it said of single objects when it took that. */
+  get faults(): readonly Fault[] {
+    return this.#faults;
   }
 
   /** The code of the plug-ins that it runs. */
@@ -98,19 +123,29 @@ export class WorkerLink implements ConfigNode {
     this.loaded = modules.map(({ sha256 }) => sha256);
   }
 
+  /** Of a worker that runs nothing yet. */
+  async tryStart(plugin: Plugin): Promise<StartAnswer> {
+    const answer = await this.#ask({ type: "tryStart", plugin });
+    if (answer.type !== "startTried") throw new Error(`${answer.type} answers no trial`);
+    return answer;
+  }
+
   hosts(): boolean {
     // One process hosts every pod's sidecar.
     return this.role === "sidecar";
   }
 
-  async push(delta: SnapshotDelta): Promise<PushAnswer> {
-    const answer = await this.#ask({ type: "config", delta });
+  /** As in `ConfigNode`; the plug-ins named in `failed` are not started. */
+  async push(delta: SnapshotDelta, failed?: FailedStarts): Promise<PushAnswer> {
+    const known = failed === undefined ? {} : { failed };
+    const answer = await this.#ask({ type: "config", delta, ...known });
     if (answer.type !== "configured") throw new Error(`${answer.type} answers no config`);
     if (answer.error !== null) return { ok: false, error: answer.error };
     const base = delta.fromVersion === EMPTY_SNAPSHOT.version ? EMPTY_SNAPSHOT : this.#held;
     this.#held = applyDelta(base, delta) ?? this.#held;
+    this.#faults = (answer.faults ?? []).map(toFault);
     this.onHeld();
-    return { ok: true, faults: (answer.faults ?? []).map(toFault) };
+    return { ok: true, faults: this.#faults };
   }
 
   async explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {
@@ -187,14 +222,9 @@ export class WorkerLink implements ConfigNode {
   /** Lets exchanges end, then ends the process. Resolves when it has gone. */
   async stop(graceMs: number): Promise<void> {
     if (this.#isGone) return;
-    const gone = new Promise<void>((resolve) => {
-      this.#process.once("exit", () => {
-        resolve();
-      });
-    });
     this.#send({ type: "stop" });
     const kill = systemClock.after(graceMs, () => this.#process.kill("SIGKILL"));
-    await gone;
+    await this.gone;
     kill.cancel();
   }
 
