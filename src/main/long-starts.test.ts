@@ -126,7 +126,7 @@ test("a plug-in that starts quickly is the affair of who serves, and is tried on
   assert.deepEqual(world.tried, ["new"]);
 });
 
-test("one that takes long is started by a fresh worker, which has the other's place then", async () => {
+test("one that takes long is started by a fresh worker, which then has the place", async () => {
   const world = new World();
   world.starts.set("new", LONG);
   assert.equal((await world.change(BASE, NEXT)).ok, true);
@@ -166,7 +166,7 @@ test("a gateway that serves nobody yet starts everything itself", async () => {
   assert.deepEqual(world.serving.told, [undefined]);
 });
 
-test("a start that is long and fails is not begun, not even by a worker that comes later", async () => {
+test("a start that is long and fails is not begun, nor by a worker that comes later", async () => {
   const world = new World();
   world.starts.set("new", FAILS);
   await world.change(BASE, NEXT);

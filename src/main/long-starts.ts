@@ -117,7 +117,8 @@ export class LongStarts {
       try {
         return await worker.tryStart(plugin);
       } catch (cause) {
-        const message = `The plug-in failed to start: the process that tried it ended (${String(cause)})`;
+        const why = `the process that tried it ended (${String(cause)})`;
+        const message = `The plug-in failed to start: ${why}`;
         return { longestMs: Infinity, fault: { kind: "start_trapped", message, remedy: "" } };
       }
     });

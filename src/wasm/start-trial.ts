@@ -45,7 +45,7 @@ export async function tryStart(
   for (;;) {
     const [wallMs, cpuMs] = [time.wallMs(), time.cpuMs()];
     const { done, value } = steps.next();
-    // The one counts what others take from this process, the other what its compiler does meanwhile.
+    // The one counts what others take from this process, the other what its compiler uses.
     const tookMs = Math.min(time.wallMs() - wallMs, time.cpuMs() - cpuMs);
     longestMs = Math.max(longestMs, tookMs);
     if (done === true) return { longestMs, fault: value };

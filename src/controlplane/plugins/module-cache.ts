@@ -128,7 +128,7 @@ export class ModuleCache {
 let draftCount = 0;
 
 async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  // The same may be written twice at once: by a change that is looked at, and by the one that is in.
+  // The same may be written twice at once: for a change that is looked at, and for one that is in.
   const draft = `${path}.${process.pid}-${(draftCount += 1)}.tmp`;
   try {
     const handle = await open(draft, "w", 0o600);

@@ -102,7 +102,7 @@ test("a new lane reaches delayed sidecars before the gateway uses it", async () 
   assert.deepEqual(laneNames(gateway.held), ["base", "gray"]);
 });
 
-test("a gateway that joins with what it should run is sent nothing, and its faults count", async () => {
+test("a gateway that joins with what it should run is sent nothing; its faults count", async () => {
   const world = new World();
   const first = new FakeNode("gateway", "first");
   await world.startWith(["base"], [first]);
@@ -126,7 +126,7 @@ test("a gateway that joins with what it should run is sent nothing, and its faul
   assert.notEqual(fresh.pushes[0]?.fromVersion, EMPTY_SNAPSHOT.version);
 });
 
-test("a change in which another gateway took one's place has settled when that one has left", async () => {
+test("a change in which a gateway took another's place has settled when that one has left", async () => {
   const world = new World();
   const old = new FakeNode("gateway", "old");
   await world.startWith(["base"], [old]);
