@@ -1,5 +1,5 @@
-//! A plug-in whose start takes long comes to gateways that serve: a fresh worker starts it and takes
-//! over, so that nobody waits for it. How long anybody waits is the machine's affair and printed.
+//! A plug-in whose start takes long comes to gateways that serve: a fresh worker starts it and
+//! takes over, so that nobody waits for it. How long anybody waits is the machine's affair: printed.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -131,7 +131,7 @@ function load(seen: string[]): OpenLoopClient {
   });
 }
 
-test("a long start is a fresh worker's: who served leaves, and no request fails or meets neither", async (t) => {
+test("a long start is a fresh worker's: who served leaves, and no request fails", async (t) => {
   await applyPlugin("v1", { rounds: 1 });
   await graylane.published();
   const before = await workers();
@@ -168,7 +168,7 @@ test("a long start is a fresh worker's: who served leaves, and no request fails 
   console.log(`${sent} requests beside a plug-in that starts long: ${ms} ms at most`);
 });
 
-test("a start that is long and fails is begun by nobody who serves; what ran before goes on", async (t) => {
+test("nobody who serves begins a start that is long and fails; what ran before goes on", async (t) => {
   const before = await workers();
   const seen: string[] = [];
   const client = load(seen);
