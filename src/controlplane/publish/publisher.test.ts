@@ -126,7 +126,7 @@ test("a gateway that joins with what it should run is sent nothing; its faults c
   assert.notEqual(fresh.pushes[0]?.fromVersion, EMPTY_SNAPSHOT.version);
 });
 
-test("a change in which a gateway took another's place settles when that one has left", async () => {
+test("a change that puts a gateway in place of another settles when that one leaves", async () => {
   const world = new World();
   const old = new FakeNode("gateway", "old");
   await world.startWith(["base"], [old]);
