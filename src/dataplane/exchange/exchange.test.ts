@@ -10,6 +10,8 @@ import type { Route, Snapshot } from "../../snapshot/snapshot.ts";
 import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
   EXCHANGE_IDLE_TIMEOUT_MS,
+  REQUEST_BODY_BYTES_MIN,
+  REQUEST_BODY_WINDOW_MS,
   REQUEST_HEAD_TIMEOUT_MS,
 } from "../deadlines.ts";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
@@ -363,6 +365,28 @@ describe("deadlines", () => {
     clock.advance(REQUEST_HEAD_TIMEOUT_MS + 250);
     assert.match(await client.closed(), /^HTTP\/1\.1 408 /);
     assert.deepEqual(gateway.refused, ["request_timeout"]);
+  });
+
+  test("a body that comes is awaited, and one that drips in is a 408", async () => {
+    const clock = new FakeClock();
+    let bodyBytes = 0;
+    const upstream = await startRawUpstream((socket) => {
+      socket.on("data", (chunk: Buffer) => {
+        bodyBytes += chunk.toString("latin1").split("#").length - 1;
+      });
+    });
+    const gateway = await startFixture(snapshotTo(upstream.port), clock);
+    const client = await RawClient.open(gateway.port);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n");
+    client.send("#".repeat(REQUEST_BODY_BYTES_MIN));
+    await eventually(() => bodyBytes === REQUEST_BODY_BYTES_MIN);
+    clock.advance(REQUEST_BODY_WINDOW_MS + 250);
+    client.send("#");
+    await eventually(() => bodyBytes > REQUEST_BODY_BYTES_MIN);
+    assert.equal(client.received, "");
+    clock.advance(REQUEST_BODY_WINDOW_MS + 250);
+    assert.match(await client.closed(), /^HTTP\/1\.1 408 [^]*request_body_timeout: /);
+    upstream.close();
   });
 
   test("an idle client is closed without a word", async () => {

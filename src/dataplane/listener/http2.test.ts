@@ -4,6 +4,9 @@ import { connect, constants } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
 import { after, describe, test } from "node:test";
+import type { Clock } from "../../base/clock.ts";
+import { FakeClock } from "../../base/fake-clock.ts";
+import { REQUEST_BODY_BYTES_MIN, REQUEST_BODY_WINDOW_MS } from "../deadlines.ts";
 import { eventually, RawClient, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll, startRawUpstream } from "../testing/harness.ts";
@@ -24,14 +27,13 @@ after(endAll);
 const A = cluster("a");
 
 /** A gateway in front of an upstream of HTTP/1.1 whose sockets the test serves. */
-async function startTo(serve: (socket: Socket) => void): Promise<Fixture> {
+async function startTo(serve: (socket: Socket) => void, clock?: Clock): Promise<Fixture> {
   const { port } = await startRawUpstream(serve);
-  return startFixture(
-    gatewaySnapshot(80, [forwardRoute(A.name)], {
-      clusters: { [A.name]: A },
-      endpoints: { [A.name]: { endpoints: [endpoint(port)] } },
-    }),
-  );
+  const snapshot = gatewaySnapshot(80, [forwardRoute(A.name)], {
+    clusters: { [A.name]: A },
+    endpoints: { [A.name]: { endpoints: [endpoint(port)] } },
+  });
+  return startFixture(snapshot, clock);
 }
 
 /** Answers every read with what it has read, after `head`. */
@@ -141,6 +143,29 @@ describe("HTTP/2 to an upstream of HTTP/1.1", () => {
     assert.equal(answer.trailers["x-sum"], "7");
     assert.match(got, /\r\nte: trailers\r\n/);
     assert.match(got, /\r\n5\r\nhello\r\n0\r\nx-check: 1\r\n\r\n$/);
+  });
+
+  test("a body that comes is awaited, and one that drips in is a 408", async () => {
+    const clock = new FakeClock();
+    let bodyBytes = 0;
+    const fixture = await startTo((socket) => {
+      socket.on("data", (chunk: Buffer) => {
+        bodyBytes += chunk.toString("latin1").split("#").length - 1;
+      });
+    }, clock);
+    const fields = { ":path": "/", ":method": "POST", ":authority": "a.test" };
+    const stream = open(fixture.port).request(fields);
+    stream.write("#".repeat(REQUEST_BODY_BYTES_MIN));
+    await eventually(() => bodyBytes === REQUEST_BODY_BYTES_MIN);
+    clock.advance(REQUEST_BODY_WINDOW_MS + 250);
+    stream.write("#");
+    await eventually(() => bodyBytes > REQUEST_BODY_BYTES_MIN);
+    // That we read no more of it is said when time goes on: the head is enough here.
+    stream.on("error", () => undefined);
+    const answer = once(stream, "response") as Promise<[Record<string, unknown>]>;
+    clock.advance(REQUEST_BODY_WINDOW_MS + 250);
+    const [headers] = await answer;
+    assert.equal(headers[":status"], 408);
   });
 
   test("HEAD and 304 end with their head", async () => {
