@@ -6,7 +6,18 @@ import { TLSSocket } from "node:tls";
 import type { Socket } from "node:net";
 import { parseNames } from "./listener/client-names.ts";
 
-export class TlsFacts {
+/** As much of it as properties are read of. */
+export interface TlsView {
+  /** `TLSv1.3`; `""` when it is not known any more. */
+  readonly version: string;
+  /** The certificate that we have shown; null: none. */
+  readonly local: CertificateFacts | null;
+  /** The one that we were shown, whether it was verified or not. */
+  readonly peer: CertificateFacts | null;
+  readonly isPeerVerified: boolean;
+}
+
+export class TlsFacts implements TlsView {
   readonly #socket: TLSSocket;
   #version = "";
   #local: CertificateFacts | null = null;
@@ -16,19 +27,16 @@ export class TlsFacts {
     this.#socket = socket;
   }
 
-  /** `TLSv1.3`; `""` when it is not known any more. */
   get version(): string {
     if (this.#version === "") this.#version = this.#socket.getProtocol() ?? "";
     return this.#version;
   }
 
-  /** The certificate that we have shown; null: none. */
   get local(): CertificateFacts | null {
     this.#local ??= factsOf(this.#socket.getX509Certificate());
     return this.#local;
   }
 
-  /** The one that we were shown, whether it was verified or not. */
   get peer(): CertificateFacts | null {
     this.#peer ??= factsOf(this.#socket.getPeerX509Certificate());
     return this.#peer;

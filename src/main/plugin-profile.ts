@@ -9,6 +9,7 @@ import { dirname } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { CASES_NAME } from "../cli/plugin.ts";
 import type { ProfileOptions } from "../cli/plugin.ts";
+import { NO_FACTS } from "../plugin-tools/case-facts.ts";
 import { parseCaseFile } from "../plugin-tools/case-file.ts";
 import type { CaseFile } from "../plugin-tools/case-file.ts";
 import { prepareCaseGateway } from "../plugin-tools/case-run.ts";
@@ -107,7 +108,7 @@ function oneCase({ configuration, rootId, request }: ProfileOptions, file: strin
     cases: [
       {
         ...{ name: "", line: 0, configuration, waitMs: 0, expect: null },
-        ...{ calls: [], grpc: [], redis: [] },
+        ...{ calls: [], grpc: [], redis: [], dns: [], facts: NO_FACTS },
         request: { method, path, authority: "localhost", headers, chunks, trailers: null },
         response: {
           status: 200,

@@ -76,6 +76,14 @@ export function checkRedis(
   }
 }
 
+export function checkDns(
+  expected: readonly string[],
+  seen: readonly string[],
+  found: Differences,
+): void {
+  compareLists("dns", expected, seen, found);
+}
+
 function compareLists(
   what: string,
   expected: readonly string[],

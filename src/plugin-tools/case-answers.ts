@@ -1,11 +1,12 @@
 //! Answers a plug-in's calls with what its case says, in virtual time, and keeps what was asked.
 
 import type { VirtualClock } from "../base/virtual-clock.ts";
+import type { DnsLookUp } from "../wasm/dns-calls.ts";
 import type { GrpcCaller, GrpcConnection, GrpcRequest, GrpcSink } from "../wasm/grpc-calls.ts";
 import type { HttpCall, HttpCaller, HttpCallResponse } from "../wasm/http-calls.ts";
 import type { RedisClient, RedisServer } from "../wasm/redis-calls.ts";
 import type { PluginServices } from "../wasm/vm.ts";
-import type { CaseGrpc, CaseRedis, GrpcAnswer, GrpcState, Pair } from "./case-calls.ts";
+import type { CaseDns, CaseGrpc, CaseRedis, GrpcAnswer, GrpcState, Pair } from "./case-calls.ts";
 import type { SeenRequest } from "./case-exchange.ts";
 import type { CaseCall, CaseResponse, PluginCase } from "./case-file.ts";
 import { commandWords } from "./redis-text.ts";
@@ -37,12 +38,14 @@ export const CALLS_MAX = 10_000;
 const MESSAGES_MAX = 10_000;
 const DEADLINE_EXCEEDED = 4;
 
-type Answered = "calls" | "grpc" | "redis";
+type Answered = "calls" | "grpc" | "redis" | "dns";
 
 export class CaseAnswers {
   readonly calls: SeenCall[] = [];
   readonly grpc: SeenGrpc[] = [];
   readonly redis: SeenRedis[] = [];
+  /** Names that were looked up. */
+  readonly dns: string[] = [];
   readonly #answers: Pick<PluginCase, Answered>;
   readonly #clock: VirtualClock;
   readonly #used = new Set<unknown>();
@@ -59,6 +62,7 @@ export class CaseAnswers {
     this.calls.length = 0;
     this.grpc.length = 0;
     this.redis.length = 0;
+    this.dns.length = 0;
     this.#used.clear();
     this.#made = 0;
     this.#messages = 0;
@@ -103,6 +107,18 @@ export class CaseAnswers {
     return this.#take(this.#answers.redis, fits)?.reply ?? null;
   }
 
+  /** A `DnsLookUp`. */
+  lookUp(name: string, onDone: Parameters<DnsLookUp>[1]): void {
+    const mayCall = this.#mayCall();
+    if (mayCall) this.dns.push(name);
+    const lowerCase = name.toLowerCase();
+    const fits = (each: CaseDns): boolean => each.name.toLowerCase() === lowerCase;
+    const found = mayCall ? this.#take(this.#answers.dns, fits) : null;
+    this.#clock.after(0, () => {
+      onDone(found?.records ?? null);
+    });
+  }
+
   #mayCall(): boolean {
     this.#made += 1;
     return this.#made <= CALLS_MAX;
@@ -122,10 +138,13 @@ export function answeringServices(
   all: readonly CaseAnswers[],
   current: () => CaseAnswers,
   clock: VirtualClock,
-): Required<Pick<PluginServices, "httpCall" | "grpcCall" | "redis">> {
+): Required<Pick<PluginServices, "httpCall" | "grpcCall" | "redis" | "dns">> {
   return {
     httpCall: (call, onDone) => current().startHttp(call, onDone),
     grpcCall: (request, sink) => current().startGrpc(request, sink),
+    dns: (name, onDone) => {
+      current().lookUp(name, onDone);
+    },
     redis: (server) =>
       all.some((answers) => answers.knowsRedis(server.cluster))
         ? answeredRedis(server, current, clock)

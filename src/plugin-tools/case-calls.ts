@@ -1,7 +1,9 @@
-//! The parts of a case about gRPC and Redis: what a plug-in's calls are answered with, and which
-//! calls are expected.
+//! The parts of a case about gRPC, Redis and DNS: what a plug-in's calls are answered with, and
+//! which calls are expected.
 
+import { isIP } from "node:net";
 import type { Cursor } from "../resources/cursor.ts";
+import type { DnsRecord } from "../wasm/dns-calls.ts";
 import { encodeReply, REPLY_DEPTH_MAX } from "./redis-text.ts";
 import type { RedisValue } from "./redis-text.ts";
 
@@ -37,6 +39,12 @@ export interface CaseRedis {
   readonly reply: Buffer | null;
 }
 
+export interface CaseDns {
+  readonly name: string;
+  /** Null: nobody could tell. */
+  readonly records: readonly DnsRecord[] | null;
+}
+
 /** How a plug-in has left its side of a call. */
 export const GRPC_STATES = ["open", "ended", "cancelled"] as const;
 export type GrpcState = (typeof GRPC_STATES)[number];
@@ -64,6 +72,7 @@ const GRPC_ANSWER_FIELDS = [
 ];
 const GRPC_STATUS = { least: 0, most: 16 };
 const DATABASE = { least: 0, most: 999_999 };
+const TTL_SECONDS = { least: 0, most: 2 ** 31 - 1 };
 const HEX = /^([0-9a-f]{2})*$/i;
 
 export function readGrpc(cursor: Cursor): CaseGrpc {
@@ -119,6 +128,25 @@ export function readRedis(cursor: Cursor): CaseRedis {
     command: readCommand(cursor.at("command")),
     reply: isWritten ? encodeReply(readReply(answer)) : null,
   };
+}
+
+export function readDns(cursor: Cursor): CaseDns {
+  cursor.isMap(["name", "addresses", "ttl", "failed"]);
+  const addresses = cursor.at("addresses");
+  const failed = cursor.at("failed");
+  const ttlSeconds = cursor.at("ttl").count(TTL_SECONDS, 60);
+  const hasFailed = failed.flag(false);
+  const remedy = "Write the addresses that are found (none: []), or failed: true.";
+  if (hasFailed && !addresses.isAbsent) failed.wrong("left out beside addresses", remedy);
+  if (!hasFailed && addresses.isAbsent) addresses.wrong("a list of addresses", remedy);
+  const records = addresses.items().map((item) => {
+    const address = item.text(null);
+    if (typeof item.value === "string" && isIP(address) === 0) {
+      item.wrong("an address of IPv4 or IPv6, without brackets");
+    }
+    return { address, ttlSeconds };
+  });
+  return { name: cursor.at("name").text(null), records: hasFailed ? null : records };
 }
 
 const NULL_REPLY: RedisValue = null;

@@ -1,6 +1,6 @@
 //! Compares what a plug-in did with what its case expects, and writes it as an expectation.
 
-import { checkCalls, checkGrpc, checkRedis, plainCall, plainGrpc } from "./call-check.ts";
+import { checkCalls, checkDns, checkGrpc, checkRedis, plainCall, plainGrpc } from "./call-check.ts";
 import type { Pair } from "./case-calls.ts";
 import type { ExpectedMessage, Expectation, PluginCase } from "./case-file.ts";
 import type { Observation } from "./case-run.ts";
@@ -22,6 +22,7 @@ export function differences(expect: Expectation, seen: Observation): string[] {
   if (expect.calls !== null) checkCalls(expect.calls, seen.calls, found);
   if (expect.grpc !== null) checkGrpc(expect.grpc, seen.grpc, found);
   if (expect.redis !== null) checkRedis(expect.redis, seen.redis, found);
+  if (expect.dns !== null) checkDns(expect.dns, seen.dns, found);
   return found;
 }
 
@@ -59,7 +60,7 @@ function isLine(expected: string, seen: string): boolean {
 
 /** What was seen, as the least that says it: only what differs from what the case gives. */
 export function expectationOf(one: PluginCase, seen: Observation): object {
-  const { action, request, response, localReply, logs, calls, grpc, redis } = seen;
+  const { action, request, response, localReply, logs, calls, grpc, redis, dns } = seen;
   const changed = request === null ? {} : changedRequest(one, request);
   const replied = localReply !== null || response === null;
   return {
@@ -71,6 +72,7 @@ export function expectationOf(one: PluginCase, seen: Observation): object {
     ...(calls.length > 0 && { calls: calls.map(plainCall) }),
     ...(grpc.length > 0 && { grpc: grpc.map(plainGrpc) }),
     ...(redis.length > 0 && { redis: redis.map((call) => ({ ...call })) }),
+    ...(dns.length > 0 && { dns: [...dns] }),
   };
 }
 

@@ -11,9 +11,12 @@ import type { ProxyError } from "../dataplane/proxy-error.ts";
 import type { ListenerRuntime, Runtime } from "../dataplane/runtime/runtime.ts";
 import { Headers } from "../http/headers.ts";
 import type { RequestHead } from "../http/request-parser.ts";
+import type { Route, VirtualHost } from "../snapshot/snapshot.ts";
 import type { LocalResponse } from "../wasm/stream-host.ts";
 import type { Pair } from "./case-calls.ts";
-import type { Action, CaseMessage, CaseRequest, CaseResponse } from "./case-file.ts";
+import { GrowingFacts } from "./case-facts.ts";
+import type { CaseRoute, CaseUpstream } from "./case-facts.ts";
+import type { Action, CaseMessage, CaseRequest, CaseResponse, PluginCase } from "./case-file.ts";
 import { CollectedBody, headersOf } from "./collected-body.ts";
 
 export interface SeenMessage {
@@ -39,11 +42,12 @@ export const START_MS: number = 1_767_225_600_000;
 export class CaseExchange implements PassOwner {
   readonly explaining = false;
   readonly unsentBytes = 0;
-  readonly isSecure = false;
-  readonly facts = null;
-  readonly upstreamAddress = "";
-  readonly remoteAddress = "127.0.0.1";
-  readonly peer: Peer = { peerAddress: this.remoteAddress, clientNames: () => null };
+  readonly isSecure: boolean;
+  readonly facts: GrowingFacts = new GrowingFacts(START_MS);
+  /** `""` until the request goes on. */
+  upstreamAddress = "";
+  readonly remoteAddress: string;
+  readonly peer: Peer;
   action: Action = "continue";
   /** What goes on to the upstream; null when nothing does. */
   request: SeenRequest | null = null;
@@ -54,7 +58,8 @@ export class CaseExchange implements PassOwner {
   error: ProxyError | null = null;
 
   readonly #head: RequestHead;
-  readonly #pass: GatewayPass;
+  readonly #pass: CasePass;
+  readonly #upstream: CaseUpstream | null;
   readonly #listener: ListenerRuntime;
   /** Lets answers to the plug-in's calls come in. */
   readonly #settle: () => void;
@@ -69,17 +74,27 @@ export class CaseExchange implements PassOwner {
 
   constructor(
     runtime: { readonly runtime: Runtime; readonly listener: ListenerRuntime },
-    request: CaseRequest,
+    { request, facts }: Pick<PluginCase, "request" | "facts">,
     settle: () => void,
   ) {
+    const { connection, upstream, route } = facts;
     this.#head = headOf(request);
+    this.#upstream = upstream;
+    this.remoteAddress = connection?.remoteAddress ?? "127.0.0.1";
+    this.isSecure = connection !== null && connection.tls !== null;
+    this.peer = {
+      peerAddress: this.remoteAddress,
+      clientNames: () => null,
+      ...(connection !== null && { facts: connection }),
+    };
     this.#listener = runtime.listener;
     this.#settle = () => {
       settle();
       for (const task of this.#later.splice(0)) task();
     };
     const deps = { prng: new SeededPrng(1), owner: this };
-    this.#pass = new GatewayPass(runtime.runtime, runtime.listener, this.#head, deps);
+    this.#pass = new CasePass(runtime.runtime, runtime.listener, this.#head, deps);
+    this.#pass.given = route;
   }
 
   run(request: CaseRequest, upstream: CaseResponse): void {
@@ -88,8 +103,19 @@ export class CaseExchange implements PassOwner {
     if (isSent && sent !== null) this.request = sent;
     if (this.#reply !== null) this.#respond(this.#takeReply());
     else if (isSent && sent === null) this.action = "pause";
-    else if (isSent) this.#respond(upstreamReply(upstream));
+    else if (isSent) {
+      this.#reachUpstream();
+      this.#respond(upstreamReply(upstream));
+      this.facts.backendMs = 0;
+    }
+    this.facts.durationMs = 0;
     this.#pass.finish();
+  }
+
+  #reachUpstream(): void {
+    this.upstreamAddress = this.#upstream?.address ?? "";
+    this.facts.attempts = 1;
+    this.facts.upstream = this.#upstream;
   }
 
   /** What has passed the filters; null while they hold it. */
@@ -103,6 +129,7 @@ export class CaseExchange implements PassOwner {
     if (!this.#isDecided || body?.hasEnded === false) return null;
     const { method, target: path, authority, headers } = this.#head;
     const text = body === null ? request.chunks.join("") : body.text;
+    if (body === null) this.facts.requestBytes = Buffer.byteLength(text);
     return { method, path, authority, headers: pairsOf(headers), body: text };
   }
 
@@ -112,6 +139,9 @@ export class CaseExchange implements PassOwner {
     this.#requestBody = new CollectedBody({
       isOver: () => this.#pass.isRequestOver,
       bytesHeldMax: () => this.#pass.requestBytesHeldMax,
+      onBytes: (count) => {
+        this.facts.requestBytes += count;
+      },
       onHeadReleased: () => {
         this.#pass.resume();
       },
@@ -148,6 +178,7 @@ export class CaseExchange implements PassOwner {
     this.#settle();
     if (this.#reply !== null) {
       const { status: own, headers: fields, body } = this.#reply;
+      this.facts.status = own;
       this.response = { status: own, headers: pairsOf(fields), body: body.toString() };
       return;
     }
@@ -156,15 +187,23 @@ export class CaseExchange implements PassOwner {
       this.action = "pause";
       return;
     }
-    const text = this.#responseBody?.text ?? message.chunks.join("");
+    const text = this.#sentBody(message);
     this.response = { status: draft.status, headers: pairsOf(headers), body: text };
+  }
+
+  #sentBody({ chunks }: CaseMessage): string {
+    if (this.#responseBody !== null) return this.#responseBody.text;
+    const text = chunks.join("");
+    this.facts.responseBytes = Buffer.byteLength(text);
+    return text;
   }
 
   onDecided(): void {
     this.#isDecided = true;
   }
 
-  onPluginResponse({ status, headers: pairs, body }: LocalResponse): void {
+  onPluginResponse({ status, headers: pairs, body, details }: LocalResponse): void {
+    this.facts.replyDetails = details;
     const headers = headersOf(pairs);
     this.action = "reply";
     this.#reply = { status, headers, body: Buffer.from(body) };
@@ -210,6 +249,9 @@ export class CaseExchange implements PassOwner {
     this.#responseBody = new CollectedBody({
       isOver: () => this.#pass.isResponseOver,
       bytesHeldMax: () => this.#pass.responseBytesHeldMax,
+      onBytes: (count) => {
+        this.facts.responseBytes += count;
+      },
       onHeadReleased: () => {
         this.#pass.resumeResponse();
       },
@@ -219,6 +261,27 @@ export class CaseExchange implements PassOwner {
     });
     this.#pass.responseChain = this.#responseBody.chain;
     return this.#responseBody.chain;
+  }
+}
+
+/** Under a route that the case names. */
+class CasePass extends GatewayPass {
+  given: CaseRoute | null = null;
+
+  override route(): Route | null {
+    const route = super.route();
+    const name = this.given?.name ?? null;
+    return route === null || name === null ? route : { ...route, label: name };
+  }
+
+  override virtualHost(): VirtualHost | null {
+    const host = super.virtualHost();
+    const name = this.given?.virtualHost ?? null;
+    return host === null || name === null ? host : { ...host, name };
+  }
+
+  override routeCluster(): string | null {
+    return this.given?.cluster ?? super.routeCluster();
   }
 }
 

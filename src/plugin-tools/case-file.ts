@@ -4,8 +4,11 @@ import { isAbsolute, join } from "node:path";
 import { Cursor } from "../resources/cursor.ts";
 import type { Fault } from "../resources/fault.ts";
 import { parseManifests } from "../resources/parse.ts";
+import { FACT_FIELDS, readFacts } from "./case-facts.ts";
+import type { CaseFacts } from "./case-facts.ts";
 import {
   optional,
+  readDns,
   readExpectedFields,
   readExpectedGrpc,
   readExpectedRedis,
@@ -15,6 +18,7 @@ import {
   textOf,
 } from "./case-calls.ts";
 import type {
+  CaseDns,
   CaseGrpc,
   CaseRedis,
   ExpectedFields,
@@ -75,6 +79,8 @@ export interface Expectation {
   readonly calls: readonly ExpectedCall[] | null;
   readonly grpc: readonly ExpectedGrpc[] | null;
   readonly redis: readonly ExpectedRedis[] | null;
+  /** Names that are looked up, in their order. */
+  readonly dns: readonly string[] | null;
 }
 
 export interface PluginCase {
@@ -88,6 +94,8 @@ export interface PluginCase {
   readonly calls: readonly CaseCall[];
   readonly grpc: readonly CaseGrpc[];
   readonly redis: readonly CaseRedis[];
+  readonly dns: readonly CaseDns[];
+  readonly facts: CaseFacts;
   /** Null: the case has none yet. */
   readonly expect: Expectation | null;
 }
@@ -109,12 +117,13 @@ const CODES = { wrong: "GL0620", unknown: "GL0620" };
 const FILE_FIELDS = ["plugin", "configuration", "rootId", "vmConfiguration", "env", "cases"];
 const CASE_FIELDS = [
   ...["name", "configuration", "waitMs", "request", "response"],
-  ...["calls", "grpc", "redis", "expect"],
+  ...["calls", "grpc", "redis", "dns", "expect"],
+  ...FACT_FIELDS,
 ];
 const MESSAGE_FIELDS = ["headers", "body", "chunks", "trailers"];
 const EXPECT_FIELDS = [
   ...["action", "request", "response", "localReply", "logs"],
-  ...["calls", "grpc", "redis"],
+  ...["calls", "grpc", "redis", "dns"],
 ];
 const CASES_MAX = 10_000;
 const WAIT_MS_MAX = 24 * 3_600_000;
@@ -194,6 +203,8 @@ function readCase(cursor: Cursor, configuration: string): PluginCase {
     calls: cursor.at("calls").items().map(readCall),
     grpc: cursor.at("grpc").items().map(readGrpc),
     redis: cursor.at("redis").items().map(readRedis),
+    dns: cursor.at("dns").items().map(readDns),
+    facts: readFacts(cursor),
     expect: expect.isAbsent ? null : readExpectation(expect),
   };
 }
@@ -252,6 +263,7 @@ function readExpectation(cursor: Cursor): Expectation {
     calls: list("calls", readExpectedCall),
     grpc: list("grpc", readExpectedGrpc),
     redis: list("redis", readExpectedRedis),
+    dns: list("dns", (name) => name.text(null)),
   };
 }
 

@@ -32,6 +32,7 @@ export interface Observation {
   readonly calls: readonly SeenCall[];
   readonly grpc: readonly SeenGrpc[];
   readonly redis: readonly SeenRedis[];
+  readonly dns: readonly string[];
   /** The crash report, or why it would not start; `""` when all is well. */
   readonly trouble: string;
 }
@@ -72,7 +73,7 @@ export function runCase({ module, file, gateway }: CaseSetting, one: PluginCase)
     clock.advance(0);
   };
   settle();
-  const exchange = new CaseExchange(withPlugin(gateway, plugin), one.request, settle);
+  const exchange = new CaseExchange(withPlugin(gateway, plugin), one, settle);
   exchange.run(one.request, one.response);
   const calls = callsOf(answers);
   plugin.stop();
@@ -86,8 +87,9 @@ function callsOf({
   calls,
   grpc,
   redis,
-}: CaseAnswers): Pick<Observation, "calls" | "grpc" | "redis"> {
-  return { calls, grpc: grpc.map((call) => ({ ...call })), redis };
+  dns,
+}: CaseAnswers): Pick<Observation, "calls" | "grpc" | "redis" | "dns"> {
+  return { calls, grpc: grpc.map((call) => ({ ...call })), redis, dns };
 }
 
 export function settingsOf(file: CaseFile, one: PluginCase): Parameters<typeof Plugin.start>[1] {
@@ -153,7 +155,7 @@ export function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin)
 
 export function servicesOf(
   clock: VirtualClock,
-  own: Pick<PluginServices, "log" | "httpCall" | "grpcCall" | "redis">,
+  own: Pick<PluginServices, "log" | "httpCall" | "grpcCall" | "redis" | "dns">,
 ): PluginServices {
   return {
     ...own,

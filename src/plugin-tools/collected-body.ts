@@ -9,6 +9,8 @@ import type { CaseMessage } from "./case-file.ts";
 export interface BodyOwner {
   isOver(): boolean;
   bytesHeldMax(): number;
+  /** So many come in. */
+  onBytes(count: number): void;
   onHeadReleased(): void;
   onTooLarge(): void;
 }
@@ -39,7 +41,9 @@ export class CollectedBody implements BodySink {
   feed({ chunks, trailers }: CaseMessage, settle: () => void): void {
     for (const chunk of chunks) {
       if (this.isOver) return;
-      this.chain.onData(Buffer.from(chunk));
+      const bytes = Buffer.from(chunk);
+      this.#owner.onBytes(bytes.length);
+      this.chain.onData(bytes);
       settle();
     }
     if (this.isOver) return;

@@ -79,7 +79,7 @@ export class ProfiledPlugin {
       this.#turn.current = current;
       const { one, answers } = current;
       answers.renew();
-      new CaseExchange(this.#gateway, one.request, settle).run(one.request, one.response);
+      new CaseExchange(this.#gateway, one, settle).run(one.request, one.response);
       clock.advance(REQUEST_EVERY_MS);
     }
     return requests;

@@ -3,7 +3,7 @@
 
 import { textAt } from "../../base/json-path.ts";
 import type { ClientNames, ClientNamesReader } from "../listener/client-names.ts";
-import type { ConnectionFacts } from "../listener/connection-facts.ts";
+import type { ConnectionView } from "../listener/connection-facts.ts";
 import type { KnownPod, KnownPods } from "../runtime/known-pods.ts";
 import { stepsOf } from "./request-body.ts";
 
@@ -13,7 +13,7 @@ export interface Peer {
   readonly peerAddress: string;
   readonly clientNames: ClientNamesReader;
   /** Absent: there is no connection, as in explain. */
-  readonly facts?: ConnectionFacts | undefined;
+  readonly facts?: ConnectionView | undefined;
 }
 
 /** What rules read of a caller, by paths: see docs/lanes.md. */

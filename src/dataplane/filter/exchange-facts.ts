@@ -6,7 +6,7 @@ import { getSystemErrorMap } from "node:util";
 import type { Headers } from "../../http/headers.ts";
 import { PROXY_ERRORS } from "../proxy-error.ts";
 import type { UpstreamFailureKind } from "../upstream/upstream.ts";
-import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
+import type { UpstreamView } from "../upstream/upstream-facts.ts";
 
 export interface ExchangeFacts {
   /** Wall time at which the request came; the same whenever it is asked. */
@@ -30,7 +30,7 @@ export interface ExchangeFacts {
   readonly failedBy: UpstreamFailureKind | null;
   readonly failure: string;
   /** Of the connection to the endpoint; null: none was ready yet. */
-  readonly upstream: UpstreamFacts | null;
+  readonly upstream: UpstreamView | null;
   readonly responseTrailers: Headers | null;
 }
 

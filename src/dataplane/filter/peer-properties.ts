@@ -9,7 +9,7 @@ import {
   UNSERIALIZABLE,
 } from "../../wasm/property-encoding.ts";
 import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
-import type { CertificateFacts, TlsFacts } from "../tls-facts.ts";
+import type { CertificateFacts, TlsView } from "../tls-facts.ts";
 import type { Peer } from "./caller.ts";
 import { transportFailureOf } from "./exchange-facts.ts";
 import type { ExchangeFacts } from "./exchange-facts.ts";
@@ -73,7 +73,7 @@ function connectionProperty(part: string, peer: Peer): Uint8Array | null {
 }
 
 /** A client that was not asked for a certificate has shown none that counts. */
-function shownBy({ clientNames }: Peer, tls: TlsFacts): CertificateFacts | null {
+function shownBy({ clientNames }: Peer, tls: TlsView): CertificateFacts | null {
   return clientNames !== NO_CLIENT_NAMES && tls.isPeerVerified ? tls.peer : null;
 }
 
@@ -91,7 +91,7 @@ const OF_CERTIFICATES: ReadonlyMap<string, readonly ["local" | "peer", keyof Cer
 
 function tlsProperty(
   part: string,
-  tls: TlsFacts,
+  tls: TlsView,
   peer: () => CertificateFacts | null,
 ): Uint8Array | null {
   if (part === "tls_version") return textOf(tls.version === "" ? null : tls.version);

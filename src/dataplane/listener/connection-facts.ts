@@ -3,10 +3,23 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { tlsFactsOf } from "../tls-facts.ts";
-import type { TlsFacts } from "../tls-facts.ts";
+import type { TlsFacts, TlsView } from "../tls-facts.ts";
 import type { ConnectionEnds } from "./proxy-header.ts";
 
-export class ConnectionFacts {
+/** As much of it as properties are read of. */
+export interface ConnectionView {
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** A number of its own in this process. */
+  readonly id: number;
+  readonly remotePort: number;
+  /** Null: in clear. */
+  readonly tls: TlsView | null;
+  /** The name that the client asked for (SNI). */
+  readonly serverName: string;
+}
+
+export class ConnectionFacts implements ConnectionView {
   static #lastId = 0;
   /** Kept: a socket that is closed has forgotten its own end. */
   readonly localAddress: string;
@@ -25,7 +38,6 @@ export class ConnectionFacts {
     this.localPort = localPort ?? 0;
   }
 
-  /** A number of its own in this process. */
   get id(): number {
     if (this.#id === 0) this.#id = ConnectionFacts.#lastId += 1;
     return this.#id;
@@ -35,13 +47,11 @@ export class ConnectionFacts {
     return (this.#ends ?? this.#socket).remotePort ?? 0;
   }
 
-  /** Null: in clear. */
   get tls(): TlsFacts | null {
     if (this.#tls === undefined) this.#tls = tlsFactsOf(this.#socket);
     return this.#tls;
   }
 
-  /** The name that the client asked for (SNI). */
   get serverName(): string {
     const name = this.#socket instanceof TLSSocket ? this.#socket.servername : null;
     return typeof name === "string" ? name : "";

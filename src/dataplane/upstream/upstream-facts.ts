@@ -2,10 +2,17 @@
 
 import type { Socket } from "node:net";
 import { tlsFactsOf } from "../tls-facts.ts";
-import type { TlsFacts } from "../tls-facts.ts";
+import type { TlsFacts, TlsView } from "../tls-facts.ts";
 
-export class UpstreamFacts {
+/** As much of it as properties are read of. */
+export interface UpstreamView {
   /** Our own end, `address:port`; `""` until it is connected. Known also when it is closed. */
+  readonly localAddress: string;
+  /** Null: in clear. */
+  readonly tls: TlsView | null;
+}
+
+export class UpstreamFacts implements UpstreamView {
   localAddress = "";
   readonly #socket: Socket;
   #tls: TlsFacts | null | undefined;
@@ -22,7 +29,6 @@ export class UpstreamFacts {
     this.localAddress = `${host}:${localPort}`;
   }
 
-  /** Null: in clear. */
   get tls(): TlsFacts | null {
     if (this.#tls === undefined) this.#tls = tlsFactsOf(this.#socket);
     return this.#tls;
