@@ -64,11 +64,15 @@ function decide(setting: Setting, target: WorldTarget, request: WorldRequest): D
   if (told !== null) return { lane: laneOfTag(world, told), tag: told };
   const open = [...world.lanes]
     .filter(({ enabled }) => enabled)
-    .sort((a, b) => a.priority - b.priority || (a.name < b.name ? -1 : 1))
+    .sort(inOrder)
     .filter(({ forcedOut }) => forcedOut === null || !holds(forcedOut, request));
   const forced = open.find(({ forcedIn }) => forcedIn !== null && holds(forcedIn, request));
   const lane = forced ?? open.find(({ rule }) => rule !== null && holds(rule, request)) ?? null;
   return { lane, tag: lane?.tag ?? null };
+}
+
+function inOrder(a: WorldLane, b: WorldLane): number {
+  return a.priority - b.priority || (a.name < b.name ? -1 : 1);
 }
 
 /** "A tag that no lane has, or of a closed lane, means the baseline". */
@@ -152,12 +156,7 @@ function judgeCalls(
     if (caller === undefined) return `hop ${index} is nobody`;
     let lane = tag === null ? null : laneOfTag(world, tag);
     if (world.isolated) {
-      const own = world.lanes.filter((one) =>
-        ownPods(setting, caller.service, one).includes(caller),
-      );
-      // Of a pod in several lanes the pages say nothing.
-      if (own.length > 1) return null;
-      lane = own[0] ?? null;
+      lane = callersLane(world, caller);
     }
     const eligible = podsFor(setting, service, lane);
     const wrong = judgeHop(eligible, seen, index + 1, caller.name);
@@ -166,6 +165,12 @@ function judgeCalls(
     if (wrongTag !== null) return wrongTag;
   }
   return seen.hops.length > request.hops.length + 1 ? "there are more hops than calls" : null;
+}
+
+/** "The first open lane, by priority and name, whose selector the pod's labels meet". */
+function callersLane({ lanes }: World, { labels }: Pod): WorldLane | null {
+  const met = lanes.filter(({ enabled, label }) => enabled && labels[label[0]] === label[1]);
+  return met.sort(inOrder)[0] ?? null;
 }
 
 function judgeHop(
