@@ -26,6 +26,7 @@ const SERVICES = Number(values.services);
 const POLL_MS = 100;
 const PROBE_MS = 100;
 const MIB = 1 << 20;
+const TICKS_PER_SECOND = 100;
 
 const now = (): number => performance.timeOrigin + performance.now();
 
@@ -67,6 +68,12 @@ function memoryOf(pid: number): string {
   return `${rss ?? ""} MiB now, ${peak ?? ""} at most`;
 }
 
+/** Of the control plane, since its start: that does not count what else the machine does. */
+function cpuOf(pid: number): string {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ");
+  return `${((Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND).toFixed(1)} s`;
+}
+
 function print(what: string, text: string): void {
   process.stdout.write(`${what.padEnd(34)} ${text}\n`);
 }
@@ -102,7 +109,7 @@ async function synced(): Promise<void> {
 try {
   await graylane.published();
   print("the world", `${ENVOYS} Envoys, ${SERVICES} services, ${SERVICES * 10} endpoints`);
-  print("control plane before", memoryOf(graylane.pid));
+  print("control plane before", `${memoryOf(graylane.pid)}; CPU ${cpuOf(graylane.pid)}`);
 
   let probe = new Probe(graylane);
   let startMs = now();
@@ -117,7 +124,7 @@ try {
   );
   print("first synchronisation of all", seconds(first.lastMs - startMs));
   print("", `${traffic(first)}; ${await probe.stop()}`);
-  print("", `control plane ${memoryOf(graylane.pid)}`);
+  print("", `control plane ${memoryOf(graylane.pid)}; CPU ${cpuOf(graylane.pid)}`);
   await graylane.published();
   await synced();
 
@@ -141,6 +148,7 @@ try {
   await graylane.apply(LANE);
   const lane = await clients.until("the lane", told(`routes ${ROUTES}`));
   print("a lane", `${seconds(lane.lastMs - startMs)} to the last answer; ${traffic(lane)}`);
+  print("", `control plane ${memoryOf(graylane.pid)}; CPU ${cpuOf(graylane.pid)}`);
   await graylane.published();
   await synced();
 
@@ -153,6 +161,7 @@ try {
   const again = await clients.do({ kind: "report" });
   print("all come back at once", `${seconds(now() - startMs)} until all are in sync`);
   print("", `${traffic(again)}; ${await probe.stop()}`);
+  print("", `control plane ${memoryOf(graylane.pid)}; CPU ${cpuOf(graylane.pid)}`);
 
   await graylane.kill();
   startMs = now();

@@ -11,6 +11,8 @@ import type { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
 import { readResponse } from "./delta-response.ts";
 
 const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+/** Envoy's own for a stream; Node's 64 KiB would make many turns of one message. */
+const WINDOW_BYTES = 16 << 20;
 const RECONNECT_MS = 200;
 const REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest";
 const same = (bytes: Buffer): Buffer => bytes;
@@ -44,6 +46,7 @@ export class DeltaClient {
     this.#client = new Client(options.address, credentials.createInsecure(), {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": -1,
+      "grpc-node.flow_control_window": WINDOW_BYTES,
       "grpc.initial_reconnect_backoff_ms": 100,
       "grpc.max_reconnect_backoff_ms": 1_000,
     });
