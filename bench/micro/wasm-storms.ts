@@ -1,5 +1,5 @@
-//! What storms of plug-ins cost, by the real clock (rows W8 and W10 of docs/reliability.md): ticks of
-//! many VMs, and the memory that 20,000 calls of one host function in one callback leave behind.
+//! What storms of plug-ins cost, by the real clock (rows W8 and W10 of docs/reliability.md): ticks
+//! of many VMs, and the memory that 20,000 calls of one host function in one callback leave behind.
 //!
 //!   node --expose-gc dist/bench/micro/wasm-storms.js
 //!
@@ -96,7 +96,7 @@ function storming({ imports, call, configure = "(i32.const 0)" }: Storm): Uint8A
   });
 }
 
-/** Each storm may last longer than a callback of a gateway's: it is its memory that is asked for. */
+/** Each storm may last longer than a gateway's callback: it is its memory that is asked for. */
 function services(): PluginServices {
   const lent = pluginServices(systemClock, silentLogger, { lines: new PluginLines() });
   return { ...lent, budgets: { callbackMs: 5_000, startMs: 5_000 } };
