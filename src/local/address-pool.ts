@@ -92,6 +92,20 @@ export class AddressPool {
     return { podIp, inbound, outbound };
   }
 
+  /** Takes addresses that another pool has given to a pod, and released since. */
+  async adopt({ podIp, inbound, outbound }: PodAddress): Promise<void> {
+    const host = hostOf(this.#podPrefix, podIp);
+    if (host !== null) {
+      this.#hosts.set(host, (await this.#claim(podIp)) ?? UNCLAIMED);
+      this.#nextHost = Math.max(this.#nextHost, host + 1) % ADDRESSES_MAX;
+    }
+    if (outbound !== null) this.#ports.add(outbound.port);
+    for (const { listenPort, appPort } of inbound) {
+      if (outbound !== null) this.#ports.add(appPort);
+      if (host === null) this.#ports.add(listenPort);
+    }
+  }
+
   release(address: PodAddress): void {
     const host = hostOf(this.#podPrefix, address.podIp);
     if (host !== null) {

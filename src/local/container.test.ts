@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { FakeClock } from "../base/fake-clock.ts";
-import type { AppExit, AppProcess } from "./app-process.ts";
+import type { HeldApp } from "./app-keeper.ts";
+import type { AppExit } from "./app-process.ts";
 import { ContainerRunner } from "./container.ts";
 import type { ContainerDeps } from "./container.ts";
 import { LogFile } from "./log-file.ts";
 
-class FakeApp implements AppProcess {
+class FakeApp implements HeldApp {
   readonly pid = 1;
   readonly stdout: PassThrough = new PassThrough();
   readonly stderr: PassThrough = new PassThrough();
@@ -24,6 +25,11 @@ class FakeApp implements AppProcess {
   signal(signal: "SIGTERM" | "SIGKILL"): void {
     this.signals.push(signal);
     if (signal === "SIGKILL") this.end({ code: null, signal });
+  }
+
+  letGo(): void {
+    this.stdout.end();
+    this.stderr.end();
   }
 
   end(exit: AppExit): void {
@@ -44,10 +50,13 @@ function harness(deps: Partial<ContainerDeps> = {}): Harness {
   const apps: FakeApp[] = [];
   const runner = new ContainerRunner({
     clock,
-    launch: () => {
-      const app = new FakeApp();
-      apps.push(app);
-      return app;
+    apps: {
+      launch: () => {
+        const app = new FakeApp();
+        apps.push(app);
+        return app;
+      },
+      attach: () => assert.fail("nothing is handed over here"),
     },
     log: new LogFile(join(tmpdir(), `graylane-container-${process.pid}.log`), 1_000),
     resolve: () => Promise.resolve({ kind: "run", argv: ["app"], env: {}, workingDir: "/" }),

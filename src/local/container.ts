@@ -3,7 +3,8 @@
 
 import { connect } from "node:net";
 import type { Clock } from "../base/clock.ts";
-import type { AppExit, AppProcess, Launch } from "./app-process.ts";
+import type { AppHost, HeldApp } from "./app-keeper.ts";
+import type { AppExit } from "./app-process.ts";
 import { BackOff } from "./back-off.ts";
 import { WRONG_BIND, addressInUse, wrongBind } from "./bind-check.ts";
 import type { AppAddress } from "./bind-check.ts";
@@ -48,9 +49,18 @@ export interface LastExit extends AppExit {
   readonly finishedAtMs: number;
 }
 
+/** What whoever looks after the container next must know of it. */
+export interface ContainerHandover {
+  readonly state: ContainerState;
+  readonly restartCount: number;
+  readonly lastExit: LastExit | null;
+  /** Of the app that runs; null: none does. */
+  readonly pid: number | null;
+}
+
 export interface ContainerDeps {
   readonly clock: Clock;
-  readonly launch: Launch;
+  readonly apps: AppHost;
   readonly log: LogFile;
   /** Asked before each start, so that a changed ConfigMap or image map takes effect. */
   readonly resolve: () => Promise<ContainerRun | LaunchFault>;
@@ -60,6 +70,11 @@ export interface ContainerDeps {
   readonly onChange: () => void;
   /** For tests; the default reads /proc. */
   readonly sockets?: (processGroup: number) => readonly ListeningSocket[] | null;
+}
+
+interface Running {
+  readonly process: HeldApp;
+  readonly startedAtMs: number;
 }
 
 interface RunOutcome {
@@ -75,9 +90,12 @@ export class ContainerRunner {
   #state: ContainerState = waiting("", "ContainerCreating", "");
   #lastExit: LastExit | null = null;
   #restartCount = 0;
-  #process: AppProcess | null = null;
+  #process: HeldApp | null = null;
   #loop: Promise<void> | null = null;
   #isStopping = false;
+  /** Another one looks after the app from now on. */
+  #isLetGo = false;
+  #endFollowing: () => void = () => undefined;
   /** Why we ended the app ourselves: it bound the wrong address. */
   #verdict: LaunchFault | null = null;
   #endPause: () => void = () => undefined;
@@ -102,6 +120,30 @@ export class ContainerRunner {
     this.#loop ??= this.#keepRunning();
   }
 
+  /** Goes on with what another one has let go. */
+  adopt({ state, restartCount, lastExit, pid }: ContainerHandover): void {
+    this.#state = state;
+    this.#restartCount = restartCount;
+    this.#lastExit = lastExit;
+    const { kind } = state;
+    const adopted = pid === null ? null : this.#deps.apps.attach(pid);
+    const startedAtMs = kind === "running" ? state.startedAtMs : this.#deps.clock.nowMs();
+    this.#loop ??= this.#keepRunning(adopted === null ? null : { process: adopted, startedAtMs });
+  }
+
+  /** Ends looking after the app, which goes on. Resolves when all that it wrote is in the log. */
+  async letGo(): Promise<ContainerHandover> {
+    this.#isStopping = true;
+    this.#isLetGo = true;
+    this.#endPause();
+    const process = this.#process;
+    process?.letGo();
+    this.#endFollowing();
+    await this.#loop;
+    const { state, restartCount, lastExit } = this;
+    return { state, restartCount, lastExit, pid: process === null ? null : process.pid };
+  }
+
   /** SIGTERM, then SIGKILL after the grace; resolves when the process is gone. */
   async stop(): Promise<void> {
     this.#isStopping = true;
@@ -119,9 +161,11 @@ export class ContainerRunner {
     this.#change({ kind: "stopped" });
   }
 
-  async #keepRunning(): Promise<void> {
+  async #keepRunning(adopted: Running | null = null): Promise<void> {
+    let running = adopted;
     while (!this.#isStopping) {
-      const outcome = await this.#runOnce();
+      const outcome = running === null ? await this.#runOnce() : await this.#follow(running);
+      running = null;
       if (this.#mustStop()) return;
       const delayMs = this.#backOff.next(outcome.ranMs);
       this.#change(waiting(outcome.code, outcome.reason, outcome.message));
@@ -151,29 +195,42 @@ export class ContainerRunner {
   }
 
   async #runApp(run: ContainerRun): Promise<RunOutcome> {
-    const { clock, log } = this.#deps;
+    const { clock, log, apps } = this.#deps;
     if (this.#lastExit !== null) this.#restartCount++;
-    this.#verdict = null;
     log.clearTail();
     const startedAtMs = clock.nowMs();
-    const startedMonotonicMs = clock.monotonicMs();
-    const process = this.#deps.launch(run);
-    this.#process = process;
+    const process = apps.launch(run);
     this.#change({ kind: "running", startedAtMs, isReady: false, message: "" });
-    const logged = Promise.all([pipe(process.stdout, log), pipe(process.stderr, log)]);
-    const probed = this.#probe(process, startedAtMs);
+    return await this.#follow({ process, startedAtMs });
+  }
 
-    const exit = await process.exited;
+  /** Until it has ended, or is let go. */
+  async #follow({ process, startedAtMs }: Running): Promise<RunOutcome> {
+    const { clock, log } = this.#deps;
+    this.#verdict = null;
+    this.#process = process;
+    const startedMonotonicMs = clock.monotonicMs() - (clock.nowMs() - startedAtMs);
+    const logged = Promise.all([pipe(process.stdout, log), pipe(process.stderr, log)]);
+    const isReady = this.#state.kind === "running" && this.#state.isReady;
+    const probed = isReady ? null : this.#probe(process, startedAtMs);
+    const letGo = new Promise<null>((resolve) => {
+      this.#endFollowing = () => {
+        resolve(null);
+      };
+      if (this.#isLetGo) this.#endFollowing();
+    });
+    const exit = await Promise.race([process.exited, letGo]);
     this.#process = null;
     this.#endPause();
     await probed;
     await this.#endOfOutput(process, logged);
+    if (exit === null) return { code: "", reason: "LetGo", message: "", ranMs: 0 };
     this.#lastExit = { ...exit, startedAtMs, finishedAtMs: clock.nowMs() };
     return { ...this.#reasonOf(exit), ranMs: clock.monotonicMs() - startedMonotonicMs };
   }
 
   /** A process that left the group may hold the pipes open: it is not waited for. */
-  async #endOfOutput(process: AppProcess, logged: Promise<unknown>): Promise<void> {
+  async #endOfOutput(process: HeldApp, logged: Promise<unknown>): Promise<void> {
     const timer = this.#deps.clock.after(OUTPUT_TIMEOUT_MS, () => {
       process.stdout.destroy();
       process.stderr.destroy();
@@ -195,7 +252,7 @@ export class ContainerRunner {
   }
 
   /** Waits until the app accepts; finds out an app that listens where the sidecar should. */
-  async #probe(process: AppProcess, startedAtMs: number): Promise<void> {
+  async #probe(process: HeldApp, startedAtMs: number): Promise<void> {
     const { clock, listens } = this.#deps;
     const first = listens[0];
     const beganMs = clock.monotonicMs();
@@ -213,8 +270,10 @@ export class ContainerRunner {
     }
   }
 
-  #foundWrongBind(process: AppProcess): boolean {
-    const sockets = (this.#deps.sockets ?? listeningSockets)(process.pid);
+  #foundWrongBind(process: HeldApp): boolean {
+    // 0: where it is started has not said yet.
+    const { pid } = process;
+    const sockets = pid === 0 ? null : (this.#deps.sockets ?? listeningSockets)(pid);
     const verdict = sockets === null ? null : wrongBind(sockets, this.#deps.listens);
     if (verdict === null) return false;
     this.#verdict = verdict;

@@ -9,6 +9,7 @@ import { SeededPrng } from "../base/prng.ts";
 import { loadImageMap } from "../resources/image-map.ts";
 import type { Resource } from "../resources/object.ts";
 import { validateResource } from "../resources/validate.ts";
+import { AppKeeper } from "./app-keeper.ts";
 import { FakeSidecars, FakeStore } from "./fakes.ts";
 import { LocalCluster } from "./local-cluster.ts";
 import { OUTBOUND_ANNOTATION, PORTS_ANNOTATION } from "./pod-object.ts";
@@ -27,6 +28,7 @@ interface Harness {
   readonly sidecars: FakeSidecars;
   readonly cluster: LocalCluster;
   readonly reports: LocalReport[];
+  readonly stateDir: string;
 }
 
 let seed = process.pid;
@@ -38,25 +40,25 @@ after(async () => {
   rmSync(stateDir, { recursive: true, force: true });
 });
 
-function harness(options: Partial<LocalClusterOptions> = {}): Harness {
-  const store = new FakeStore();
+function harness(options: Partial<LocalClusterOptions> & { store?: FakeStore } = {}): Harness {
+  const { store = new FakeStore() } = options;
+  const own = options.stateDir ?? mkdtempSync(join(stateDir, "state-"));
   const sidecars = new FakeSidecars();
   const reports: LocalReport[] = [];
   const cluster = new LocalCluster({
-    store,
     sidecars,
     clock: systemClock,
     prng: new SeededPrng(seed++),
     images: loadImageMap([resolve("catalogue/images.yaml")]).map,
-    stateDir: mkdtempSync(join(stateDir, "state-")),
     baseDir: stateDir,
     agentUrl: null,
     hostEnv: process.env,
     report: (report) => reports.push(report),
     limits: { stopGraceMs: 2_000, failedShownMs: 300 },
     ...options,
+    ...{ store, stateDir: own },
   });
-  const made = { store, sidecars, cluster, reports };
+  const made = { store, sidecars, cluster, reports, stateDir: own };
   open.add(made);
   return made;
 }
@@ -406,6 +408,42 @@ test("no more pods than podsMax run, and the Deployment says so", async () => {
   await store.until((each) => each.pods().find(isReady));
   assert.equal(store.pods().length, 1);
   assert.ok(reports.some(({ code }) => code === "GL0508"));
+});
+
+test("pods that another cluster adopts keep app, address and log, and are looked after", async () => {
+  const apps = new AppKeeper();
+  const first = harness({ apps });
+  const { store } = first;
+  const say = "let n = 0; setInterval(() => console.log('line', ++n), 20);";
+  store.put(deployment("stays", { command: [process.execPath, "-e", `${say}${SERVER}`] }));
+  await first.cluster.start();
+  const before = await store.until((each) => each.pods().find(isReady));
+  const handed = await first.cluster.letGo();
+  open.delete(first);
+  const second = harness({ apps, store, stateDir: first.stateDir });
+  await second.cluster.adopt(JSON.parse(JSON.stringify(handed)) as typeof handed);
+  await second.cluster.start();
+  assert.deepEqual(store.pods().map(statusOf), [statusOf(before)]);
+  await get(appAddress(before));
+
+  const seen: string[] = [];
+  const options = { follow: true, signal: AbortSignal.timeout(20_000) };
+  for await (const text of second.cluster.readLog("default", before.metadata.name, options) ?? []) {
+    seen.push(text);
+    if (seen.length > 3) break;
+  }
+  const lines = seen.join("").split("\n").slice(0, -1);
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith("line")),
+    lines.filter((line) => line.startsWith("line")).map((_, at) => `line ${at + 1}`),
+    "no line is lost, none comes twice",
+  );
+
+  process.kill(-(handed[0]?.containers[0]?.pid ?? 0), "SIGKILL");
+  const after = await store.until((each) =>
+    each.pods().find((pod) => statusOf(pod).containerStatuses[0]?.restartCount === 1),
+  );
+  assert.equal(after.metadata.name, before.metadata.name);
 });
 
 test("closing stops every app and leaves no Pod", async () => {

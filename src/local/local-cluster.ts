@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { canonicalJson } from "../base/canonical-json.ts";
 import type { Resource } from "../resources/object.ts";
 import { AddressPool } from "./address-pool.ts";
-import { launchApp } from "./app-process.ts";
+import { AppKeeper } from "./app-keeper.ts";
+import type { AppHost } from "./app-keeper.ts";
 import { Coalesced } from "./coalesced.ts";
 import { deploymentStatus } from "./deployment-status.ts";
 import type { DataLookup } from "./environment.ts";
@@ -20,6 +21,7 @@ import { readDeployment } from "./manifest.ts";
 import type { Deployment } from "./manifest.ts";
 import { planPods } from "./plan.ts";
 import { Pod } from "./pod.ts";
+import type { PodHandover } from "./pod.ts";
 import { DEPLOYMENT_ANNOTATION } from "./pod-object.ts";
 import { LOCAL_LIMITS, endpointFileOf } from "./seam.ts";
 import type { LocalClusterOptions, LocalLimits } from "./seam.ts";
@@ -39,12 +41,14 @@ export class LocalCluster {
   readonly #pods = new Map<string, Pod>();
   readonly #writtenStatus = new Map<string, string>();
   #unwatch: () => void = () => undefined;
+  readonly #apps: AppHost;
   #ordinal = 0;
   #isClosed = false;
 
   constructor(options: LocalClusterOptions) {
     this.#options = options;
     this.#limits = { ...LOCAL_LIMITS, ...options.limits };
+    this.#apps = options.apps ?? new AppKeeper();
     this.#addresses = new AddressPool({
       ...(options.addresses ?? DEFAULT_ADDRESSES),
       portOffset: options.prng.below(1_000) / 1_000,
@@ -54,11 +58,35 @@ export class LocalCluster {
 
   /** Removes what an earlier run left, then runs the Deployments. Resolves after the first look. */
   async start(): Promise<void> {
-    await removeLogs(this.#logDir);
+    await removeLogs(this.#logDir, new Set([...this.#pods.values()].map(logNameOf)));
     this.#unwatch = this.#options.store.watch(["Deployment", "Pod"], () => {
       void this.reconcile();
     });
     await this.reconcile();
+  }
+
+  /** Before `start`: goes on with the pods that another cluster, or this one, has let go. */
+  async adopt(pods: readonly PodHandover[]): Promise<void> {
+    this.#isClosed = false;
+    for (const handed of pods) {
+      const pod = this.#makePod(handed, { resumesLog: true });
+      this.#ordinal = Math.max(this.#ordinal, handed.ordinal + 1);
+      await pod.adopt(handed);
+    }
+  }
+
+  /**
+   * In place of `close`: the apps go on, and another cluster may adopt their pods. Resolves when
+   * this one writes nothing more; pods that were being removed have gone by then.
+   */
+  async letGo(): Promise<readonly PodHandover[]> {
+    this.#isClosed = true;
+    this.#unwatch();
+    await this.#reconciler.request();
+    const pods = await Promise.all([...this.#pods.values()].map((pod) => pod.letGo()));
+    this.#pods.clear();
+    this.#writtenStatus.clear();
+    return pods.flatMap((pod) => pod ?? []);
   }
 
   /** Stops every app and removes its Pod object; nothing is drained. */
@@ -197,13 +225,20 @@ export class LocalCluster {
   }
 
   #startPod(deployment: Deployment): void {
-    const { namespace } = deployment;
     const name = `${deployment.name}-${deployment.templateHash}-${this.#suffix()}`;
+    this.#makePod({ name, ordinal: this.#ordinal++, deployment }).start();
+  }
+
+  #makePod(
+    { name, ordinal, deployment }: Pick<PodHandover, "name" | "ordinal" | "deployment">,
+    { resumesLog = false } = {},
+  ): Pod {
+    const { namespace } = deployment;
     const { store, sidecars, clock, images, baseDir, hostEnv, report } = this.#options;
     const { agentUrl, stateDir } = this.#options;
-    const logName = `${encodeURIComponent(namespace)}_${encodeURIComponent(name)}.log`;
+    const logPath = join(this.#logDir, logNameOf({ namespace, name }));
     const pod = new Pod(
-      { name, ordinal: this.#ordinal++, deployment },
+      { name, ordinal, deployment },
       {
         store,
         sidecars,
@@ -214,9 +249,9 @@ export class LocalCluster {
         report,
         addresses: this.#addresses,
         commands: { images, baseDir, path: pathOf(hostEnv) },
-        launch: launchApp,
+        apps: this.#apps,
         lookup: this.#lookupIn(namespace),
-        log: new LogFile(join(this.#logDir, logName), this.#limits.logBytesMax),
+        log: new LogFile(logPath, this.#limits.logBytesMax, { resumes: resumesLog }),
         limits: this.#limits,
         onChange: () => {
           void this.reconcile();
@@ -224,7 +259,7 @@ export class LocalCluster {
       },
     );
     this.#pods.set(pod.key, pod);
-    pod.start();
+    return pod;
   }
 
   #suffix(): string {
@@ -271,10 +306,15 @@ function dataOf(object: Resource): Readonly<Record<string, string>> {
   return Object.fromEntries([...decoded, ...strings(object["stringData"])]);
 }
 
+function logNameOf(pod: { readonly namespace: string; readonly name: string }): string {
+  return `${encodeURIComponent(pod.namespace)}_${encodeURIComponent(pod.name)}.log`;
+}
+
 /** Logs of pods that are no more: an earlier run was killed. */
-async function removeLogs(directory: string): Promise<void> {
+async function removeLogs(directory: string, kept: ReadonlySet<string>): Promise<void> {
   const names = await readdir(directory).catch(() => []);
   for (const name of names) {
+    if (kept.has(name.replace(/\.1$/, ""))) continue;
     if (/\.log(\.1)?$/.test(name)) await rm(join(directory, name), { force: true });
   }
 }

@@ -10,6 +10,8 @@ const TAIL_BYTES_MAX = 8 * 1024;
 /** A follower that reads more slowly than the app writes loses the oldest of it. */
 const FOLLOW_BYTES_MAX = 1024 * 1024;
 
+const FRESH = { resumes: false };
+
 export interface ReadLogOptions {
   /** Only the last lines; all when not given. */
   readonly tailLines?: number;
@@ -28,6 +30,7 @@ interface Follower {
 export class LogFile {
   readonly #path: string;
   readonly #bytesMax: number;
+  #resumes: boolean;
   readonly #followers = new Set<Follower>();
   #handle: FileHandle | null = null;
   #size = 0;
@@ -36,9 +39,11 @@ export class LogFile {
   /** Everything on the file is done in turn. Writers await their turn, so it stays short. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(path: string, bytesMax: number) {
+  /** `resumes`: goes on with the file that another one has closed. */
+  constructor(path: string, bytesMax: number, { resumes }: { resumes: boolean } = FRESH) {
     this.#path = path;
     this.#bytesMax = bytesMax;
+    this.#resumes = resumes;
   }
 
   /** The last output, at most 8 KiB. */
@@ -128,7 +133,15 @@ export class LogFile {
     return turn;
   }
 
+  async #resume(): Promise<void> {
+    this.#resumes = false;
+    await mkdir(dirname(this.#path), { recursive: true });
+    this.#handle = await open(this.#path, "a");
+    this.#size = (await this.#handle.stat()).size;
+  }
+
   async #write(chunk: Buffer): Promise<void> {
+    if (this.#handle === null && this.#resumes) await this.#resume();
     if (this.#handle !== null && this.#size + chunk.length > this.#bytesMax) {
       await this.#handle.close();
       this.#handle = null;

@@ -8,12 +8,12 @@ import { canonicalJson } from "../base/canonical-json.ts";
 import { delay } from "../base/clock.ts";
 import type { Clock } from "../base/clock.ts";
 import type { AddressPool, PodAddress } from "./address-pool.ts";
-import type { Launch } from "./app-process.ts";
+import type { AppHost } from "./app-keeper.ts";
 import { Coalesced } from "./coalesced.ts";
 import { resolveCommand } from "./command.ts";
 import type { CommandContext, LaunchFault } from "./command.ts";
 import { ContainerRunner } from "./container.ts";
-import type { ContainerRun } from "./container.ts";
+import type { ContainerHandover, ContainerRun } from "./container.ts";
 import { buildEnvironment } from "./environment.ts";
 import type { DataLookup } from "./environment.ts";
 import type { LogFile } from "./log-file.ts";
@@ -36,13 +36,28 @@ export interface PodDeps {
   readonly hostEnv: Readonly<Record<string, string | undefined>>;
   readonly agentUrl: string | null;
   readonly endpointFile: string;
-  readonly launch: Launch;
+  readonly apps: AppHost;
   readonly lookup: DataLookup;
   readonly log: LogFile;
   readonly limits: LocalLimits;
   readonly report: (report: LocalReport) => void;
   /** After each change that the reconciler may want to act on. */
   readonly onChange: () => void;
+}
+
+/** What whoever looks after the pod next must know of it. */
+export interface PodHandover {
+  readonly name: string;
+  readonly ordinal: number;
+  /** As it was when the pod was made. */
+  readonly deployment: Deployment;
+  readonly createdAtMs: number;
+  readonly address: PodAddress;
+  readonly uid: string;
+  readonly revision: string | null;
+  readonly readySinceMs: number | null;
+  /** None: it had not come to that. */
+  readonly containers: readonly ContainerHandover[];
 }
 
 interface Runner {
@@ -60,9 +75,10 @@ export class Pod implements ObservedPod {
   readonly deployment: string;
   readonly templateHash: string;
   readonly ordinal: number;
+  readonly #identity: Pick<PodHandover, "name" | "ordinal" | "deployment">;
   readonly #template: Deployment["template"];
   readonly #deps: PodDeps;
-  readonly #createdAtMs: number;
+  #createdAtMs: number;
   readonly #writer: Coalesced;
   #stage: Stage = "starting";
   #address: PodAddress | null = null;
@@ -80,10 +96,8 @@ export class Pod implements ObservedPod {
   #cutDrain: () => void = () => undefined;
   readonly #leaving = new AbortController();
 
-  constructor(
-    identity: { readonly name: string; readonly ordinal: number; readonly deployment: Deployment },
-    deps: PodDeps,
-  ) {
+  constructor(identity: Pick<PodHandover, "name" | "ordinal" | "deployment">, deps: PodDeps) {
+    this.#identity = identity;
     this.namespace = identity.deployment.namespace;
     this.name = identity.name;
     this.deployment = identity.deployment.name;
@@ -133,6 +147,61 @@ export class Pod implements ObservedPod {
     void this.#start();
   }
 
+  /** In place of `start`: goes on with a pod that another one has let go. */
+  async adopt(handed: PodHandover): Promise<void> {
+    const { address, containers } = handed;
+    this.#createdAtMs = handed.createdAtMs;
+    this.#address = address;
+    this.#uid = handed.uid;
+    this.#revision = handed.revision;
+    this.#isCreated = true;
+    await this.#deps.addresses.adopt(address);
+    if (containers.length === 0) {
+      void this.#start();
+      return;
+    }
+    this.#waiting = null;
+    this.#stage = "running";
+    this.#readySinceMs = handed.readySinceMs;
+    this.#runners = this.#template.containers.map((each) => this.#runnerOf(each, address));
+    this.#runners.forEach(({ runner }, at) => {
+      const container = containers[at];
+      if (container === undefined) runner.start();
+      else runner.adopt(container);
+    });
+    // The object says so already; what it does not say yet is written.
+    this.#isReadyWritten = this.#isReadyNow();
+    void this.#writer.request();
+  }
+
+  /**
+   * Ends looking after the pod, whose apps go on. Null: there is nothing to look after, and it has
+   * been removed.
+   */
+  async letGo(): Promise<PodHandover | null> {
+    if (this.#stage === "removing" || this.#stage === "gone") {
+      await this.#removal;
+      return null;
+    }
+    await this.#creation.catch(() => undefined);
+    const address = this.#address;
+    if (address === null || !this.#isCreated || this.#stage === "failed") {
+      await this.remove({ drain: false });
+      return null;
+    }
+    const readySinceMs = this.#readySinceMs;
+    const containers = await Promise.all(this.#runners.map(({ runner }) => runner.letGo()));
+    await this.#writer.request();
+    // Nothing of this is done any more.
+    this.#stage = "gone";
+    this.#leaving.abort();
+    await this.#deps.log.close({ remove: false }).catch(() => undefined);
+    this.#deps.addresses.release(address);
+    const { uid, revision } = { uid: this.#uid, revision: this.#revision };
+    const createdAtMs = this.#createdAtMs;
+    return { ...this.#identity, createdAtMs, address, uid, revision, readySinceMs, containers };
+  }
+
   /**
    * With `drain`, no request is lost; without, the app is stopped at once, also when it is being
    * drained already. Resolves when all is gone.
@@ -145,7 +214,7 @@ export class Pod implements ObservedPod {
 
   async #start(): Promise<void> {
     try {
-      this.#creation = this.#create();
+      if (!this.#isCreated) this.#creation = this.#create();
       await this.#creation;
       if (this.#address === null || this.#isLeaving()) return;
       await this.#awaitSidecar();
@@ -205,11 +274,11 @@ export class Pod implements ObservedPod {
 
   // A call, because the compiler takes a field for unchanged across an await.
   #isLeaving(): boolean {
-    return this.#deletedAtMs !== null;
+    return this.#deletedAtMs !== null || this.#stage === "gone";
   }
 
   #runnerOf(container: Container, address: PodAddress): Runner {
-    const { clock, launch, log, limits } = this.#deps;
+    const { clock, apps, log, limits } = this.#deps;
     const { hasSidecar } = this;
     const listens = container.ports.flatMap((port) =>
       address.inbound
@@ -218,7 +287,7 @@ export class Pod implements ObservedPod {
     );
     const runner = new ContainerRunner({
       clock,
-      launch,
+      apps,
       log,
       listens,
       stopGraceMs: limits.stopGraceMs,

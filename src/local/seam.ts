@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
 import type { ImageMap } from "../resources/image-map.ts";
 import type { Resource } from "../resources/object.ts";
+import type { AppHost } from "./app-keeper.ts";
 
 /** Kinds that the local cluster reads. */
 export type LocalKind = "Deployment" | "Pod" | "ConfigMap" | "Secret";
@@ -64,6 +65,8 @@ export interface LocalReport {
 export interface LocalClusterOptions {
   readonly store: PodStore;
   readonly sidecars: SidecarControl;
+  /** Where apps run; absent: as children of this process. */
+  readonly apps?: AppHost;
   readonly clock: Clock;
   readonly prng: Prng;
   readonly images: ImageMap;
