@@ -34,6 +34,8 @@ export interface CommittedStoreOptions {
   readonly keyOf: (resource: Resource) => StoreKey;
   /** How many events a watcher may lie behind. */
   readonly watchEventsMax?: number;
+  /** The last events before this store was opened. */
+  readonly events?: readonly WatchEvent[];
 }
 
 interface Entry {
@@ -74,6 +76,8 @@ export class CommittedStore implements ResourceStore {
   #objectCount = 0;
   #revision: number;
   #isClosed = false;
+  /** Another process may write, and writes wait for what comes of it. */
+  #isLent = false;
 
   constructor(options: CommittedStoreOptions) {
     this.#medium = options.medium;
@@ -84,7 +88,11 @@ export class CommittedStore implements ResourceStore {
     this.#damaged = new Map(loaded.damaged.map((record) => [record.key, record]));
     for (const entry of loaded.entries) this.#put(entry.key, deepFreeze(entry.resource));
     const eventsMax = options.watchEventsMax ?? WATCH_EVENTS_MAX;
-    this.#hub = new WatchHub({ eventsMax, revision: loaded.revision });
+    this.#hub = new WatchHub({
+      eventsMax,
+      revision: loaded.revision,
+      events: options.events ?? [],
+    });
   }
 
   get revision(): number {
@@ -146,29 +154,59 @@ export class CommittedStore implements ResourceStore {
     return [...this.#damaged.values()];
   }
 
+  async lend(): Promise<void> {
+    this.#isLent = true;
+    await this.#draining;
+    try {
+      await this.#medium.lend();
+    } catch (error) {
+      this.#resume();
+      throw error;
+    }
+  }
+
+  takeBack(): void {
+    try {
+      this.#medium.takeBack();
+    } finally {
+      // Else whoever writes would wait for ever.
+      this.#resume();
+    }
+  }
+
+  recentEvents(countMax: number): readonly WatchEvent[] {
+    return this.#hub.last(countMax);
+  }
+
+  #resume(): void {
+    this.#isLent = false;
+    if (this.#waiting.length > 0) this.#draining ??= this.#drain();
+  }
+
   /** Waits for the writes that were begun. Writes after this are refused. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#draining;
+    for (const { resolve } of this.#waiting.splice(0)) resolve(CLOSED);
     this.#hub.clear();
     await this.#medium.close();
   }
 
   #write(operation: Operation, options: ConditionalOptions): Promise<WriteResult> {
-    if (this.#isClosed) return Promise.resolve(storageFailure("the store is closed"));
+    if (this.#isClosed) return Promise.resolve(CLOSED);
     if (this.#waiting.length >= WRITES_WAITING_MAX) {
       const message = `${WRITES_WAITING_MAX} writes are waiting for the disk; try again later`;
       return Promise.resolve({ ok: false, reason: "full", message });
     }
     return new Promise((resolve) => {
       this.#waiting.push({ operation, options, resolve });
-      this.#draining ??= this.#drain();
+      if (!this.#isLent) this.#draining ??= this.#drain();
     });
   }
 
   async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 && !this.#isLent) {
       // Other requests of this turn join the group.
       await new Promise((resolve) => setImmediate(resolve));
       const writes = this.#waiting.slice(0, GROUP_WRITES_MAX);
@@ -294,6 +332,8 @@ export class CommittedStore implements ResourceStore {
 function storageFailure(message: string): WriteResult {
   return { ok: false, reason: "storage", message: `nothing was written: ${message}` };
 }
+
+const CLOSED: WriteResult = storageFailure("the store is closed");
 
 /** By namespace, then name, in code unit order: the same on every machine. */
 function byName(a: Resource, b: Resource): number {

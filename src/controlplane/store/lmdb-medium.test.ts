@@ -56,6 +56,45 @@ test("a store that is opened again has the same objects and goes on counting", a
   await second.close();
 });
 
+test("a store that is lent and taken back is as it was, and waiting writes go through", async () => {
+  const directory = newDirectory();
+  const mine = openAt(directory);
+  const kept = accepted(await mine.create(configMap("a", "mine")));
+  const { revision } = mine;
+  await mine.lend();
+  const waiting = mine.create(configMap("c"));
+  const other = openStore({ directory, clock, events: mine.recentEvents(10) });
+  accepted(await other.create(configMap("b")));
+  accepted(await other.update(configMap("a", "theirs")));
+  await other.close();
+  assert.deepEqual(mine.get(configMapKey("a")), kept, "reads go on");
+  mine.takeBack();
+  assert.equal(accepted(await waiting).metadata.resourceVersion, String(revision + 1));
+  await mine.close();
+
+  const again = openAt(directory);
+  assert.deepEqual(again.get(configMapKey("a")), kept);
+  assert.equal(again.get(configMapKey("b")), undefined, "what the other has written is undone");
+  await again.close();
+});
+
+test("whoever goes on with a lent store tells the events before it, too", async () => {
+  const directory = newDirectory();
+  const before = openAt(directory);
+  accepted(await before.create(configMap("a")));
+  accepted(await before.create(configMap("b")));
+  await before.lend();
+  const refused = before.create(configMap("late"));
+  const next = openStore({ directory, clock, events: before.recentEvents(10) });
+  await before.close();
+  assert.equal((await refused).ok, false, "a write that waited for a store that is another's now");
+  accepted(await next.create(configMap("c")));
+  const told: string[] = [];
+  next.watch(null, 1, ({ object }) => told.push(object.metadata.name));
+  assert.deepEqual(told, ["b", "c"]);
+  await next.close();
+});
+
 test("after kill -9 in the middle of writes everything acknowledged is there", async () => {
   const directory = newDirectory();
   let acknowledged = 0;

@@ -30,7 +30,7 @@ const REVISION_GAP = 1_000_000;
 const FORMAT = "format";
 const REVISION = "revision";
 
-export class LmdbMedium implements Medium {
+export class LmdbMedium implements Omit<Medium, "lend" | "takeBack"> {
   readonly #directory: string;
   readonly #root: RootDatabase<Buffer, string>;
   readonly #records: Database<Buffer, string>;

@@ -26,6 +26,10 @@ export interface Medium {
   load(): Loaded;
   /** All or nothing, and durable when it returns. Throws `MediumError`. */
   commit(changes: readonly RecordChange[], revision: number): void;
+  /** Leaves the records to another process for a while, or for good. */
+  lend(): Promise<void>;
+  /** Takes them back as they were when they were lent. Throws what opening throws. */
+  takeBack(): void;
   close(): Promise<void>;
 }
 
@@ -33,5 +37,7 @@ export interface Medium {
 export const memoryMedium: Medium = {
   load: () => ({ revision: 0, entries: [], damaged: [] }),
   commit: () => undefined,
+  lend: () => Promise.resolve(),
+  takeBack: () => undefined,
   close: () => Promise.resolve(),
 };

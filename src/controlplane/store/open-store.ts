@@ -1,21 +1,21 @@
 //! Opens a store: in a state directory, or in memory.
 
-import { join } from "node:path";
 import { assert } from "../../base/assert.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Resource } from "../../resources/object.ts";
 import { kindByApiVersion } from "../../resources/registry.ts";
 import { CommittedStore } from "./committed-store.ts";
-import { lockDirectory, type DirectoryLock } from "./directory-lock.ts";
-import { LmdbMedium } from "./lmdb-medium.ts";
-import { memoryMedium, type Medium } from "./medium.ts";
-import type { ResourceStore, StoreKey } from "./store.ts";
+import { LentMedium } from "./lent-medium.ts";
+import { memoryMedium } from "./medium.ts";
+import type { ResourceStore, StoreKey, WatchEvent } from "./store.ts";
 
 export interface OpenStoreOptions {
   /** The state directory; made when missing. The lock lies in it, the records in `store/`. */
   readonly directory: string;
   readonly clock: Clock;
   readonly watchEventsMax?: number;
+  /** The last events, of the process that had the store before. Absent: none are known. */
+  readonly events?: readonly WatchEvent[];
 }
 
 /**
@@ -23,12 +23,11 @@ export interface OpenStoreOptions {
  * `DirectoryLockedError`, `NewerFormatError`, `DamagedFileError`, or what the file system says.
  */
 export function openStore(options: OpenStoreOptions): ResourceStore {
-  const lock = lockDirectory(options.directory);
+  const medium = new LentMedium(options.directory);
   try {
-    const medium = new LmdbMedium(join(options.directory, "store"));
-    return new CommittedStore({ ...options, medium: held(medium, lock), keyOf: storeKeyOf });
+    return new CommittedStore({ ...options, medium, keyOf: storeKeyOf });
   } catch (error) {
-    lock.release();
+    void medium.close();
     throw error;
   }
 }
@@ -44,17 +43,4 @@ export function storeKeyOf(resource: Resource): StoreKey {
   const { group, plural } = info;
   const namespace = info.namespaced ? (resource.metadata.namespace ?? "default") : "";
   return { group, plural, namespace, name: resource.metadata.name };
-}
-
-function held(medium: Medium, lock: DirectoryLock): Medium {
-  return {
-    load: () => medium.load(),
-    commit: (changes, revision) => {
-      medium.commit(changes, revision);
-    },
-    close: async () => {
-      await medium.close();
-      lock.release();
-    },
-  };
 }

@@ -102,6 +102,15 @@ export interface ResourceStore {
     listener: (event: WatchEvent) => void,
   ): Watch | "expired";
   damaged(): readonly DamagedRecord[];
+  /** The newest, for another process that goes on with this store. */
+  recentEvents(countMax: number): readonly WatchEvent[];
+  /**
+   * Leaves the directory to another process. Reads go on; writes wait for `takeBack`, or are refused
+   * by `close`. Rejects when that cannot be: then nothing has changed.
+   */
+  lend(): Promise<void>;
+  /** What the other process has written, and it must have ended, is undone. Throws as opening. */
+  takeBack(): void;
   close(): Promise<void>;
 }
 

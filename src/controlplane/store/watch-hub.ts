@@ -9,14 +9,25 @@ interface Watcher {
 
 export class WatchHub {
   readonly #eventsMax: number;
-  readonly #events: WatchEvent[] = [];
+  readonly #events: WatchEvent[];
   readonly #watchers = new Set<Watcher>();
   /** Every event after this revision is in the ring. */
   #completeAfter: number;
 
-  constructor(options: { readonly eventsMax: number; readonly revision: number }) {
+  /** `events`: those up to `revision`, none left out. */
+  constructor(options: {
+    readonly eventsMax: number;
+    readonly revision: number;
+    readonly events: readonly WatchEvent[];
+  }) {
     this.#eventsMax = options.eventsMax;
-    this.#completeAfter = options.revision;
+    const known = options.events.at(-1)?.revision === options.revision ? options.events : [];
+    this.#events = [...known];
+    this.#completeAfter = (known[0]?.revision ?? options.revision + 1) - 1;
+  }
+
+  last(countMax: number): readonly WatchEvent[] {
+    return this.#events.slice(-countMax);
   }
 
   publish(events: readonly WatchEvent[]): void {

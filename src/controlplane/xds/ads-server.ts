@@ -64,6 +64,7 @@ export class AdsServer {
   readonly #configs = new SharedConfigs();
   readonly #budget: SendBudget;
   readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
+  #bound = "";
   readonly #nodes = new Map<AdsStream, EnvoyNode>();
   /** Called when an Envoy has taken a snapshot; one for each pod that waits for its own. */
   readonly #awaiting = new Set<() => void>();
@@ -85,11 +86,14 @@ export class AdsServer {
   /** Resolves to the port; rejects when it cannot be had. */
   listen(host: string, port: number): Promise<number> {
     const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    if (this.#bound === address) return Promise.resolve(port);
     return new Promise((resolve, reject) => {
       const credentials = ServerCredentials.createInsecure();
       this.#server.bindAsync(address, credentials, (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
+        if (error === null) {
+          this.#bound = address;
+          resolve(bound);
+        } else reject(error);
       });
     });
   }
@@ -112,6 +116,14 @@ export class AdsServer {
 
   status(): EnvoyStatus[] {
     return sortedStatus(this.#nodes.values());
+  }
+
+  /** Another process serves at the port: as `stop`, and `listen` may follow. */
+  leave(): void {
+    if (this.#bound === "") return;
+    this.#server.unbind(this.#bound);
+    this.#bound = "";
+    for (const stream of this.#nodes.keys()) stream.end();
   }
 
   /** Ends the streams: the Envoys keep what they run and come back. */
