@@ -127,6 +127,14 @@ export function rememberedTag(
   return key === undefined ? undefined : (traces.lookup(key, nowMs) ?? undefined);
 }
 
+/** What another process knows, too. Each call is done when it returns. */
+export interface SharedTraces {
+  set(key: string, tag: string | null): void;
+  /** As `TraceTable.lookup`. */
+  get(key: string): string | null | undefined;
+  remove(key: string): void;
+}
+
 interface Trace {
   /** The route header's value; null: the request travelled without one. */
   tag: string | null;
@@ -151,6 +159,7 @@ export class TraceTable {
   readonly #traces = new Map<string, Trace>();
   /** Those not in flight, the longest ended first. */
   readonly #idle = new Map<string, Trace>();
+  #shared: SharedTraces | null = null;
 
   constructor(entriesMax: number = TRACE_ENTRIES_MAX, ttlMs: number = TRACE_TTL_MS) {
     this.#entriesMax = entriesMax;
@@ -161,12 +170,19 @@ export class TraceTable {
     return this.#traces.size;
   }
 
+  /** From now on the table is one with another process's; null: it is not any more. */
+  share(shared: SharedTraces | null): void {
+    this.#shared = shared;
+    for (const [key, { tag }] of this.#traces) shared?.set(key, tag);
+  }
+
   /**
    * An inbound exchange starts. False: not recorded (overflow); then `end` must not be called.
    * `nowMs` is monotonic time.
    */
   begin(key: string, tag: string | null, nowMs: number): boolean {
     this.#expire(nowMs);
+    this.#shared?.set(key, tag);
     const trace = this.#traces.get(key);
     if (trace === undefined) return this.#insert(key, tag);
     if (trace.inFlightCount === 0) this.#idle.delete(key);
@@ -188,7 +204,9 @@ export class TraceTable {
   /** The tag of the key's newest exchange; null when it had none; undefined when unknown. */
   lookup(key: string, nowMs: number): string | null | undefined {
     this.#expire(nowMs);
-    return this.#traces.get(key)?.tag;
+    // The other process may have seen a newer one.
+    const shared = this.#shared?.get(key);
+    return shared === undefined ? this.#traces.get(key)?.tag : shared;
   }
 
   #insert(key: string, tag: string | null): boolean {
@@ -218,5 +236,6 @@ export class TraceTable {
   #forget(key: string): void {
     this.#idle.delete(key);
     this.#traces.delete(key);
+    this.#shared?.remove(key);
   }
 }

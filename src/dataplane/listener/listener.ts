@@ -250,7 +250,9 @@ export class TrafficListener {
 
   /** What it accepts with; null while it does not. */
   get handle(): object | null {
-    return this.#sharedPort?.anyHandle ?? null;
+    if (this.#sharedPort !== null) return this.#sharedPort.anyHandle;
+    const handle: unknown = Reflect.get(this.#server, "_handle");
+    return typeof handle === "object" ? handle : null;
   }
 
   /** Null when it listens. `inherited`: what to accept with, of a socket that listens already. */

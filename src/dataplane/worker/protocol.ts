@@ -43,6 +43,10 @@ export interface WorkerOptions {
   readonly overload?: OverloadLimits;
   /** Folder in memory that gateway workers map for what plug-ins share; absent or "": none. */
   readonly sharedMemory?: string;
+  /** It is not removed when the main process is gone: another one may use it. */
+  readonly keepsSharedMemory?: boolean;
+  /** As the message. Absent: there is no other worker. */
+  readonly sharedTraces?: string;
 }
 
 /** Name of the environment variable that carries `WorkerOptions` as JSON. */
@@ -84,6 +88,8 @@ export type ToWorker =
    */
   | { readonly type: "drainListeners"; readonly id: number; readonly isPatient?: boolean }
   | { readonly type: "awaitDrain"; readonly id: number }
+  /** Another worker has sidecars of the same pods: both tell there what they know by trace ids. */
+  | { readonly type: "shareTraces"; readonly id: number; readonly folder: string | null }
   | { readonly type: "podState"; readonly id: number; readonly pod: string }
   /** Answered when nothing is in flight to the pod, or when the time is over. */
   | {
@@ -152,4 +158,5 @@ export type FromWorker =
   | { readonly type: "inherit"; readonly address: string }
   | { readonly type: "drained"; readonly id: number }
   | { readonly type: "podState"; readonly id: number; readonly error: string | null }
+  | { readonly type: "tracesShared"; readonly id: number }
   | { readonly type: "podDrained"; readonly id: number };

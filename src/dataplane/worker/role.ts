@@ -31,6 +31,8 @@ export interface WorkerRole {
   listening?(): readonly string[];
   /** What it accepts with there; null: it cannot be had now. */
   listenerHandle?(address: string): object | null;
+  /** Of sidecars: as in `ToWorker`. */
+  shareTraces?(folder: string | null): void;
   /** Null when the pod's sidecar listens here; else why not. */
   podFailure(pod: string): string | null;
   /** Resolves when nothing is in flight to the pod, or after `timeoutMs`. */

@@ -9,10 +9,12 @@ import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { SidecarInbound } from "../exchange/sidecar-inbound.ts";
 import { SidecarOutbound } from "../exchange/sidecar-outbound.ts";
 import { TrafficListener } from "../listener/listener.ts";
+import type { ListenFailure } from "../listener/listener.ts";
 import { PodState } from "../runtime/pod-state.ts";
 import type { Preparer } from "../runtime/prepare.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { WorkerRole } from "./role.ts";
+import { TraceLinks } from "./trace-links.ts";
 
 const DRAIN_POLL_INTERVAL_MS = 20;
 
@@ -29,6 +31,10 @@ export class SidecarRole implements WorkerRole {
   readonly #sidecars = new Map<string, Sidecar>();
   /** Pods whose listeners could not be opened, and why. */
   readonly #failures = new Map<string, string>();
+  /** Null: no other worker has sidecars of these pods. */
+  #links: TraceLinks | null = null;
+  #isDrained = false;
+  #drained: Promise<unknown> = Promise.resolve();
 
   constructor(context: TrafficContext, preparer: Preparer) {
     this.#context = context;
@@ -45,6 +51,7 @@ export class SidecarRole implements WorkerRole {
     this.#runtime = runtime;
     this.#context.pools.retainSecure(snapshot.clusters);
     this.#failures.clear();
+    if (this.#isDrained) return null;
     const own = Object.entries(snapshot.workloads).filter(([, one]) => one.sidecar !== "envoy");
     for (const [name, workload] of own) {
       const failure = await this.#place(name, workload);
@@ -57,6 +64,14 @@ export class SidecarRole implements WorkerRole {
       for (const listener of sidecar.listeners) void listener.drain();
     }
     return null;
+  }
+
+  /** `folder`: where another worker finds what this one keeps by trace ids, and tells its own. */
+  shareTraces(folder: string | null): void {
+    const links = folder === null ? null : new TraceLinks(folder);
+    this.#links?.close();
+    this.#links = links;
+    for (const [name, { pod }] of this.#sidecars) shareAs(name, pod, links);
   }
 
   explain(): Promise<null> {
@@ -84,9 +99,27 @@ export class SidecarRole implements WorkerRole {
     }
   }
 
+  /** The pods have other sidecars: here only what has begun goes on. */
+  drainListeners(isPatient = false): void {
+    this.#isDrained = true;
+    this.#drained = Promise.all(this.#listeners().map((listener) => listener.drain(isPatient)));
+  }
+
+  listening(): readonly string[] {
+    return this.#listeners().map(addressOf);
+  }
+
+  listenerHandle(address: string): object | null {
+    return this.#listeners().find((one) => addressOf(one) === address)?.handle ?? null;
+  }
+
   async stop(): Promise<void> {
-    const all = [...this.#sidecars.values()].flatMap(({ listeners }) => listeners);
-    await Promise.all(all.map((listener) => listener.drain()));
+    if (!this.#isDrained) this.drainListeners();
+    await this.#drained;
+  }
+
+  #listeners(): readonly TrafficListener[] {
+    return [...this.#sidecars.values()].flatMap(({ listeners }) => listeners);
   }
 
   /** Opens a pod's listeners, unless they are open already at the same addresses. */
@@ -100,24 +133,10 @@ export class SidecarRole implements WorkerRole {
     this.#sidecars.delete(name);
     for (const listener of old?.listeners ?? []) listener.close();
     const pod = old?.pod ?? new PodState();
-    const listeners: TrafficListener[] = [];
-    for (const { port, appAddress, appPort } of workload.inbound) {
-      const app = { address: appAddress, port: appPort, pod: name, labels: {} };
-      const address = { host: workload.address, port };
-      listeners.push(
-        this.#listener(name, "inbound", address, (runtime, current) => {
-          return new SidecarInbound(runtime, current.workload, current.pod, app);
-        }),
-      );
-    }
-    const { address: host, port } = workload.outbound;
-    listeners.push(
-      this.#listener(name, "outbound", { host, port }, (runtime, current) => {
-        return new SidecarOutbound(runtime, current.workload, current.pod);
-      }),
-    );
+    shareAs(name, pod, this.#links);
+    const listeners = this.#listenersOf(name, workload);
     for (const listener of listeners) {
-      const failure = await listener.open();
+      const failure = await this.#open(listener);
       if (failure === null) continue;
       for (const opened of listeners) opened.close();
       const where = `${failure.address.host}:${failure.address.port}`;
@@ -125,6 +144,26 @@ export class SidecarRole implements WorkerRole {
     }
     this.#sidecars.set(name, { workload, pod, listeners });
     return null;
+  }
+
+  async #open(listener: TrafficListener): Promise<ListenFailure | null> {
+    const inherited = await this.#context.inherited?.take(addressOf(listener));
+    return await listener.open(inherited ?? null);
+  }
+
+  #listenersOf(name: string, workload: Workload): readonly TrafficListener[] {
+    const inbound = workload.inbound.map(({ port, appAddress, appPort }) => {
+      const app = { address: appAddress, port: appPort, pod: name, labels: {} };
+      const address = { host: workload.address, port };
+      return this.#listener(name, "inbound", address, (runtime, current) => {
+        return new SidecarInbound(runtime, current.workload, current.pod, app);
+      });
+    });
+    const { address: host, port } = workload.outbound;
+    const outbound = this.#listener(name, "outbound", { host, port }, (runtime, current) => {
+      return new SidecarOutbound(runtime, current.workload, current.pod);
+    });
+    return [...inbound, outbound];
   }
 
   #listener(
@@ -140,6 +179,14 @@ export class SidecarRole implements WorkerRole {
       return make(runtime, sidecar);
     });
   }
+}
+
+function shareAs(name: string, pod: PodState, links: TraceLinks | null): void {
+  pod.share(links === null ? null : (group) => links.table(name, group));
+}
+
+function addressOf({ address }: TrafficListener): string {
+  return `${address.host}:${address.port}`;
 }
 
 function isSamePlace(a: Workload, b: Workload): boolean {

@@ -121,9 +121,10 @@ export class WorkerProcess {
         this.#role.drainListeners?.(message.isPatient);
         this.#channel.send({ type: "listenersDrained", id: message.id });
         return;
+      case "shareTraces":
       case "listening":
       case "listener":
-        this.#answerAboutListeners(message);
+        this.#answerSuccession(message);
         return;
       case "awaitDrain":
         await this.#role.oldRuntimesDrained();
@@ -147,8 +148,16 @@ export class WorkerProcess {
     }
   }
 
-  #answerAboutListeners(message: Extract<ToWorker, { type: "listening" | "listener" }>): void {
+  /** What goes over to another process. */
+  #answerSuccession(
+    message: Extract<ToWorker, { type: "shareTraces" | "listening" | "listener" }>,
+  ): void {
     const { id } = message;
+    if (message.type === "shareTraces") {
+      this.#role.shareTraces?.(message.folder);
+      this.#channel.send({ type: "tracesShared", id });
+      return;
+    }
     if (message.type === "listening") {
       const addresses = this.#role.listening?.() ?? [];
       this.#channel.send({ type: "listening", id, addresses });
