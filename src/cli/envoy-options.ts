@@ -9,6 +9,7 @@ import type { EnvoyLevel, EnvoyLevels } from "../base/envoy-levels.ts";
 import { usageError } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import type { Run } from "./program.ts";
+import { parentShutdownOf } from "./up-options.ts";
 
 export interface EnvoyOptions {
   /** Absolute, or a name for `configYaml` in messages. */
@@ -38,7 +39,6 @@ export interface RawEnvoyOptions {
 const WORKERS_MAX = 64;
 /** Envoy's default. */
 const PARENT_SHUTDOWN_SECONDS = 900;
-const MS_PER_SECOND = 1_000;
 
 /** Flags of Envoy's that have nothing to do here: taken, so that command lines need no change. */
 const TAKEN: readonly (readonly [flags: string, description: string])[] = [
@@ -100,13 +100,6 @@ function parseEnvoyOptions(raw: RawEnvoyOptions, { cwd }: Context): EnvoyOptions
     mayRestart: raw.disableHotRestart !== true,
     parentShutdownMs: parentShutdownOf(raw.parentShutdownTimeS),
   };
-}
-
-function parentShutdownOf(text: string): number {
-  if (!/^\d{1,5}$/.test(text)) {
-    throw usageError(`--parent-shutdown-time-s ${text}: not a number of seconds from 0 to 99999`);
-  }
-  return Number(text) * MS_PER_SECOND;
 }
 
 function concurrencyOf(text: string | undefined): number {

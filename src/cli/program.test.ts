@@ -332,6 +332,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     accessLogHeaders: [],
     recentCount: 500,
     drainTimeMs: 5_000,
+    parentShutdownMs: 900_000,
     overload: { delayMs: 100, memoryBytes: 2_147_483_648, connectionsMax: 20_000 },
   });
 });

@@ -40,6 +40,7 @@ import {
   ADMIN_ADDRESS_DEFAULT,
   API_ADDRESS_DEFAULT,
   DRAIN_SECONDS_DEFAULT,
+  PARENT_SHUTDOWN_SECONDS_DEFAULT,
   parseUpOptions,
   RECENT_COUNT_DEFAULT,
 } from "./up-options.ts";
@@ -142,6 +143,11 @@ function addServerCommands(program: Command, run: Run): void {
       "--drain-time <seconds>",
       "what runs at the end has this long to finish",
       String(DRAIN_SECONDS_DEFAULT),
+    )
+    .option(
+      "--parent-shutdown-time-s <seconds>",
+      "after a restart the old process ends so late, whatever still runs there",
+      String(PARENT_SHUTDOWN_SECONDS_DEFAULT),
     )
     .option(
       "--overload <limits>",

@@ -40,6 +40,8 @@ export interface UpOptions {
   readonly recentCount: number;
   /** What runs at the end has this long to finish. */
   readonly drainTimeMs: number;
+  /** After a restart the old process ends so late, whatever still runs there. */
+  readonly parentShutdownMs: number;
   /** What each gateway worker bears; null: none ever refuses. */
   readonly overload: OverloadOption | null;
 }
@@ -59,6 +61,7 @@ export interface RawUpOptions {
   readonly accessLogHeader: readonly string[];
   readonly recent: string;
   readonly drainTime: string;
+  readonly parentShutdownTimeS: string;
   readonly overload: string;
 }
 
@@ -73,6 +76,7 @@ const LOGGED_HEADERS_MAX = 32;
 const RECENT_COUNT_MAX = 10_000;
 export const RECENT_COUNT_DEFAULT = 500;
 export const DRAIN_SECONDS_DEFAULT = 5;
+export const PARENT_SHUTDOWN_SECONDS_DEFAULT = 900;
 const DRAIN_SECONDS_MAX = 3_600;
 const MS_PER_SECOND = 1_000;
 
@@ -94,6 +98,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     accessLogHeaders: accessLogHeadersOf(raw),
     recentCount: parseRecentCount(raw.recent),
     drainTimeMs: parseDrainTime(raw.drainTime),
+    parentShutdownMs: parentShutdownOf(raw.parentShutdownTimeS),
     overload: parseOverload(raw.overload),
   };
 }
@@ -194,6 +199,14 @@ function parseDrainTime(text: string): number {
     );
   }
   return seconds * MS_PER_SECOND;
+}
+
+/** An option of `graylane envoy`, too. */
+export function parentShutdownOf(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) {
+    throw usageError(`--parent-shutdown-time-s ${text}: not a number of seconds from 0 to 99999`);
+  }
+  return Number(text) * MS_PER_SECOND;
 }
 
 function parseWorkerCount(text: string): number {

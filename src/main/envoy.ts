@@ -98,19 +98,20 @@ async function serve(
     terminal.stderr.write(line);
   });
   const memory = makeSharedMemoryFolder(folder, log);
-  const inheritance = await inherit();
+  const inheritance = inherit();
   const succession = inheritance ?? new FirstProcess();
+  const legacy = await inheritance?.take();
   const stopped =
     inheritance === null ? interrupted : AbortSignal.any([interrupted, inheritance.orphaned]);
   const engine = new StaticEngine({
-    ...(inheritance === null ? {} : { inherited: inheritance.handles }),
+    ...(legacy === undefined ? {} : { inherited: legacy.handles }),
     snapshot: bootstrap.snapshot,
     singletons: bootstrap.singletons,
     workerCount: options.concurrency,
     worker: { ...workerOptions(bootstrap, options), sharedMemory: memory.path },
     logger: log,
   });
-  const running: Running = { engine, log, adminHandle: inheritance?.handles.get(ADMIN) ?? null };
+  const running: Running = { engine, log, adminHandle: legacy?.handles.get(ADMIN) ?? null };
   const ended = new AbortController();
   let code = 1;
   try {
@@ -146,8 +147,13 @@ async function stay(
   const isReplaced = await servesUntilReplaced(
     {
       ...{ succession, mayRestart, log },
-      sockets: () => engine.listeners(),
-      admin: () => running.adminHandle,
+      letGo: async () => {
+        const { adminHandle } = running;
+        const own = await engine.listeners();
+        const admin = adminHandle === null ? [] : [[ADMIN, adminHandle] as const];
+        const handles = new Map([...own, ...admin]);
+        return { handles, inUse: new Set([ADMIN]), state: null };
+      },
     },
     stopped,
   );

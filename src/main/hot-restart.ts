@@ -1,18 +1,18 @@
 //! Waits for SIGUSR2, and then for another process to serve in the place of this one.
 
 import type { Logger } from "../telemetry/logger.ts";
-import { ADMIN, closeAll } from "./succession.ts";
-import type { Handles, ListeningHandle, Succession } from "./succession.ts";
+import { closeAll } from "./succession.ts";
+import type { Handles, LetGo, Succession } from "./succession.ts";
 
 export interface Restartable {
   readonly succession: Succession;
   /** SIGUSR2 is obeyed. */
   readonly mayRestart: boolean;
-  readonly log: Logger;
-  /** Where this process accepts, by `host:port`, for whoever asks to close. */
-  sockets(): Promise<Handles>;
-  /** Of the admin endpoints, still in use; null: there are none. */
-  admin(): ListeningHandle | null;
+  readonly log: Pick<Logger, "info" | "warn" | "error">;
+  /** What goes over to another process; the sockets are closed here afterwards. */
+  readonly letGo: LetGo;
+  /** After a failure: what has been let go is taken again. Absent: nothing has to be. */
+  readonly takeBack?: () => Promise<void>;
 }
 
 /** True: another process serves at the same sockets. False: this one was told to stop. */
@@ -50,7 +50,7 @@ export async function servesUntilReplaced(
 }
 
 async function replace(
-  { succession, mayRestart, log, ...process }: Restartable,
+  { succession, mayRestart, log, letGo, takeBack }: Restartable,
   stopped: AbortSignal,
 ): Promise<boolean> {
   if (!mayRestart) {
@@ -58,11 +58,17 @@ async function replace(
     return false;
   }
   log.info("SIGUSR2: a new process is started in the place of this one");
-  const own = await process.sockets();
-  const admin = process.admin();
-  const all = admin === null ? own : new Map([...own, [ADMIN, admin] as const]);
-  const failure = await succession.start(all, stopped);
+  let own: Handles = new Map();
+  const begun = { isSo: false };
+  const failure = await succession.start(async () => {
+    begun.isSo = true;
+    const legacy = await letGo();
+    own = new Map([...legacy.handles].filter(([name]) => legacy.inUse?.has(name) !== true));
+    return legacy;
+  }, stopped);
   closeAll(own);
-  if (failure !== null) log.error(`the restart failed, and this process serves on: ${failure}`);
-  return failure === null;
+  if (failure === null) return true;
+  if (begun.isSo) await takeBack?.();
+  log.error(`the restart failed, and this process serves on: ${failure}`);
+  return false;
 }

@@ -14,15 +14,18 @@ import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
+import type { PublisherOptions } from "../controlplane/publish/publisher.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
 import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
+import type { AppHost } from "../local/app-keeper.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
 import { endpointFileOf } from "../local/seam.ts";
 import type { LocalReport, SidecarControl } from "../local/seam.ts";
 import type { ImageMap } from "../resources/image-map.ts";
+import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { ServerDependencies } from "../server/dependencies.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
@@ -35,6 +38,8 @@ import { ENVOY_API_FILE, LANE_MEMORY_FILE, PACKAGE_ROOT, packageVersion } from "
 import { pluginLog } from "./plugin-log.ts";
 import { recentDecisions } from "./recent-decisions.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
+import { succeeding, tracesIn, trafficOf } from "./up-legacy.ts";
+import type { Succeeding, UpLegacy } from "./up-legacy.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
@@ -42,7 +47,7 @@ import type { WorkerLink } from "./worker-link.ts";
 const GATEWAY_WORKERS_DEFAULT = 2;
 const GATEWAY_HOST = "127.0.0.1";
 
-export interface Parts {
+export interface Parts extends Succeeding {
   readonly store: ResourceStore;
   readonly fleet: WorkerFleet;
   readonly publisher: Publisher;
@@ -56,17 +61,29 @@ export interface Parts {
   readonly stop: () => Promise<void>;
 }
 
+export interface Given {
+  readonly store: ResourceStore;
+  readonly images: ImageMap;
+  readonly logger: Logger;
+  /** Where apps run. */
+  readonly apps: AppHost;
+  /** Of a process before this one; null: there is none. */
+  readonly legacy: UpLegacy | null;
+  /** Digests of the objects in the files, for the process after this one. */
+  readonly applied: Readonly<Record<string, string>>;
+  /** Resolves when nothing runs in the process before any more. */
+  readonly retired: Promise<void>;
+}
+
 /** `store` is open; it is closed by `stop`. */
-export function assemble(
-  options: UpOptions,
-  given: { readonly store: ResourceStore; readonly images: ImageMap; readonly logger: Logger },
-): Parts {
-  const { store, images, logger } = given;
+export function assemble(options: UpOptions, given: Given): Parts {
+  const { store, images, logger, legacy } = given;
   const clock = systemClock;
   const resolver = makeResolver(options, images, () => publisher);
   const names = makeNameResolver(() => publisher);
-  const memory = makeSharedMemoryFolder(options.stateDirectory, logger);
-  const workers = { logger, sharedMemory: memory.path };
+  const before = legacy?.state ?? null;
+  const memory = makeSharedMemoryFolder(options.stateDirectory, logger, before?.sharedMemory);
+  const workers = { logger, sharedMemory: memory.path, legacy };
   const fleet = makeFleet(options, workers, () => publisher);
   const ads = options.xds === null ? null : makeAdsServer(logger, () => publisher);
   const publisher: Publisher = new Publisher({
@@ -74,22 +91,18 @@ export function assemble(
     resolveModules: (resources) => resolver.resolve(resources),
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
     compile: (resources, modules, found) =>
-      compile({
-        ...{ resources, modules, nowMs: clock.nowMs(), gatewayAddress: GATEWAY_HOST },
-        ...(found === undefined ? {} : { names: found }),
-        lastGoodPlugins: publisher.snapshot.plugins,
-        servingGateways: servingGateways(publisher.snapshot),
-      }),
+      compileAfter(publisher.snapshot, resources, modules, found),
     writeStatus: statusWriter(store),
     drained: () => fleet.drained(),
     areLeaving: () => fleet.areLeaving,
     clock,
     logger,
   });
-  const sidecars = sidecarControl(store, publisher, { fleet, ads });
+  const sidecars = sidecarControl(given, publisher, { fleet, ads });
   const local = makeLocalCluster(options, { ...given, sidecars });
   const agents = startEndpointFile(options.stateDirectory, local, logger);
   publisher.join(agents);
+  const sharers = { store, local, fleet, publisher, ads, resolver, names, agents };
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
@@ -120,8 +133,21 @@ export function assemble(
       podLog: podLogOf(local),
       pluginLog: pluginLogOf(fleet, publisher),
     }),
+    ...succeeding(options, sharers, { sharedMemory: memory.path, applied: given.applied }),
     stop: () => stopAll([resolver, names, publisher, agents, ads], { fleet, local, memory, store }),
   };
+}
+
+function compileAfter(
+  last: Snapshot,
+  ...[resources, modules, found]: Parameters<PublisherOptions["compile"]>
+): ReturnType<PublisherOptions["compile"]> {
+  return compile({
+    ...{ resources, modules, nowMs: systemClock.nowMs(), gatewayAddress: GATEWAY_HOST },
+    ...(found === undefined ? {} : { names: found }),
+    lastGoodPlugins: last.plugins,
+    servingGateways: servingGateways(last),
+  });
 }
 
 /** Requests first, then what they need. */
@@ -231,14 +257,26 @@ function laneMemory(): { readonly laneMemory?: ModuleFile } {
 
 function makeFleet(
   options: UpOptions,
-  { logger, sharedMemory }: { readonly logger: Logger; readonly sharedMemory: string },
+  {
+    logger,
+    sharedMemory,
+    legacy,
+  }: {
+    readonly logger: Logger;
+    readonly sharedMemory: string;
+    readonly legacy: UpLegacy | null;
+  },
   publisher: () => Publisher,
 ): WorkerFleet {
   return new WorkerFleet({
     gatewayCount: options.workerCount ?? GATEWAY_WORKERS_DEFAULT,
     stopGraceMs: options.drainTimeMs,
+    ...(legacy === null
+      ? {}
+      : { inherited: trafficOf(legacy), launchedBefore: legacy.state.launchCount }),
     worker: {
       sharedMemory,
+      ...(legacy === null ? {} : { keepsSharedMemory: true, ...sharedTraces(sharedMemory) }),
       gatewayHost: GATEWAY_HOST,
       portMap: Object.fromEntries(options.portMap),
       accessLogPath: options.accessLog ?? "",
@@ -267,10 +305,12 @@ function makeLocalCluster(
     readonly images: ImageMap;
     readonly logger: Logger;
     readonly sidecars: SidecarControl;
+    readonly apps: AppHost;
   },
 ): LocalCluster {
   return new LocalCluster({
     store: podStore(given.store),
+    apps: given.apps,
     sidecars: given.sidecars,
     clock: systemClock,
     prng: systemPrng,
@@ -286,8 +326,13 @@ function makeLocalCluster(
   });
 }
 
+function sharedTraces(sharedMemory: string): { readonly sharedTraces?: string } {
+  const folder = tracesIn(sharedMemory);
+  return folder === null ? {} : { sharedTraces: folder };
+}
+
 function sidecarControl(
-  store: ResourceStore,
+  { store, retired }: { readonly store: ResourceStore; readonly retired: Promise<void> },
   publisher: Publisher,
   { fleet, ads }: { readonly fleet: WorkerFleet; readonly ads: AdsServer | null },
 ): SidecarControl {
@@ -305,7 +350,9 @@ function sidecarControl(
     },
     settled: (revision) => publisher.settled(Number(revision)),
     async drained(pod, timeoutMs) {
-      await Promise.allSettled(fleet.sidecars.map((link) => link.drainPod(pod, timeoutMs)));
+      const own = fleet.sidecars.map((link) => link.drainPod(pod, timeoutMs));
+      // Whether the process before has requests of this pod, nobody here knows.
+      await Promise.allSettled([...own, retired]);
     },
   };
 }

@@ -18,23 +18,34 @@ export interface SharedMemoryFolder {
   readonly remove: () => void;
 }
 
-/** The name is not to be guessed, and only we may enter: the root is everybody's. */
-export function makeSharedMemoryFolder(stateDir: string, logger: Logger): SharedMemoryFolder {
+/**
+ * The name is not to be guessed, and only we may enter: the root is everybody's. `inherited`: the
+ * path of the one that a process before this has made, and has used until now; "": there is none.
+ */
+export function makeSharedMemoryFolder(
+  stateDir: string,
+  logger: Logger,
+  inherited = "",
+): SharedMemoryFolder {
   const pointer = join(stateDir, POINTER);
+  if (inherited !== "") return { path: inherited, remove: removal(inherited, pointer) };
   try {
     removeLeftOver(pointer);
     const path = mkdtempSync(join(memoryRoot(), PREFIX));
     writeFileSync(pointer, path);
-    const remove = (): void => {
-      rmSync(path, { recursive: true, force: true });
-      rmSync(pointer, { force: true });
-    };
-    return { path, remove };
+    return { path, remove: removal(path, pointer) };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     logger.warn("plug-ins share nothing among workers: no folder in memory", { reason });
     return { path: "", remove: () => undefined };
   }
+}
+
+function removal(path: string, pointer: string): () => void {
+  return () => {
+    rmSync(path, { recursive: true, force: true });
+    rmSync(pointer, { force: true });
+  };
 }
 
 function memoryRoot(): string {

@@ -1,7 +1,7 @@
 //! `graylane up`: starts everything in the order in which one part needs another, says where it is,
 //! and ends in the reverse order.
 
-import { once } from "node:events";
+import type { Server } from "node:http";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import type { UpOptions } from "../cli/program.ts";
@@ -9,8 +9,11 @@ import { DirectoryLockedError } from "../controlplane/store/directory-lock.ts";
 import { NewerFormatError } from "../controlplane/store/format.ts";
 import { openStore, storeKeyOf } from "../controlplane/store/open-store.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
+import { AppKeeper } from "../local/app-keeper.ts";
+import type { AppHost } from "../local/app-keeper.ts";
 import type { Fault } from "../resources/fault.ts";
 import { formatFault } from "../resources/format-fault.ts";
+import type { ImageMap } from "../resources/image-map.ts";
 import { loadImageMap } from "../resources/image-map.ts";
 import { loadFiles } from "../resources/load.ts";
 import type { Resource } from "../resources/object.ts";
@@ -26,13 +29,19 @@ import {
 import { compileLogFormat } from "../telemetry/log-format.ts";
 import { LineWriter, openFileSink } from "../telemetry/line-writer.ts";
 import { createLogger } from "../telemetry/logger.ts";
-import type { LeveledLogger } from "../telemetry/logger.ts";
+import type { LeveledLogger, Logger } from "../telemetry/logger.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-server.ts";
+import { RelayedApps, serveApps } from "./app-relay.ts";
 import { consoleLogger } from "./console-logger.ts";
+import { servesUntilReplaced } from "./hot-restart.ts";
 import { CATALOGUE_FILE, packageVersion } from "./package-root.ts";
 import { assemble } from "./server-parts.ts";
 import type { Parts } from "./server-parts.ts";
+import { ADMIN, API, FirstProcess, inherit } from "./succession.ts";
+import type { Inheritance, ListeningHandle, Succession } from "./succession.ts";
+import { changedSince, digestsOf, podFailure, readLegacy } from "./up-legacy.ts";
+import type { UpLegacy } from "./up-legacy.ts";
 
 export interface Terminal {
   readonly stdout: { write(text: string): void };
@@ -45,28 +54,72 @@ export async function up(
   terminal: Terminal,
   interrupted: AbortSignal,
 ): Promise<number> {
+  const inheritance = inherit();
+  const keeper = new AppKeeper();
+  const succession =
+    inheritance ??
+    new FirstProcess((child) => {
+      serveApps(child, keeper);
+    });
+  const apps = inheritance === null ? keeper : new RelayedApps(inheritance.channel);
+  const stopped =
+    inheritance === null ? interrupted : AbortSignal.any([interrupted, inheritance.orphaned]);
+  const given = { terminal, interrupted: stopped, inheritance, succession, apps };
+  return succession.finish(await prepare(options, given));
+}
+
+interface Given {
+  readonly terminal: Terminal;
+  readonly interrupted: AbortSignal;
+  /** Null: no process was before this one. */
+  readonly inheritance: Inheritance | null;
+  readonly succession: Succession;
+  readonly apps: AppHost;
+}
+
+interface Read {
+  readonly images: ImageMap;
+  readonly resources: readonly Resource[];
+  readonly audit: LineWriter | null;
+}
+
+/** All that can be refused before anything is started. Null, and said, when it is. */
+async function read(options: UpOptions, { stderr }: Terminal): Promise<Read | null> {
   const mapFiles =
     options.imageMap === null ? [CATALOGUE_FILE] : [options.imageMap, CATALOGUE_FILE];
   const images = loadImageMap(mapFiles);
   const loaded = await loadFiles(options.files);
   const faults = [...images.faults, ...loaded.faults];
-  for (const fault of faults) terminal.stderr.write(`${formatFault(fault)}\n`);
+  for (const fault of faults) stderr.write(`${formatFault(fault)}\n`);
   if (faults.some(isError)) {
-    terminal.stderr.write("error: nothing was started; mend the files first\n");
-    return 1;
+    stderr.write("error: nothing was started; mend the files first\n");
+    return null;
   }
   const { accessLogFormat } = options;
   const format = accessLogFormat === null ? null : compileLogFormat(accessLogFormat);
   if (typeof format === "string") {
-    terminal.stderr.write(`error: --access-log-format: ${format}\n`);
-    return 1;
+    stderr.write(`error: --access-log-format: ${format}\n`);
+    return null;
   }
   const audit = await openAudit(options.auditLog);
   if (typeof audit === "string") {
-    terminal.stderr.write(`error: --audit-log ${options.auditLog}: ${audit}\n`);
+    stderr.write(`error: --audit-log ${options.auditLog}: ${audit}\n`);
+    return null;
+  }
+  return { images: images.map, resources: loaded.resources.map(({ resource }) => resource), audit };
+}
+
+async function prepare(options: UpOptions, given: Given): Promise<number> {
+  const { terminal, inheritance, apps } = given;
+  const found = await read(options, terminal);
+  if (found === null) return 1;
+  const { audit, images } = found;
+  const legacy = await legacyOf(inheritance);
+  if (typeof legacy === "string") {
+    terminal.stderr.write(`error: ${legacy}\n`);
     return 1;
   }
-  const store = open(options.stateDirectory, terminal);
+  const store = open(options.stateDirectory, terminal, legacy);
   if (store === null) return 1;
   const log = createLogger({
     level: "info",
@@ -74,15 +127,29 @@ export async function up(
     path: join(options.stateDirectory, "graylane.log"),
   });
   const logger = consoleLogger(log, terminal.stderr);
-  const parts = assemble(options, { store, images: images.map, logger });
-  const resources = loaded.resources.map(({ resource }) => resource);
-  const code = await run({ options, parts, log, audit, resources, terminal, interrupted });
+  const applied = digestsOf(found.resources);
+  const retired = inheritance?.retired ?? Promise.resolve();
+  const parts = assemble(options, {
+    ...{ store, images, logger, apps, legacy, applied, retired },
+  });
+  const resources = changedSince(found.resources, legacy?.state ?? null);
+  const code = await run({ ...given, options, parts, log, logger, audit, resources, legacy });
   await audit?.close();
   if (audit?.lastError != null) {
     const { droppedLines, lastError } = audit;
     terminal.stderr.write(`error: --audit-log: ${droppedLines} lines lost: ${lastError.message}\n`);
   }
   return code;
+}
+
+/** A text: why this process cannot go on in another one's place. */
+async function legacyOf(inheritance: Inheritance | null): Promise<UpLegacy | string | null> {
+  if (inheritance === null) return null;
+  try {
+    return readLegacy(await inheritance.take());
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 /** Null: none is wanted; a text: it cannot be opened. */
@@ -95,45 +162,101 @@ async function openAudit(path: string | null): Promise<LineWriter | string | nul
   }
 }
 
-interface Run {
+interface Run extends Given {
   readonly options: UpOptions;
   readonly parts: Parts;
   /** The main process's own: its level can be set. */
   readonly log: LeveledLogger;
+  readonly logger: Logger;
   /** Null: none. */
   readonly audit: LineWriter | null;
   readonly resources: readonly Resource[];
-  readonly terminal: Terminal;
-  readonly interrupted: AbortSignal;
+  readonly legacy: UpLegacy | null;
 }
 
 async function run(given: Run): Promise<number> {
-  const { options, parts, audit, terminal, interrupted } = given;
+  const { options, parts, terminal, interrupted, legacy, inheritance } = given;
   const ordered = new AbortController();
-  const told = Promise.race([once(interrupted, "abort"), once(ordered.signal, "abort")]);
   const token = ensureToken(options.stateDirectory);
+  const certificate = await ensureCertificate(options.stateDirectory, systemClock);
   const shutdown = (): void => {
     ordered.abort();
   };
-  const certificate = await ensureCertificate(options.stateDirectory, systemClock);
-  const api = await openApi(parts, options, { token, shutdown, certificate, audit });
-  if (api instanceof ListenError) {
-    terminal.stderr.write(`error: ${api.message}\n`);
+  const listenApi = (): Promise<ApiServer | ListenError> =>
+    openApi(given, { token, shutdown, certificate });
+  // A successor is asked nothing before it serves: until then the process before it answers.
+  const early = legacy === null ? await listenApi() : null;
+  if (early instanceof ListenError) {
+    terminal.stderr.write(`error: ${early.message}\n`);
     await parts.store.close();
     return 1;
   }
   const started = await start(given);
-  if (typeof started === "string") {
-    terminal.stderr.write(`error: ${started}\n`);
-    await api.close();
-    await parts.stop();
-    return 1;
-  }
+  if (typeof started === "string") return await fail(given, started, early);
+  const api = early ?? (await listenApi());
+  if (api instanceof ListenError) return await fail(given, api.message, null);
   const client = { server: api.url, token };
   writeKubeconfig(options.stateDirectory, { ...client, cert: certificate.cert });
   writeClientFile(options.stateDirectory, client);
-  announce(parts, options, terminal, { api: api.url, admin: started });
-  await told;
+  announce(parts, options, terminal, { api: api.url, admin: started.url });
+  inheritance?.ready();
+  void inheritance?.retired.then(() => {
+    parts.alone();
+  });
+  const told = AbortSignal.any([interrupted, ordered.signal]);
+  return await stay({ ...given, api, admin: started.server }, told);
+}
+
+/** It does not serve. Returns the exit code. */
+async function fail(given: Run, why: string, api: ApiServer | null): Promise<number> {
+  const { terminal, parts, legacy } = given;
+  terminal.stderr.write(`error: ${why}\n`);
+  await api?.close();
+  await (legacy === null ? parts.stop() : parts.abandon());
+  return 1;
+}
+
+interface Staying extends Run {
+  readonly api: ApiServer;
+  readonly admin: Server;
+}
+
+/** Resolves to the exit code: told to stop, or needed no more by a process that came after it. */
+async function stay(given: Staying, told: AbortSignal): Promise<number> {
+  const { options, parts, terminal, succession, logger, api, admin } = given;
+  const isReplaced = await servesUntilReplaced(
+    {
+      ...{ succession, mayRestart: true, log: logger },
+      letGo: async () => {
+        api.holdWrites();
+        const state = await parts.letGo();
+        const own = await parts.fleet.listeners();
+        const [apiHandle, adminHandle] = [api.handle, Reflect.get(admin, "_handle") as object];
+        const handles = new Map([
+          ...own,
+          [API, apiHandle as ListeningHandle] as const,
+          [ADMIN, adminHandle as ListeningHandle] as const,
+        ]);
+        return { handles, inUse: new Set([API, ADMIN]), state };
+      },
+      takeBack: async () => {
+        await parts.takeBack();
+        api.releaseWrites();
+      },
+    },
+    told,
+  );
+  if (isReplaced) {
+    logger.info("the new process serves; here only what has begun goes on");
+    admin.close();
+    // One that is kept alive would keep the process alive.
+    admin.closeAllConnections();
+    const retired = parts.retire(options.parentShutdownMs);
+    const ended = Promise.all([retired, api.handOn()]);
+    const code = await succession.outlive(ended, given.interrupted);
+    await parts.fleet.stop();
+    return code;
+  }
   terminal.stdout.write("stopping\n");
   removeClientFile(options.stateDirectory);
   await api.close();
@@ -142,23 +265,23 @@ async function run(given: Run): Promise<number> {
 }
 
 async function openApi(
-  parts: Parts,
-  options: UpOptions,
+  { parts, options, legacy, audit: log }: Run,
   own: {
     readonly token: string;
     readonly shutdown: () => void;
     readonly certificate: Certificate;
-    readonly audit: LineWriter | null;
   },
 ): Promise<ApiServer | ListenError> {
   try {
     const dependencies = parts.dependencies(own.token, own.shutdown);
-    const audit = own.audit === null ? {} : { audit: own.audit };
+    const audit = log === null ? {} : { audit: log };
+    const handle = legacy?.handles.get(API);
     return await startApiServer(
       { ...dependencies, ...audit },
       {
         ...options.api,
         certificate: own.certificate,
+        ...(handle === undefined ? {} : { handle }),
       },
     );
   } catch (error) {
@@ -167,21 +290,43 @@ async function openApi(
   }
 }
 
-/** The admin's URL when everything runs; else, as a text, what could not be had and what to do. */
-async function start({ parts, options, resources, log }: Run): Promise<URL | string> {
-  const { store, fleet, publisher, local } = parts;
-  const admin = await startAdminServer(adminSource(parts, log), options.admin);
+interface Started {
+  readonly server: Server;
+  readonly url: URL;
+}
+
+/** The admin endpoints when everything runs; else, as a text, what could not be had. */
+async function start(given: Run): Promise<Started | string> {
+  const early = given.legacy === null ? await openAdmin(given) : null;
+  if (typeof early === "string") return early;
+  const failure = await startParts(given);
+  if (failure !== null) return failure;
+  return early ?? (await openAdmin(given));
+}
+
+async function openAdmin({ parts, options, log, legacy }: Run): Promise<Started | string> {
+  const inherited = legacy?.handles.get(ADMIN) ?? null;
+  const admin = await startAdminServer(adminSource(parts, log), options.admin, inherited);
+  const { host, port } = options.admin;
   if (typeof admin === "string") {
-    const { host, port } = options.admin;
     const why = admin === "EADDRINUSE" ? "another process listens there" : admin;
     const remedy = "Choose another address with --admin HOST:PORT.";
     return `GL0604: the admin endpoints cannot listen on ${host}:${port}: ${why}. ${remedy}`;
   }
   admin.unref();
+  const bound = admin.address();
+  const open = bound === null || typeof bound === "string" ? port : bound.port;
+  return { server: admin, url: new URL(`http://${host}:${open}`) };
+}
+
+/** Null when everything runs. */
+async function startParts({ parts, options, resources, legacy }: Run): Promise<string | null> {
+  const { store, fleet, publisher, local } = parts;
   for (const resource of resources) {
     const failure = await put(store, resource);
     if (failure !== null) return failure;
   }
+  if (legacy !== null) await local.adopt(legacy.state.pods);
   try {
     await fleet.start();
   } catch (error) {
@@ -195,10 +340,11 @@ async function start({ parts, options, resources, log }: Run): Promise<URL | str
   if (refused !== undefined) return refused.error;
   const unserved = await serveEnvoys(parts, options.xds);
   if (unserved !== null) return unserved;
+  const unplaced = legacy === null ? null : await podFailure(legacy.state.pods, fleet);
+  if (unplaced !== null) return unplaced;
+  fleet.closeUntaken();
   await local.start();
-  const bound = admin.address();
-  const port = bound === null || typeof bound === "string" ? options.admin.port : bound.port;
-  return new URL(`http://${options.admin.host}:${port}`);
+  return null;
 }
 
 function adminSource({ fleet, publisher, agents, status }: Parts, log: LeveledLogger): AdminSource {
@@ -272,9 +418,13 @@ function announce(
 }
 
 /** Null when the state cannot be used; the reason has been printed. */
-function open(directory: string, terminal: Terminal): ResourceStore | null {
+function open(
+  directory: string,
+  terminal: Terminal,
+  legacy: UpLegacy | null,
+): ResourceStore | null {
   try {
-    return openStore({ directory, clock: systemClock });
+    return openStore({ directory, clock: systemClock, events: legacy?.state.events ?? [] });
   } catch (error) {
     const isKnown = error instanceof DirectoryLockedError || error instanceof NewerFormatError;
     const reason = error instanceof Error ? error.message : String(error);

@@ -44,6 +44,8 @@ export interface FleetOptions {
   readonly stopGraceMs?: number;
   /** Sockets that a process before this one has opened, by `host:port`. Absent: none. */
   readonly inherited?: Handles;
+  /** Workers that processes before this one have started: no two have one id. Absent: none. */
+  readonly launchedBefore?: number;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A worker is up: it holds nothing yet. */
@@ -85,8 +87,11 @@ export class WorkerFleet {
   #gone: MetricsSnapshot = { families: [] };
   readonly #shares: ConnectionShares;
   readonly #inherited: Map<string, ListeningHandle>;
+  /** Where a worker accepts with them. */
+  readonly #taken = new Set<string>();
   #logLevel: LogLevel;
   #launchCount = 0;
+  #sharedTraces: string | null;
   #isStopping = false;
   #isDrained = false;
 
@@ -94,6 +99,8 @@ export class WorkerFleet {
     this.#options = options;
     this.#logLevel = options.worker.logLevel;
     this.#inherited = new Map(options.inherited);
+    this.#launchCount = options.launchedBefore ?? 0;
+    this.#sharedTraces = options.worker.sharedTraces ?? null;
     this.#shares = new ConnectionShares(options.clock);
     this.#leaving = new LeavingWorkers(options.clock, options.gatewayCount);
     this.#longStarts = new LongStarts({
@@ -145,6 +152,10 @@ export class WorkerFleet {
   /** Who waits to take another's place. */
   spare(role: NodeRole): WorkerLink | null {
     return this.#spares.get(role) ?? null;
+  }
+
+  get launchCount(): number {
+    return this.#launchCount;
   }
 
   restartCount(id: string): number {
@@ -219,10 +230,18 @@ export class WorkerFleet {
     await Promise.allSettled(running.map((link) => link.drainListeners(isPatient)));
   }
 
-  /** The sockets that gateways accept at, by `host:port`; whoever asks must close the handles. */
+  /** As `ToWorker`'s, of sidecars that run and of those that are started from now on. */
+  async shareTraces(folder: string | null): Promise<void> {
+    this.#sharedTraces = folder;
+    const spare = this.spare("sidecar");
+    const all = [...this.sidecars, ...(spare === null ? [] : [spare])];
+    await Promise.allSettled(all.map((link) => link.shareTraces(folder)));
+  }
+
+  /** The sockets that the workers accept at, by `host:port`; whoever asks must close the handles. */
   async listeners(): Promise<Handles> {
     const all = new Map<string, ListeningHandle>();
-    const answers = await Promise.allSettled(this.gateways.map((link) => link.listeners()));
+    const answers = await Promise.allSettled(this.links.map((link) => link.listeners()));
     for (const answer of answers) {
       const handles = answer.status === "fulfilled" ? answer.value : [];
       for (const [address, handle] of handles) {
@@ -240,11 +259,14 @@ export class WorkerFleet {
   async leavePorts(): Promise<void> {
     this.#isStopping = true;
     await this.#drainListeners(true);
+    await Promise.allSettled(this.sidecars.map((link) => link.drainListeners(true)));
   }
 
   /** After `leavePorts`: ends with what runs, or after `graceMs`. */
   async retire(graceMs: number): Promise<void> {
     await Promise.all(this.everyGateway.map((link) => link.stop(graceMs)));
+    // What a gateway began runs on in sidecars; calls between pods have the same time.
+    await Promise.all(this.sidecars.map((link) => link.stop(graceMs)));
     await this.stop();
   }
 
@@ -262,9 +284,17 @@ export class WorkerFleet {
   }
 
   /** A port that nobody accepts at must not go on taking connections. */
-  #closeInherited(): void {
-    for (const handle of this.#inherited.values()) closeHandle(handle);
-    this.#inherited.clear();
+  #closeInherited(addresses: Iterable<string> = [...this.#inherited.keys()]): void {
+    for (const address of addresses) {
+      const handle = this.#inherited.get(address);
+      if (handle !== undefined) closeHandle(handle);
+      this.#inherited.delete(address);
+    }
+  }
+
+  /** When all that is to be served is: the process before this one accepted there, this one not. */
+  closeUntaken(): void {
+    this.#closeInherited([...this.#inherited.keys()].filter((one) => !this.#taken.has(one)));
   }
 
   async #stopAll(links: readonly WorkerLink[]): Promise<void> {
@@ -402,6 +432,11 @@ export class WorkerFleet {
       this.#shares.set(link, count);
     };
     link.findInherited = (address) => this.#inherited.get(address) ?? null;
+    link.onInherited = (address) => {
+      this.#taken.add(address);
+      // A pod may go, and its address must not go on taking connections then.
+      if (role === "sidecar") this.#closeInherited([address]);
+    };
     child.once("exit", (code, signal) => {
       this.#shares.remove(link);
       this.#onExit(link, signal ?? `code ${code ?? 0}`);
@@ -412,6 +447,7 @@ export class WorkerFleet {
   #spawn(role: NodeRole, id: string): ChildProcess {
     const options: WorkerOptions = {
       ...{ ...this.#options.worker, logLevel: this.#logLevel, isDrained: this.#isDrained },
+      ...(this.#sharedTraces === null ? {} : { sharedTraces: this.#sharedTraces }),
       ...(this.#inherited.size === 0 ? {} : { inherited: [...this.#inherited.keys()] }),
       ...{ role, id },
     };

@@ -54,6 +54,8 @@ export class WorkerLink implements ConfigNode {
   loaded: readonly string[] = [];
   #held: Snapshot = EMPTY_SNAPSHOT;
   #faults: readonly Fault[] = [];
+  /** Told when this worker has been given that socket. */
+  onInherited: (address: string) => void = () => undefined;
   /** The other process's socket at an address, for this worker; null: there is none any more. */
   findInherited: (address: string) => ListeningHandle | null = () => null;
   readonly #process: ChildProcess;
@@ -204,6 +206,10 @@ export class WorkerLink implements ConfigNode {
     await this.#ask({ type: "awaitDrain" });
   }
 
+  async shareTraces(folder: string | null): Promise<void> {
+    await this.#ask({ type: "shareTraces", folder });
+  }
+
   async drainPod(pod: string, timeoutMs: number): Promise<void> {
     await this.#ask({ type: "drainPod", pod, timeoutMs });
   }
@@ -274,7 +280,9 @@ export class WorkerLink implements ConfigNode {
       case "inherit": {
         const { address } = message;
         const inherited = this.findInherited(address) ?? undefined;
-        this.#process.send({ type: "inherited", address } satisfies ToWorker, inherited);
+        this.#process.send({ type: "inherited", address } satisfies ToWorker, inherited, () => {
+          if (inherited !== undefined) this.onInherited(address);
+        });
         return;
       }
       case "ready":

@@ -34,7 +34,7 @@ import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import type { PluginTrap } from "../wasm/fault.ts";
 
 const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
-const { sharedMemory = "" } = options;
+const { sharedMemory = "", keepsSharedMemory = false } = options;
 /** Of requests that pass a few services. */
 const HOPS_PER_REQUEST = 8;
 
@@ -117,6 +117,10 @@ const role =
     ? new GatewayRole(options, context, preparer)
     : new SidecarRole(context, preparer);
 
+if (options.sharedTraces !== undefined && role instanceof SidecarRole) {
+  role.shareTraces(options.sharedTraces);
+}
+
 const worker = new WorkerProcess(
   {
     send: (message, handle) => process.send?.(message, handle as SendHandle | undefined),
@@ -128,7 +132,8 @@ const worker = new WorkerProcess(
     onDisconnect: (listener) =>
       process.on("disconnect", () => {
         // A main process that was killed cannot do it, and no other worker will come.
-        if (sharedMemory !== "") rmSync(sharedMemory, { recursive: true, force: true });
+        if (sharedMemory !== "" && !keepsSharedMemory)
+          rmSync(sharedMemory, { recursive: true, force: true });
         listener();
       }),
   },

@@ -20,6 +20,7 @@ import type { Fault } from "../resources/fault.ts";
 import { matchRoute, type Verb } from "./routes.ts";
 import { failure, notFound, refuse, StatusError } from "./status.ts";
 import { StreamSet } from "./watch-stream.ts";
+import { handOn, WriteHold } from "./write-hold.ts";
 
 export interface ListenOptions {
   /** A loopback address or `localhost`. */
@@ -28,12 +29,21 @@ export interface ListenOptions {
   readonly port: number;
   /** With it the same port speaks TLS, too: kubectl sends its token in no other way. */
   readonly certificate?: Certificate;
+  /** Of a socket that listens already; absent: one is opened. */
+  readonly handle?: object;
 }
 
 export interface ApiServer {
   readonly host: string;
   readonly port: number;
   readonly url: string;
+  /** What it accepts with. */
+  readonly handle: object | null;
+  /** Reads are answered; writes wait for `release`, or for `handOn`. */
+  holdWrites(): void;
+  releaseWrites(): void;
+  /** Another process accepts at the same port: as `close`, and it gets what still comes here. */
+  handOn(): Promise<void>;
   /** Ends the watches, lets requests under way finish for a while, then cuts them. */
   close(): Promise<void>;
 }
@@ -59,6 +69,8 @@ const REQUEST_TIMEOUT_MS = 60_000;
  */
 const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
+/** Node closes connections that have been idle for 5 s, and says so in each answer; this is a stop. */
+const PATIENT_CLOSE_MS = 60_000;
 
 /** Rejects with `ListenError`. */
 export async function startApiServer(
@@ -68,7 +80,8 @@ export async function startApiServer(
   if (!isLoopback(options.host)) throw new ListenError(notLoopback(options.host));
   const streams = new StreamSet();
   const closing = new AbortController();
-  const around = { dependencies, streams, closing: closing.signal };
+  const hold = new WriteHold();
+  const around = { dependencies, streams, hold, closing: closing.signal };
   const servers = serversOf(around, options.certificate);
   const port = createPort((socket) => {
     assign(socket, servers, dependencies.clock);
@@ -77,13 +90,30 @@ export async function startApiServer(
   await listen(port, options);
   const { port: number } = port.address() as AddressInfo;
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  const end = (): void => {
+    closing.abort();
+    streams.endAll();
+  };
   return {
     host: options.host,
     port: number,
     url: `http://${host}:${number}`,
+    handle: handleOf(port),
+    holdWrites: () => {
+      hold.hold();
+    },
+    releaseWrites: () => {
+      hold.end(null);
+    },
+    handOn: () => {
+      const closed = closePatiently(port, servers, dependencies);
+      hold.end({ host: options.host, port: number });
+      end();
+      return closed;
+    },
     close: () => {
-      closing.abort();
-      streams.endAll();
+      hold.end(null);
+      end();
       return closeGently(port, servers, dependencies);
     },
   };
@@ -138,6 +168,7 @@ function assign(socket: Socket, { plain, tls }: Servers, clock: Clock): void {
 interface Surroundings {
   readonly dependencies: ServerDependencies;
   readonly streams: StreamSet;
+  readonly hold: WriteHold;
   readonly closing: AbortSignal;
 }
 
@@ -146,7 +177,12 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { dependencies, streams } = around;
+  const { dependencies, streams, hold } = around;
+  const elsewhere = await hold.admit(request);
+  if (elsewhere !== null) {
+    handOn(elsewhere, request, response);
+    return;
+  }
   const gone = new AbortController();
   response.once("close", () => {
     gone.abort();
@@ -226,11 +262,18 @@ function listen(server: PortServer, options: ListenOptions): Promise<void> {
       reject(new ListenError(listenFault(options, error), error));
     };
     server.once("error", fail);
-    server.listen({ host: options.host, port: options.port, exclusive: true }, () => {
+    const done = (): void => {
       server.off("error", fail);
       resolve();
-    });
+    };
+    if (options.handle !== undefined) server.listen(options.handle, done);
+    else server.listen({ host: options.host, port: options.port, exclusive: true }, done);
   });
+}
+
+function handleOf(server: PortServer): object | null {
+  const handle: unknown = Reflect.get(server, "_handle");
+  return typeof handle === "object" ? handle : null;
 }
 
 function notLoopback(host: string): Fault {
@@ -263,5 +306,24 @@ function closeGently(
       server.close();
       server.closeIdleConnections();
     }
+  });
+}
+
+/** Idle connections may be asked once more: what is sent as one is closed would be lost. */
+function closePatiently(
+  port: PortServer,
+  { plain, tls }: Servers,
+  { clock }: ServerDependencies,
+): Promise<void> {
+  const servers = tls === null ? [plain] : [plain, tls];
+  return new Promise((resolve) => {
+    const cut = clock.after(PATIENT_CLOSE_MS, () => {
+      for (const server of servers) server.closeAllConnections();
+    });
+    port.close(() => {
+      cut.cancel();
+      for (const server of servers) server.close();
+      resolve();
+    });
   });
 }

@@ -62,7 +62,7 @@ export async function startWith(
 async function memoryOf(directory: string, pid: number): Promise<MemoryReport> {
   const file = join(directory, `memory-${pid}.json`);
   rmSync(file, { force: true });
-  process.kill(pid, "SIGUSR2");
+  process.kill(pid, "SIGWINCH");
   const deadlineMs = performance.now() + DEADLINE_MS;
   for (;;) {
     await sleep(POLL_MS);

@@ -1,4 +1,4 @@
-//! Loaded into a process by `--import`: on SIGUSR2 it collects all garbage and writes what is left.
+//! Loaded into a process by `--import`: on SIGWINCH it collects all garbage and writes what is left.
 
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -60,6 +60,6 @@ async function report(): Promise<void> {
   renameSync(`${file}.part`, file);
 }
 
-process.on("SIGUSR2", () => {
+process.on("SIGWINCH", () => {
   void report();
 });
