@@ -31,7 +31,7 @@ import { figuresOf } from "../support/load-setup.ts";
 import { Http2Load } from "../support/mixed-load.ts";
 
 const RESTARTS = Number(process.env["GRAYLANE_RESTARTS"] ?? 2);
-const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 100);
+const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 50);
 /** Of the load before and after each restart. */
 const REQUESTS_BETWEEN = 100;
 /** At most 100 are under way on one connection; more would wait in the client, and end with it. */
