@@ -3,7 +3,6 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import cluster from "node:cluster";
-import { fileURLToPath } from "node:url";
 import type { Clock } from "../base/clock.ts";
 import type { ConfigNode, NodeRole } from "../controlplane/publish/config-node.ts";
 import { WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
@@ -16,6 +15,7 @@ import { LeavingWorkers } from "./leaving-workers.ts";
 import { LongStarts } from "./long-starts.ts";
 import { closeHandle } from "./succession.ts";
 import type { Handles, ListeningHandle } from "./succession.ts";
+import { workerFile, workerFlags } from "./worker-command.ts";
 import { WorkerLink } from "./worker-link.ts";
 
 /** A worker that died at once is started again after this, doubling up to the maximum. */
@@ -27,11 +27,6 @@ const RESTART_DELAY_MS_MAX = 10_000;
  */
 const HEALTHY_AFTER_MS = 2_000;
 const STOP_GRACE_MS_DEFAULT = 5_000;
-/**
- * Node 20's default. Later versions let V8's nursery grow to three times 32 MiB and keep it:
- * a worker's resident memory would rise by them under load, whatever it keeps.
- */
-const NURSERY_FLAG = "--max-semi-space-size=16";
 /** So long after a sidecar worker has started the spare one is: the machine is busy until then. */
 const SPARE_DELAY_MS = 1_000;
 
@@ -494,14 +489,4 @@ export class WorkerFleet {
 /** What a worker that has gone leaves behind: nothing of it is open any more. */
 function withoutGauges(metrics: MetricsSnapshot | undefined): MetricsSnapshot {
   return { families: (metrics?.families ?? []).filter(({ type }) => type !== "gauge") };
-}
-
-function workerFlags(): string[] {
-  return [...process.execArgv, NURSERY_FLAG];
-}
-
-/** Beside this file; `.ts` when the sources run directly. */
-function workerFile(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return fileURLToPath(new URL(`./worker.${extension}`, import.meta.url));
 }
