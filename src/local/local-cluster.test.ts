@@ -410,7 +410,7 @@ test("no more pods than podsMax run, and the Deployment says so", async () => {
   assert.ok(reports.some(({ code }) => code === "GL0508"));
 });
 
-test("pods that another cluster adopts keep app, address and log, and are looked after", async () => {
+test("pods that another cluster adopts keep app, address and log", async () => {
   const apps = new AppKeeper();
   const first = harness({ apps });
   const { store } = first;

@@ -69,7 +69,7 @@ const REQUEST_TIMEOUT_MS = 60_000;
  */
 const IDLE_TIMEOUT_MS = 60_000;
 const CLOSE_GRACE_MS = 5_000;
-/** Node closes connections that have been idle for 5 s, and says so in each answer; this is a stop. */
+/** Node closes connections that were idle for 5 s, and says so in each answer. */
 const PATIENT_CLOSE_MS = 60_000;
 
 /** Rejects with `ListenError`. */

@@ -1,5 +1,5 @@
-//! The records of a state directory under its lock, which another process may have for a while: in a
-//! hot restart it opens them, and may fail after it has written. Then they are put back as they were.
+//! The records of a state directory under its lock, which another process may have for a while: in
+//! a hot restart it opens them, and may fail after it has written. Then they are put back.
 
 import { constants, copyFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -56,7 +56,7 @@ test("a store that is opened again has the same objects and goes on counting", a
   await second.close();
 });
 
-test("a store that is lent and taken back is as it was, and waiting writes go through", async () => {
+test("a lent store is as it was when taken back, and waiting writes go through", async () => {
   const directory = newDirectory();
   const mine = openAt(directory);
   const kept = accepted(await mine.create(configMap("a", "mine")));

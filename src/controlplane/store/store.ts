@@ -105,7 +105,8 @@ export interface ResourceStore {
   /** The newest, for another process that goes on with this store. */
   recentEvents(countMax: number): readonly WatchEvent[];
   /**
-   * Leaves the directory to another process. Reads go on; writes wait for `takeBack`, or are refused
+   * Leaves the directory to another process. Reads go on; writes wait for `takeBack`, or are
+   * refused
    * by `close`. Rejects when that cannot be: then nothing has changed.
    */
   lend(): Promise<void>;

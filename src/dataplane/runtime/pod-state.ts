@@ -12,7 +12,7 @@ export class PodState {
   readonly #tables = new Map<string, TraceTable>();
   #shared: ((group: string) => SharedTraces) | null = null;
 
-  /** From now on another process's sidecar of the pod knows the same; null: it does not any more. */
+  /** From now on another sidecar of the pod knows the same; null: it does not any more. */
   share(shared: ((group: string) => SharedTraces) | null): void {
     this.#shared = shared;
     for (const [group, table] of this.#tables) table.share(shared?.(group) ?? null);
