@@ -428,7 +428,8 @@ test("pods that another cluster adopts keep app, address and log", async () => {
 
   const seen: string[] = [];
   const options = { follow: true, signal: AbortSignal.timeout(20_000) };
-  for await (const text of second.cluster.readLog("default", before.metadata.name, options) ?? []) {
+  const log = second.cluster.readLog("default", before.metadata.name, options) ?? [];
+  for await (const text of log) {
     seen.push(text);
     if (seen.length > 3) break;
   }

@@ -233,7 +233,7 @@ export class WorkerFleet {
     await Promise.allSettled(all.map((link) => link.shareTraces(folder)));
   }
 
-  /** The sockets that the workers accept at, by `host:port`; whoever asks must close the handles. */
+  /** The sockets that workers accept at, by `host:port`; whoever asks must close the handles. */
   async listeners(): Promise<Handles> {
     const all = new Map<string, ListeningHandle>();
     const answers = await Promise.allSettled(this.links.map((link) => link.listeners()));
