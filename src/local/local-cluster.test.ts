@@ -414,7 +414,7 @@ test("pods that another cluster adopts keep app, address and log", async () => {
   const apps = new AppKeeper();
   const first = harness({ apps });
   const { store } = first;
-  const say = "let n = 0; setInterval(() => console.log('line', ++n), 20);";
+  const say = "let n = 0; setInterval(() => process.stdout.write('line ' + ++n + '\\n'), 20);";
   store.put(deployment("stays", { command: [process.execPath, "-e", `${say}${SERVER}`] }));
   await first.cluster.start();
   const before = await store.until((each) => each.pods().find(isReady));
