@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RuntimeStatus } from "../api/types.ts";
-import { systemClock, timestamp } from "../base/clock.ts";
+import { delay, systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
 import { namesToResolve } from "../compile/service-entry.ts";
@@ -352,7 +352,8 @@ function sidecarControl(
     async drained(pod, timeoutMs) {
       const own = fleet.sidecars.map((link) => link.drainPod(pod, timeoutMs));
       // Whether the process before has requests of this pod, nobody here knows.
-      await Promise.allSettled([...own, retired]);
+      const others = Promise.race([retired, delay(systemClock, timeoutMs)]);
+      await Promise.allSettled([...own, others]);
     },
   };
 }

@@ -176,6 +176,8 @@ export class FirstProcess implements Succession {
   /** The process that serves; null: this one. */
   #current: ChildProcess | null = null;
   #starting: ChildProcess | null = null;
+  /** With those that only end what they have begun. */
+  readonly #running = new Set<ChildProcess>();
   #onCurrentEnd: (code: number) => void = () => undefined;
   readonly #ended: Promise<number>;
   /** Serves what successors ask beside this. */
@@ -245,9 +247,16 @@ export class FirstProcess implements Succession {
       else if (told.type === "released") left.answer(told);
       else if (told.type === "restart") void this.#succeed(child, left);
     });
+    this.#running.add(child);
     child.on("exit", (code) => {
-      if (this.#current === child) this.#onCurrentEnd(code ?? TERMINATED_CODE);
-      else if (left.successor !== null) send(left.successor, { type: "retired" });
+      this.#running.delete(child);
+      if (this.#current === child) {
+        // Nobody waits for what those before it have begun.
+        for (const other of this.#running) other.kill("SIGTERM");
+        this.#onCurrentEnd(code ?? TERMINATED_CODE);
+      } else if (left.successor !== null) {
+        send(left.successor, { type: "retired" });
+      }
     });
   }
 

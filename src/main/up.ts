@@ -254,7 +254,8 @@ async function stay(given: Staying, told: AbortSignal): Promise<number> {
     const retired = parts.retire(options.parentShutdownMs);
     const ended = Promise.all([retired, api.handOn()]);
     const code = await succession.outlive(ended, given.interrupted);
-    await parts.fleet.stop();
+    // When it ends for all, idle clients are not waited for.
+    await Promise.all([parts.fleet.stop(), api.close()]);
     return code;
   }
   terminal.stdout.write("stopping\n");

@@ -269,6 +269,8 @@ export class WorkerFleet {
   async stopGateways(): Promise<void> {
     this.#isStopping = true;
     this.#closeInherited();
+    // Who has left the ports has been patient with idle connections.
+    if (this.#isDrained) void this.#drainListeners(false);
     await this.#stopAll(this.everyGateway);
   }
 
