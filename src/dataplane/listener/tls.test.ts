@@ -3,6 +3,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { after, describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { generate } from "selfsigned";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import { A_TEST, A_TEST_RENEWED, B_TEST, CA, CLIENT } from "../testing/certificates.ts";
@@ -174,6 +175,14 @@ describe("a listener with TLS", () => {
     assert.equal(await ask(await shake(port, { servername: "b.test" }), "b.test"), "");
     const open = await shake(port, { servername: "a.test" });
     assert.match(await ask(open, "a.test"), /^HTTP\/1\.1 200 /);
+  });
+
+  test("believes no client certificate that its authority has not signed", async () => {
+    const { port } = await startTls({ tls: WITH_MUTUAL });
+    const name = [{ name: "commonName", value: "client" }];
+    const { cert, private: key } = await generate(name, { keyType: "ec", algorithm: "sha256" });
+    const foreign = await shake(port, { servername: "b.test", cert, key });
+    assert.equal(await ask(foreign, "b.test"), "");
   });
 
   test("lets nobody resume his way round a client certificate", async () => {
