@@ -6,6 +6,7 @@ import { Option } from "commander";
 import type { Command } from "commander";
 import { ENVOY_LEVELS } from "../base/envoy-levels.ts";
 import type { EnvoyLevel, EnvoyLevels } from "../base/envoy-levels.ts";
+import type { NodeFlags } from "../snapshot/proxy-node.ts";
 import { usageError } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import type { Run } from "./program.ts";
@@ -18,6 +19,8 @@ export interface EnvoyOptions {
   readonly configYaml: string | null;
   readonly concurrency: number;
   readonly levels: EnvoyLevels;
+  /** Who it is, whatever the bootstrap says. */
+  readonly node: NodeFlags;
   readonly validateOnly: boolean;
   /** SIGUSR2 starts the program anew. */
   readonly mayRestart: boolean;
@@ -32,6 +35,9 @@ export interface RawEnvoyOptions {
   readonly logLevel: string;
   readonly componentLogLevel?: string;
   readonly mode: string;
+  readonly serviceNode?: string;
+  readonly serviceCluster?: string;
+  readonly serviceZone?: string;
   readonly disableHotRestart?: boolean;
   readonly parentShutdownTimeS: string;
 }
@@ -44,9 +50,6 @@ const PARENT_SHUTDOWN_SECONDS = 900;
 const TAKEN: readonly (readonly [flags: string, description: string])[] = [
   ["--base-id <id>", "taken, without effect"],
   ["--use-dynamic-base-id", "taken, without effect"],
-  ["--service-node <id>", "taken, without effect"],
-  ["--service-cluster <name>", "taken, without effect"],
-  ["--service-zone <name>", "taken, without effect"],
   ["--drain-time-s <seconds>", "taken, without effect"],
   ["--file-flush-interval-msec <ms>", "taken, without effect"],
   ["--file-flush-min-size-kb <kb>", "taken, without effect"],
@@ -70,6 +73,9 @@ export function addEnvoyCommand(program: Command, run: Run): void {
     .option("-l, --log-level <level>", `from here on: ${ENVOY_LEVELS.join(", ")}`, "info")
     .option("--component-log-level <levels>", "as wasm:debug; other components are passed over")
     .addOption(new Option("--mode <mode>", "serve, or validate").default("serve"))
+    .option("--service-node <id>", "who it is, to plug-ins, in place of node.id")
+    .option("--service-cluster <name>", "the same for node.cluster")
+    .option("--service-zone <name>", "the same for node.locality.zone")
     .option("--disable-hot-restart", "do nothing on SIGUSR2")
     .option(
       "--parent-shutdown-time-s <seconds>",
@@ -96,9 +102,18 @@ function parseEnvoyOptions(raw: RawEnvoyOptions, { cwd }: Context): EnvoyOptions
     configYaml: configYaml ?? null,
     concurrency: concurrencyOf(raw.concurrency),
     levels: { main, wasm: componentLevel(raw.componentLogLevel ?? "") ?? main },
+    node: nodeFlags(raw),
     validateOnly: raw.mode === "validate",
     mayRestart: raw.disableHotRestart !== true,
     parentShutdownMs: parentShutdownOf(raw.parentShutdownTimeS),
+  };
+}
+
+function nodeFlags({ serviceNode, serviceCluster, serviceZone }: RawEnvoyOptions): NodeFlags {
+  return {
+    ...(serviceNode === undefined ? {} : { id: serviceNode }),
+    ...(serviceCluster === undefined ? {} : { cluster: serviceCluster }),
+    ...(serviceZone === undefined ? {} : { zone: serviceZone }),
   };
 }
 

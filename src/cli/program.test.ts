@@ -393,6 +393,7 @@ test("envoy takes Envoy's own flags", async () => {
       configYaml: null,
       concurrency: 3,
       levels: { main: "error", wasm: "trace" },
+      node: { id: "n" },
       ...{ validateOnly: false, mayRestart: true, parentShutdownMs: 900_000 },
     },
   ]);

@@ -5,6 +5,7 @@ import type { Prng } from "../base/prng.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
 import type { EvenShare } from "./listener/even-share.ts";
 import type { InheritedPorts } from "./listener/inherited-ports.ts";
+import type { ProxyNode } from "../snapshot/proxy-node.ts";
 import type { TrafficObserver } from "./observer.ts";
 import type { OverloadGuard } from "./overload.ts";
 import type { RecentDecisions } from "./recent-decisions.ts";
@@ -17,6 +18,8 @@ export interface TrafficContext {
   readonly sweeper: DeadlineSweeper;
   readonly pools: UpstreamPools;
   readonly observer: TrafficObserver;
+  /** Who the gateway says it is; absent: nobody in particular. */
+  readonly node?: ProxyNode;
   /** What gateways decided last; absent: nothing is kept. */
   readonly recent?: RecentDecisions;
   /** The hops of sidecars; absent: none is kept. */

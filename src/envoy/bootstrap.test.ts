@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatFault } from "../resources/format-fault.ts";
 import { importBootstrap } from "./bootstrap.ts";
+import { withFlags } from "./node.ts";
 import type { EnvoyBootstrap } from "./bootstrap.ts";
 import type { WasmCode } from "./wasm-filter.ts";
 
@@ -430,3 +431,26 @@ for (const { name, change, fault } of SECOND_LISTENERS) {
     else assert.match(faults.join("\n"), fault);
   });
 }
+
+test("the node is read whole, flags count before it, and what it cannot be is told with its place", () => {
+  const locality = { region: "r", zone: "z", sub_zone: "s" };
+  const metadata = { NAMESPACE: "shop", PORTS: [80] };
+  const root = { node: { id: "a", cluster: "c", locality, metadata, user_agent_name: "x" } };
+  const node = read(bootstrap({ root })).bootstrap?.node ?? assert.fail();
+  assert.deepEqual(node, {
+    ...{ id: "a", cluster: "c", metadata },
+    locality: { region: "r", zone: "z", subZone: "s" },
+  });
+  const flagged = withFlags(node, { id: "b", zone: "y" });
+  assert.deepEqual([flagged.id, flagged.cluster, flagged.locality.zone], ["b", "c", "y"]);
+  for (const [wrong, says] of [
+    [{ metadata: ["x"] }, /envoy\.yaml:\d+:\d+.*node\.metadata/],
+    [{ id: 7 }, /envoy\.yaml:\d+:\d+.*node\.id/],
+    [{ names: "x" }, /envoy\.yaml:\d+:\d+.*names/],
+    [{ locality: { city: "x" } }, /envoy\.yaml:\d+:\d+.*city/],
+  ] as const) {
+    const { faults } = read(bootstrap({ root: { node: wrong } }));
+    assert.equal(faults.length, 1, faults.join());
+    assert.match(faults[0] ?? "", says);
+  }
+});

@@ -3,6 +3,7 @@
 //! What is not supported is refused with its place, never passed over: a filter that did not run
 //! would be worse than an error.
 
+import type { ProxyNode } from "../snapshot/proxy-node.ts";
 import type { Gateway, Plugin, RouteTable, Snapshot } from "../snapshot/snapshot.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import { snapshotVersion } from "../snapshot/delta.ts";
@@ -13,6 +14,7 @@ import { choiceWord, ENVOY_CODES, fieldName, isAnything, readSocketAddress } fro
 import type { Address } from "./common.ts";
 import { readClusters } from "./clusters.ts";
 import { readListener } from "./listeners.ts";
+import { readNode } from "./node.ts";
 import type { CodeResolver } from "./wasm-filter.ts";
 import { readWasmServices } from "./wasm-services.ts";
 
@@ -26,6 +28,7 @@ export interface EnvoyBootstrap {
   readonly snapshot: Snapshot;
   /** What one process alone runs beside them: services that are singletons. Null: none. */
   readonly singletons: Snapshot | null;
+  readonly node: ProxyNode;
   readonly listeners: readonly EnvoyListener[];
   readonly clusters: readonly string[];
   /** Null: the bootstrap has no admin. */
@@ -36,7 +39,6 @@ export interface EnvoyBootstrap {
 
 const FIELDS = ["node", "admin", "static_resources", "layered_runtime", "bootstrap_extensions"];
 const ADMIN_FIELDS = ["address", "access_log_path", "profile_path", "access_log"];
-const NODE_FIELDS = ["id", "cluster", "locality", "metadata", "user_agent_name"];
 
 /** Null with an error. `file` is named in faults. */
 export function importBootstrap(
@@ -72,7 +74,7 @@ function emptyFault(file: string): Fault {
 
 function readBootstrap(root: Cursor, resolveCode: CodeResolver): EnvoyBootstrap {
   const isMap = root.isMap(FIELDS);
-  if (!root.at("node").isAbsent) root.at("node").isMap(NODE_FIELDS);
+  const node = readNode(root.at("node"));
   isAnything(root.at("layered_runtime"), ["layers"]);
   const resources = root.at("static_resources");
   if (isMap) resources.isMap(["listeners", "clusters"]);
@@ -96,6 +98,7 @@ function readBootstrap(root: Cursor, resolveCode: CodeResolver): EnvoyBootstrap 
     singletons: hasSingletons ? versioned({ plugins: singletons, clusters, endpoints }) : null,
     listeners: list,
     clusters: names,
+    node,
     admin: readAdmin(root.at("admin")),
     accessLog,
   };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import type { EnvoyOptions } from "../cli/envoy-options.ts";
 import { importBootstrap } from "../envoy/bootstrap.ts";
+import { withFlags } from "../envoy/node.ts";
 import type { EnvoyBootstrap } from "../envoy/bootstrap.ts";
 import { WASM_PLUGIN_KIND } from "../envoy/wasm-filter.ts";
 import type { Fault } from "../resources/fault.ts";
@@ -168,11 +169,12 @@ async function stay(
 }
 
 function workerOptions(
-  { listeners, accessLog }: EnvoyBootstrap,
-  { levels }: EnvoyOptions,
+  { listeners, accessLog, node }: EnvoyBootstrap,
+  { levels, node: flags }: EnvoyOptions,
 ): ConstructorParameters<typeof StaticEngine>[0]["worker"] {
   const ports = listeners.map(({ address }) => [String(address.port), address.port] as const);
   return {
+    node: withFlags(node, flags),
     gatewayHost: listeners[0]?.address.host ?? "127.0.0.1",
     portMap: Object.fromEntries(ports),
     accessLogPath: accessLog,

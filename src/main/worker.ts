@@ -75,6 +75,7 @@ const inherited = makeInheritedPorts(options);
 const context = {
   ...{ clock, prng: systemPrng, sweeper, pools, observer: report },
   ...(loggedHeaders.length === 0 ? {} : { loggedHeaders }),
+  ...(options.node === undefined ? {} : { node: options.node }),
   ...(recent === null ? {} : { recent }),
   ...(hops === null ? {} : { hops }),
   ...(overload === null ? {} : { overload }),

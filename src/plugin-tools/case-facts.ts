@@ -2,6 +2,8 @@
 //! plug-ins read of them.
 
 import { isIP } from "node:net";
+import { UNNAMED_NODE } from "../snapshot/proxy-node.ts";
+import type { ProxyNode } from "../snapshot/proxy-node.ts";
 import type { ExchangeFacts } from "../dataplane/filter/exchange-facts.ts";
 import type { ConnectionView } from "../dataplane/listener/connection-facts.ts";
 import type { CertificateFacts, TlsView } from "../dataplane/tls-facts.ts";
@@ -130,6 +132,7 @@ function textOfAddress({ address, port }: Address): string {
 
 /** An exchange's facts as they grow; its virtual time stands still. */
 export class GrowingFacts implements ExchangeFacts {
+  readonly node: ProxyNode = UNNAMED_NODE;
   readonly startedAtMs: number;
   readonly flag = "";
   readonly failedBy = null;

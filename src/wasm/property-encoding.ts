@@ -23,6 +23,13 @@ export function encodeInteger(value: number): Uint8Array {
   return bytes;
 }
 
+/** Eight bytes, little-endian, IEEE 754. */
+export function encodeNumber(value: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return bytes;
+}
+
 export function encodeBoolean(value: boolean): Uint8Array {
   return Uint8Array.of(value ? 1 : 0);
 }

@@ -142,7 +142,7 @@ export async function startOurHost(
 ): Promise<Host> {
   const port = await freePort();
   const lines: string[] = [];
-  const context = trafficContext();
+  const context = { ...trafficContext(), node: OWN_NODE };
   const clusters = new PluginClusters(context.prng);
   const calls = new PluginCalls(context, clusters);
   const redis = new PluginRedis({ ...context, logger: silentLogger }, clusters);
@@ -217,10 +217,28 @@ export async function startEnvoyHost(
       listeners: [{ ...listener, filter_chains: chains, ...fields }],
       clusters,
     },
+    node: NODE,
     componentLogLevel: "wasm:info",
   });
   return { port, lines: () => linesOf(envoy.log), stop: () => envoy.stop() };
 }
+
+/** Who both hosts are, in Envoy's JSON. */
+const NODE = {
+  id: "node-1",
+  cluster: "cluster-1",
+  locality: { region: "r-1", zone: "z-1", sub_zone: "s-1" },
+  metadata: {
+    ...{ text: "a b", number: 1.5, yes: true, no: false, nothing: null, none: {} },
+    ...{ list: ["x", "y"], map: { deeper: { still: "w" } }, "": "nameless" },
+  },
+};
+
+/** The same, as our own host has it. */
+const OWN_NODE = {
+  ...{ id: NODE.id, cluster: NODE.cluster, metadata: NODE.metadata },
+  locality: { region: "r-1", zone: "z-1", subZone: "s-1" },
+};
 
 /** Envoy's JSON of a cluster with one endpoint on loopback. */
 export function upstream(name: string, port: number, protocol: object): object {

@@ -77,6 +77,8 @@ export interface EnvoyOptions {
   /** Before Envoy's own flags: of a program that takes these. */
   readonly words?: readonly string[];
   /** `static_resources` of the bootstrap, as Envoy's JSON. */
+  /** Absent: one of the tests' own. */
+  readonly node?: object;
   readonly staticResources?: object;
   /** In place of all that: the whole bootstrap, which has its admin endpoints at that port. */
   readonly bootstrap?: (adminPort: number) => object | Promise<object>;
@@ -104,7 +106,7 @@ export class Envoy {
     const adminPort = await freePort();
     const bootstrap = (await options.bootstrap?.(adminPort)) ?? {
       admin: { address: socketAddress(adminPort) },
-      node: { id: "graylane-test", cluster: "graylane-test" },
+      node: options.node ?? { id: "graylane-test", cluster: "graylane-test" },
       static_resources: options.staticResources ?? {},
     };
     writeFileSync(join(folder, "envoy.json"), JSON.stringify(bootstrap));

@@ -3,6 +3,8 @@
 
 import type { Headers } from "../../http/headers.ts";
 import type { ExchangeFacts } from "../filter/exchange-facts.ts";
+import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
+import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import type { UpstreamFailureKind } from "../upstream/upstream.ts";
 import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,6 +22,10 @@ export class LiveFacts implements ExchangeFacts {
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
+  }
+
+  get node(): ProxyNode {
+    return this.#exchange.context.node ?? UNNAMED_NODE;
   }
 
   get startedAtMs(): number {

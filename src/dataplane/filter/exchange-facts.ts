@@ -4,11 +4,14 @@
 import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import type { Headers } from "../../http/headers.ts";
+import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import { PROXY_ERRORS } from "../proxy-error.ts";
 import type { UpstreamFailureKind } from "../upstream/upstream.ts";
 import type { UpstreamView } from "../upstream/upstream-facts.ts";
 
 export interface ExchangeFacts {
+  /** Who the gateway says it is. */
+  readonly node: ProxyNode;
   /** Wall time at which the request came; the same whenever it is asked. */
   readonly startedAtMs: number;
   /** As it was sent; 0: not yet. */

@@ -7,7 +7,9 @@ import {
   encodeMap,
   UNSERIALIZABLE,
 } from "../../wasm/property-encoding.ts";
+import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
+import { nodeProperty } from "./node-properties.ts";
 
 const EMPTY_MESSAGE = new Uint8Array(0);
 const EMPTY_MAP = encodeMap([]);
@@ -19,22 +21,30 @@ const METADATA_FIELDS: ReadonlySet<string> = new Set(["filter_metadata", "typed_
 export function xdsProperty(pass: GatewayPass, path: readonly string[]): Uint8Array | null {
   const part = path[1] ?? "";
   if (isMetadata(pass, part)) return metadataProperty(path.slice(2));
+  if (part === "node") return nodeOf(pass, path.slice(2));
   if (path.length !== 2) return null;
   switch (part) {
     case "listener_direction":
       return encodeInteger(UNSPECIFIED);
     case "filter_chain_name":
       return encodeLatin1("");
-    case "virtual_host_name": {
-      const host = pass.virtualHost();
-      return host === null ? null : encodeLatin1(host.name ?? host.domains.join(","));
-    }
+    case "virtual_host_name":
+      return virtualHostName(pass);
     case "upstream_host_metadata":
     case "upstream_host_locality_metadata":
       return pass.owner.upstreamAddress === "" ? null : UNSERIALIZABLE;
     default:
       return routeProperty(pass, part);
   }
+}
+
+function nodeOf({ owner }: GatewayPass, path: readonly string[]): Uint8Array | null {
+  return nodeProperty(owner.facts?.node ?? UNNAMED_NODE, path);
+}
+
+function virtualHostName(pass: GatewayPass): Uint8Array | null {
+  const host = pass.virtualHost();
+  return host === null ? null : encodeLatin1(host.name ?? host.domains.join(","));
 }
 
 /** Of the route; under plain names Higress' plug-ins know them, too. */

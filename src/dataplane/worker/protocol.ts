@@ -3,6 +3,7 @@
 import type { EnvoyLevels } from "../../base/envoy-levels.ts";
 import type { PluginFault } from "../filter/plugin-slot.ts";
 import type { ExplainAnswer, ExplainQuestion } from "../filter/explain.ts";
+import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import type { OverloadLimits } from "../overload.ts";
 import type { PluginLine } from "../plugin-lines.ts";
 import type { ModuleFile } from "../runtime/module-cache.ts";
@@ -18,6 +19,8 @@ import type { Plugin } from "../../snapshot/snapshot.ts";
 export interface WorkerOptions {
   readonly role: "gateway" | "sidecar";
   readonly id: string;
+  /** Who gateways say they are, to plug-ins; absent: nobody in particular. */
+  readonly node?: ProxyNode;
   /** Address that gateways listen on. */
   readonly gatewayHost: string;
   /** Port of a Gateway resource -> port on this machine, when they differ. */

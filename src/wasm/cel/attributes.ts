@@ -7,6 +7,7 @@ import { decodePairs } from "../header-pairs.ts";
 import { UNSERIALIZABLE } from "../property-encoding.ts";
 import type { Attributes } from "./run.ts";
 import { CelFault, CelMap, Duration, LiteralMap, Timestamp, Uint } from "./values.ts";
+import { messageIn, structValue } from "./protobuf-struct.ts";
 import type { CelValue } from "./values.ts";
 
 /** A property by its path, as a guest would get it; null: there is none. */
@@ -140,7 +141,8 @@ class FieldsObject extends Opaque {
     if (typeof key !== "string") throw new CelFault("a field's name is a text");
     if (MAPS[this.#name]?.includes(key) === true) return this.#map(key);
     if (this.#name === "xds" && METADATA.has(key)) return messageOf(this.#read, ["xds", key]);
-    if (this.#name === "upstream" && key === "locality") return localityOf(this.#read);
+    if (key === "locality" && this.#name === "upstream") return localityOf(this.#read);
+    if (key === "node" && this.#name === "xds") return nodeOf(this.#read);
     const decode = Object.hasOwn(this.#fields, key) ? this.#fields[key] : undefined;
     const value = decode === undefined ? null : this.#read([this.#name, key]);
     return decode === undefined || value === null ? undefined : decode(value);
@@ -227,6 +229,41 @@ function messageOf(read: PropertyReader, path: readonly string[]): CelValue | un
   const value = read(path);
   if (value === null) return undefined;
   return value === UNSERIALIZABLE ? new Message(null, NO_FIELDS) : new Message(value, NO_METADATA);
+}
+
+const NODE_TEXTS = ["id", "cluster", "user_agent_name", "user_agent_version"];
+const LOCALITY_TEXTS = ["region", "zone", "sub_zone"];
+/** Its number in the message (`envoy.config.core.v3.Node`). */
+const NODE_METADATA = 3;
+
+function nodeOf(read: PropertyReader): CelValue | undefined {
+  const path = ["xds", "node"];
+  const encoded = read(path);
+  if (encoded === null) return undefined;
+  const inner = [...path, "locality"];
+  const locality = new Message(read(inner), textsOf(read, inner, LOCALITY_TEXTS));
+  const fields = textsOf(read, path, NODE_TEXTS);
+  const empty = new LiteralMap([]);
+  const parts: readonly (readonly [string, CelValue])[] = [
+    ["locality", locality],
+    ["metadata", structValue(messageIn(encoded, NODE_METADATA))],
+    ["dynamic_parameters", empty],
+    ["client_features", []],
+    ["listening_addresses", []],
+  ];
+  return new Message(encoded, new Map([...fields, ...parts]));
+}
+
+function textsOf(
+  read: PropertyReader,
+  path: readonly string[],
+  names: readonly string[],
+): Map<string, CelValue> {
+  const texts = names.flatMap((name) => {
+    const value = read([...path, name]);
+    return value === null ? [] : [[name, text(value)] as const];
+  });
+  return new Map<string, CelValue>(texts);
 }
 
 function localityOf(read: PropertyReader): CelValue | undefined {

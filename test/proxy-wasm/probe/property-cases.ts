@@ -56,6 +56,14 @@ export const PROPERTY_PARTS: readonly (readonly string[])[] = [
     ...["virtual_host_metadata", "upstream_host_metadata", "upstream_host_locality_metadata"],
     ...["cluster_metadata.filter_metadata", "cluster_metadata.none"],
   ]),
+  of("xds.node", [
+    ...["id", "cluster", "nonsense", "id.more", "metadata.text", "metadata.number", "metadata.yes"],
+    ...["metadata.no", "metadata.nothing", "metadata.none", "metadata.list", "metadata.list.0"],
+    ...["metadata.map", "metadata.map.deeper", "metadata.map.deeper.still"],
+    ...["metadata.absent", "metadata.text.more", "metadata", "locality", "locality.region"],
+    ...["locality.zone", "locality.sub_zone", "locality.nonsense", "user_agent_version"],
+    ...["dynamic_parameters", "client_features", "listening_addresses"],
+  ]),
   [
     ...["source.address", "source.port", "destination.address", "destination.port"],
     ...["metadata", "metadata.filter_metadata", "metadata.typed_filter_metadata"],
