@@ -432,7 +432,7 @@ for (const { name, change, fault } of SECOND_LISTENERS) {
   });
 }
 
-test("the node is read whole, flags count before it, and what it cannot be is told with its place", () => {
+test("the node is read whole, and flags count before it; faults have their place", () => {
   const locality = { region: "r", zone: "z", sub_zone: "s" };
   const metadata = { NAMESPACE: "shop", PORTS: [80] };
   const root = { node: { id: "a", cluster: "c", locality, metadata, user_agent_name: "x" } };
