@@ -52,11 +52,22 @@ function plugin(version: "v1" | "v2" | "v3", { rounds, traps = false }: Start): 
   });
 }
 
-/** Does not wait until it runs. */
-async function applyPlugin(version: "v1" | "v2" | "v3", start: Start): Promise<void> {
-  const bytes = plugin(version, start);
+/** What the tests apply, made before: while it is made this process answers nobody. */
+const FILES = {
+  v1: fileOf(plugin("v1", { rounds: 1 })),
+  long: fileOf(plugin("v2", { rounds: ROUNDS })),
+  longAndFailing: fileOf(plugin("v3", { rounds: ROUNDS, traps: true })),
+  v3: fileOf(plugin("v3", { rounds: 1 })),
+};
+
+function fileOf(bytes: Uint8Array): string {
   const file = join(folder, `${createHash("sha256").update(bytes).digest("hex")}.wasm`);
   writeFileSync(file, bytes);
+  return file;
+}
+
+/** Does not wait until it runs. */
+async function applyPlugin(file: string): Promise<void> {
   await graylane.apply(`apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata: {name: slow, namespace: istio-system}
@@ -132,7 +143,7 @@ function load(seen: string[]): OpenLoopClient {
 }
 
 test("a long start is a fresh worker's: who served leaves, and no request fails", async (t) => {
-  await applyPlugin("v1", { rounds: 1 });
+  await applyPlugin(FILES.v1);
   await graylane.published();
   const before = await workers();
   assert.equal(before.length, 2, before.join());
@@ -145,7 +156,7 @@ test("a long start is a fresh worker's: who served leaves, and no request fails"
   const client = load(seen);
   t.after(() => client.stop());
   client.start();
-  await applyPlugin("v2", { rounds: ROUNDS });
+  await applyPlugin(FILES.long);
   await graylane.until("both replaced", async () => {
     const now = await workers();
     return now.length === 2 && !now.some((id) => before.includes(id));
@@ -168,13 +179,13 @@ test("a long start is a fresh worker's: who served leaves, and no request fails"
   console.log(`${sent} requests beside a plug-in that starts long: ${ms} ms at most`);
 });
 
-test("nobody who serves begins a start that is long and fails; what ran before goes on", async (t) => {
+test("nobody who serves begins a start that is long and fails; what ran goes on", async (t) => {
   const before = await workers();
   const seen: string[] = [];
   const client = load(seen);
   t.after(() => client.stop());
   client.start();
-  await applyPlugin("v3", { rounds: ROUNDS, traps: true });
+  await applyPlugin(FILES.longAndFailing);
   await graylane.published();
   const { failures, latencyUs } = await client.stop();
   assert.deepEqual(failures, []);
@@ -190,7 +201,7 @@ test("nobody who serves begins a start that is long and fails; what ran before g
 
 test("a plug-in that starts quickly is started where it serves", async () => {
   const before = await workers();
-  await applyPlugin("v3", { rounds: 1 });
+  await applyPlugin(FILES.v3);
   await graylane.published();
   const { headers } = await graylane.ask({ headers: [["x-user-id", "jack"]] });
   assert.equal(headers["x-plugin"], "v3");
