@@ -27,6 +27,7 @@ import { PluginRedis } from "../../src/dataplane/worker/plugin-redis.ts";
 import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
 import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
+import type { GuestProbe } from "../../src/wasm/guest-probe.ts";
 import { Envoy, httpListener, socketAddress } from "./envoy.ts";
 
 /** As both hosts call the cluster behind the gateway, and where plug-ins call out to. */
@@ -56,12 +57,6 @@ export interface ProbeCase {
   readonly trailers?: readonly (readonly [string, string])[];
   /** A callback may come within a call or after it. */
   readonly anyOrder?: true;
-}
-
-export interface Observation {
-  /** What the client has received, without the fields that differ from run to run. */
-  readonly reply: string;
-  readonly lines: readonly string[];
 }
 
 export interface Host {
@@ -139,6 +134,7 @@ export async function startOurHost(
   plugin: ProbePlugin,
   ports: UpstreamPorts,
   change: (snapshot: Snapshot) => Snapshot = (snapshot) => snapshot,
+  probe?: GuestProbe,
 ): Promise<Host> {
   const port = await freePort();
   const lines: string[] = [];
@@ -149,6 +145,7 @@ export async function startOurHost(
   const plugins = {
     ...pluginServices(systemClock, silentLogger, { out: { calls, redis } }),
     log: ({ message }: { readonly message: string }) => lines.push(message),
+    ...(probe === undefined ? {} : { probe }),
   };
   const options = {
     role: "gateway",
@@ -354,9 +351,24 @@ function normalise(text: string): string {
   const kept = fields
     .filter((field) => !OWN_FIELDS.test(field))
     .map((field) => field.toLowerCase());
-  return [
-    start.replace(/ [^ ]*$/, (r) => (/\d/.test(r) ? r : "")),
-    ...kept.sort(),
-    text.slice(end + 4),
-  ].join("\n");
+  const isChunked = fields.some((field) => /^transfer-encoding:.*chunked/i.test(field));
+  const body = text.slice(end + 4);
+  // The words behind the status are nobody's affair.
+  const status = start.split(" ").slice(0, 2).join(" ");
+  return [status, ...kept.sort(), isChunked ? unchunked(body) : body].join("\n");
+}
+
+/** The chunks as one, and behind them the trailers: where they were cut says nothing. */
+function unchunked(body: string): string {
+  let at = 0;
+  let whole = "";
+  for (;;) {
+    const lineEnd = body.indexOf("\r\n", at);
+    if (lineEnd === -1) return `${whole} and no end`;
+    const length = parseInt(body.slice(at, lineEnd), 16);
+    at = lineEnd + 2;
+    if (length === 0) return whole + body.slice(at).trimEnd();
+    whole += body.slice(at, at + length);
+    at += length + 2;
+  }
 }
