@@ -2,6 +2,7 @@
 //! call it by (`lane/host-index.ts`), and one for all that is not in the mesh.
 
 import type { JsonObject } from "../base/json.ts";
+import { isSeenBy } from "../lane/host-index.ts";
 import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { Cluster, ObjectRef, Route, Snapshot, Workload } from "../snapshot/snapshot.ts";
 import type { EnvoyResource, ResourcePart } from "./envoy-config.ts";
@@ -52,6 +53,7 @@ export function compileOutbound(
 function domainsByCluster(snapshot: Snapshot, namespace: string): Map<Cluster, string[]> {
   const owners = new Map<string, Cluster>();
   for (const cluster of Object.values(snapshot.clusters)) {
+    if (!isSeenBy(cluster, namespace)) continue;
     for (const name of namesOf(cluster, namespace)) owners.set(name, cluster);
     for (const name of addressesOf(cluster, snapshot)) {
       if (!owners.has(name)) owners.set(name, cluster);

@@ -194,3 +194,12 @@ test("lanes by a trace id are remembered by one VM for both listeners", () => {
   assert.match(refusals[0]?.message ?? "", /remember a lane whose tag has a comma/);
   assert.deepEqual(refusals[0]?.object, { kind: "Lane", namespace: "default", name: "gray" });
 });
+
+test("a host that is not exported to the pod's namespace is outside the mesh for it", () => {
+  const names = (exportTo: readonly string[]): string[] => {
+    const { routes } = compiled([], [cluster("b", "default", 8000, { exportTo })]);
+    return JSON.stringify(routes).match(/"b\.default:8000"/g) ?? [];
+  };
+  assert.equal(names(["default"]).length, 1);
+  assert.equal(names(["other"]).length, 0);
+});

@@ -4,6 +4,7 @@
 //! 503 that says why. The same resources in any order give the same snapshot and the same messages.
 
 import type { Fault } from "../resources/fault.ts";
+import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Resource } from "../resources/object.ts";
@@ -52,7 +53,7 @@ import type { LaneFindings } from "./lane-status.ts";
 import { compileLaneGroups } from "./lanes.ts";
 import { compareMessages, compareTexts, MessageList } from "./messages.ts";
 import { compileEndpoints, compileWorkloads, indexPods } from "./pod.ts";
-import { indexResources } from "./resource-index.ts";
+import { indexResources, namespaceOfKey } from "./resource-index.ts";
 import type { ResourceIndex } from "./resource-index.ts";
 import {
   bindHosts,
@@ -68,6 +69,7 @@ import type { EntryHost, EntryWorld, NameMap } from "./service-entry.ts";
 import type { MatchPlaces } from "./target.ts";
 import { UpstreamTlsResolver } from "./upstream-tls.ts";
 import { compileRoutes } from "./virtual-service.ts";
+import { callerNamespaces, visibleRules } from "./visibility.ts";
 import { BLOCKED, compilePlugins } from "./wasm-plugin.ts";
 import type { ModuleResult, Plugins } from "./wasm-plugin.ts";
 
@@ -142,7 +144,9 @@ export function compile(input: CompileInput): CompileResult {
   const names = input.names ?? null;
   const workloads = indexWorkloads(index.workloadEntries);
   const entryWorld = { pods, workloads, names, messages };
-  const world: World = { index, api, pods, scope, bindings, models, laneGroups, plugins };
+  const callers = callerNamespaces(gateways, index.pods);
+  const rules = visibleRules(index.destinationRules, callers, messages);
+  const world: World = { index, rules, api, pods, scope, bindings, models, laneGroups, plugins };
   const { lostPorts, ...routing } = compileGateways(world);
   const cohorts = compileCohorts({ models, laneGroups, routing, messages });
   const content = {
@@ -190,6 +194,8 @@ function bindAll(
 /** Everything collected before routes are made. */
 interface World {
   readonly index: ResourceIndex;
+  /** Those that some caller sees. */
+  readonly rules: readonly DestinationRule[];
   readonly api: GatewayApi;
   readonly pods: LabelIndex<Pod>;
   readonly scope: LaneScope;
@@ -227,12 +233,13 @@ function compileAllRoutes(
   places: MatchPlaces,
 ): Map<VirtualService, readonly Route[]> {
   const { services, messages, gateways } = world.scope;
-  const subsets = collectSubsets(world.index.destinationRules, services, messages);
+  const subsets = collectSubsets(world.rules, services, messages);
   const routesOf = new Map<VirtualService, readonly Route[]>();
   for (const binding of world.bindings) {
     const { resource, makeRoutes, routes } = binding;
     const laneGroups = groupsFor(binding, world.laneGroups, gateways);
-    const scope = { resource, services, subsets, laneGroups, places, messages };
+    const callers = [...new Set(binding.gateways.map(namespaceOfKey))].sort();
+    const scope = { resource, services, subsets, callers, laneGroups, places, messages };
     routesOf.set(
       resource,
       makeRoutes?.(scope) ?? compileRoutes(routes ?? ownRoutes(resource), scope),
@@ -281,12 +288,12 @@ function blockedTables(
 }
 
 function compileServices(
-  { scope, pods, index, api }: World,
+  { scope, pods, rules: visible, api }: World,
   entries: ReadonlyMap<string, EntryHost>,
   entryWorld: EntryWorld,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
   const { services, secrets, messages } = scope;
-  const rules = rulesByService(index.destinationRules, services);
+  const rules = rulesByService(visible, services);
   const tls = new UpstreamTlsResolver(secrets, messages);
   const checks = new Map(
     [...rules.values()].map((rule) => [rule, compileHealthCheck(rule, messages)] as const),

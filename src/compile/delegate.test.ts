@@ -185,14 +185,3 @@ describe("a VirtualService without hosts is refused with", () => {
     });
   }
 });
-
-test("exportTo of a VirtualService with hosts is known and has no effect", () => {
-  const text = virtualService("team/shop", `hosts: [a.b], exportTo: ["*"], http: [{${TO_SHOP}}]`);
-  const [first] = parseManifests(text, "t.yaml").documents;
-  assert.ok(first !== undefined);
-  const { faults } = validateResource(first.value, first.positionOf);
-  assert.deepEqual(
-    faults.map(({ code, severity }) => `${code} ${severity}`),
-    ["GL0107 warning"],
-  );
-});

@@ -11,6 +11,7 @@ import type {
 } from "../resources/kinds/virtual-service.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
+import { isVisible } from "./visibility.ts";
 
 /** A route, and where it is written: short hosts are looked up there, and messages say so. */
 export interface PlacedRoute {
@@ -112,12 +113,6 @@ export class Delegates {
 }
 
 type Delegation = HttpRoute["delegate"];
-
-function isVisible({ metadata, spec }: VirtualService, namespace: string): boolean {
-  const { exportTo = [] } = spec;
-  if (exportTo.length === 0 || exportTo.includes("*") || exportTo.includes(namespace)) return true;
-  return exportTo.includes(".") && (metadata.namespace ?? "default") === namespace;
-}
 
 /** What the delegate does not say is the root's. */
 function mergeRoute(root: HttpRoute, own: HttpRoute, match: readonly HttpMatch[]): HttpRoute {

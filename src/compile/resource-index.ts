@@ -117,6 +117,11 @@ export function namespaceOf(resource: Resource): string {
   return resource.metadata.namespace ?? "default";
 }
 
+/** Of `namespace/name`. */
+export function namespaceOfKey(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
 export function hasLabels(
   labels: Readonly<Record<string, string>> | undefined,
   wanted: Readonly<Record<string, string>>,

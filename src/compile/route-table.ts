@@ -12,7 +12,8 @@ import { admittedHosts, routeTableName } from "./gateway.ts";
 import type { AdmittedHost, Gateways, LogicalGateway } from "./gateway.ts";
 import { compareTexts } from "./messages.ts";
 import type { MessageList } from "./messages.ts";
-import { hasLabels, keyOf, namespaceOf } from "./resource-index.ts";
+import { hasLabels, keyOf, namespaceOf, namespaceOfKey } from "./resource-index.ts";
+import { isVisible } from "./visibility.ts";
 import type { MatchPlace, MatchPlaces, TargetScope } from "./target.ts";
 
 /** The word for the sidecars in a VirtualService's `gateways`. */
@@ -63,8 +64,9 @@ export function bindVirtualServices(
         return;
       }
       const key = name.includes("/") ? name : `${namespaceOf(resource)}/${name}`;
-      if (gateways.byResource.has(key)) found.push(key);
-      else reportMissing(resource, key, path, messages);
+      if (!gateways.byResource.has(key)) reportMissing(resource, key, path, messages);
+      else if (isVisible(resource, namespaceOfKey(key))) found.push(key);
+      else reportNotExported(resource, key, messages);
     });
     return { resource, gateways: found, routes: delegates.routesOf(resource) };
   });
@@ -258,6 +260,16 @@ function reportMissing(
     path,
     message: `there is no Gateway ${key}, so the routes do not serve there`,
     remedy: "Correct the name and namespace, or apply the Gateway.",
+  });
+}
+
+function reportNotExported(resource: VirtualService, key: string, messages: MessageList): void {
+  messages.add(resource, {
+    severity: "warning",
+    code: "GL0286",
+    path: "spec.exportTo",
+    message: `not exported to the namespace of the Gateway ${key}, so no route serves there`,
+    remedy: `Export it to ${namespaceOfKey(key)} as well, or to '*'.`,
   });
 }
 

@@ -13,6 +13,7 @@ import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 import { CONNECT_TIMEOUT_MS, serviceKeyOf } from "./service.ts";
 import type { HostClusters } from "./service.ts";
+import { exportedTo } from "./visibility.ts";
 
 /** What DNS said last of a name. */
 export interface NameAnswer {
@@ -59,11 +60,13 @@ export function collectEntries(
 
 /** Without resolution a call goes to the address that the app dialled: to no cluster. */
 function hostOf(entry: ServiceEntry, host: string): EntryHost {
+  const to = exportedTo(entry);
+  const exportTo = to === null ? {} : { exportTo: to };
   if (entry.spec.resolution !== "NONE") {
-    return { entry, key: host, clusters: clustersOf(entry, host) };
+    return { entry, key: host, clusters: clustersOf(entry, host), ...exportTo };
   }
   const noClusters = "resolution NONE, which leaves it to the caller where the host is";
-  return { entry, key: host, clusters: [], noClusters };
+  return { entry, key: host, clusters: [], noClusters, ...exportTo };
 }
 
 /** Who has the host already; null: nobody. */
@@ -83,6 +86,7 @@ function ownerOf(
 
 function clustersOf(entry: ServiceEntry, host: string): Cluster[] {
   const { ports = [], addresses = [], location } = entry.spec;
+  const exportTo = exportedTo(entry);
   const aliases = addresses.filter((address) => isAddress(address) && address.includes("."));
   return ports.map(({ number, protocol = "" }) => ({
     name: `outbound|${number}||${host}`,
@@ -93,6 +97,7 @@ function clustersOf(entry: ServiceEntry, host: string): Cluster[] {
     service: host,
     source: refOf(entry),
     ...(location === "MESH_EXTERNAL" ? { isOutside: true as const } : {}),
+    ...(exportTo === null ? {} : { exportTo }),
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     ...(HTTP2_PROTOCOLS.has(protocol.toLowerCase()) ? { protocol: "h2" as const } : {}),
   }));

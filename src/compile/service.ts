@@ -16,6 +16,8 @@ export interface HostClusters {
   readonly clusters: readonly Cluster[];
   /** Why there is none, as far as there is a reason; absent: no TCP port. */
   readonly noClusters?: string;
+  /** Namespaces whose callers may use it; absent: all. */
+  readonly exportTo?: readonly string[];
 }
 
 /** One Service with its TCP ports as clusters. */

@@ -13,6 +13,8 @@ export interface TargetScope {
   readonly resource: VirtualService;
   readonly services: ServiceMap;
   readonly subsets: SubsetMap;
+  /** The namespaces of its gateways; absent: not known, as for what is no VirtualService. */
+  readonly callers?: readonly string[];
   /** Those entered at the VirtualService's gateways first, then by name. */
   readonly laneGroups: readonly LaneGroup[];
   /** Filled while routes are compiled: matches that hold only at some places. */
@@ -102,6 +104,14 @@ function resolve(destination: Destination, scope: TargetScope): Resolution {
       remedy: `Correct the host, or apply ${wanted}.`,
     });
   }
+  if (!isExported(service, scope.callers)) {
+    return missing({
+      code: "GL0287",
+      field: "host",
+      message: `${titleOf(service.key)} is not exported to ${listNames(scope.callers ?? [])}`,
+      remedy: "Add the namespace of the Gateway to exportTo of the ServiceEntry.",
+    });
+  }
   const cluster = findCluster(service, destination.port?.number);
   if (typeof cluster !== "string") return missing(cluster);
   if (destination.subset === undefined) {
@@ -138,6 +148,12 @@ function findCluster(
         : `${titleOf(key)} has ${has}, not ${port}`,
     remedy: "Write port.number with one of the Service's ports.",
   };
+}
+
+/** Where one of the gateways sees it, all have it: they share their routes. */
+function isExported({ exportTo }: HostClusters, callers: readonly string[] = []): boolean {
+  if (exportTo === undefined || callers.length === 0) return true;
+  return callers.some((namespace) => exportTo.includes(namespace));
 }
 
 function titleOf(key: string): string {

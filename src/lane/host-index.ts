@@ -32,8 +32,14 @@ export class HostIndex {
     }
   }
 
-  /** Null: the host is outside the mesh. */
+  /** Null: the host is outside the mesh, or not for the caller. */
   resolve(authority: string, callerNamespace: string): MeshHost | null {
+    const found = this.find(authority, callerNamespace);
+    return found === null || !isSeenBy(found.cluster, callerNamespace) ? null : found;
+  }
+
+  /** For whom every host is. */
+  find(authority: string, callerNamespace: string): MeshHost | null {
     const colon = authority.lastIndexOf(":");
     const hasPort = colon !== -1 && !authority.endsWith("]");
     const host = (hasPort ? authority.slice(0, colon) : authority).toLowerCase();
@@ -42,4 +48,9 @@ export class HostIndex {
     const name = full.includes(".") ? full : `${callerNamespace}/${full}`;
     return this.#byName.get(`${name}:${port}`) ?? null;
   }
+}
+
+/** Whether pods of the namespace may call it by its names. */
+export function isSeenBy({ exportTo }: Cluster, namespace: string): boolean {
+  return exportTo?.includes(namespace) ?? true;
 }

@@ -299,8 +299,8 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "Write e.g. 10.0.0.0/8 or 2001:db8::/32.",
   ),
   "export-to": format(
-    (text) => text === "*" || text === "." || isLabel(text),
-    "a namespace, '*' or '.'",
+    (text) => text === "*" || text === "." || text === "~" || isLabel(text),
+    "a namespace, '*', '.' or '~'",
   ),
   "endpoint-address": format(
     isEndpointAddress,

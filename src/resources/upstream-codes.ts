@@ -76,6 +76,28 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
       "A try is hedged when it takes longer than `retries.perTryTimeout`, and only as often as " +
       "`retries.attempts` allows: the VirtualService has no route with both.",
   },
+  GL0285: {
+    title: "A DestinationRule is not for all who call",
+    severity: "warning",
+    help:
+      "`exportTo` leaves out the namespace of a Gateway or of a pod. A rule that nobody sees is " +
+      "not used. One that some see counts for all callers: they share the settings of a host.",
+  },
+  GL0286: {
+    title: "A VirtualService is not exported to its Gateway",
+    severity: "warning",
+    help:
+      "A gateway sees the VirtualServices that `exportTo` gives to the namespace of the Gateway " +
+      "that `gateways` names. The routes do not serve there.",
+  },
+  GL0287: {
+    title: "A destination is not exported to the Gateway",
+    severity: "error",
+    help:
+      "`exportTo` of the ServiceEntry leaves out the namespaces of the Gateways that the routes " +
+      "serve at: requests that take the route answer 503. With a usable `fallback` this is a " +
+      "warning.",
+  },
   GL0269: {
     title: "A health check cannot be read",
     severity: "error",

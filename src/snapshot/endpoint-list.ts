@@ -58,7 +58,9 @@ function withoutPolicies(cluster: Cluster): Cluster {
   const known = bare.get(cluster);
   if (known !== undefined) return known;
   const { name, host, aliases, namespace, port, service, connectTimeoutMs, protocol } = cluster;
-  const about = { name, host, aliases, namespace, port, service, connectTimeoutMs };
+  const { exportTo } = cluster;
+  const seen = exportTo === undefined ? {} : { exportTo };
+  const about = { name, host, aliases, namespace, port, service, connectTimeoutMs, ...seen };
   const made = protocol === undefined ? about : { ...about, protocol };
   bare.set(cluster, made);
   return made;

@@ -209,6 +209,8 @@ export interface Cluster {
   readonly service: string;
   /** Absent: the Service. */
   readonly source?: ObjectRef;
+  /** Namespaces whose pods may call it by its names; absent: all. */
+  readonly exportTo?: readonly string[];
   /** It is not part of the mesh: no lane's context goes there. */
   readonly isOutside?: true;
   readonly connectTimeoutMs: number;

@@ -76,5 +76,5 @@ function findIn(snapshot: Snapshot, hosts: HostIndex, name: string): Cluster | n
   if (exact !== undefined) return exact;
   const [, port, host] = OUTBOUND.exec(name) ?? [];
   const authority = port === undefined || host === undefined ? name : `${host}:${port}`;
-  return hosts.resolve(authority, NAMESPACE)?.cluster ?? null;
+  return hosts.find(authority, NAMESPACE)?.cluster ?? null;
 }

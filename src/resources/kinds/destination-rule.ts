@@ -14,6 +14,8 @@ export interface DestinationRuleSpec {
   readonly host: string;
   readonly trafficPolicy?: TrafficPolicy;
   readonly subsets?: readonly DestinationSubset[];
+  /** Namespaces whose callers it is for; absent: all. */
+  readonly exportTo?: readonly string[];
 }
 
 export interface DestinationSubset {
@@ -38,7 +40,8 @@ const spec = Type.Object({
   host: text("virtual-service-host"),
   subsets: Type.Optional(Type.Array(subset, { uniqueBy: ["name"] })),
   trafficPolicy: trafficPolicy(),
-  ...notHonouredFields("exportTo", "workloadSelector"),
+  exportTo: Type.Optional(Type.Array(text("export-to"))),
+  ...notHonouredFields("workloadSelector"),
 });
 
 export const DESTINATION_RULE: KindInfo = defineKind({

@@ -20,6 +20,8 @@ export interface ServiceEntrySpec {
   readonly location: "MESH_EXTERNAL" | "MESH_INTERNAL";
   readonly resolution: "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
   readonly endpoints?: readonly WorkloadEntrySpec[];
+  /** Namespaces whose callers it is for; absent: all. */
+  readonly exportTo?: readonly string[];
   /** WorkloadEntries and Pods of the namespace, in the place of `endpoints`. */
   readonly workloadSelector?: { readonly labels?: Labels };
 }
@@ -58,7 +60,8 @@ const spec = Type.Object(
     }),
     endpoints: Type.Optional(Type.Array(workloadEntrySpec())),
     workloadSelector: Type.Optional(Type.Object({ labels: Type.Optional(labels()) })),
-    ...notHonouredFields("exportTo", "subjectAltNames"),
+    exportTo: Type.Optional(Type.Array(text("export-to"))),
+    ...notHonouredFields("subjectAltNames"),
   },
   { atMostOneOf: ["endpoints", "workloadSelector"] },
 );

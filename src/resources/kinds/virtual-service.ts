@@ -220,12 +220,7 @@ export const VIRTUAL_SERVICE: KindInfo = defineKind({
 function checkDelegation(object: JsonObject, report: Report): void {
   const spec = member(object, "spec");
   const http = items(member(spec, "http"));
-  if (items(member(spec, "hosts")).length > 0) {
-    if (member(spec, "exportTo") === undefined) return;
-    const says = "has no effect on a VirtualService with hosts";
-    report({ code: "GL0107", path: ["spec", "exportTo"], says, remedy: "" });
-    return;
-  }
+  if (items(member(spec, "hosts")).length > 0) return;
   if (http.length === 0) {
     const says = "needs hosts, or routes in http that others may delegate to";
     report({ code: "GL0104", path: ["spec"], says, remedy: "Write hosts, e.g. ['*']." });
