@@ -1,10 +1,11 @@
 //! `static_resources.clusters`: static addresses and names that are looked up.
 
 import { isIP } from "node:net";
-import type { Cluster, Endpoint, EndpointSet } from "../snapshot/snapshot.ts";
+import type { Cluster, Endpoint, EndpointNotes, EndpointSet } from "../snapshot/snapshot.ts";
 import type { LoadBalancer } from "../snapshot/routing.ts";
 import type { Cursor } from "../resources/cursor.ts";
 import { readDuration, readSocketAddress, unsupported } from "./common.ts";
+import { readLocality, readMetadata } from "./metadata.ts";
 import { readProtocol, readUpstreamTls } from "./upstream-options.ts";
 
 const FIELDS = [
@@ -13,6 +14,7 @@ const FIELDS = [
   "connect_timeout",
   "lb_policy",
   "load_assignment",
+  "metadata",
   "dns_lookup_family",
   "dns_refresh_rate",
   "respect_dns_ttl",
@@ -55,12 +57,14 @@ function readCluster(item: Cursor): Cluster {
   const word = policy.choice(Object.keys(BALANCERS), "ROUND_ROBIN");
   const loadBalancer = BALANCERS[word];
   const tls = readUpstreamTls(item);
+  const metadata = readMetadata(item.at("metadata"));
   const clusterPolicy = { ...(loadBalancer && { loadBalancer }), ...(tls && { tls }) };
   return {
     ...{ name, host: name, aliases: [], namespace: "", port: 0, service: name },
     connectTimeoutMs: readDuration(item.at("connect_timeout"), CONNECT_TIMEOUT_MS_DEFAULT),
     ...(readProtocol(item) === "h2" && { protocol: "h2" as const }),
     policy: clusterPolicy,
+    ...(metadata && { metadata }),
   };
 }
 
@@ -72,16 +76,30 @@ function readEndpoints(item: Cursor, type: (typeof TYPES)[number]): Endpoint[] {
     .at("endpoints")
     .items()
     .flatMap((locality) => {
-      if (!locality.isMap(["lb_endpoints", "locality"])) return [];
+      if (!locality.isMap(["lb_endpoints", "locality", "metadata"])) return [];
+      const notes = localityNotes(locality);
       return locality
         .at("lb_endpoints")
         .items()
-        .flatMap((one) => readEndpoint(one, type));
+        .flatMap((one) => readEndpoint(one, type, notes));
     });
 }
 
-function readEndpoint(item: Cursor, type: (typeof TYPES)[number]): Endpoint[] {
-  if (!item.isMap(["endpoint"])) return [];
+function localityNotes(cursor: Cursor): EndpointNotes {
+  const place = cursor.at("locality");
+  const localityMetadata = readMetadata(cursor.at("metadata"));
+  return {
+    ...(!place.isAbsent && { locality: readLocality(place) }),
+    ...(localityMetadata && { localityMetadata }),
+  };
+}
+
+function readEndpoint(
+  item: Cursor,
+  type: (typeof TYPES)[number],
+  ofLocality: EndpointNotes,
+): Endpoint[] {
+  if (!item.isMap(["endpoint", "metadata"])) return [];
   const endpoint = item.at("endpoint");
   if (!endpoint.isMap(["address", "hostname"])) return [];
   const { host, port } = readSocketAddress(endpoint.at("address"));
@@ -89,5 +107,8 @@ function readEndpoint(item: Cursor, type: (typeof TYPES)[number]): Endpoint[] {
     const remedy = "A cluster with names of hosts has the type STRICT_DNS.";
     unsupported(endpoint.at("address"), `the name ${host} in a STATIC cluster`, remedy);
   }
-  return [{ address: host, port, pod: "", labels: {} }];
+  const metadata = readMetadata(item.at("metadata"));
+  const notes = { ...ofLocality, ...(metadata && { metadata }) };
+  const hasNotes = Object.keys(notes).length > 0;
+  return [{ address: host, port, pod: "", labels: {}, ...(hasNotes && { notes }) }];
 }

@@ -1,9 +1,11 @@
 //! `static_resources.listeners`: a filter chain each, with HTTP or a TCP proxy at its end.
 
-import type { Gateway, Listener, Plugin, RouteTable } from "../snapshot/snapshot.ts";
+import type { Gateway, Listener, ListenerNotes, Plugin, RouteTable } from "../snapshot/snapshot.ts";
+import { NO_METADATA } from "../snapshot/metadata.ts";
 import type { Cursor } from "../resources/cursor.ts";
 import { readSocketAddress, unsupported, unwrap } from "./common.ts";
 import type { Address } from "./common.ts";
+import { readMetadata } from "./metadata.ts";
 import { readFilterChain } from "./network-filters.ts";
 import { readRouteTable } from "./routes.ts";
 import type { RouteContext } from "./routes.ts";
@@ -30,7 +32,9 @@ const LISTENER_FIELDS = [
   "stat_prefix",
   "traffic_direction",
   "per_connection_buffer_limit_bytes",
+  "metadata",
 ];
+const DIRECTIONS = ["UNSPECIFIED", "INBOUND", "OUTBOUND"] as const;
 const WASM = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const ROUTER = "envoy.extensions.filters.http.router.v3.Router";
 const LOGGER = /^envoy\.extensions\.access_loggers\.(file|stream)\.v3\./;
@@ -51,6 +55,7 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
   const listener: Listener = {
     ...{ port: address.port, protocol: "HTTP", hosts: ["*"], routeTable: name },
     ...(network !== undefined && { network }),
+    notes: readNotes(item),
   };
   const gateway: Gateway = {
     name,
@@ -60,6 +65,15 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
   };
   const accessLog = manager === null ? "" : readAccessLog(manager.at("access_log"));
   return { gateway, table, plugins: [...chain.plugins, ...plugins], address, accessLog };
+}
+
+function readNotes(item: Cursor): ListenerNotes {
+  const [chain] = item.at("filter_chains").items();
+  return {
+    direction: item.at("traffic_direction").choice(DIRECTIONS, "UNSPECIFIED"),
+    filterChainName: chain?.at("name").text() ?? "",
+    metadata: readMetadata(item.at("metadata")) ?? NO_METADATA,
+  };
 }
 
 function readFilters(

@@ -2,6 +2,7 @@
 
 import type { NodeFlags, ProxyNode } from "../snapshot/proxy-node.ts";
 import type { Cursor } from "../resources/cursor.ts";
+import { readJsonMap, readLocality } from "./metadata.ts";
 
 const FIELDS = ["id", "cluster", "locality", "metadata", "user_agent_name"];
 
@@ -18,27 +19,10 @@ export function withFlags(node: ProxyNode, flags: NodeFlags): ProxyNode {
 
 export function readNode(cursor: Cursor): ProxyNode {
   if (!cursor.isAbsent) cursor.isMap(FIELDS);
-  const locality = cursor.at("locality");
-  if (!locality.isAbsent) locality.isMap(["region", "zone", "sub_zone"]);
   return {
     id: cursor.at("id").text(),
     cluster: cursor.at("cluster").text(),
-    locality: {
-      region: locality.at("region").text(),
-      zone: locality.at("zone").text(),
-      subZone: locality.at("sub_zone").text(),
-    },
-    metadata: readMetadata(cursor.at("metadata")),
+    locality: readLocality(cursor.at("locality")),
+    metadata: readJsonMap(cursor.at("metadata")),
   };
-}
-
-/** Any JSON. */
-function readMetadata(cursor: Cursor): Readonly<Record<string, unknown>> {
-  if (cursor.isAbsent) return {};
-  const { value } = cursor;
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as Readonly<Record<string, unknown>>;
-  }
-  cursor.wrong("a map");
-  return {};
 }

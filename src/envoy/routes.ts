@@ -15,6 +15,7 @@ import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { RoutePolicy } from "../snapshot/routing.ts";
 import type { Cursor } from "../resources/cursor.ts";
 import { readDataSource, readDuration, unsupported } from "./common.ts";
+import { readMetadata } from "./metadata.ts";
 
 export interface RouteContext {
   /** Names of all clusters. */
@@ -32,7 +33,10 @@ const EDIT_FIELDS = [
   "response_headers_to_add",
   "response_headers_to_remove",
 ];
-const ROUTE_FIELDS = ["name", "match", "route", "redirect", "direct_response", ...EDIT_FIELDS];
+const ROUTE_FIELDS = [
+  ...["name", "match", "route", "redirect", "direct_response", "metadata"],
+  ...EDIT_FIELDS,
+];
 
 export function readRouteTable(cursor: Cursor, name: string, context: RouteContext): RouteTable {
   if (!cursor.isMap(["name", "virtual_hosts", "validate_clusters"])) {
@@ -46,15 +50,17 @@ export function readRouteTable(cursor: Cursor, name: string, context: RouteConte
 }
 
 function readHost(cursor: Cursor, id: string, context: RouteContext): VirtualHost {
-  if (!cursor.isMap(["name", "domains", "routes"])) return { domains: [], routes: [] };
+  if (!cursor.isMap(["name", "domains", "routes", "metadata"])) return { domains: [], routes: [] };
   const domains = cursor.at("domains").items().map(readDomain);
   if (domains.length === 0) cursor.at("domains").wrong("a list of at least one domain");
   const routes = cursor.at("routes").items();
   const name = cursor.at("name").text();
+  const metadata = readMetadata(cursor.at("metadata"));
   return {
     ...(name === "" ? {} : { name }),
     domains,
     routes: routes.map((route, index) => readRoute(route, `${id}/${index}`, context)),
+    ...(metadata && { metadata }),
   };
 }
 
@@ -74,6 +80,7 @@ function readRoute(cursor: Cursor, id: string, context: RouteContext): Route {
   const match = cursor.at("match");
   const forward = cursor.at("route");
   const policy = readPolicy(forward);
+  const metadata = readMetadata(cursor.at("metadata"));
   return {
     ...{ id, label, source: { kind: "Route", namespace: "", name: label === "" ? id : label } },
     matches: isMap ? [readMatch(match)] : [],
@@ -81,6 +88,7 @@ function readRoute(cursor: Cursor, id: string, context: RouteContext): Route {
     ...readEdits(cursor),
     timeoutMs: readDuration(forward.at("timeout"), TIMEOUT_MS_DEFAULT),
     ...(policy !== null && { policy }),
+    ...(metadata && { metadata }),
   };
 }
 

@@ -137,6 +137,8 @@ export class GrowingFacts implements ExchangeFacts {
   readonly flag = "";
   readonly failedBy = null;
   readonly failure = "";
+  readonly endpointNotes = null;
+  readonly poolReadyMs = null;
   readonly responseTrailers = null;
   status = 0;
   replyDetails: string | null = null;

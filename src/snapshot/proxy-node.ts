@@ -1,16 +1,19 @@
 //! Who a gateway says it is: what plug-ins read of Envoy's `envoy.config.core.v3.Node`.
 
+import { NO_LOCALITY } from "./metadata.ts";
+import type { Locality } from "./metadata.ts";
+
 export interface ProxyNode {
   readonly id: string;
   readonly cluster: string;
-  readonly locality: { readonly region: string; readonly zone: string; readonly subZone: string };
+  readonly locality: Locality;
   /** As JSON has it. */
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 export const UNNAMED_NODE: ProxyNode = {
   ...{ id: "", cluster: "", metadata: {} },
-  locality: { region: "", zone: "", subZone: "" },
+  locality: NO_LOCALITY,
 };
 
 /** `--service-node`, `--service-cluster` and `--service-zone`; absent: not given. */

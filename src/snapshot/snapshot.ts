@@ -28,6 +28,7 @@ export type {
 export { BODY_BYTES_DEFAULT } from "./lane.ts";
 
 import type { EdgeSettings } from "./edge.ts";
+import type { Locality, Metadata } from "./metadata.ts";
 import type { TlsServer } from "./tls.ts";
 
 /** Names one object of the store: where a part of the snapshot came from. */
@@ -84,7 +85,19 @@ export interface Listener {
   readonly httpsRedirectHosts?: readonly string[];
   /** What sees the bytes of connections first; absent: nothing, but for files of Envoy. */
   readonly network?: NetworkFilters;
+  /** What plug-ins read of it beside; absent: nothing is said. */
+  readonly notes?: ListenerNotes;
 }
+
+/** Only of files of Envoy, as all metadata. */
+export interface ListenerNotes {
+  readonly direction: TrafficDirection;
+  readonly filterChainName: string;
+  readonly metadata: Metadata;
+}
+
+/** Envoy's `traffic_direction`. */
+export type TrafficDirection = "UNSPECIFIED" | "INBOUND" | "OUTBOUND";
 
 export interface NetworkFilters {
   /** Plug-ins in filter order. */
@@ -107,6 +120,7 @@ export interface VirtualHost {
   readonly domains: readonly string[];
   /** First match wins. */
   readonly routes: readonly Route[];
+  readonly metadata?: Metadata;
 }
 
 export interface Route {
@@ -124,6 +138,7 @@ export interface Route {
   readonly timeoutMs: number;
   /** Absent for most routes: rewrite, CORS, faults, retries, mirrors. */
   readonly policy?: RoutePolicy;
+  readonly metadata?: Metadata;
 }
 
 /** AND of all that is given. */
@@ -223,6 +238,7 @@ export interface Cluster {
   readonly policy?: ClusterPolicy;
   /** By name of a subset: in the place of `policy`, with what it does not say filled from it. */
   readonly subsetPolicies?: Readonly<Record<string, ClusterPolicy>>;
+  readonly metadata?: Metadata;
 }
 
 export interface EndpointSet {
@@ -236,6 +252,16 @@ export interface Endpoint {
   /** `<namespace>/<name>` of the Pod; `""`: it is none. */
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Absent: nothing is said of it. */
+  readonly notes?: EndpointNotes;
+}
+
+/** What plug-ins read of an endpoint; only of files of Envoy. */
+export interface EndpointNotes {
+  readonly metadata?: Metadata;
+  readonly locality?: Locality;
+  /** Of the locality. */
+  readonly localityMetadata?: Metadata;
 }
 
 export interface Plugin {

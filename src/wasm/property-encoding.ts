@@ -16,10 +16,10 @@ export function encodeUtf8(text: string): Uint8Array {
   return Buffer.from(text, "utf8");
 }
 
-/** A whole number; exact up to 2^53. */
-export function encodeInteger(value: number): Uint8Array {
+/** A whole number; those above 2^63 have the bits of negative ones. */
+export function encodeInteger(value: number | bigint): Uint8Array {
   const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(BigInt(value));
+  bytes.writeBigInt64LE(BigInt.asIntN(64, BigInt(value)));
   return bytes;
 }
 

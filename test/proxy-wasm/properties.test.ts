@@ -27,7 +27,13 @@ import {
   WORLDS,
 } from "../support/property-hosts.ts";
 import type { World } from "../support/property-hosts.ts";
-import { FORMS, PROPERTY_CASES, PROPERTY_PARTS, sizeFaults } from "./probe/property-cases.ts";
+import {
+  FORMS,
+  METADATA_PROPERTY_PARTS,
+  PROPERTY_CASES,
+  PROPERTY_PARTS,
+  sizeFaults,
+} from "./probe/property-cases.ts";
 import type { PropertyCase } from "./probe/property-cases.ts";
 
 const LINES_MS_MAX = 30_000;
@@ -150,7 +156,11 @@ interface Observed {
 async function observe(host: Host, world: World, probe: PropertyCase): Promise<Observed> {
   const all = new Map<string, string>();
   const faults: string[] = [];
-  for (const [index, properties] of PROPERTY_PARTS.entries()) {
+  const parts = [
+    ...PROPERTY_PARTS,
+    ...(probe.readsMetadata === true ? METADATA_PROPERTY_PARTS : []),
+  ];
+  for (const [index, properties] of parts.entries()) {
     const results = await observePart(host, world, { probe, index, properties });
     faults.push(...sizeFaults(results));
     for (const [key, result] of results) all.set(key, result);
@@ -210,11 +220,15 @@ function differences(
   return faults;
 }
 
+/** Of maps with more than one field. */
+const IN_ANY_ORDER =
+  /(cel response\.trailers|virtual_host_metadata(\.(typed_)?filter_metadata(\.space)?)?)$/;
+
 /** The name of its form in the place of a value that has it, where values cannot be the same. */
 function formOf(key: string, result: string, hosts: readonly Host[]): string {
   const property = / (?:s:|cel )(\S+)$/.exec(key)?.[1] ?? "";
-  // Expressions of Envoy give the fields of a map in any order: their bytes are compared sorted.
-  if (key.endsWith("cel response.trailers")) return (result.match(/../g) ?? []).sort().join("");
+  // Envoy gives the fields of a map in any order: their bytes are compared sorted.
+  if (IN_ANY_ORDER.test(key)) return (result.match(/../g) ?? []).sort().join("");
   const form = FORMS[property];
   if (form === undefined || !result.startsWith("0 ")) return result;
   const value = hosts.reduce((text, { port }) => text.replace(`:${port}"`, ':OWN"'), result);

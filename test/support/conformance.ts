@@ -73,6 +73,8 @@ export interface EnvoyResources {
   /** Further fields of the listener, and of its filter chain. */
   readonly fields: object;
   readonly chainFields: object;
+  /** Of its one virtual host. */
+  readonly hostFields: object;
 }
 
 export interface ProbePlugin {
@@ -194,7 +196,7 @@ export async function startEnvoyHost(
   change: (resources: EnvoyResources) => EnvoyResources = (resources) => resources,
 ): Promise<Host> {
   const port = await freePort();
-  const { routes, clusters, fields, chainFields } = change({
+  const { routes, clusters, fields, chainFields, hostFields } = change({
     routes: [route()],
     clusters: [
       upstream(CLUSTER, ports.echo, { http_protocol_options: { enable_trailers: true } }),
@@ -203,10 +205,10 @@ export async function startEnvoyHost(
     ],
     fields: {},
     chainFields: {},
+    hostFields: {},
   });
-  const listener = httpListener(port, [probeFilter(plugin)], routes, {
-    http_protocol_options: { enable_trailers: true },
-  });
+  const settings = { http_protocol_options: { enable_trailers: true }, hostFields };
+  const listener = httpListener(port, [probeFilter(plugin)], routes, settings);
   const chains = listener.filter_chains.map((chain) => ({ ...chain, ...chainFields }));
   const envoy = await Envoy.start({
     binary,

@@ -211,6 +211,12 @@ export function wasmFilter(name: string, path: string, configuration: string, vm
   };
 }
 
+interface ListenerSettings {
+  /** Of the virtual host; all others are of the connection manager. */
+  readonly hostFields?: object;
+  readonly [field: string]: unknown;
+}
+
 /**
  * Envoy's JSON of a listener with HTTP filters and one route table that matches every host.
  * `settings` are further fields of its connection manager.
@@ -219,7 +225,7 @@ export function httpListener(
   port: number,
   filters: readonly object[],
   routes: readonly object[],
-  settings: object = {},
+  { hostFields = {}, ...settings }: ListenerSettings = {},
 ): { readonly filter_chains: readonly object[] } {
   const manager = "envoy.extensions.filters.network.http_connection_manager.v3";
   const router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
@@ -228,7 +234,7 @@ export function httpListener(
     ...settings,
     stat_prefix: "test",
     http_filters: [...filters, { name: "router", typed_config: { "@type": router } }],
-    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
+    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes, ...hostFields }] },
   };
   const filter = { name: "http", typed_config: typedConfig };
   const chains = [{ filters: [filter] }];

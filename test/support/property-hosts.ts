@@ -19,6 +19,14 @@ import type { Route, Snapshot } from "../../src/snapshot/snapshot.ts";
 import type { TlsServer, UpstreamTls } from "../../src/snapshot/tls.ts";
 import { CLUSTER, GRPC_DEAD_CLUSTER } from "./conformance.ts";
 import type { EnvoyResources } from "./conformance.ts";
+import {
+  envoyHostMetadata,
+  envoyMetadata,
+  OWN_NOTES,
+  ownHostMetadata,
+  ownMetadata,
+  withNotes,
+} from "./metadata-hosts.ts";
 
 type Pair = typeof A_TEST;
 
@@ -146,16 +154,30 @@ const TIMEOUT_MS = 150;
 export function ourChange(world: World): (snapshot: Snapshot) => Snapshot {
   return (snapshot) => ({
     ...snapshot,
+    endpoints: mapValues(snapshot.endpoints, ({ endpoints }) => ({
+      endpoints: endpoints.map((endpoint) => ({ ...endpoint, notes: OWN_NOTES })),
+    })),
     gateways: mapValues(snapshot.gateways, (gateway) => ({
       ...gateway,
-      listeners: gateway.listeners.map((listener) => ({ ...listener, ...listenerTls(world) })),
+      listeners: gateway.listeners.map((listener) => ({
+        ...{ ...listener, ...listenerTls(world) },
+        notes: {
+          direction: "OUTBOUND",
+          filterChainName: "chain",
+          metadata: ownMetadata("listener"),
+        } as const,
+      })),
     })),
     routeTables: mapValues(snapshot.routeTables, (table) => ({
       ...table,
-      virtualHosts: [{ name: "all", domains: ["*"], routes: ourRoutes() }],
+      virtualHosts: [
+        { name: "all", domains: ["*"], routes: ourRoutes(), metadata: ownHostMetadata() },
+      ],
     })),
     clusters: mapValues(snapshot.clusters, (cluster) =>
-      cluster.name === CLUSTER ? { ...cluster, ...endpointPolicy(world) } : cluster,
+      cluster.name === CLUSTER
+        ? { ...cluster, ...endpointPolicy(world), metadata: ownMetadata("cluster") }
+        : cluster,
     ),
   });
 }
@@ -173,9 +195,10 @@ const NO_RETRY = {
 };
 
 function ourRoutes(): Route[] {
-  const matches = (value: string): Pick<Route, "matches" | "label"> => ({
+  const matches = (value: string): Pick<Route, "matches" | "label" | "metadata"> => ({
     matches: [{ uri: { kind: "prefix", value } }],
     label: `route${value.replace("/", "-")}`,
+    metadata: ownMetadata(`route ${value}`),
   });
   const direct = { kind: "direct", status: 418, body: "direct" } as const;
   const redirect = { kind: "redirect", status: 301, path: "/there" } as const;
@@ -214,11 +237,12 @@ export function envoyChange(world: World): (resources: EnvoyResources) => EnvoyR
   return ({ clusters, ...others }) => ({
     ...others,
     routes: envoyRoutes(),
+    hostFields: { metadata: envoyHostMetadata() },
     ...envoyListener(world),
     clusters: clusters.map((cluster) =>
       (cluster as { name: string }).name === CLUSTER
-        ? { ...cluster, ...endpointSocket(world) }
-        : cluster,
+        ? withNotes({ ...cluster, ...endpointSocket(world), metadata: envoyMetadata("cluster") })
+        : withNotes(cluster),
     ),
   });
 }
@@ -227,6 +251,7 @@ function envoyRoutes(): object[] {
   const matches = (prefix: string): object => ({
     match: { prefix },
     name: `route${prefix.replace("/", "-")}`,
+    metadata: envoyMetadata(`route ${prefix}`),
   });
   return [
     { ...matches("/echo"), route: { cluster: CLUSTER } },
@@ -239,7 +264,15 @@ function envoyRoutes(): object[] {
 
 const TRUSTED = { trusted_ca: { inline_string: CA.certificate } };
 
-function envoyListener({ client }: World): object {
+function envoyListener(world: World): object {
+  const { fields, chainFields } = envoyTls(world);
+  return {
+    fields: { ...fields, traffic_direction: "OUTBOUND", metadata: envoyMetadata("listener") },
+    chainFields: { ...chainFields, name: "chain" },
+  };
+}
+
+function envoyTls({ client }: World): { readonly fields?: object; readonly chainFields?: object } {
   if (client === null) return {};
   const context = {
     ...typed("transport_sockets.tls.v3.DownstreamTlsContext"),

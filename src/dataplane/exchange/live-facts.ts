@@ -5,6 +5,7 @@ import type { Headers } from "../../http/headers.ts";
 import type { ExchangeFacts } from "../filter/exchange-facts.ts";
 import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
+import type { EndpointNotes } from "../../snapshot/snapshot.ts";
 import type { UpstreamFailureKind } from "../upstream/upstream.ts";
 import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
 import type { Exchange } from "./exchange.ts";
@@ -78,6 +79,14 @@ export class LiveFacts implements ExchangeFacts {
 
   get failure(): string {
     return this.#exchange.outcome().attempt?.failure ?? "";
+  }
+
+  get endpointNotes(): EndpointNotes | null {
+    return this.#exchange.outcome().attempt?.endpointNotes ?? null;
+  }
+
+  get poolReadyMs(): number | null {
+    return this.#exchange.outcome().attempt?.poolReadyMs ?? null;
   }
 
   get upstream(): UpstreamFacts | null {

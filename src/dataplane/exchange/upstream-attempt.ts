@@ -3,7 +3,7 @@
 
 import type { Timer } from "../../base/clock.ts";
 import type { Headers } from "../../http/headers.ts";
-import type { Endpoint } from "../../snapshot/snapshot.ts";
+import type { Endpoint, EndpointNotes } from "../../snapshot/snapshot.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { Waiting } from "../upstream/endpoint-pool.ts";
@@ -64,6 +64,10 @@ export class UpstreamAttempt {
   /** When it had given the whole response, if asked. */
   #answeredMs = NOT_YET;
   #isAnswered = false;
+  /** When this try began to wait for a connection; one that was idle is there at once. */
+  #askedMs = NOT_YET;
+  /** How long it waited; null: it waits, or there is no try. */
+  poolReadyMs: number | null = null;
   trailers: Headers | null = null;
 
   constructor(exchange: Exchange, plan: ForwardPlan) {
@@ -91,6 +95,16 @@ export class UpstreamAttempt {
     return this.#pool === null ? "" : `${this.#pool.address}:${this.#pool.port}`;
   }
 
+  /** Looked for when asked: nothing but plug-ins wants to know. */
+  get endpointNotes(): EndpointNotes | null {
+    const pool = this.#pool;
+    if (pool === null) return null;
+    const used = this.#plan.endpoints.find(
+      ({ address, port }) => address === pool.address && port === pool.port,
+    );
+    return used?.notes ?? null;
+  }
+
   start(): void {
     const { cluster } = this.#plan;
     if (cluster !== null && !this.#isCounted) {
@@ -108,12 +122,20 @@ export class UpstreamAttempt {
   onReady({ facts }: Upstream): void {
     this.facts = facts;
     this.failedBy = null;
+    this.#noteReady();
     if (this.#plan.isTimed === true) this.#readyMs = this.#exchange.context.clock.monotonicMs();
   }
 
   onFailure(kind: UpstreamFailureKind, detail: string): void {
     this.failedBy = kind;
     this.failure = detail;
+    this.#noteReady();
+  }
+
+  #noteReady(): void {
+    if (this.poolReadyMs !== null) return;
+    const { clock } = this.#exchange.context;
+    this.poolReadyMs = this.#askedMs === NOT_YET ? 0 : clock.monotonicMs() - this.#askedMs;
   }
 
   onAnswered(trailers: Headers | null): void {
@@ -324,15 +346,19 @@ export class UpstreamAttempt {
     this.#limitTry();
     // Where one idle connection was closed, the others may be dead, too, and not yet known to be:
     // a process that is killed takes all of its connections with it.
+    this.#askedMs = NOT_YET;
+    this.poolReadyMs = null;
     const acquired = pool.acquire(this.#exchange, this.#plan, this.#resets > 0);
     switch (acquired.kind) {
       case "ready":
         this.#exchange.onUpstreamReady(acquired.connection);
         return;
       case "connecting":
+        this.#askedMs = this.#exchange.context.clock.monotonicMs();
         this.#connecting = acquired.connection;
         return;
       case "waiting":
+        this.#askedMs = this.#exchange.context.clock.monotonicMs();
         this.#waiting = acquired.waiting;
         return;
       case "overflow":

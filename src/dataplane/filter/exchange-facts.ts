@@ -5,6 +5,7 @@ import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import type { Headers } from "../../http/headers.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
+import type { EndpointNotes } from "../../snapshot/snapshot.ts";
 import { PROXY_ERRORS } from "../proxy-error.ts";
 import type { UpstreamFailureKind } from "../upstream/upstream.ts";
 import type { UpstreamView } from "../upstream/upstream-facts.ts";
@@ -32,6 +33,10 @@ export interface ExchangeFacts {
   /** What the last try has failed of. */
   readonly failedBy: UpstreamFailureKind | null;
   readonly failure: string;
+  /** What is said of the endpoint in use, beside its address; null: nothing, or there is none. */
+  readonly endpointNotes: EndpointNotes | null;
+  /** From the wish for a connection to one that takes the request; null: there is none yet. */
+  readonly poolReadyMs: number | null;
   /** Of the connection to the endpoint; null: none was ready yet. */
   readonly upstream: UpstreamView | null;
   readonly responseTrailers: Headers | null;

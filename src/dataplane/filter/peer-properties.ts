@@ -4,6 +4,7 @@
 import {
   encodeBoolean,
   encodeInteger,
+  encodeTime,
   encodeLatin1,
   encodeUtf8,
   UNSERIALIZABLE,
@@ -11,8 +12,10 @@ import {
 import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import type { CertificateFacts, TlsView } from "../tls-facts.ts";
 import type { Peer } from "./caller.ts";
+import { NO_LOCALITY } from "../../snapshot/metadata.ts";
 import { transportFailureOf } from "./exchange-facts.ts";
 import type { ExchangeFacts } from "./exchange-facts.ts";
+import { localityProperty } from "./protobuf-values.ts";
 
 /** As much of a `PassOwner` as these properties are read of. */
 interface Ends {
@@ -21,9 +24,6 @@ interface Ends {
   readonly upstreamAddress: string;
   readonly facts: ExchangeFacts | null;
 }
-
-/** A message without fields, and an absent one. */
-const EMPTY_MESSAGE = new Uint8Array(0);
 
 /** Of the two ends of the client's connection, and of the endpoint. */
 export function peerProperty(ends: Ends, path: readonly string[]): Uint8Array | null {
@@ -38,7 +38,9 @@ export function peerProperty(ends: Ends, path: readonly string[]): Uint8Array | 
     case "destination":
       return destinationProperty(part, ends.peer);
     case "upstream":
-      return upstreamProperty(part, ends);
+      return part === "locality"
+        ? upstreamLocality(path.slice(2), ends)
+        : upstreamProperty(part, ends);
     case "upstream_filter_state":
       return path.length === 1 && hasUpstream(ends.facts) ? UNSERIALIZABLE : null;
     default:
@@ -112,6 +114,11 @@ function hasUpstream(facts: ExchangeFacts | null): facts is ExchangeFacts {
   return facts !== null && facts.upstream !== null;
 }
 
+function upstreamLocality(path: readonly string[], ends: Ends): Uint8Array | null {
+  if (ends.upstreamAddress === "") return null;
+  return localityProperty(ends.facts?.endpointNotes?.locality ?? NO_LOCALITY, path);
+}
+
 /** `upstreamAddress` is `address:port`; `""`: no endpoint has been chosen yet. */
 function upstreamProperty(
   part: string,
@@ -124,13 +131,21 @@ function upstreamProperty(
       return encodeLatin1(address);
     case "port":
       return encodeInteger(Number(address.slice(address.lastIndexOf(":") + 1)));
-    case "locality":
-      return EMPTY_MESSAGE;
+    case "cx_pool_ready_duration":
+      return timeOf(facts?.poolReadyMs ?? null);
     case "transport_failure_reason":
-      return encodeLatin1(facts === null ? "" : transportFailureOf(facts));
+      return encodeLatin1(reasonOf(facts));
     default:
       return hasUpstream(facts) ? establishedProperty(part, facts) : null;
   }
+}
+
+function reasonOf(facts: ExchangeFacts | null): string {
+  return facts === null ? "" : transportFailureOf(facts);
+}
+
+function timeOf(ms: number | null): Uint8Array | null {
+  return ms === null ? null : encodeTime(ms);
 }
 
 function establishedProperty(part: string, { upstream }: ExchangeFacts): Uint8Array | null {

@@ -6,7 +6,8 @@ import { latin1 } from "../../wasm/field-text.ts";
 import { peerProperty } from "./peer-properties.ts";
 import { requestProperty, responseProperty } from "./plugin-properties.ts";
 import type { PropertyView } from "./plugin-properties.ts";
-import { metadataProperty, routeProperty, xdsProperty } from "./route-properties.ts";
+import { metadataProperty } from "./metadata-properties.ts";
+import { routeProperty, xdsProperty } from "./route-properties.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
 import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
@@ -189,7 +190,7 @@ export class PluginStream implements StreamHost, PropertyView {
       case "response":
         return responseProperty(this, path);
       case "metadata":
-        return metadataProperty(path.slice(1));
+        return metadataProperty(undefined, path.slice(1));
       case "xds":
         return xdsProperty(this.pass, path);
       default:

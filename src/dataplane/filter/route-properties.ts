@@ -1,33 +1,44 @@
 //! Properties that plug-ins read of the configuration that an exchange falls under (Envoy's
-//! attribute `xds`), and of its metadata: nobody sets any here, so the messages are empty.
+//! attribute `xds`), and of its metadata.
 
 import {
   encodeInteger,
   encodeLatin1,
-  encodeMap,
+  encodeUtf8,
   UNSERIALIZABLE,
 } from "../../wasm/property-encoding.ts";
 import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
+import type { ListenerNotes, TrafficDirection } from "../../snapshot/snapshot.ts";
+import type { Metadata } from "../../snapshot/metadata.ts";
+import { NO_METADATA } from "../../snapshot/metadata.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
+import { metadataProperty } from "./metadata-properties.ts";
 import { nodeProperty } from "./node-properties.ts";
 
-const EMPTY_MESSAGE = new Uint8Array(0);
-const EMPTY_MAP = encodeMap([]);
-/** Envoy's TrafficDirection: the listener says none. */
-const UNSPECIFIED = 0;
-/** The fields of `envoy.config.core.v3.Metadata`. */
-const METADATA_FIELDS: ReadonlySet<string> = new Set(["filter_metadata", "typed_filter_metadata"]);
+/** The numbers of Envoy's TrafficDirection. */
+const DIRECTIONS: Readonly<Record<TrafficDirection, number>> = {
+  UNSPECIFIED: 0,
+  INBOUND: 1,
+  OUTBOUND: 2,
+};
+
+const NO_NOTES: ListenerNotes = {
+  direction: "UNSPECIFIED",
+  filterChainName: "",
+  metadata: NO_METADATA,
+};
 
 export function xdsProperty(pass: GatewayPass, path: readonly string[]): Uint8Array | null {
   const part = path[1] ?? "";
-  if (isMetadata(pass, part)) return metadataProperty(path.slice(2));
+  const metadata = METADATA_OF.get(part)?.(pass);
+  if (metadata) return metadataProperty(metadata, path.slice(2));
   if (part === "node") return nodeOf(pass, path.slice(2));
   if (path.length !== 2) return null;
   switch (part) {
     case "listener_direction":
-      return encodeInteger(UNSPECIFIED);
+      return encodeInteger(DIRECTIONS[notesOf(pass).direction]);
     case "filter_chain_name":
-      return encodeLatin1("");
+      return encodeUtf8(notesOf(pass).filterChainName);
     case "virtual_host_name":
       return virtualHostName(pass);
     case "upstream_host_metadata":
@@ -36,6 +47,10 @@ export function xdsProperty(pass: GatewayPass, path: readonly string[]): Uint8Ar
     default:
       return routeProperty(pass, part);
   }
+}
+
+function notesOf({ listener }: GatewayPass): ListenerNotes {
+  return listener.listener.notes ?? NO_NOTES;
 }
 
 function nodeOf({ owner }: GatewayPass, path: readonly string[]): Uint8Array | null {
@@ -57,25 +72,27 @@ export function routeProperty(pass: GatewayPass, part: string): Uint8Array | nul
   return cluster === null ? null : encodeLatin1(cluster);
 }
 
-/** Of a `Metadata` without fields; the path is what follows its own. */
-export function metadataProperty(path: readonly string[]): Uint8Array | null {
-  const [field] = path;
-  if (field === undefined) return EMPTY_MESSAGE;
-  return path.length === 1 && METADATA_FIELDS.has(field) ? EMPTY_MAP : null;
+/** Null: there is no object that could have some. */
+const METADATA_OF: ReadonlyMap<string, (pass: GatewayPass) => Metadata | null> = new Map([
+  ["listener_metadata", (pass: GatewayPass): Metadata => notesOf(pass).metadata],
+  ["virtual_host_metadata", (pass) => metadataIn(pass.virtualHost())],
+  ["route_metadata", (pass) => metadataIn(pass.route())],
+  ["cluster_metadata", clusterMetadata],
+  ["upstream_host_metadata", ({ owner }) => owner.facts?.endpointNotes?.metadata ?? null],
+  [
+    "upstream_host_locality_metadata",
+    ({ owner }) => owner.facts?.endpointNotes?.localityMetadata ?? null,
+  ],
+]);
+
+function metadataIn(object: { readonly metadata?: Metadata } | null): Metadata | null {
+  return object === null ? null : (object.metadata ?? NO_METADATA);
 }
 
-/** Whether there is an object that could have some. */
-function isMetadata(pass: GatewayPass, part: string): boolean {
-  switch (part) {
-    case "listener_metadata":
-      return true;
-    case "virtual_host_metadata":
-      return pass.virtualHost() !== null;
-    case "route_metadata":
-      return pass.route() !== null;
-    case "cluster_metadata":
-      return pass.route()?.action.kind === "forward";
-    default:
-      return false;
-  }
+function clusterMetadata(pass: GatewayPass): Metadata | null {
+  if (pass.route()?.action.kind !== "forward") return null;
+  const { clusters } = pass.runtime.snapshot;
+  const name = pass.routeCluster();
+  const cluster = name !== null && Object.hasOwn(clusters, name) ? clusters[name] : undefined;
+  return cluster?.metadata ?? NO_METADATA;
 }

@@ -7,7 +7,7 @@ import { decodePairs } from "../header-pairs.ts";
 import { UNSERIALIZABLE } from "../property-encoding.ts";
 import type { Attributes } from "./run.ts";
 import { CelFault, CelMap, Duration, LiteralMap, Timestamp, Uint } from "./values.ts";
-import { messageIn, structValue } from "./protobuf-struct.ts";
+import { mapIn, messageIn, structValue, wrappedValue } from "./protobuf-struct.ts";
 import type { CelValue } from "./values.ts";
 
 /** A property by its path, as a guest would get it; null: there is none. */
@@ -63,6 +63,7 @@ const OBJECTS: Readonly<Record<string, Fields>> = {
     ...allOf(text, ["address", "local_address", "transport_failure_reason", ...CERTIFICATES]),
     port: int,
     request_attempt_count: uint,
+    cx_pool_ready_duration: duration,
   },
   xds: {
     ...allOf(text, ["cluster_name", "route_name", "virtual_host_name", "filter_chain_name"]),
@@ -75,7 +76,7 @@ const MAPS: Readonly<Record<string, readonly string[]>> = {
   response: ["headers", "trailers"],
 };
 
-/** Messages of Envoy's API; of the embedder they have no fields set. */
+/** Messages of Envoy's API. */
 const METADATA: ReadonlySet<string> = new Set([
   ...["listener_metadata", "cluster_metadata", "route_metadata", "virtual_host_metadata"],
   ...["upstream_host_metadata", "upstream_host_locality_metadata"],
@@ -196,14 +197,11 @@ class FilterState extends Opaque {
 }
 
 const NO_FIELDS: ReadonlyMap<string, CelValue> = new Map();
-const NO_METADATA: ReadonlyMap<string, CelValue> = new Map(
-  ["filter_metadata", "typed_filter_metadata"].map((name) => [name, new LiteralMap([])]),
-);
-const NO_LOCALITY: ReadonlyMap<string, CelValue> = new Map(
-  ["region", "zone", "sub_zone"].map((name) => [name, ""]),
-);
+/** Field numbers of `envoy.config.core.v3.Metadata`, `google.protobuf.Any` and `TypedStruct`. */
+const METADATA_FIELDS = { filter: 1, typed: 2 };
+const ANY = { typeUrl: 1, value: 2 };
+const TYPED_STRUCT = { typeUrl: 1, value: 2 };
 
-/** A message, of which nobody has set anything. */
 class Message extends Opaque {
   readonly #encoded: Uint8Array | null;
   readonly #fields: ReadonlyMap<string, CelValue>;
@@ -228,7 +226,35 @@ class Message extends Opaque {
 function messageOf(read: PropertyReader, path: readonly string[]): CelValue | undefined {
   const value = read(path);
   if (value === null) return undefined;
-  return value === UNSERIALIZABLE ? new Message(null, NO_FIELDS) : new Message(value, NO_METADATA);
+  if (value === UNSERIALIZABLE) return new Message(null, NO_FIELDS);
+  return new MetadataMessage(value, NO_FIELDS);
+}
+
+/** A configuration may say a lot: only what is asked for is read. */
+class MetadataMessage extends Message {
+  override get(key: CelValue): CelValue | undefined {
+    const message = this.encoded();
+    if (message === null) return undefined;
+    if (key === "filter_metadata") return mapIn(message, METADATA_FIELDS.filter, structValue);
+    if (key !== "typed_filter_metadata") return undefined;
+    return mapIn(message, METADATA_FIELDS.typed, anyValue);
+  }
+}
+
+/** What a message holds in itself is what it is. */
+function anyValue(any: Uint8Array): CelValue {
+  const type = latin1(messageIn(any, ANY.typeUrl));
+  const message = messageIn(any, ANY.value);
+  if (type.endsWith("/google.protobuf.Struct")) return structValue(message);
+  if (!type.endsWith(".TypedStruct")) {
+    const kind = type.slice(type.lastIndexOf(".") + 1);
+    return wrappedValue(message, kind) ?? new Message(message, NO_FIELDS);
+  }
+  const fields = new Map<string, CelValue>([
+    ["type_url", latin1(messageIn(message, TYPED_STRUCT.typeUrl))],
+    ["value", structValue(messageIn(message, TYPED_STRUCT.value))],
+  ]);
+  return new Message(message, fields);
 }
 
 const NODE_TEXTS = ["id", "cluster", "user_agent_name", "user_agent_version"];
@@ -267,6 +293,7 @@ function textsOf(
 }
 
 function localityOf(read: PropertyReader): CelValue | undefined {
-  const value = read(["upstream", "locality"]);
-  return value === null ? undefined : new Message(value, NO_LOCALITY);
+  const path = ["upstream", "locality"];
+  const value = read(path);
+  return value === null ? undefined : new Message(value, textsOf(read, path, LOCALITY_TEXTS));
 }

@@ -1,6 +1,7 @@
 //! What the probe asks of properties, and how the exchanges end in which it asks.
 
 import type { ProbeCase } from "../../support/conformance.ts";
+import { TYPED_METADATA } from "../../support/metadata-hosts.ts";
 import { BODY, CHUNKS } from "./case-parts.ts";
 
 export interface PropertyCase extends Omit<ProbeCase, "script"> {
@@ -8,12 +9,51 @@ export interface PropertyCase extends Omit<ProbeCase, "script"> {
   readonly worlds: readonly string[];
   /** The client waits no longer for the response. */
   readonly replyMsMax?: number;
+  /** It asks for `METADATA_PROPERTY_PARTS`, too. */
+  readonly readsMetadata?: true;
 }
 
 const TLS_PARTS = [
   ...["tls_version", "subject_local_certificate", "subject_peer_certificate"],
   ...["dns_san_local_certificate", "dns_san_peer_certificate", "uri_san_local_certificate"],
   ...["uri_san_peer_certificate", "sha256_peer_certificate_digest"],
+];
+
+const METADATA_OWNERS = [
+  ...["listener_metadata", "cluster_metadata", "route_metadata"],
+  ...["upstream_host_metadata", "upstream_host_locality_metadata"],
+];
+const METADATA_PARTS = [
+  ...["filter_metadata", "filter_metadata.space", "filter_metadata.space.text"],
+  ...["typed_filter_metadata", "typed_filter_metadata.whole"],
+];
+
+/** The parts of metadata, which only some of the cases ask for. */
+export const METADATA_PROPERTY_PARTS: readonly (readonly string[])[] = [
+  of(
+    "xds",
+    METADATA_OWNERS.flatMap((owner) => METADATA_PARTS.map((part) => `${owner}.${part}`)),
+  ),
+  ["xds.virtual_host_metadata", "xds.virtual_host_metadata.typed_filter_metadata"],
+  of("xds.virtual_host_metadata", [
+    ...["filter_metadata", "nonsense"],
+    ...of("filter_metadata", ["absent", "empty", "plain", "plain.text", "odd", "odd.nothing"]),
+    ...of("filter_metadata.space", [
+      "number",
+      "yes",
+      "list",
+      "list.0",
+      "list.9",
+      "map",
+      "map.deeper",
+    ]),
+  ]),
+  of("xds.virtual_host_metadata", [
+    ...of("typed_filter_metadata", [...Object.keys(TYPED_METADATA), "typed"]),
+    ...of("typed_filter_metadata", ["absent", "text.more", "struct.a", "typed.type_url"]),
+    ...of("typed_filter_metadata.typed", ["value", "value.a", "nonsense", "type_url.more"]),
+  ]),
+  of("upstream.locality", ["region", "zone", "sub_zone", "nonsense", "region.more"]),
 ];
 
 /** What one request asks for. Parts of a path are separated by dots. */
@@ -48,12 +88,12 @@ export const PROPERTY_PARTS: readonly (readonly string[])[] = [
   ]),
   of("upstream", [
     ...["address", "port", "local_address", "request_attempt_count", "transport_failure_reason"],
-    ...["locality", "mtls", ...TLS_PARTS],
+    ...["locality", "cx_pool_ready_duration", "mtls", ...TLS_PARTS],
   ]),
   of("xds", [
     ...["cluster_name", "route_name", "virtual_host_name", "filter_chain_name"],
     ...["listener_direction", "listener_metadata", "cluster_metadata", "route_metadata"],
-    ...["virtual_host_metadata", "upstream_host_metadata", "upstream_host_locality_metadata"],
+    ...["upstream_host_metadata", "upstream_host_locality_metadata"],
     ...["cluster_metadata.filter_metadata", "cluster_metadata.none"],
   ]),
   of("xds.node", [
@@ -80,6 +120,8 @@ function of(object: string, parts: readonly string[]): string[] {
 const SMALL = /^0x[0-9a-f]{8}0{8}$/;
 /** Up to 18 minutes, in nanoseconds. */
 const DURATION = /^0x(?!0{16})[0-9a-f]{10}0{6}$/;
+/** The same, or none: an idle connection is taken at once. */
+const WAIT = /^0x[0-9a-f]{10}0{6}$/;
 const TIME = /^0x[0-9a-f]{14}1[0-9a-f]$/;
 
 /** Of values that cannot be the same in two proxies. */
@@ -87,6 +129,7 @@ export const FORMS: Readonly<Record<string, RegExp>> = {
   "request.time": TIME,
   "request.duration": DURATION,
   "response.backend_latency": DURATION,
+  "upstream.cx_pool_ready_duration": WAIT,
   "request.total_size": SMALL,
   "request.headers_bytes": SMALL,
   "response.total_size": SMALL,
@@ -110,12 +153,13 @@ const HEADERS = [
 
 export const PROPERTY_CASES: readonly PropertyCase[] = [
   { name: "answered", path: "/echo?q=1", headers: HEADERS, worlds: EVERY },
+  { name: "of-metadata", path: "/echo", worlds: CLEAR, readsMetadata: true },
   { name: "with-a-length", ...BODY, path: "/echo", body: "hello", worlds: EVERY },
   { name: "in-chunks", ...BODY, path: "/echo", chunks: CHUNKS, worlds: CLEAR },
   { name: "not-found-upstream", path: "/echo/404", worlds: CLEAR },
   { name: "grpc-in-head", path: "/echo/grpc", worlds: CLEAR },
   { name: "grpc-in-trailers", path: "/echo/trailers", worlds: CLEAR },
-  { name: "direct", path: "/direct", worlds: CLEAR },
+  { name: "direct", path: "/direct", worlds: CLEAR, readsMetadata: true },
   { name: "redirect", path: "/redirect", worlds: CLEAR },
   { name: "no-route", path: "/none", worlds: CLEAR },
   { name: "timeout", path: "/silent", worlds: CLEAR },
