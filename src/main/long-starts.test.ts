@@ -9,7 +9,8 @@ import { applyDelta, diffSnapshots, fullDelta, snapshotVersion } from "../snapsh
 import type { SnapshotDelta } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Plugin, Snapshot } from "../snapshot/snapshot.ts";
-import { LONG_START_MS, LongStarts } from "./long-starts.ts";
+import { LONG_START_MS } from "../wasm/start-trial.ts";
+import { FAILURES_MAX, LongStarts } from "./long-starts.ts";
 import type { StartAnswer, WorkerLink } from "./worker-link.ts";
 
 const SHORT: StartAnswer = { longestMs: LONG_START_MS, fault: null };
@@ -38,6 +39,8 @@ class FakeWorker {
   held: Snapshot = EMPTY_SNAPSHOT;
   faults: readonly Fault[] = [];
   readonly told: (FailedStarts | undefined)[] = [];
+  /** Plug-ins that it is to start itself. */
+  readonly startedHere: string[] = [];
   readonly id: string;
   isStopped = false;
 
@@ -60,6 +63,10 @@ class FakeWorker {
     return Promise.resolve({ ok: true, faults: this.faults });
   }
 
+  startHere(plugin: string): void {
+    this.startedHere.push(plugin);
+  }
+
   stop(): Promise<void> {
     this.isStopped = true;
     return Promise.resolve();
@@ -73,7 +80,7 @@ class FakeWorker {
 class World {
   readonly clock = new FakeClock();
   readonly serving = new FakeWorker("serving");
-  readonly fresh = new FakeWorker("fresh");
+  fresh = new FakeWorker("fresh");
   gateways: FakeWorker[] = [this.serving];
   /** By the plug-in's name. */
   readonly starts = new Map<string, StartAnswer>();
@@ -106,6 +113,15 @@ class World {
     await this.serving.push(fullDelta(before));
     this.serving.told.length = 0;
     return await this.longStarts.node(this.serving.link).push(diffSnapshots(before, next));
+  }
+
+  /** Who serves asks for `new` to be made anew; a fresh worker is there. */
+  async restart(): Promise<void> {
+    if (this.gateways.includes(this.fresh)) this.fresh = new FakeWorker(`${this.fresh.id}er`);
+    const [serving] = this.gateways;
+    assert.ok(serving !== undefined);
+    void this.longStarts.restart(serving.link, "new");
+    await idle();
   }
 
   get names(): string {
@@ -217,6 +233,72 @@ test("what nobody wants any more is not tried again", async () => {
   world.clock.advance(100_000);
   await idle();
   assert.deepEqual(world.tried, []);
+});
+
+test("a long one is made anew by a fresh worker, which takes over", async () => {
+  const world = new World();
+  await world.serving.push(fullDelta(NEXT));
+  world.starts.set("new", LONG);
+  await world.restart();
+  assert.equal(world.names, "fresh");
+  assert.equal(world.fresh.heldVersion, NEXT.version);
+  assert.deepEqual(world.serving.startedHere, []);
+});
+
+test("while it does not start elsewhere nobody is replaced, and it is tried again", async () => {
+  const world = new World();
+  await world.serving.push(fullDelta(NEXT));
+  world.starts.set("new", FAILS);
+  await world.restart();
+  assert.equal(world.names, "serving");
+  world.starts.set("new", LONG);
+  await world.restart();
+  assert.equal(world.names, "fresh");
+  assert.deepEqual(world.serving.startedHere, []);
+});
+
+for (const [name, hinder] of STAYS.filter(([name]) => name !== "who serves has gone meanwhile")) {
+  test(`who serves makes a long one anew itself when ${name}`, async () => {
+    const world = new World();
+    await world.serving.push(fullDelta(NEXT));
+    world.starts.set("new", LONG);
+    hinder(world);
+    await world.restart();
+    assert.equal(world.names, "serving");
+    assert.deepEqual(world.serving.startedHere, ["new"]);
+  });
+}
+
+test("one that traps soon after each take-over gets the next one with back-off", async () => {
+  const world = new World();
+  await world.serving.push(fullDelta(NEXT));
+  world.starts.set("new", LONG);
+  await world.restart();
+  // The worker itself waits for the first second.
+  for (const waitMs of [1_000, 3_000, 7_000, 15_000, 31_000, 59_000, 59_000]) {
+    const { names } = world;
+    await world.restart();
+    world.clock.advance(waitMs - 1);
+    await idle();
+    assert.equal(world.names, names, `${waitMs}`);
+    world.clock.advance(1);
+    await idle();
+    assert.equal(world.names, world.fresh.id);
+  }
+  world.clock.advance(60_000);
+  await world.restart();
+  assert.equal(world.names, world.fresh.id);
+});
+
+test("so many failures are kept, and who serves begins what comes beyond", async () => {
+  const world = new World();
+  const count = FAILURES_MAX + 1;
+  const names = Array.from({ length: count }, (_, index) => `new${index}`);
+  for (const name of names) world.starts.set(name, FAILS);
+  const next = snapshotWith(plugin("old"), ...names.map((name) => plugin(name, name)));
+  await world.change(BASE, next);
+  assert.equal(world.tried.length, count);
+  assert.equal(Object.keys(world.serving.told[0] ?? {}).length, FAILURES_MAX);
 });
 
 async function idle(): Promise<void> {

@@ -2,7 +2,8 @@
 //! change that brings plug-ins to a gateway that serves is tried first in the spare worker; where a
 //! start takes long, a fresh worker is given the whole configuration and takes the place of the one
 //! that serves. A start that takes long and fails is told to the one that serves, which does not
-//! begin it, and is tried again, elsewhere, with back-off.
+//! begin it, and is tried again, elsewhere, with back-off. One that must be made anew after a
+//! trap is a reason for a fresh worker as well.
 
 import type { Clock } from "../base/clock.ts";
 import { contentHash } from "../base/canonical-json.ts";
@@ -13,13 +14,16 @@ import { applyDelta, fullDelta } from "../snapshot/delta.ts";
 import type { SnapshotDelta } from "../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Plugin, Snapshot } from "../snapshot/snapshot.ts";
+import { LONG_START_MS } from "../wasm/start-trial.ts";
 import type { StartAnswer, WorkerLink } from "./worker-link.ts";
 
-/** The longest that a part of a start may hold up a worker that serves. */
-export const LONG_START_MS = 50;
 /** A long start that failed is tried again after this, doubling up to the maximum. */
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
+/** A worker that took over and went well for so long may be followed by the next one at once. */
+const HEALTHY_AFTER_MS = 60_000;
+/** Long starts that failed and are to be tried again; who serves begins what comes beyond. */
+export const FAILURES_MAX = 256;
 /** Starts of which it is known how long they take; the oldest is forgotten. */
 const KNOWN_MAX = 256;
 
@@ -41,11 +45,22 @@ interface LongFailure {
   readonly delayMs: number;
 }
 
+/** Why a worker has its place: a plug-in of the one before it had to be made anew. */
+interface Restart {
+  readonly atMs: number;
+  /** What the next one waits if it is soon. */
+  readonly delayMs: number;
+}
+
 export class LongStarts {
   readonly #workers: FreshWorkers;
   readonly #known = new Map<string, Promise<StartAnswer | null>>();
   /** By `startKey`. */
   readonly #failures = new Map<string, LongFailure>();
+  readonly #restarts = new WeakMap<WorkerLink, Restart>();
+  /** Workers of which a plug-in is to be made anew elsewhere. */
+  readonly #restarting = new Set<WorkerLink>();
+  #restarted: Promise<unknown> = Promise.resolve();
   /** One worker is replaced at a time: there is one spare, and the others go on accepting. */
   #replaced: Promise<unknown> = Promise.resolve();
 
@@ -65,6 +80,48 @@ export class LongStarts {
       hosts: () => link.hosts(),
       push: (delta) => this.#push(link, delta),
     };
+  }
+
+  /**
+   * Of a worker that serves a plug-in must be made anew, which takes long: a fresh worker takes its
+   * place. Asked again and again, as the worker does, only one is under way. A plug-in that traps
+   * at once in every fresh worker gets the next one with back-off, as it would have within one.
+   */
+  async restart(link: WorkerLink, name: string): Promise<void> {
+    if (this.#restarting.has(link)) return;
+    this.#restarting.add(link);
+    const delayMs = this.#restartDelayMs(link);
+    // The first second it has waited before it asked.
+    await this.#pause(delayMs - RETRY_MS_MIN);
+    // One after the other: there is one spare to try it in.
+    const restarted = this.#restarted.then(() => this.#restartNow(link, name, delayMs));
+    this.#restarted = restarted.catch(() => undefined);
+    await restarted.finally(() => this.#restarting.delete(link));
+  }
+
+  async #restartNow(link: WorkerLink, name: string, delayMs: number): Promise<void> {
+    const plugin = link.held.plugins[name];
+    if (plugin === undefined || !this.#workers.gateways().includes(link)) return;
+    const start = await this.#try(plugin);
+    // It asks again.
+    if (start !== null && start.fault !== null) return;
+    this.#restarts.set(link, { atMs: this.#workers.clock.monotonicMs(), delayMs: delayMs * 2 });
+    const replaced = start === null ? null : await this.#replace(link, link.held);
+    if (replaced === null) link.startHere(name);
+  }
+
+  #restartDelayMs(link: WorkerLink): number {
+    const last = this.#restarts.get(link);
+    const isSoon =
+      last !== undefined && this.#workers.clock.monotonicMs() - last.atMs < HEALTHY_AFTER_MS;
+    return isSoon ? Math.min(last.delayMs, RETRY_MS_MAX) : RETRY_MS_MIN;
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (ms <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#workers.clock.after(ms, resolve, { unref: true });
+    });
   }
 
   async #push(link: WorkerLink, delta: SnapshotDelta): Promise<PushAnswer> {
@@ -144,12 +201,17 @@ export class LongStarts {
     if (fresh === null) return null;
     const answer = await fresh.push(fullDelta(next)).catch(() => null);
     const isGood = answer?.ok === true && hasNoOtherFaults(answer.faults ?? [], old.faults);
-    if (isGood && this.#workers.replace(old, fresh)) return answer;
+    if (isGood && this.#workers.replace(old, fresh)) {
+      const restart = this.#restarts.get(old);
+      if (restart !== undefined) this.#restarts.set(fresh, restart);
+      return answer;
+    }
     await fresh.stop(0);
     return null;
   }
 
   #remember(key: string, failure: LongFailure): void {
+    if (this.#failures.size >= FAILURES_MAX && !this.#failures.has(key)) return;
     this.#failures.set(key, failure);
     const retry = (): void => {
       void this.#retry(key, failure);

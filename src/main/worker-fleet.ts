@@ -425,6 +425,7 @@ export class WorkerFleet {
     link.onHeld = () => {
       this.#loadSpare();
     };
+    link.onLongRestart = (plugin) => void this.#longStarts.restart(link, plugin);
     link.onConnections = (count) => {
       this.#shares.set(link, count);
     };

@@ -26,7 +26,7 @@ const PENDING_MAX = 10_000;
 
 type Question = Exclude<
   ToWorker,
-  { type: "stop" | "queuesReady" | "peers" | "handle" | "inherited" }
+  { type: "stop" | "queuesReady" | "peers" | "handle" | "inherited" | "startHere" }
 >;
 /** A question without its id, which the link gives. */
 type Ask = Question extends infer One ? (One extends Question ? Omit<One, "id"> : never) : never;
@@ -48,6 +48,8 @@ export class WorkerLink implements ConfigNode {
   onQueuesReady: (worker: string, queues: readonly ReadyQueue[]) => void = () => undefined;
   /** Told how many client connections this gateway has. */
   onConnections: (count: number) => void = () => undefined;
+  /** Told of a plug-in that it would have to make anew, which takes long. */
+  onLongRestart: (plugin: string) => void = () => undefined;
   /** Told when it runs another snapshot. */
   onHeld: () => void = () => undefined;
   /** Digests of the code that it was given with `load`. */
@@ -225,6 +227,11 @@ export class WorkerLink implements ConfigNode {
     if (!this.#isGone) this.#send({ type: "queuesReady", queues });
   }
 
+  /** Nobody takes over: it makes the plug-in anew itself. */
+  startHere(plugin: string): void {
+    if (!this.#isGone) this.#send({ type: "startHere", plugin });
+  }
+
   /** Lets exchanges end, then ends the process. Resolves when it has gone. */
   async stop(graceMs: number): Promise<void> {
     if (this.#isGone) return;
@@ -273,6 +280,9 @@ export class WorkerLink implements ConfigNode {
         return;
       case "connections":
         this.onConnections(message.count);
+        return;
+      case "longRestart":
+        this.onLongRestart(message.plugin);
         return;
       case "handle":
         this.#sendBack(message.port, handle);

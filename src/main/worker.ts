@@ -112,7 +112,10 @@ const plugins = {
   },
 };
 const pluginReport = new PluginReport(plugins.usage, plugins.metrics);
-const preparer = new Preparer({ logger, plugins, clusters, shared });
+const restartElsewhere = (plugin: string): void => {
+  process.send?.({ type: "longRestart", plugin } satisfies FromWorker);
+};
+const preparer = new Preparer({ logger, plugins, clusters, shared, restartElsewhere });
 const role =
   options.role === "gateway"
     ? new GatewayRole(options, context, preparer)

@@ -23,6 +23,8 @@ export class LoadFault {
   readonly message: string;
   /** What to do; `""` when the message says it all. */
   readonly remedy: string;
+  /** Of the parts of the start in which it failed, how long the longest took; 0: none was begun. */
+  longestMs = 0;
 
   constructor(plugin: string, kind: LoadFaultKind, message: string, remedy = "") {
     this.plugin = plugin;

@@ -11,7 +11,7 @@ import { DEFAULT_BUDGETS, systemGuestTime } from "./fuel/gauge.ts";
 import type { PluginModule } from "./module.ts";
 import { RootContext } from "./root-context.ts";
 import type { PluginSettings } from "./root-context.ts";
-import { trialSteps } from "./start-trial.ts";
+import { LONG_START_MS, timedSteps, trialSteps } from "./start-trial.ts";
 import type { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
 import { startVm } from "./vm.ts";
@@ -44,6 +44,15 @@ export class Plugin {
   #startedAtMs = 0;
   /** The longest of its starts that came to an end, in processor time. */
   #startTookMs = 0;
+  /** Of the parts of its starts, that one which held up this process for longest. */
+  #longestPartMs = 0;
+  /**
+   * Asked in place of a start that would hold up who serves: a process that does not may take over.
+   * Until then the plug-in stays as it is, and asks again with back-off; `startHere` ends that.
+   */
+  onLongRestart: (() => void) | null = null;
+  /** It has asked for that while it serves. */
+  #wantsRenewal = false;
   #backOffMs = BACK_OFF_MS_MIN;
   #rebuild: Timer | null = null;
   #lastTrap: PluginTrap | null = null;
@@ -89,8 +98,10 @@ export class Plugin {
     module: PluginModule,
     settings: PluginSettings & VmSettings,
     services: PluginServices,
+    longestMs = 0,
   ): Plugin {
     const plugin = new Plugin(module, settings, services);
+    plugin.#longestPartMs = longestMs;
     plugin.#scheduleRebuild();
     return plugin;
   }
@@ -147,7 +158,18 @@ export class Plugin {
     retire(root);
   }
 
-  *#startRoot({ isRebuild, isRenewal = false }: StartOptions): Steps<LoadFault | null> {
+  *#startRoot(options: StartOptions): Steps<LoadFault | null> {
+    const time = this.#services.guestTime ?? systemGuestTime;
+    let longestMs = 0;
+    const fault = yield* timedSteps(this.#startSteps(options), time, (tookMs) => {
+      longestMs = Math.max(longestMs, tookMs);
+    });
+    this.#longestPartMs = Math.max(this.#longestPartMs, longestMs);
+    if (fault !== null) fault.longestMs = longestMs;
+    return fault;
+  }
+
+  *#startSteps({ isRebuild, isRenewal = false }: StartOptions): Steps<LoadFault | null> {
     let shared = isRenewal ? null : this.#joinable();
     if (shared !== null && !isRebuild) {
       // As Envoy's canary: a trap in configure would end a VM in which others serve.
@@ -209,6 +231,11 @@ export class Plugin {
   #renew(old: RootContext): void {
     const livedMs = this.#services.clock.monotonicMs() - this.#startedAtMs;
     if (this.#root !== old || this.#isStopped || livedMs < RENEWED_AFTER_MS_MIN) return;
+    if (this.#asksForLongRestart()) this.#wantsRenewal = true;
+    else this.#renewNow(old);
+  }
+
+  #renewNow(old: RootContext): void {
     const fault = runNow(this.#startRoot({ isRebuild: true, isRenewal: true }));
     if (fault === null) retire(old);
     else this.#log(`asked for a new VM and goes on in the old one: ${fault.message}`);
@@ -233,13 +260,37 @@ export class Plugin {
     const delayMs = this.#backOffMs;
     this.#backOffMs = Math.min(this.#backOffMs * 2, BACK_OFF_MS_MAX);
     const rebuild = (): void => {
-      this.#rebuildCount += 1;
-      const fault = runNow(this.#startRoot({ isRebuild: true }));
-      if (fault === null) return;
-      this.#log(`could not be rebuilt: ${fault.message}`);
-      this.#scheduleRebuild();
+      if (this.#asksForLongRestart()) this.#scheduleRebuild();
+      else this.#rebuildNow();
     };
     this.#rebuild = this.#services.clock.after(delayMs, rebuild, { unref: true });
+  }
+
+  #rebuildNow(): void {
+    this.#rebuildCount += 1;
+    const fault = runNow(this.#startRoot({ isRebuild: true }));
+    if (fault === null) return;
+    this.#log(`could not be rebuilt: ${fault.message}`);
+    this.#scheduleRebuild();
+  }
+
+  #asksForLongRestart(): boolean {
+    if (this.onLongRestart === null || this.#longestPartMs <= LONG_START_MS) return false;
+    this.onLongRestart();
+    return true;
+  }
+
+  /** Nobody can take over: what waits to be made anew is, however long that takes. */
+  startHere(): void {
+    if (this.#isStopped) return;
+    const wantsRenewal = this.#wantsRenewal;
+    this.#wantsRenewal = false;
+    if (this.#root !== null) {
+      if (wantsRenewal) this.#renewNow(this.#root);
+      return;
+    }
+    this.#rebuild?.cancel();
+    this.#rebuildNow();
   }
 
   #log(message: string): void {

@@ -1,15 +1,19 @@
 //! Starts a plug-in in a VM that is thrown away: whether it would start, and how long it would hold
 //! up whoever starts it.
 
-import { nextTurn } from "../base/steps.ts";
+import { runInTurns } from "../base/steps.ts";
 import type { Steps } from "../base/steps.ts";
 import { LoadFault } from "./fault.ts";
 import { systemGuestTime } from "./fuel/gauge.ts";
+import type { GuestTime } from "./fuel/gauge.ts";
 import type { PluginModule } from "./module.ts";
 import { RootContext } from "./root-context.ts";
 import type { PluginSettings } from "./root-context.ts";
 import { startVm } from "./vm.ts";
 import type { PluginServices, VmSettings } from "./vm.ts";
+
+/** The longest that a part of a start may hold up a worker that serves. */
+export const LONG_START_MS = 50;
 
 export interface StartTrial {
   /** Of the parts of a start, between which others have their turn, the longest. */
@@ -40,15 +44,26 @@ export async function tryStart(
   services: PluginServices,
 ): Promise<StartTrial> {
   const time = services.guestTime ?? systemGuestTime;
-  const steps = trialSteps(module, settings, services);
   let longestMs = 0;
+  const steps = timedSteps(trialSteps(module, settings, services), time, (tookMs) => {
+    longestMs = Math.max(longestMs, tookMs);
+  });
+  const fault = await runInTurns(steps);
+  return { longestMs, fault };
+}
+
+/** The same steps; `onStep` is told how long each has held up this process. */
+export function* timedSteps<Result>(
+  steps: Steps<Result>,
+  time: GuestTime,
+  onStep: (tookMs: number) => void,
+): Steps<Result> {
   for (;;) {
     const [wallMs, cpuMs] = [time.wallMs(), time.cpuMs()];
     const { done, value } = steps.next();
     // The one counts what others take from this process, the other what its compiler uses.
-    const tookMs = Math.min(time.wallMs() - wallMs, time.cpuMs() - cpuMs);
-    longestMs = Math.max(longestMs, tookMs);
-    if (done === true) return { longestMs, fault: value };
-    await nextTurn();
+    onStep(Math.min(time.wallMs() - wallMs, time.cpuMs() - cpuMs));
+    if (done === true) return value;
+    yield;
   }
 }

@@ -33,13 +33,19 @@ interface Start {
   readonly traps?: boolean;
 }
 
-/** Answers carry `x-plugin: <version>`. */
+/** Answers carry `x-plugin: <version>`; a request with `x-trap` makes it trap. */
 function plugin(version: "v1" | "v2" | "v3", { rounds, traps = false }: Start): Uint8Array {
   return guest({
     imports: `(import "env" "proxy_add_header_map_value"
-      (func $add (param i32 i32 i32 i32 i32) (result i32)))`,
+      (func $add (param i32 i32 i32 i32 i32) (result i32)))
+      (import "env" "proxy_get_header_map_value"
+      (func $get (param i32 i32 i32 i32 i32) (result i32)))`,
     body: `
-      (data (i32.const 16) "x-plugin${version}")
+      (data (i32.const 16) "x-plugin${version}x-trap")
+      (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $get (i32.const 0) (i32.const 26) (i32.const 6) (i32.const 0) (i32.const 4)))
+        (if (i32.load (i32.const 4)) (then unreachable))
+        (i32.const 0))
       (func (export "_initialize") (local $left i32)
         (local.set $left (i32.const ${rounds}))
         (loop $again
@@ -177,6 +183,35 @@ test("a long start is a fresh worker's: who served leaves, and no request fails"
   assert.deepEqual([...new Set(seen.slice(settled))], ["v2"]);
   const ms = Math.round(latencyUs.max / 1_000);
   console.log(`${sent} requests beside a plug-in that starts long: ${ms} ms at most`);
+});
+
+test("after a trap a fresh worker makes it anew, and nobody waits for that", async (t) => {
+  const before = await workers();
+  const trapped = await graylane.ask({ headers: [["x-trap", "1"]] });
+  assert.equal(trapped.status, 503);
+  const client = new OpenLoopClient({
+    ...{ host: "127.0.0.1", port: graylane.port, ratePerSecond: RATE_PER_SECOND },
+    timeoutMs: 30_000,
+    request: () => ({
+      bytes: "GET / HTTP/1.1\r\nhost: a\r\nx-user-id: jack\r\n\r\n",
+      check: ({ status, head }) => (status === 200 || status === 503 ? null : head),
+    }),
+  });
+  t.after(() => client.stop());
+  client.start();
+  await graylane.until("one replaced", async () => {
+    const now = await workers();
+    return now.length === 2 && now.filter((id) => !before.includes(id)).length === 1;
+  });
+  const { failures, latencyUs } = await client.stop();
+  assert.deepEqual(failures, []);
+  await graylane.until("it answers everywhere", async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => graylane.ask({ headers: [["x-user-id", "jack"]] })),
+    );
+    return answers.every(({ status, headers }) => status === 200 && headers["x-plugin"] === "v2");
+  });
+  console.log(`beside one that is made anew: ${Math.round(latencyUs.max / 1_000)} ms at most`);
 });
 
 test("nobody who serves begins a start that is long and fails; what ran goes on", async (t) => {

@@ -395,3 +395,53 @@ test("a plug-in whose start took long has enough time to be made again", async (
   assert.equal(plugin.isReady, true, services.lines.at(-1));
   assert.equal(plugin.rebuildCount, 1);
 });
+
+test("a plug-in whose start took long is made anew elsewhere, or here when nobody can", async () => {
+  const module = await loadModule(slowStart(20), { name: "slow" });
+  assert.ok(module instanceof PluginModule);
+  const services = { ...testServices(), guestTime: passingTime(50) };
+  const plugin = Plugin.start(module, SLOW_SETTINGS, services);
+  assert.ok(plugin instanceof Plugin);
+  let asked = 0;
+  plugin.onLongRestart = () => asked++;
+  assert.equal(plugin.createStream(new FakeStreamHost([]))?.onRequestHeaders(true), -1);
+  // It asks again with the back-off of any plug-in, and starts nothing.
+  for (const [afterMs, times] of [
+    [999, 0],
+    [1, 1],
+    [1_999, 1],
+    [1, 2],
+  ] as const) {
+    services.clock.advance(afterMs);
+    assert.deepEqual([asked, plugin.rebuildCount, plugin.isReady], [times, 0, false]);
+  }
+  plugin.startHere();
+  assert.deepEqual([plugin.rebuildCount, plugin.isReady], [1, true]);
+  services.clock.advance(60_000);
+  assert.equal(asked, 2);
+});
+
+test("a plug-in that starts quickly is made anew where it is", async () => {
+  const module = await loadModule(slowStart(1), { name: "quick" });
+  assert.ok(module instanceof PluginModule);
+  const services = { ...testServices(), guestTime: passingTime(0) };
+  const plugin = Plugin.start(module, SLOW_SETTINGS, services);
+  assert.ok(plugin instanceof Plugin);
+  plugin.onLongRestart = () => assert.fail("nobody is asked");
+  assert.equal(plugin.createStream(new FakeStreamHost([]))?.onRequestHeaders(true), -1);
+  services.clock.advance(1_000);
+  assert.equal(plugin.isReady, true);
+});
+
+test("one that failed in a part of its start that took long is tried again elsewhere", async () => {
+  const module = await loadModule(slowStart(10_000), { name: "slow" });
+  assert.ok(module instanceof PluginModule);
+  const services = { ...testServices(), guestTime: passingTime(50) };
+  const fault = Plugin.start(module, SLOW_SETTINGS, services);
+  assert.ok(fault instanceof LoadFault);
+  const plugin = Plugin.quarantined(module, SLOW_SETTINGS, services, fault.longestMs);
+  let asked = 0;
+  plugin.onLongRestart = () => asked++;
+  services.clock.advance(1_000);
+  assert.deepEqual([asked, plugin.rebuildCount], [1, 0]);
+});

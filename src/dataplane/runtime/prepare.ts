@@ -53,6 +53,8 @@ export interface PrepareServices {
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
   /** Where plug-ins' own calls go; without it nowhere. */
   readonly clusters?: { prepares(snapshot: Snapshot): void; use(runtime: Runtime): void };
+  /** Has another process start the plug-in, and take over; without it all starts are made here. */
+  readonly restartElsewhere?: (plugin: string) => void;
   /** What plug-ins share among workers; without it nothing. */
   readonly shared?: {
     prepareFor(module: PluginModule): Promise<void>;
@@ -174,12 +176,24 @@ export class Preparer {
     await this.#services.shared?.prepareFor(module);
     const settings = settingsOf(plugin);
     const started = await Plugin.startInTurns(module, settings, this.#services.plugins);
-    if (!(started instanceof LoadFault)) return { plugin, instance: started };
+    if (!(started instanceof LoadFault)) return this.#restartable({ plugin, instance: started });
     const last = servingOf(old);
     if (last !== null) return this.#withFault(plugin, started, last);
     // It may have been bad luck (a token service that was away): it is tried again with back-off.
-    const waiting = Plugin.quarantined(module, settings, this.#services.plugins);
-    return this.#withFault(plugin, started, waiting);
+    const { longestMs } = started;
+    const waiting = Plugin.quarantined(module, settings, this.#services.plugins, longestMs);
+    return this.#restartable(this.#withFault(plugin, started, waiting));
+  }
+
+  #restartable(slot: PluginSlot): PluginSlot {
+    const { restartElsewhere } = this.#services;
+    const { plugin, instance } = slot;
+    if (instance !== null && restartElsewhere !== undefined) {
+      instance.onLongRestart = () => {
+        restartElsewhere(plugin.name);
+      };
+    }
+    return slot;
   }
 
   /** `instance`: what runs in its place, or waits to; null when its code cannot be run at all. */
@@ -188,6 +202,8 @@ export class Preparer {
     { kind, message, remedy }: StartFault,
     instance: Plugin | null,
   ): PluginSlot {
+    // Another process would not have what goes on here in its place.
+    if (instance?.hasServed === true) instance.onLongRestart = null;
     const outcome =
       instance?.hasServed === true
         ? "the version and configuration that ran before go on serving"

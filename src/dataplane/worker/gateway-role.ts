@@ -89,6 +89,10 @@ export class GatewayRole implements WorkerRole {
     return this.#preparer.tryStart(plugin, trialServices(this.#context.clock));
   }
 
+  startHere(plugin: string): void {
+    this.#runtime?.plugins.get(plugin)?.instance?.startHere();
+  }
+
   /** The plug-ins that serve, or would. */
   pluginSlots(): readonly PluginSlot[] {
     return [...(this.#runtime?.plugins.values() ?? [])];

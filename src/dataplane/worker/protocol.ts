@@ -68,6 +68,8 @@ export type ToWorker =
     }
   /** To a worker that waits to take another's place: whether the plug-in would start. */
   | { readonly type: "tryStart"; readonly id: number; readonly plugin: Plugin }
+  /** The plug-in whose start it has asked for: nobody can take over. */
+  | { readonly type: "startHere"; readonly plugin: string }
   /** To a worker that waits to take another's place: the code that it will run. */
   | { readonly type: "load"; readonly id: number; readonly modules: readonly ModuleFile[] }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
@@ -147,6 +149,8 @@ export type FromWorker =
       readonly worker: string;
       readonly queues: readonly ReadyQueue[];
     }
+  /** No answer: the plug-in must be made anew, which takes long; somebody may take over. */
+  | { readonly type: "longRestart"; readonly plugin: string }
   /** No answer: open client connections of a gateway that accepts. */
   | { readonly type: "connections"; readonly count: number }
   /** With a handle: wants another one of the same socket. `port` is the worker's own number. */

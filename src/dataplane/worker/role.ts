@@ -15,6 +15,8 @@ export interface WorkerRole {
   configure(snapshot: Snapshot, failed?: FailedStarts): Promise<string | null>;
   /** Of a gateway that runs nothing yet: whether the plug-in would start, and how long it takes. */
   tryStart?(plugin: Plugin): Promise<StartTrial>;
+  /** Of a gateway: the plug-in waits to be made anew, and nobody else can. */
+  startHere?(plugin: string): void;
   /** Loads the code of plug-ins that may come; what runs already is not touched. */
   load?(files: readonly ModuleFile[]): Promise<void>;
   /** Plug-ins of the snapshot that runs which do not run as it says. */

@@ -67,7 +67,8 @@ export class WorkerProcess {
       else if (message.type === "handle") this.#hooks.share?.onHandle(message.port, handle);
       else if (message.type === "inherited") {
         this.#hooks.inherited?.onHandle(message.address, handle);
-      } else void this.#answer(message);
+      } else if (message.type === "startHere") this.#role.startHere?.(message.plugin);
+      else void this.#answer(message);
     });
     // Without its main process a worker would serve old configuration for ever.
     this.#channel.onDisconnect(() => {
@@ -78,7 +79,7 @@ export class WorkerProcess {
 
   // eslint-disable-next-line complexity -- a flat list of the questions
   async #answer(
-    message: Exclude<ToWorker, { type: "peers" | "handle" | "inherited" }>,
+    message: Exclude<ToWorker, { type: "peers" | "handle" | "inherited" | "startHere" }>,
   ): Promise<void> {
     switch (message.type) {
       case "config":
