@@ -346,3 +346,16 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
   salt: format((text) => text.length <= SALT_MAX, `a text of at most ${SALT_MAX} characters`),
   "any-name": format((text) => text !== "", "a name"),
 };
+
+/** Formats that one regular expression of RE2 says, and a length. */
+export const FORMAT_PATTERNS: Readonly<
+  Record<string, { readonly pattern: string; readonly lengthMax?: number }>
+> = {
+  "dns-subdomain": { pattern: DNS_SUBDOMAIN.source, lengthMax: SUBDOMAIN_MAX },
+  "dns-1123-label": { pattern: DNS_1123_LABEL.source, lengthMax: LABEL_MAX },
+  "dns-1035-label": { pattern: DNS_1035_LABEL.source, lengthMax: LABEL_MAX },
+  "header-name": { pattern: TOKEN.source },
+  "lane-tag": { pattern: LANE_TAG.source },
+  "date-time": { pattern: DATE_TIME.source },
+  duration: { pattern: DURATION.source },
+};
