@@ -1,6 +1,9 @@
 //! The objects that the simulated fleet is told of: services with ten endpoints each, a route to
 //! each, and one service with lanes.
 
+import type { ServiceEntry } from "../../src/resources/kinds/service-entry.ts";
+import type { Resource } from "../../src/resources/object.ts";
+
 const ENDPOINTS = 10;
 const OCTET = 256;
 
@@ -39,11 +42,19 @@ spec:
   services: [{name: ${LANE_SERVICE}}]
 `;
 
-/** `revision` changes the address of the first endpoint. */
-export function serviceEntry(index: number, revision = 0): string {
+/** The edit of a ServiceEntry that gives its first endpoint another address. */
+export function moved(revision: number): (entry: Resource) => Resource {
+  return (entry) => {
+    const { spec } = entry as ServiceEntry;
+    const [first, ...others] = spec.endpoints ?? [];
+    const endpoints = [{ ...first, address: `10.100.0.${revision}` }, ...others];
+    return { ...entry, spec: { ...spec, endpoints } };
+  };
+}
+
+function serviceEntry(index: number): string {
   const endpoints = Array.from({ length: ENDPOINTS }, (_, number) => {
-    const first = number === 0 ? revision : 0;
-    const address = `10.${Math.floor(index / OCTET)}.${index % OCTET}.${number + 1 + first * 100}`;
+    const address = `10.${Math.floor(index / OCTET)}.${index % OCTET}.${number + 1}`;
     return `{address: ${address}, labels: {version: v${number % 2}}}`;
   });
   return `

@@ -3,14 +3,15 @@
 //! Pure and total: a fault between objects never stops it. What dangles becomes a fallback, else a
 //! 503 that says why. The same resources in any order give the same snapshot and the same messages.
 
+import { keepEqual } from "../base/equal.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { Resource } from "../resources/object.ts";
 import { refOf } from "../resources/object.ts";
-import { snapshotVersion } from "../snapshot/delta.ts";
-import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
+import { SECTIONS, snapshotVersion } from "../snapshot/delta.ts";
+import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type {
   Cluster,
   EndpointSet,
@@ -84,6 +85,8 @@ export interface CompileInput {
   readonly lastGoodPlugins?: Readonly<Record<string, Plugin>>;
   /** Logical gateways that serve now: a new plug-in that is being fetched does not stop them. */
   readonly servingGateways?: Iterable<string>;
+  /** What is as in this snapshot keeps its identity. Changes nothing else. */
+  readonly before?: Snapshot;
   /** What DNS says of `namesToResolve`. Absent: names stand for themselves, unresolved. */
   readonly names?: NameMap;
   /** Where the gateways of this machine listen. Absent: not known, and no status tells it. */
@@ -159,7 +162,8 @@ export function compile(input: CompileInput): CompileResult {
   };
   const runners = collectRunners(index.deployments, index.pods, pods);
   checkLanes(world, routing, runners);
-  const snapshot = sorted({ ...content, version: snapshotVersion(content) });
+  const kept = keptFrom(input.before ?? EMPTY_SNAPSHOT, content);
+  const snapshot = sorted({ ...kept, version: snapshotVersion(kept) });
   return {
     snapshot,
     messages: messages.sorted(),
@@ -340,6 +344,14 @@ function allRoutes(tables: Snapshot["routeTables"]): Route[] {
   return Object.values(tables).flatMap(({ virtualHosts }) =>
     virtualHosts.flatMap(({ routes }) => routes),
   );
+}
+
+type Content = Omit<Snapshot, "version">;
+
+/** The entries of `before` in place of those that equal them: only the others are hashed. */
+function keptFrom(before: Snapshot, content: Content): Content {
+  const sections = SECTIONS.map((name) => [name, keepEqual<unknown>(before[name], content[name])]);
+  return { ...content, ...(Object.fromEntries(sections) as Partial<Content>) };
 }
 
 /** Sections in the order of their keys, so that a printed snapshot is settled too. */

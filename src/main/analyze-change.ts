@@ -51,7 +51,7 @@ async function messagesOf(
 ): Promise<readonly Fault[]> {
   const modules = await resolveModules(resources);
   return compile({
-    ...{ resources, modules, nowMs },
+    ...{ resources, modules, nowMs, before: snapshot },
     lastGoodPlugins: snapshot.plugins,
     servingGateways: servingGateways(snapshot),
   }).messages;

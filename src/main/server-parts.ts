@@ -145,6 +145,7 @@ function compileAfter(
   return compile({
     ...{ resources, modules, nowMs: systemClock.nowMs(), gatewayAddress: GATEWAY_HOST },
     ...(found === undefined ? {} : { names: found }),
+    before: last,
     lastGoodPlugins: last.plugins,
     servingGateways: servingGateways(last),
   });

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { Clients } from "../../bench/fleet/clients.ts";
-import { LABELS, LANE, ROUTES, clusterOf, serviceEntry, world } from "../../bench/fleet/world.ts";
+import { LABELS, LANE, ROUTES, clusterOf, moved, world } from "../../bench/fleet/world.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
-import { Graylane } from "../support/graylane.ts";
+import { Graylane, KINDS } from "../support/graylane.ts";
 
 const ENVOYS = 50;
 const SERVICES = 100;
@@ -62,7 +62,7 @@ suite("fifty simulated Envoys", { timeout: 240_000 }, () => {
 
   test("one endpoint's change sends each that service's assignment, and nothing else", async () => {
     await clients.do({ kind: "reset" });
-    await graylane.apply(serviceEntry(7, 1));
+    await graylane.patch(KINDS.ServiceEntry, ["default", "s7"], moved(1));
     await inSync();
     const { told, bytes, messages } = await clients.do({ kind: "report" });
     // Twice: with the endpoint before beside the new one, then without it.

@@ -31,7 +31,8 @@ type KindName =
   | "ASMSwimLaneGroup"
   | "Lane"
   | "LaneGroup"
-  | "DestinationRule";
+  | "DestinationRule"
+  | "ServiceEntry";
 
 export const KINDS: Readonly<Record<KindName, ApiKind>> = {
   Deployment: { group: "apps", version: "v1", plural: "deployments", namespaced: true },
@@ -39,6 +40,7 @@ export const KINDS: Readonly<Record<KindName, ApiKind>> = {
   Service: { group: "", version: "v1", plural: "services", namespaced: true },
   VirtualService: istio("networking.istio.io", "v1", "virtualservices"),
   DestinationRule: istio("networking.istio.io", "v1", "destinationrules"),
+  ServiceEntry: istio("networking.istio.io", "v1", "serviceentries"),
   Gateway: istio("networking.istio.io", "v1", "gateways"),
   WasmPlugin: istio("extensions.istio.io", "v1alpha1", "wasmplugins"),
   ASMSwimLane: asm("asmswimlanes"),

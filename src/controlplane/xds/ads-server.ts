@@ -12,6 +12,7 @@ import { AdsMessages, readRequest } from "./ads-messages.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
+import { FairTurns } from "./fair-turns.ts";
 import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
 import { readIdentity } from "./node-identity.ts";
@@ -63,6 +64,8 @@ export class AdsServer {
   readonly #messages: AdsMessages;
   readonly #configs = new SharedConfigs();
   readonly #budget: SendBudget;
+  /** At most one message of each Envoy, and what is to be sent to them. */
+  readonly #turns: FairTurns;
   readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
   #bound = "";
   readonly #nodes = new Map<AdsStream, EnvoyNode>();
@@ -73,6 +76,7 @@ export class AdsServer {
     this.#options = options;
     this.#messages = new AdsMessages(options.api);
     this.#budget = new SendBudget(options.clock);
+    this.#turns = new FairTurns(options.clock, setImmediate);
     this.#server.addService(ADS, {
       StreamAggregatedResources: (stream: AdsStream) => {
         this.#serve(stream, "sotw");
@@ -133,15 +137,26 @@ export class AdsServer {
 
   #serve(stream: AdsStream, mode: XdsMode): void {
     const lease = this.#budget.lease();
+    let isOver = false;
+    const inTurn = (run: () => void): void => {
+      this.#turns.add(() => {
+        if (!isOver) run();
+      });
+    };
     const session = new AdsSession((response) => {
       lease.send(response.nonce, this.#messages.sizeOf(mode, response), () => {
-        stream.write(this.#messages.encode(mode, response));
+        inTurn(() => stream.write(this.#messages.encode(mode, response)));
       });
     }, mode);
     stream.on("data", (bytes: Buffer) => {
-      this.#onMessage({ stream, mode, session, lease }, bytes);
+      stream.pause();
+      inTurn(() => {
+        this.#onMessage({ stream, mode, session, lease }, bytes);
+        stream.resume();
+      });
     });
     const leave = (): void => {
+      isOver = true;
       lease.close();
       const node = this.#nodes.get(stream);
       if (!this.#nodes.delete(stream) || node === undefined) return;

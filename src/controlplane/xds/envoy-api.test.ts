@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Json } from "../../base/json.ts";
+import type { Json, JsonObject } from "../../base/json.ts";
 import { EncodeError, EnvoyApi } from "./envoy-api.ts";
 import { WireError } from "./wire.ts";
 
@@ -51,9 +51,22 @@ const CASES: readonly (readonly [what: string, type: string, value: Json])[] = [
 
 for (const [what, type, value] of CASES) {
   test(`what is encoded is decoded to the same: ${what}`, () => {
-    assert.deepEqual(api.decode(type, api.encode(type, value)), value);
+    const decoded = api.decode(type, api.encode(type, value));
+    // Maps have no prototype.
+    assert.deepEqual(JSON.parse(JSON.stringify(decoded)), value);
   });
 }
+
+test("a map's key may be the name of what objects have anyway", () => {
+  const entry = Buffer.from("0a095f5f70726f746f5f5f12013a", "hex");
+  const field = Buffer.from([0x2a, entry.length]);
+  const type = "envoy.service.discovery.v3.DeltaDiscoveryRequest";
+  const { initial_resource_versions: versions } = api.decode(
+    type,
+    Buffer.concat([field, entry]),
+  ) as JsonObject;
+  assert.deepEqual(Object.entries(versions ?? {}), [["__proto__", ":"]]);
+});
 
 test("bytes are those of Protocol Buffers", () => {
   const bytes = api.encode(CLUSTER, { name: "ab", type: "EDS", connect_timeout: "300s" });

@@ -92,8 +92,8 @@ export class EnvoyApi {
       const [name, field] = fields.get(id) ?? [];
       if (name === undefined || field === undefined) reader.skip(wireType);
       else if (field.keyType !== undefined) {
-        const entry = this.#decodeEntry(field, field.keyType, reader.bytes(), depth);
-        result[name] = Object.assign(mapOf(result[name]), entry);
+        const map = (result[name] ??= newMap()) as Record<string, Json>;
+        this.#decodeEntry(map, field, reader.bytes(), depth);
       } else if (field.rule === "repeated") {
         const values = this.#decodeValues(field, wireType, reader, depth);
         result[name] = appended(result[name], values);
@@ -174,21 +174,22 @@ export class EnvoyApi {
     return { "@type": url, ...(this.decode(type, content, depth + 1) as JsonObject) };
   }
 
+  /** Into `map`, which may come to hold thousands of entries. */
   #decodeEntry(
-    field: FieldInfo,
-    keyType: ScalarType,
+    map: Record<string, Json>,
+    { keyType = "string", type }: FieldInfo,
     bytes: Uint8Array,
     depth: number,
-  ): JsonObject {
+  ): void {
     let key = "";
     let value: Json = null;
     for (const reader = new WireReader(bytes); !reader.isAtEnd;) {
       const { id, wireType } = reader.tag();
       if (id === 1) key = `${decodeScalar(reader, keyType)}`;
-      else if (id === 2) value = this.#decodeValue(field.type, reader, depth);
+      else if (id === 2) value = this.#decodeValue(type, reader, depth);
       else reader.skip(wireType);
     }
-    return { [key]: value };
+    map[key] = value;
   }
 
   #decodeValues(field: FieldInfo, wireType: number, reader: WireReader, depth: number): Json[] {
@@ -235,9 +236,9 @@ function isObject(value: Json): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The one that is there grows: there may be thousands of entries. */
-function mapOf(known: Json | undefined): Record<string, Json> {
-  return (known ?? {}) as Record<string, Json>;
+/** Without a prototype: a key may be any text. */
+function newMap(): JsonObject {
+  return Object.create(null) as JsonObject;
 }
 
 function appended(known: Json | undefined, values: Json[]): Json[] {

@@ -91,7 +91,7 @@ export function decodeScalar(reader: WireReader, type: ScalarType): string | num
     case "float":
       return reader.float();
     case "string":
-      return reader.bytes().toString();
+      return reader.text();
     case "bytes":
       return reader.bytes().toString("base64");
   }

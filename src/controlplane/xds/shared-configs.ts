@@ -2,20 +2,15 @@
 //! the same snapshot to the same next one. What did not change keeps its identity, so that nobody
 //! compares, hashes or encodes it again.
 
+import { keepEqual } from "../../base/equal.ts";
 import { compileForEnvoy } from "../../compile-envoy/compile-envoy.ts";
 import { NO_RESOURCES, RESOURCE_TYPES } from "../../compile-envoy/envoy-config.ts";
-import type {
-  EnvoyResource,
-  EnvoyResources,
-  EnvoyView,
-  ResourceType,
-} from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyResources, EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import type { Fault } from "../../resources/fault.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import { mergeForMakeBeforeBreak } from "../publish/make-before-break.ts";
 import type { Stage } from "./ads-session.ts";
-import { versionOf } from "./type-channel.ts";
 
 type Resources = Readonly<Record<ResourceType, EnvoyResources>>;
 
@@ -68,7 +63,7 @@ function making(view: EnvoyView, before: Applied, { snapshot, resources }: Appli
   const compiled = compileForEnvoy(merged, view, [before.snapshot]);
   const made = keepSame(resources, keepSame(before.resources, compiled));
   const both = (type: ResourceType): EnvoyResources =>
-    kept(resources[type], { ...before.resources[type], ...made[type] });
+    keepEqual(resources[type], { ...before.resources[type], ...made[type] });
   const version = snapshot.version;
   const { listeners, routes } = resources;
   const all = { clusters: both("clusters"), endpoints: both("endpoints"), listeners, routes };
@@ -76,28 +71,6 @@ function making(view: EnvoyView, before: Applied, { snapshot, resources }: Appli
 }
 
 function keepSame(before: Resources, after: Resources): Resources {
-  const types = RESOURCE_TYPES.map((type) => [type, kept(before[type], after[type])] as const);
+  const types = RESOURCE_TYPES.map((type) => [type, keepEqual(before[type], after[type])] as const);
   return Object.fromEntries(types) as Resources;
-}
-
-/** `after` with the resources of `before` that say the same; `before` itself if all do. */
-function kept(before: EnvoyResources, after: EnvoyResources): EnvoyResources {
-  let isSame = Object.keys(before).length === Object.keys(after).length;
-  const resources: Record<string, EnvoyResource> = {};
-  for (const [name, resource] of Object.entries(after)) {
-    const old = Object.hasOwn(before, name) ? before[name] : undefined;
-    const isKept = old !== undefined && saysSame(old, resource);
-    resources[name] = isKept ? old : resource;
-    if (!isKept) isSame = false;
-  }
-  return isSame ? before : resources;
-}
-
-function saysSame(one: EnvoyResource, other: EnvoyResource): boolean {
-  if (one === other) return true;
-  if (versionOf(one) !== versionOf(other) || one.parts.length !== other.parts.length) return false;
-  return one.parts.every(({ source: { kind, namespace, name } }, index) => {
-    const source = other.parts[index]?.source;
-    return source?.name === name && source.namespace === namespace && source.kind === kind;
-  });
 }

@@ -70,7 +70,9 @@ export class WireReader {
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#buffer = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   get isAtEnd(): boolean {
@@ -105,6 +107,12 @@ export class WireReader {
     return this.#take(this.#count());
   }
 
+  /** UTF-8. */
+  text(): string {
+    const start = this.#skip(this.#count());
+    return this.#buffer.toString("utf8", start, this.#offset);
+  }
+
   skip(wireType: number): void {
     if (wireType === WIRE_VARINT) this.varint();
     else if (wireType === WIRE_FIXED64) this.#take(FIXED64_BYTES);
@@ -129,10 +137,16 @@ export class WireReader {
   }
 
   #take(count: number): Buffer {
-    const end = this.#offset + count;
+    const start = this.#skip(count);
+    return this.#buffer.subarray(start, this.#offset);
+  }
+
+  /** Returns where it was. */
+  #skip(count: number): number {
+    const start = this.#offset;
+    const end = start + count;
     if (end > this.#buffer.length) throw new WireError("the message ends within a field");
-    const taken = this.#buffer.subarray(this.#offset, end);
     this.#offset = end;
-    return taken;
+    return start;
   }
 }
