@@ -8,6 +8,7 @@ import type { UpOptions } from "../cli/program.ts";
 import { DirectoryLockedError } from "../controlplane/store/directory-lock.ts";
 import { NewerFormatError } from "../controlplane/store/format.ts";
 import { openStore, storeKeyOf } from "../controlplane/store/open-store.ts";
+import { GROUP_WRITES_MAX, keyText } from "../controlplane/store/store.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AppKeeper } from "../local/app-keeper.ts";
 import type { AppHost } from "../local/app-keeper.ts";
@@ -323,10 +324,8 @@ async function openAdmin({ parts, options, log, legacy }: Run): Promise<Started 
 /** Null when everything runs. */
 async function startParts({ parts, options, resources, legacy }: Run): Promise<string | null> {
   const { store, fleet, publisher, local } = parts;
-  for (const resource of resources) {
-    const failure = await put(store, resource);
-    if (failure !== null) return failure;
-  }
+  const unwritten = await putAll(store, resources);
+  if (unwritten !== null) return unwritten;
   if (legacy !== null) await local.adopt(legacy.state.pods);
   try {
     await fleet.start();
@@ -384,6 +383,20 @@ async function serveEnvoys({ ads }: Parts, address: UpOptions["xds"]): Promise<s
     const why = cause instanceof Error ? cause.message : String(cause);
     return `GL0605: Envoys cannot be served on ${host}:${port}: ${why}. Choose another --xds.`;
   }
+}
+
+/** Null when it is done. What is asked together goes to the disk together. */
+async function putAll(store: ResourceStore, all: readonly Resource[]): Promise<string | null> {
+  // Of one that stands in several files the last one counts.
+  const byKey = new Map(all.map((resource) => [keyText(storeKeyOf(resource)), resource]));
+  const left = [...byKey.values()];
+  while (left.length > 0) {
+    const group = left.splice(0, GROUP_WRITES_MAX);
+    const failures = await Promise.all(group.map((resource) => put(store, resource)));
+    const failure = failures.find((one) => one !== null);
+    if (failure !== undefined) return failure;
+  }
+  return null;
 }
 
 async function put(store: ResourceStore, resource: Resource): Promise<string | null> {

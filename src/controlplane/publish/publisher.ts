@@ -18,6 +18,7 @@ import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ModuleMap } from "../plugins/resolve-modules.ts";
+import { GROUP_WRITES_MAX } from "../store/store.ts";
 import type { ResourceStore, Watch } from "../store/store.ts";
 import { allocationWrites } from "./allocation-write.ts";
 import type { ConfigNode, NodeStatus } from "./config-node.ts";
@@ -365,11 +366,12 @@ export class Publisher {
     const { writeStatus, clock, logger } = this.#options;
     const { findings = NOTHING, gatewayApi = NOTHING } = this.#compiled;
     const said = { faults: this.#messages(), findings, gatewayApi };
-    for (const write of statusWrites(resources, said, clock.nowMs())) {
-      try {
-        await writeStatus(write);
-      } catch (cause) {
-        logger.warn("a status could not be written", { error: String(cause) });
+    const writes = statusWrites(resources, said, clock.nowMs());
+    while (writes.length > 0) {
+      const group = writes.splice(0, GROUP_WRITES_MAX).map((write) => writeStatus(write));
+      for (const result of await Promise.allSettled(group)) {
+        if (result.status === "fulfilled") continue;
+        logger.warn("a status could not be written", { error: String(result.reason) });
       }
     }
   }

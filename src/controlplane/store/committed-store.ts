@@ -11,6 +11,7 @@ import type { Medium, RecordChange } from "./medium.ts";
 import { planWrite, type Operation, type Plan } from "./plan.ts";
 import { WatchHub } from "./watch-hub.ts";
 import {
+  GROUP_WRITES_MAX,
   keyText,
   kindText,
   WATCH_EVENTS_MAX,
@@ -60,9 +61,6 @@ interface Group {
   revision: number;
   objectCount: number;
 }
-
-/** Writes that share one transaction. */
-const GROUP_WRITES_MAX = 256;
 
 export class CommittedStore implements ResourceStore {
   readonly #medium: Medium;

@@ -11,6 +11,8 @@ export const OBJECT_BYTES_MAX: number = 1_572_864;
 export const OBJECTS_MAX = 50_000;
 /** How many events a watcher may lie behind before it has to list again. */
 export const WATCH_EVENTS_MAX = 4_096;
+/** How many writes share one transaction: who has many asks for so many at once. */
+export const GROUP_WRITES_MAX = 256;
 /** How many writes may wait for the medium. */
 export const WRITES_WAITING_MAX = 10_000;
 
