@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HealthQuestion } from "../snapshot/routing.ts";
+import type { Place } from "../lane/locality.ts";
+import type { ClusterPolicy, HealthQuestion } from "../snapshot/routing.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
-import { compileCluster } from "./cluster.ts";
+import { compileAssignment, compileCluster } from "./cluster.ts";
 import { SubsetKeys } from "./subset-keys.ts";
 
 const TIMES = {
@@ -131,3 +132,52 @@ for (const { ask, want } of CASES) {
     ]);
   });
 }
+
+test("weights, levels and parts by place are the same for Envoys", () => {
+  const outliers = {
+    ...{ consecutive5xx: 5, consecutiveGatewayErrors: 0, intervalMs: 1_000 },
+    ...{ baseEjectionMs: 1_000, ejectedPercentMax: 100, healthyPercentMin: 0 },
+  };
+  const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
+  const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000 };
+  const common = { port: 80, pod: "", labels: {} };
+  const endpoints = [
+    { ...common, address: "10.0.0.1", locality: "r1/z1/s1", weight: 3 },
+    { ...common, address: "10.0.0.2", locality: "r2" },
+  ];
+  const snapshot = { ...EMPTY_SNAPSHOT, endpoints: { c: { endpoints } } };
+  const keys = new SubsetKeys(EMPTY_SNAPSHOT, []);
+  const place = { locality: "r1", labels: {} };
+  const address = (ip: string, more = {}): object => ({
+    endpoint: { address: { socket_address: { address: ip, port_value: 80 } } },
+    ...more,
+  });
+  const heavy = address("10.0.0.1", { load_balancing_weight: 3 });
+  const light = address("10.0.0.2");
+  const [first, second] = [
+    { region: "r1", zone: "z1", sub_zone: "s1" },
+    { region: "r2", zone: "", sub_zone: "" },
+  ];
+  const compiled = (policy: ClusterPolicy, at: Place | null): unknown =>
+    compileAssignment({ ...cluster, policy }, snapshot, { keys, place: at }).json["endpoints"];
+  assert.deepEqual(compiled({ outliers }, place), [
+    { locality: first, priority: 0, lb_endpoints: [heavy] },
+    { locality: second, priority: 1, lb_endpoints: [light] },
+  ]);
+  assert.deepEqual(compiled({ outliers }, null), [{ lb_endpoints: [heavy, light] }]);
+  const locality = { distribute: [{ from: "r1", to: { r1: 30, r2: 70 } }] };
+  assert.deepEqual(compiled({ locality }, place), [
+    { locality: first, priority: 0, load_balancing_weight: 30, lb_endpoints: [heavy] },
+    { locality: second, priority: 0, load_balancing_weight: 70, lb_endpoints: [light] },
+  ]);
+  // Envoy gives nothing to a place without a weight.
+  const elsewhere = { locality: "r9", labels: {} };
+  assert.deepEqual(compiled({ locality }, elsewhere), [
+    { load_balancing_weight: 1, lb_endpoints: [heavy, light] },
+  ]);
+  const { json } = compileCluster({ ...cluster, policy: { locality } }, keys);
+  assert.deepEqual(json["common_lb_config"], {
+    healthy_panic_threshold: { value: 0 },
+    locality_weighted_lb_config: {},
+  });
+});

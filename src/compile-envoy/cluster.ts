@@ -1,6 +1,8 @@
 //! Clusters and their endpoints in Envoy's words.
 
 import type { Json, JsonObject } from "../base/json.ts";
+import { nearGroups, partsOf } from "../lane/locality.ts";
+import type { NearGroup, Place } from "../lane/locality.ts";
 import type { Cluster, Endpoint, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
 import type {
   ClusterPolicy,
@@ -40,8 +42,11 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     eds_cluster_config: { eds_config: FROM_ADS, service_name: cluster.name },
     connect_timeout: durationOf(connectTimeoutMs),
     ...balancer(policy),
-    common_lb_config: { healthy_panic_threshold: { value: outliers?.healthyPercentMin ?? 0 } },
-    ...subsets(keys.keysOf(cluster)),
+    common_lb_config: {
+      healthy_panic_threshold: { value: outliers?.healthyPercentMin ?? 0 },
+      ...(isDistributed(policy) ? { locality_weighted_lb_config: {} } : {}),
+    },
+    ...subsets(keys.keysOf(cluster), isDistributed(policy)),
     circuit_breakers: { thresholds: [thresholds(connections, retryBudget)] },
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(cluster.protocol, connections),
@@ -56,19 +61,45 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
 export function compileAssignment(
   cluster: Cluster,
   snapshot: Snapshot,
-  keys: SubsetKeys,
+  { keys, place }: { readonly keys: SubsetKeys; readonly place: Place | null },
 ): EnvoyResource {
   const { endpoints = [] } = snapshot.endpoints[cluster.name] ?? {};
   const isDivided = keys.keysOf(cluster).length > 0;
   const lbEndpoints = endpoints.map((endpoint) =>
     lbEndpoint(endpoint, isDivided ? keys.metadataOf(cluster, endpoint) : null),
   );
+  const groups = place === null ? null : nearGroups(endpoints, cluster.policy ?? {}, place);
   const json: JsonObject = {
     cluster_name: cluster.name,
-    ...(lbEndpoints.length === 0 ? {} : { endpoints: [{ lb_endpoints: lbEndpoints }] }),
+    ...(lbEndpoints.length === 0 ? {} : { endpoints: placed(lbEndpoints, cluster, groups) }),
   };
   const parts = [{ source: sourceOf(cluster), json }];
   return { name: cluster.name, json, parts, needs: [] };
+}
+
+/** By level and place; a place that gets nothing is left out. */
+function placed(
+  all: readonly JsonObject[],
+  { policy = {} }: Cluster,
+  groups: readonly NearGroup[] | null,
+): JsonObject[] {
+  const byPlace = isDistributed(policy);
+  if (groups === null) {
+    return [{ ...(byPlace ? { load_balancing_weight: 1 } : {}), lb_endpoints: all }];
+  }
+  return groups.map(({ level, weight, locality, indices }) => {
+    const [region, zone, subZone] = partsOf(locality);
+    return {
+      locality: { region, zone, sub_zone: subZone },
+      priority: level,
+      ...(byPlace ? { load_balancing_weight: weight } : {}),
+      lb_endpoints: indices.flatMap((index) => all[index] ?? []),
+    };
+  });
+}
+
+function isDistributed({ locality }: ClusterPolicy): boolean {
+  return locality?.distribute !== undefined;
 }
 
 function sourceOf({ service, source }: Cluster): ObjectRef {
@@ -77,12 +108,13 @@ function sourceOf({ service, source }: Cluster): ObjectRef {
   return { kind: "Service", namespace, name };
 }
 
-function lbEndpoint({ address, port }: Endpoint, metadata: JsonObject | null): JsonObject {
+function lbEndpoint({ address, port, weight }: Endpoint, metadata: JsonObject | null): JsonObject {
   const where = address.startsWith(UNIX_SCHEME)
     ? { pipe: { path: address.slice(UNIX_SCHEME.length) } }
     : { socket_address: { address, port_value: port } };
   return {
     endpoint: { address: where },
+    ...(weight === undefined ? {} : { load_balancing_weight: weight }),
     ...(metadata === null
       ? {}
       : { metadata: { filter_metadata: { [BALANCER_METADATA]: metadata } } }),
@@ -90,7 +122,7 @@ function lbEndpoint({ address, port }: Endpoint, metadata: JsonObject | null): J
 }
 
 /** No fallback of the cluster's own: the route's list says what is tried, and nothing else is. */
-function subsets(keys: readonly string[]): JsonObject {
+function subsets(keys: readonly string[], isByPlace: boolean): JsonObject {
   if (keys.length === 0) return {};
   return {
     lb_subset_config: {
@@ -98,6 +130,7 @@ function subsets(keys: readonly string[]): JsonObject {
       metadata_fallback_policy: "FALLBACK_LIST",
       subset_selectors: keys.map((key) => ({ keys: [key] })),
       list_as_any: true,
+      ...(isByPlace ? { locality_weight_aware: true } : {}),
     },
   };
 }

@@ -1,5 +1,6 @@
 //! Snapshot -> what one Envoy is to run. Pure: equal snapshots give equal resources.
 
+import type { Place } from "../lane/locality.ts";
 import type { Cluster, Gateway, Listener, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
 import { compileAssignment, compileCluster } from "./cluster.ts";
 import type {
@@ -34,14 +35,26 @@ export function compileForEnvoy(
   const context: ActionContext = { snapshot, keys, refusals, used, removedHeaders: [] };
   const made = view.role === "gateway" ? gateways(view, context) : sidecar(view, context);
   const clusters = clustersOf(snapshot, used);
+  const at = { keys, place: placeOf(view, snapshot) };
   const compiled = clusters.map((cluster) => compileCluster(cluster, keys));
   return {
     listeners: byName(made.listeners),
     routes: byName(made.routes),
     clusters: byName([...compiled, ...made.clusters]),
-    endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, keys))),
+    endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, at))),
     refusals: refusals.list(),
   };
+}
+
+/** Null: not known. */
+function placeOf(view: EnvoyView, snapshot: Snapshot): Place | null {
+  if (view.role === "sidecar") {
+    const { locality = "", labels = {} } = snapshot.workloads[view.pod] ?? {};
+    return locality === "" ? null : { locality, labels };
+  }
+  const localities = gatewaysOf(snapshot, view).map(({ edge }) => edge?.locality ?? "");
+  const locality = localities.find((one) => one !== "");
+  return locality === undefined ? null : { locality, labels: view.labels };
 }
 
 /** `clusters`: those that stand for no service. */

@@ -45,6 +45,7 @@ import type { ApiStatus } from "./gateway-api/status.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "../lane/label-index.ts";
 import { compileHealthCheck } from "./health-check.ts";
+import { reportNearness, withWeights } from "./locality.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
 import { reportCallers } from "./lane-callers.ts";
 import { reportEntryRoutes } from "./lane-messages.ts";
@@ -314,10 +315,17 @@ function compileServices(
     Object.assign(endpoints, compileEndpoints(entry, pods));
   }
   for (const host of entries.values()) {
+    const sets = compileEntryEndpoints(host, entryWorld);
     for (const cluster of host.clusters) {
-      clusters[cluster.name] = withPolicy(cluster, rules.get(host.key), settings);
+      const own = withPolicy(cluster, rules.get(host.key), settings);
+      clusters[cluster.name] = withWeights(own, sets[cluster.name]);
     }
-    Object.assign(endpoints, compileEntryEndpoints(host, entryWorld));
+    Object.assign(endpoints, sets);
+  }
+  for (const [key, rule] of rules) {
+    const hosts = services.get(key) ?? entries.get(key);
+    const sets = hosts?.clusters.map(({ name }) => endpoints[name]) ?? [];
+    reportNearness(rule, sets, scope);
   }
   return { clusters, endpoints };
 }

@@ -2,6 +2,7 @@
 
 import type { Gateway as GatewayResource } from "../resources/kinds/gateway.ts";
 import type { EdgeSettings } from "../snapshot/edge.ts";
+import { isLocality } from "../resources/formats.ts";
 import type { MessageList } from "./messages.ts";
 
 const PREFIX = "graylane.io/";
@@ -97,6 +98,14 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
       const isOn = SWITCH[value];
       if (isOn !== undefined) changes.addForwardedHostPort = isOn;
       return isOn !== undefined;
+    },
+  },
+  locality: {
+    allowed: "region/zone/sub-zone, or the first of these",
+    take(changes, value) {
+      if (!isLocality(value)) return false;
+      changes.locality = value;
+      return true;
     },
   },
   "proxy-protocol": {

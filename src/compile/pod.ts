@@ -5,6 +5,7 @@ import type { Pod } from "../resources/kinds/pod.ts";
 import type { ServicePort } from "../resources/kinds/service.ts";
 import type { Endpoint, EndpointSet, Workload } from "../snapshot/snapshot.ts";
 import { LabelIndex } from "../lane/label-index.ts";
+import { localityOf } from "./locality.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 import type { ServiceClusters } from "./service.ts";
@@ -45,7 +46,8 @@ function endpointOf(pod: Pod, servicePort: ServicePort): Endpoint[] {
   const address = pod.status?.podIP;
   const port = targetPortOf(pod, servicePort);
   if (address === undefined || port === null) return [];
-  return [{ address, port, pod: keyOf(pod), labels: sortedLabels(pod) }];
+  const labels = sortedLabels(pod);
+  return [{ address, port, pod: keyOf(pod), labels, ...localityOf(undefined, labels) }];
 }
 
 /** A named target port is looked up in the pod's containers; null when none has that name. */
@@ -79,10 +81,11 @@ export function compileWorkloads(
 ): Record<string, Workload> {
   const workloads: Record<string, Workload> = {};
   for (const pod of pods) {
-    const outbound = pod.metadata.annotations?.[OUTBOUND_ANNOTATION];
+    const { annotations = {}, labels = {} } = pod.metadata;
+    const outbound = annotations[OUTBOUND_ANNOTATION];
     const address = pod.status?.podIP;
     if (outbound === undefined || address === undefined) continue;
-    const inbound = parsePorts(pod.metadata.annotations?.[PORTS_ANNOTATION] ?? "{}");
+    const inbound = parsePorts(annotations[PORTS_ANNOTATION] ?? "{}");
     const listener = parseAddress(outbound);
     if (inbound === null || listener === null) {
       messages.add(pod, {
@@ -94,12 +97,13 @@ export function compileWorkloads(
       });
       continue;
     }
-    const isEnvoy = pod.metadata.annotations?.[SIDECAR_KIND_ANNOTATION] === "envoy";
+    const isEnvoy = annotations[SIDECAR_KIND_ANNOTATION] === "envoy";
     workloads[keyOf(pod)] = {
       ...(isEnvoy ? { sidecar: "envoy" } : {}),
       name: pod.metadata.name,
       namespace: namespaceOf(pod),
       labels: sortedLabels(pod),
+      ...localityOf(undefined, labels),
       address,
       inbound,
       outbound: listener,

@@ -211,3 +211,107 @@ test("names are those that are looked up, once, and bounded", () => {
   const all = entry("m", `hosts: [m.b], resolution: DNS, endpoints: [${many.join()}]`);
   assert.equal(namesToResolve(resourcesOf(all)).length, NAMES_MAX);
 });
+
+test("endpoints have the weight and the place that is written, or the place of a label", () => {
+  const spec = `hosts: [api.example.com], ${PORTS}, resolution: STATIC, endpoints: [
+    {address: 127.1.0.1, weight: 3, locality: us/us-1/a},
+    {address: 127.1.0.2, weight: 1, labels: {istio-locality: us.us-2}},
+    {address: 127.1.0.3, weight: 0, locality: eu, labels: {istio-locality: us.us-2}}]`;
+  const { snapshot } = compiled(entry("api", spec));
+  const told = snapshot.endpoints[CLUSTER]?.endpoints.map(({ weight, locality }) => [
+    weight,
+    locality,
+  ]);
+  assert.deepEqual(told, [
+    [3, "us/us-1/a"],
+    [undefined, "us/us-2"],
+    [undefined, "eu"],
+  ]);
+  const { policy } = snapshot.clusters[CLUSTER] ?? {};
+  assert.deepEqual(policy, { loadBalancer: { kind: "least-request" } });
+});
+
+const HEAVY = `hosts: [api.example.com], ${PORTS}, resolution: STATIC,
+  endpoints: [{address: 127.1.0.1, weight: 3}, {address: 127.1.0.2}]`;
+
+function rule(policy: string): string {
+  return `---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: api, namespace: default}
+spec: {host: api.example.com, trafficPolicy: {${policy}}}
+`;
+}
+
+const GATEWAY = (annotations: string): string => `---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: g, namespace: default, annotations: {${annotations}}}
+spec: {selector: {a: b}, servers: [{port: {number: 80, name: h, protocol: HTTP}, hosts: ["*"]}]}
+`;
+
+const AT = 'graylane.io/locality: "us/us-1"';
+const WATCHED = "outlierDetection: {consecutive5xxErrors: 5}";
+const FAILOVER = "loadBalancer: {localityLbSetting: {failover: [{from: us, to: eu}]}}";
+
+const SAID: readonly (readonly [what: string, policy: string, at: string, want: RegExp | null])[] =
+  [
+    ["weights and RANDOM", "loadBalancer: {simple: RANDOM}", AT, /^GL0290 warning .*\.simple: /],
+    ["weights and ROUND_ROBIN", "loadBalancer: {simple: ROUND_ROBIN}", AT, null],
+    ["failover alone", FAILOVER, AT, /^GL0288 warning .*\.localityLbSetting: /],
+    ["failover and outlier detection", `${FAILOVER}, ${WATCHED}`, AT, null],
+    ["no place of a Gateway", `${FAILOVER}, ${WATCHED}`, "", /^GL0289 warning .*LbSetting: /],
+    [
+      "parts by place, without outlier detection",
+      "loadBalancer: {localityLbSetting: {distribute: [{from: us, to: {eu: 100}}]}}",
+      AT,
+      null,
+    ],
+    ["it is off", "loadBalancer: {localityLbSetting: {enabled: false}}", "", null],
+  ];
+
+describe("a DestinationRule says what has no effect", () => {
+  for (const [what, policy, at, want] of SAID) {
+    test(what, () => {
+      const lines = said(compiled(entry("api", HEAVY) + rule(policy) + GATEWAY(at)));
+      assert.equal(lines.length, want === null ? 0 : 1, lines.join("\n"));
+      if (want !== null) assert.match(lines[0] ?? "", want);
+    });
+  }
+});
+
+test("a Gateway's place that cannot be read is refused", () => {
+  const lines = said(compiled(GATEWAY("graylane.io/locality: a/b/c/d")));
+  assert.match(lines.join(), /^GL0240 error metadata.annotations.*graylane.io\/locality is not/);
+});
+
+for (const [setting, want] of [
+  ["{distribute: [{from: us, to: {us: 90}}]}", /^GL0119 .*distribute\[0\]\.to$/],
+  [
+    "{distribute: [{from: us, to: {us: 50, us/a: 50}}]}",
+    /^GL0119 .*distribute\[0\]\.to\["us\/a"\]$/,
+  ],
+  ["{distribute: [{from: us/*/a, to: {us: 100}}]}", /^GL0113 .*distribute\[0\]\.from$/],
+  ["{distribute: [{from: us, to: {us: 0, eu: 100}}]}", /^GL0111 .*to\.us$/],
+  ["{distribute: [{from: us, to: {us: 100}}], failover: [{from: us, to: eu}]}", /^GL0114 /],
+  [
+    "{distribute: [{from: us, to: {us: 100}}], failoverPriority: [a]}",
+    /^GL0119 .*failoverPriority$/,
+  ],
+  ["{failover: [{from: us, to: us}]}", /^GL0119 .*failover\[0\]\.to$/],
+  ["{failover: [{from: us/a, to: eu}]}", /^GL0113 .*failover\[0\]\.from$/],
+  ["{failoverPriority: ['a b']}", /^GL0113 .*failoverPriority\[0\]$/],
+] as const) {
+  test(`localityLbSetting is refused: ${setting}`, () => {
+    const [document] = parseManifests(
+      rule(`loadBalancer: {localityLbSetting: ${setting}}`),
+      "t.yaml",
+    ).documents;
+    assert.ok(document !== undefined);
+    const { faults } = validateResource(document.value, document.positionOf);
+    const lines = faults.map(({ code, path }) => `${code} ${path}`);
+    assert.equal(lines.length, 1, lines.join());
+    assert.match(lines[0] ?? "", want);
+    assert.ok((faults[0]?.position?.line ?? 0) > 0);
+  });
+}

@@ -10,6 +10,7 @@ import { refOf } from "../resources/object.ts";
 import type { Cluster, Endpoint, EndpointSet } from "../snapshot/snapshot.ts";
 import { LabelIndex } from "../lane/label-index.ts";
 import type { MessageList } from "./messages.ts";
+import { localityOf } from "./locality.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 import { CONNECT_TIMEOUT_MS, serviceKeyOf } from "./service.ts";
 import type { HostClusters } from "./service.ts";
@@ -141,6 +142,8 @@ interface Member {
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly pod: string;
+  readonly weight?: number;
+  readonly locality?: string;
 }
 
 function membersOf(entry: ServiceEntry, host: string, world: EntryWorld): Member[] {
@@ -158,10 +161,11 @@ function membersOf(entry: ServiceEntry, host: string, world: EntryWorld): Member
 }
 
 function memberOf(
-  { ports = {}, labels = {} }: WorkloadEntrySpec,
+  { ports = {}, labels = {}, weight = 0, locality }: WorkloadEntrySpec,
   addresses: readonly string[],
 ): Member {
-  return { addresses, ports, labels, pod: "" };
+  const heavy = weight > 1 ? { weight } : {};
+  return { addresses, ports, labels, pod: "", ...heavy, ...localityOf(locality, labels) };
 }
 
 /** WorkloadEntries and ready Pods of the ServiceEntry's namespace. */
@@ -182,7 +186,8 @@ function selectedMembers(entry: ServiceEntry, world: EntryWorld): Member[] {
     .filter(isPodReady)
     .flatMap((pod) => {
       const address = pod.status?.podIP;
-      const about = { ports: {}, labels: pod.metadata.labels ?? {}, pod: keyOf(pod) };
+      const { labels: own = {} } = pod.metadata;
+      const about = { ports: {}, labels: own, pod: keyOf(pod), ...localityOf(undefined, own) };
       return address === undefined ? [] : [{ addresses: [address], ...about }];
     });
   const members = [...workloads, ...pods];
@@ -228,7 +233,7 @@ function addressesOf(
 }
 
 function endpointsOf(
-  { addresses, ports, labels, pod }: Member,
+  { addresses, ports, pod, labels, ...about }: Member,
   { name, number, targetPort = number }: ServiceEntryPort,
 ): Endpoint[] {
   return addresses
@@ -238,6 +243,7 @@ function endpointsOf(
       port: isUnixAddress(address) ? PORT_OF_UNIX_SOCKET : (ports[name] ?? targetPort),
       pod,
       labels,
+      ...about,
     }));
 }
 

@@ -21,6 +21,7 @@ import type {
 } from "../snapshot/routing.ts";
 import type { Cluster } from "../snapshot/snapshot.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
+import { compileLocality } from "./locality.ts";
 import { durationMs } from "../resources/duration.ts";
 
 /** Istio's defaults, where they differ from "none". */
@@ -59,6 +60,7 @@ export function compileTrafficPolicy(
   const balancer = loadBalancer === undefined ? undefined : compileBalancer(loadBalancer);
   return {
     ...(balancer === undefined ? {} : { loadBalancer: balancer }),
+    ...compileLocality(loadBalancer?.localityLbSetting),
     ...compileUse(settings),
     ...(tls === undefined ? {} : { tls: findTls(tls, path) }),
   };
@@ -98,7 +100,14 @@ export function protocolOf(
 
 /** A subset's own policy, with what it does not say taken from the host's. */
 export function overlaid(base: CompiledPolicy, own: CompiledPolicy): CompiledPolicy {
-  return { ...base, ...own };
+  if (own.loadBalancer === undefined) return { ...base, ...own };
+  // Istio's `localityLbSetting` is a part of `loadBalancer`, of which there is one.
+  const merged: { -readonly [Key in keyof CompiledPolicy]: CompiledPolicy[Key] } = {
+    ...base,
+    ...own,
+  };
+  if (own.locality === undefined) delete merged.locality;
+  return merged;
 }
 
 /** What is in clear has no TLS to speak of. */

@@ -41,6 +41,10 @@ const LISTENER_PROTOCOL = /^([a-z0-9.-]+\/)?[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9]
 const FILE_PATH = /^\/[^\0\r\n]+$/;
 /** The kernel takes paths of at most 107 bytes. */
 const UNIX_ADDRESS = /^unix:\/\/\/[\x21-\x7e]{1,106}$/;
+const REGION = /^[^/*\s]{1,63}$/;
+const FAILOVER_LABEL = /^[A-Za-z0-9][-A-Za-z0-9_./]{0,252}(=[-A-Za-z0-9_.]{0,63})?$/;
+const LOCALITY = /^[^/*\s]{1,63}(\/[^/*\s]{1,63}){0,2}$/;
+const LOCALITY_PATTERN = /^[^/*\s]{1,63}((\/[^/*\s]{1,63}){0,2}|(\/[^/*\s]{1,63})?\/\*)$/;
 const ENTRY_PROTOCOLS = /^(https?|grpc(-web)?|http2|mongo|tcp|tls)$/i;
 const PSEUDO_HEADERS: ReadonlySet<string> = new Set([":method", ":path", ":authority", ":scheme"]);
 const URL_SCHEMES: ReadonlySet<string> = new Set(["oci", "http", "https", "file"]);
@@ -302,6 +306,30 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     (text) => text === "*" || text === "." || text === "~" || isLabel(text),
     "a namespace, '*', '.' or '~'",
   ),
+  locality: format(
+    isLocality,
+    "region/zone/sub-zone, or the first of these",
+    "GL0113",
+    "Write e.g. us-east/us-east-1/rack-7.",
+  ),
+  region: format(
+    (text) => REGION.test(text),
+    "a region, without zone and '*'",
+    "GL0113",
+    "Write e.g. us-east: places within a region stand in for each other by themselves.",
+  ),
+  "failover-label": format(
+    (text) => FAILOVER_LABEL.test(text),
+    "the key of a label, or key=value",
+    "GL0113",
+    "Write e.g. topology.kubernetes.io/region or version=v2.",
+  ),
+  "locality-pattern": format(
+    (text) => text === "*" || LOCALITY_PATTERN.test(text),
+    "region/zone/sub-zone, or the first of these; the last may be '*'",
+    "GL0113",
+    "Write e.g. us-east/us-east-1 or us-east/*.",
+  ),
   "endpoint-address": format(
     isEndpointAddress,
     "an IP address, a host name, or unix:// and an absolute path",
@@ -359,3 +387,7 @@ export const FORMAT_PATTERNS: Readonly<
   "date-time": { pattern: DATE_TIME.source },
   duration: { pattern: DURATION.source },
 };
+
+export function isLocality(text: string): boolean {
+  return LOCALITY.test(text);
+}

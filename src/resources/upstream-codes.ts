@@ -98,6 +98,25 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
       "serve at: requests that take the route answer 503. With a usable `fallback` this is a " +
       "warning.",
   },
+  GL0288: {
+    title: "Endpoints cannot fail over by place",
+    severity: "warning",
+    help:
+      "`localityLbSetting` without `distribute` says where requests go when the nearer endpoints " +
+      "are not well, which is known with `outlierDetection` (or a health check) only.",
+  },
+  GL0289: {
+    title: "No Gateway says where it is",
+    severity: "warning",
+    help:
+      "`localityLbSetting` compares the place of the caller with that of the endpoints. The " +
+      "annotation `graylane.io/locality` of a Gateway has its `region/zone/sub-zone`.",
+  },
+  GL0290: {
+    title: "Weights of endpoints are disregarded",
+    severity: "warning",
+    help: "As in Envoy, `simple: RANDOM` draws all endpoints alike, whatever their `weight`.",
+  },
   GL0269: {
     title: "A health check cannot be read",
     severity: "error",

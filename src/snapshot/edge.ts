@@ -14,6 +14,8 @@ export interface EdgeSettings {
   readonly refuseAbsoluteForm: boolean;
   /** Says the authority and port to the upstream, where no proxy before has said them. */
   readonly addForwardedHostPort: boolean;
+  /** Where the gateway is, `region/zone/sub-zone`; absent: not known. */
+  readonly locality?: string;
   /** Connections begin with a PROXY header: each must, or each may. Absent: none does. */
   readonly proxyProtocol?: "required" | "allowed";
 }

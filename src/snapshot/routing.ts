@@ -86,6 +86,8 @@ export interface Mirror {
 /** From a DestinationRule: for all of a cluster, or for one of its subsets. */
 export interface ClusterPolicy {
   readonly loadBalancer?: LoadBalancer;
+  /** Absent: the nearer endpoints go first where it is known which are well. */
+  readonly locality?: LocalityBalance;
   readonly connections?: ConnectionLimits;
   readonly outliers?: OutlierDetection;
   /** In the place of `connections.retriesMax` and of the engine's own. */
@@ -96,6 +98,21 @@ export interface ClusterPolicy {
   readonly proxyProtocol?: ProxyVersion;
   /** Absent: endpoints are asked nothing. Of the whole cluster, for all of its subsets. */
   readonly healthCheck?: HealthCheck;
+}
+
+/** Istio's `localityLbSetting`: how the caller's place and the endpoints' count. */
+export interface LocalityBalance {
+  /** Places do not count. */
+  readonly isOff?: true;
+  /** For callers at `from`: parts in percent by place. In the place of the rest. */
+  readonly distribute?: readonly {
+    readonly from: string;
+    readonly to: Readonly<Record<string, number>>;
+  }[];
+  /** From a region to the one that stands in for it. */
+  readonly failover?: readonly { readonly from: string; readonly to: string }[];
+  /** Labels: endpoints that share more of the first ones with the caller go first. */
+  readonly failoverPriority?: readonly string[];
 }
 
 export type ProxyVersion = "v1" | "v2";

@@ -254,6 +254,10 @@ export interface Endpoint {
   readonly labels: Readonly<Record<string, string>>;
   /** Absent: nothing is said of it. */
   readonly notes?: EndpointNotes;
+  /** Its part of the requests, relative to the others'; absent: 1. */
+  readonly weight?: number;
+  /** `region/zone/sub-zone`, or the first of these; absent: not known. */
+  readonly locality?: string;
 }
 
 /** What plug-ins read of an endpoint; only of files of Envoy. */
@@ -287,6 +291,8 @@ export interface Plugin {
 export interface Workload {
   /** An Envoy is the sidecar; absent: the embedded engine is. */
   readonly sidecar?: "envoy";
+  /** Where the pod is, `region/zone/sub-zone`; absent: not known. */
+  readonly locality?: string;
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;

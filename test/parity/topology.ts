@@ -7,6 +7,8 @@ export const LANE_HEADER = "x-lane";
 export const PORT = 8_000;
 
 export interface Workload {
+  /** `region.zone` of its pods. */
+  readonly place?: string;
   /** Of its Deployment. */
   readonly name: string;
   readonly service: string;
@@ -16,9 +18,9 @@ export interface Workload {
 
 /** `b` has no copy in `blue`, `c` none in `gray`. */
 export const WORKLOADS: readonly Workload[] = [
-  { name: "a-base", service: "a", labels: { k1: "x", k4: "y" } },
-  { name: "a-gray", service: "a", labels: { lane: "gray", k2: "x" } },
-  { name: "a-blue", service: "a", labels: { lane: "blue", k3: "x", k4: "x" } },
+  { name: "a-base", service: "a", place: "r1.z1", labels: { k1: "x", k4: "y" } },
+  { name: "a-gray", service: "a", place: "r1.z2", labels: { lane: "gray", k2: "x" } },
+  { name: "a-blue", service: "a", place: "r2.z1", labels: { lane: "blue", k3: "x", k4: "x" } },
   { name: "b-base", service: "b", labels: { k1: "y", k2: "y" } },
   { name: "b-gray", service: "b", labels: { lane: "gray", k3: "x" } },
   { name: "c-base", service: "c", labels: { k2: "x" } },
@@ -32,8 +34,9 @@ export function object(type: string, name: string, spec: object, metadata: objec
   return { apiVersion, kind, metadata: { name, namespace: "default", ...metadata }, spec };
 }
 
-export function deployment({ name, service, labels }: Workload, replicas = 1): Resource {
-  const all = { app: service, track: name, ...labels };
+export function deployment({ name, service, place, labels }: Workload, replicas = 1): Resource {
+  const at = place === undefined ? {} : { "istio-locality": place };
+  const all = { app: service, track: name, ...at, ...labels };
   const ports = [{ name: "http", containerPort: PORT }];
   return object("apps/v1/Deployment", name, {
     replicas,
@@ -50,6 +53,7 @@ function service(name: string): Resource {
   return object("v1/Service", name, { selector: { app: name }, ports });
 }
 
+/** At `r1/z1`: for what counts places only. */
 const GATEWAY = object(
   "networking.istio.io/v1/Gateway",
   "ingressgateway",
@@ -57,7 +61,7 @@ const GATEWAY = object(
     selector: { istio: "ingressgateway" },
     servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }],
   },
-  { namespace: "istio-system" },
+  { namespace: "istio-system", annotations: { "graylane.io/locality": "r1/z1" } },
 );
 
 /** Before any case. */

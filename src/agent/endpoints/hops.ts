@@ -5,6 +5,7 @@ import { systemClock } from "../../base/clock.ts";
 import { systemPrng } from "../../base/prng.ts";
 import { BAGGAGE_HEADER, baggageValue, removeBaggage, setBaggage } from "../../lane/baggage.ts";
 import { baggageKeyOf, carriedHeaderOf, contextTag } from "../../lane/context.ts";
+import { drawIndex } from "../../lane/endpoint-weights.ts";
 import { chooseEndpoints, prepareHops } from "../../lane/fallback.ts";
 import type { LaneHops } from "../../lane/fallback.ts";
 import { decisionByCaller, indexGroup, indexLane, withGroup } from "../../lane/group.ts";
@@ -186,6 +187,6 @@ function labelsOf(list: EndpointList, pod: string): Readonly<Record<string, stri
 /** The same in a ring from a random one: the first serves, the others stand by. */
 function fromRandom(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   if (endpoints.length < 2) return endpoints;
-  const start = systemPrng.below(endpoints.length);
+  const start = drawIndex(endpoints, systemPrng);
   return start === 0 ? endpoints : [...endpoints.slice(start), ...endpoints.slice(0, start)];
 }

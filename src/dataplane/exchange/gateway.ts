@@ -1,31 +1,23 @@
 //! A request at the gateway: fields of the edge, plug-ins, route and lane, then the endpoint.
 
 import { assert } from "../../base/assert.ts";
-import { Headers } from "../../http/headers.ts";
-import type { LaneDecision } from "../../lane/decide.ts";
+import type { Headers } from "../../http/headers.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
-import type {
-  Cluster,
-  Endpoint,
-  Route,
-  Target,
-  WeightedDestination,
-} from "../../snapshot/snapshot.ts";
+import type { Cluster, Endpoint, Route, Target } from "../../snapshot/snapshot.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
 import type { Peer } from "../filter/caller.ts";
 import { readsBodyEarly } from "../filter/collected-operands.ts";
 import { GatewayPass } from "../filter/gateway-pass.ts";
 import type { BodyChain } from "../filter/body-chain.ts";
 import type { PassOwner } from "../filter/gateway-pass.ts";
-import { isAllowedField } from "../filter/request-header-map.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import { ensureTraceparent, leaveMesh } from "../filter/lane-context.ts";
 import type { LaneOutcome } from "../filter/lane-filter.ts";
 import { sealContext } from "../filter/signed-context.ts";
 import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import { isLoopback } from "../loopback.ts";
-import { proxyError, statusOf } from "../proxy-error.ts";
+import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import type { ClientHead } from "../recent-decisions.ts";
@@ -36,6 +28,13 @@ import { addEdgeFields, appendVia, DEFAULT_EDGE, settleTarget } from "./edge-fie
 import { misdirection, secureLocation } from "./secure-hosts.ts";
 import type { Exchange } from "./exchange.ts";
 import { RequestFlow, ResponseFlow } from "./body-flow.ts";
+import {
+  addIssuedCookies,
+  fieldsOf,
+  headersOf,
+  missingError,
+  replacementOf,
+} from "./gateway-replies.ts";
 import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
 import { LiveFacts } from "./live-facts.ts";
@@ -387,6 +386,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       isHttp2: speaksHttp2(cluster, exchange.head),
       retry: managed.retry,
       hash: managed.hash,
+      place: managed.place,
       isTimed: LiveFacts.isLatencyAsked,
       ...this.#pinned(exchange, endpoints),
     };
@@ -448,53 +448,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const isManaged = cluster?.policy !== undefined || cluster?.subsetPolicies !== undefined;
     if (!isManaged && route.policy?.retry === undefined) return UNMANAGED;
     const clientAddress = this.#clientAddress;
-    const managed = manage({ exchange, route, cluster, subset: target.subset, clientAddress });
+    const { gateway } = this.#listener;
+    const { subset } = target;
+    const managed = manage({ exchange, route, cluster, subset, clientAddress, gateway });
     this.#cookie = managed.cookie;
     return managed;
   }
-}
-
-/** After the route's own header operations, so that these do not take the cookie away. */
-function addIssuedCookies(pass: GatewayPass, exchange: Exchange, response: ResponseDraft): void {
-  if (pass.issued === null) return;
-  const isSecure = exchange.head.headers.get("x-forwarded-proto") === "https";
-  for (const field of pass.issued.fields(isSecure)) response.headers.add("set-cookie", field);
-}
-
-/** What is missing: the target that the route names, the lane's endpoints, or any endpoint. */
-function missingError(
-  { target }: WeightedDestination,
-  decision: LaneDecision | null,
-  message: string,
-): ProxyError {
-  if (target.kind === "missing") {
-    const error = proxyError("route_target_missing", message);
-    return target.status === undefined ? error : { ...error, status: target.status };
-  }
-  return proxyError(decision === null ? "no_endpoint" : "lane_has_no_endpoint", message);
-}
-
-function headersOf(response: LocalResponse): Headers {
-  const headers = new Headers();
-  for (const [name, value] of response.headers) {
-    if (isAllowedField(name, value)) headers.add(name, value);
-  }
-  return headers;
-}
-
-function replacementOf(replacement: LocalResponse | ProxyError): Replacement {
-  if ("code" in replacement) {
-    const body = Buffer.from(`${replacement.code}: ${replacement.message}\n`);
-    const status = statusOf(replacement);
-    return { status, headers: new Headers(), body, flag: replacement.code };
-  }
-  const { status, body } = replacement;
-  return { status, headers: headersOf(replacement), body, flag: "" };
-}
-
-function fieldsOf(headers: Headers, names: readonly string[]): [name: string, value: string][] {
-  return names.flatMap((name) => {
-    const value = headers.get(name);
-    return value === undefined ? [] : [[name, value] as [string, string]];
-  });
 }

@@ -1,5 +1,6 @@
 //! The contract between an exchange, which moves bytes, and the role that decides where they go.
 
+import type { Place } from "../../lane/locality.ts";
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { Headers } from "../../http/headers.ts";
 import type { ExchangeRecord } from "../observer.ts";
@@ -28,13 +29,15 @@ export interface ForwardPlan {
   readonly retry: RetryPolicy | null;
   /** Of the request's key, for hashing balancers. */
   readonly hash: number | null;
+  /** Where the gateway is; absent: not known. */
+  readonly place?: Place | undefined;
   /** Index of the endpoint that the first try takes; absent: as the balancer says. */
   readonly first?: number;
   /** Plug-ins ask how long endpoints take. */
   readonly isTimed?: boolean;
 }
 
-export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash">;
+export type Management = Pick<ForwardPlan, "cluster" | "retry" | "hash" | "place">;
 
 /** Of a plan for endpoints without a policy. */
 export const UNMANAGED: Management = {

@@ -2,7 +2,8 @@
 
 import type { Headers } from "../../http/headers.ts";
 import { queryParam } from "../../route/route.ts";
-import type { Cluster, Route, Subset } from "../../snapshot/snapshot.ts";
+import type { Place } from "../../lane/locality.ts";
+import type { Cluster, Gateway, Route, Subset } from "../../snapshot/snapshot.ts";
 import type { ClusterPolicy, HashKey, LoadBalancer } from "../../snapshot/routing.ts";
 import { hashText } from "../upstream/balancer.ts";
 import { policyOf, subsetName } from "../upstream/cluster-policy.ts";
@@ -21,6 +22,21 @@ export interface ManagedInput {
   readonly subset: Subset | null;
   /** Of the client, for balancing by it. */
   readonly clientAddress: string;
+  readonly gateway: Gateway;
+}
+
+const places = new WeakMap<Gateway, Place>();
+
+/** The same object for as long as the gateway is: what is worked out for a place is kept by it. */
+function placeOf(gateway: Gateway): Place | undefined {
+  const { edge, labels } = gateway;
+  if (edge?.locality === undefined) return undefined;
+  let place = places.get(gateway);
+  if (place === undefined) {
+    place = { locality: edge.locality, labels };
+    places.set(gateway, place);
+  }
+  return place;
 }
 
 /** Also says which cookie the response must set for the client to come back to its endpoint. */
@@ -34,7 +50,8 @@ export function manage(input: ManagedInput): Management & { readonly cookie: str
   const key = `${cluster.name} ${policy === cluster.policy ? "" : subsetName(subset)}`;
   const state = pools.clusters.get(key, policy ?? NO_POLICY, clock.monotonicMs());
   const { text, cookie } = keyFor(policy?.loadBalancer, input);
-  return { cluster: state, retry, hash: text === null ? null : hashText(text), cookie };
+  const hash = text === null ? null : hashText(text);
+  return { cluster: state, retry, hash, place: placeOf(input.gateway), cookie };
 }
 
 function keyFor(balancer: LoadBalancer | undefined, input: ManagedInput): Key {

@@ -6,6 +6,7 @@
 import type { Expirable } from "../deadlines.ts";
 import { Headers } from "../../http/headers.ts";
 import type { Mirror } from "../../snapshot/routing.ts";
+import { drawIndex } from "../../lane/endpoint-weights.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import { leaveMesh } from "../filter/lane-context.ts";
@@ -39,7 +40,7 @@ export function startMirrors(
     if (prng.below(PPM_TOTAL) >= mirror.sharePpm || atOnce >= MIRRORS_AT_ONCE_MAX) continue;
     const wanted = { target: mirror.target, fallback: null, group: null, lane: null };
     const { endpoints } = chooseEndpoints(lanes, wanted);
-    const endpoint = endpoints[endpoints.length <= 1 ? 0 : prng.below(endpoints.length)];
+    const endpoint = endpoints[drawIndex(endpoints, prng)];
     if (endpoint === undefined) continue;
     if (mirror.target.kind !== "cluster") continue;
     const { cluster: name, subset } = mirror.target;

@@ -1,13 +1,15 @@
 //! A call that a pod makes: restore its lane, pick the lane's endpoint of the called service.
 
+import type { Prng } from "../../base/prng.ts";
 import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
 import { contextTag, isSentOutside, outboundTag, rememberedTag } from "../../lane/context.ts";
+import { drawPoint, indexAt, weightSums } from "../../lane/endpoint-weights.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
 import type { PreparedCluster } from "../../lane/fallback.ts";
 import { decisionByCaller, withGroup } from "../../lane/group.ts";
 import type { HeaderLookup } from "../../lane/program.ts";
 import type { Headers } from "../../http/headers.ts";
-import type { Workload } from "../../snapshot/snapshot.ts";
+import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
 import { contextLookup, removeContext, writeContext } from "../filter/lane-context.ts";
 import { believedTag, writeSigned } from "../filter/signed-context.ts";
 import type { OnRefused, SignedGroup } from "../filter/signed-context.ts";
@@ -23,8 +25,9 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { speaksHttp2 } from "../upstream/cluster-policy.ts";
 import type { Exchange } from "./exchange.ts";
 import { UNMANAGED } from "./handler.ts";
-import type { ExchangeHandler } from "./handler.ts";
+import type { ExchangeHandler, ForwardPlan } from "./handler.ts";
 
+const NO_FIRST = {};
 const OUTSIDE_CONNECT_TIMEOUT_MS = 5_000;
 const HTTP_PORT = 80;
 const PORT_MAX = 65_535;
@@ -111,6 +114,7 @@ export class SidecarOutbound implements ExchangeHandler {
       timeoutMs: 0,
       pools: exchange.context.pools.poolsFor(host.cluster, null, exchange.connection),
       isHttp2: speaksHttp2(host.cluster, exchange.head),
+      ...firstByWeight(choice.endpoints, exchange.context.prng),
       ...UNMANAGED,
     });
   }
@@ -217,6 +221,12 @@ export class SidecarOutbound implements ExchangeHandler {
     if (!this.#runtime.readsCallers || !address.startsWith("127.")) return "";
     return host.startsWith("127.") || host === "localhost" ? address : "";
   }
+}
+
+/** Sidecars draw at random: by weight, where endpoints have some. */
+function firstByWeight(endpoints: readonly Endpoint[], prng: Prng): Pick<ForwardPlan, "first"> {
+  const sums = weightSums(endpoints);
+  return sums === null ? NO_FIRST : { first: indexAt(sums, drawPoint(prng)) };
 }
 
 function reportDropped({ context }: Exchange, droppedCount: number): void {

@@ -312,18 +312,19 @@ export class UpstreamAttempt {
   }
 
   #balanced(): number {
-    const { cluster, endpoints, hash, pools } = this.#plan;
+    const { cluster, endpoints, hash, pools, place } = this.#plan;
     if (cluster === null || endpoints.length === 0) return 0;
     const { prng, sweeper, pools: shared } = this.#exchange.context;
     const activeCount = (endpoint: Endpoint): number => (pools ?? shared).activeCount(endpoint);
-    return cluster.pick(endpoints, { prng, hash, activeCount }, sweeper.nowMs);
+    return cluster.pick(endpoints, { prng, hash, place, activeCount }, sweeper.nowMs);
   }
 
   /** The endpoint of this try; undefined when there is none, or all have been ejected. */
   #current(): Endpoint | undefined {
-    const { cluster, endpoints } = this.#plan;
+    const { cluster, endpoints, place } = this.#plan;
     if (cluster !== null && this.count > 1 && this.#index >= 0) {
-      this.#index = cluster.next(endpoints, this.#index, this.#exchange.context.sweeper.nowMs);
+      const { nowMs } = this.#exchange.context.sweeper;
+      this.#index = cluster.next(endpoints, this.#index, nowMs, place);
     }
     return this.#index < 0 ? undefined : endpoints[this.#index % endpoints.length];
   }

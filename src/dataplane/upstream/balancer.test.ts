@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 
 import { SeededPrng } from "../../base/prng.ts";
 import type { Endpoint } from "../../snapshot/snapshot.ts";
@@ -73,3 +73,53 @@ for (const policy of [RING, MAGLEV]) {
     assert.equal(picked.size, 3);
   });
 }
+
+describe("weights of 6, 1 and 1", () => {
+  const set = endpoints(3).map((each, index) => (index === 0 ? { ...each, weight: 6 } : each));
+  for (const policy of [
+    { kind: "round-robin" },
+    { kind: "least-request" },
+    RING,
+    MAGLEV,
+  ] as const satisfies readonly LoadBalancer[]) {
+    test(`are followed by ${policy.kind}, with and without keys`, () => {
+      const balancer = new Balancer(policy);
+      const prng = new SeededPrng(5);
+      for (const hashes of [KEYS, KEYS.map(() => null)]) {
+        const counts = [0, 0, 0];
+        for (const hash of hashes) {
+          const index = balancer.pick(set, { ...input(hash), prng });
+          counts[index] = (counts[index] ?? 0) + 1;
+        }
+        const [first = 0, ...others] = counts.map((count) => count / KEYS.length);
+        assert.ok(Math.abs(first - 0.75) < 0.05, counts.join());
+        for (const other of others) assert.ok(Math.abs(other - 0.125) < 0.05, counts.join());
+      }
+    });
+  }
+
+  test("are in each short run of turns", () => {
+    const balancer = new Balancer({ kind: "round-robin" });
+    for (let run = 0; run < 20; run++) {
+      const picked = Array.from({ length: 8 }, () => balancer.pick(set, input()));
+      const heavy = picked.filter((index) => index === 0).length;
+      assert.ok(heavy >= 5 && heavy <= 7, picked.join());
+    }
+  });
+
+  test("of two the one with less to do for its weight is taken", () => {
+    const two = set.slice(0, 2);
+    const balancer = new Balancer({ kind: "least-request" });
+    const picked = (active: readonly number[]): number => {
+      const prng = new SeededPrng(9);
+      let light = 0;
+      for (let count = 0; count < 1_000; count++) {
+        light += balancer.pick(two, { ...input(null, active), prng });
+      }
+      return light;
+    };
+    // The light one gets 1/7; of the draws that have both, all or none.
+    assert.ok(picked([60, 1]) > 200);
+    assert.ok(picked([5, 1]) < 50);
+  });
+});

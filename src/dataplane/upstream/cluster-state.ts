@@ -2,11 +2,15 @@
 //!
 //! It outlives runtimes as long as the policy is the same object, which deltas see to.
 
+import { drawPoint } from "../../lane/endpoint-weights.ts";
+import type { Place } from "../../lane/locality.ts";
 import type { Endpoint } from "../../snapshot/snapshot.ts";
 import type { ClusterPolicy, ConnectionLimits } from "../../snapshot/routing.ts";
 import type { ClusterHealth } from "../health/cluster-health.ts";
 import { Balancer } from "./balancer.ts";
 import type { PickInput } from "./balancer.ts";
+import { chooseGroup, NearEndpoints } from "./near-endpoints.ts";
+import type { Near, Points } from "./near-endpoints.ts";
 import { Outliers } from "./outliers.ts";
 import { RetryBudget } from "./retry.ts";
 import { WarmUp } from "./slow-start.ts";
@@ -15,6 +19,11 @@ const RANDOM = { kind: "random" } as const;
 const NO_LIMITS: ConnectionLimits = {};
 const NONE = Number.POSITIVE_INFINITY;
 const PERCENT = 100;
+const NOBODY = -1;
+const POINTS = 0x1_0000_0000;
+/** Odd, so that they mix all bits (Knuth; xxHash). */
+const LEVEL_FACTOR = 2_654_435_761;
+const GROUP_FACTOR = 2_246_822_519;
 
 export class ClusterState {
   readonly policy: ClusterPolicy;
@@ -23,6 +32,8 @@ export class ClusterState {
   /** Null: the policy has one of its own. */
   readonly budget: RetryBudget | null;
   readonly #balancer: Balancer;
+  /** Null: no endpoint goes before another. */
+  readonly #nearness: NearEndpoints | null;
   /** Null: new endpoints get as much as old ones. */
   readonly #warmUp: WarmUp | null;
   /** In this worker. */
@@ -43,6 +54,9 @@ export class ClusterState {
     this.budget = policy.retryBudget === undefined ? new RetryBudget(nowMs) : null;
     const balancer = policy.loadBalancer ?? RANDOM;
     this.#balancer = new Balancer(balancer);
+    const isWatched = policy.outliers !== undefined || policy.healthCheck !== undefined;
+    const hasPlaces = isWatched || policy.locality !== undefined;
+    this.#nearness = hasPlaces ? new NearEndpoints(policy) : null;
     const slowStart = "slowStart" in balancer ? balancer.slowStart : undefined;
     this.#warmUp = slowStart === undefined ? null : new WarmUp(slowStart);
   }
@@ -65,17 +79,61 @@ export class ClusterState {
 
   /** The index of the endpoint to use; -1 when all of them have been ejected. */
   pick(endpoints: readonly Endpoint[], input: PickInput, nowMs: number): number {
-    const picked =
-      this.#warmUp === null
-        ? this.#balancer.pick(endpoints, input)
-        : this.#warmUp.pick(endpoints, { prng: input.prng, nowMs }, () =>
-            this.#balancer.pick(endpoints, input),
-          );
-    return this.#isCalm ? picked : this.next(endpoints, picked, nowMs);
+    const near = this.#near(endpoints, input.place);
+    if (near !== null) return this.#pickNear(endpoints, near, input, nowMs);
+    const picked = this.#draw(endpoints, input, nowMs);
+    return this.#isCalm ? picked : this.#nextWell(endpoints, picked, nowMs);
   }
 
-  /** `from` or the next after it that is well; -1 when there is none. */
-  next(endpoints: readonly Endpoint[], from: number, nowMs: number): number {
+  #draw(endpoints: readonly Endpoint[], input: PickInput, nowMs: number): number {
+    if (this.#warmUp === null) return this.#balancer.pick(endpoints, input);
+    return this.#warmUp.pick(endpoints, { prng: input.prng, nowMs }, () =>
+      this.#balancer.pick(endpoints, input),
+    );
+  }
+
+  #near(endpoints: readonly Endpoint[], place: Place | undefined): Near | null {
+    if (this.#nearness === null || place === undefined) return null;
+    return this.#nearness.of(endpoints, place);
+  }
+
+  #pickNear(endpoints: readonly Endpoint[], near: Near, input: PickInput, nowMs: number): number {
+    this.#warmUp?.meet(endpoints, nowMs);
+    const isCalm = this.#isCalm || this.#isPanic(endpoints, nowMs);
+    const isWell = isCalm ? null : (endpoint: Endpoint) => !this.#isOut(endpoint, nowMs);
+    const group = chooseGroup(near, pointsOf(input), isWell);
+    if (group === null) return NOBODY;
+    const picked = this.#draw(group.endpoints, input, nowMs);
+    const index = isCalm ? picked : this.#nextWell(group.endpoints, picked, nowMs);
+    return group.indices[index] ?? NOBODY;
+  }
+
+  /**
+   * For another try: `from` or the next after it that is well, of the nearest that are left; -1
+   * when there is none.
+   */
+  next(endpoints: readonly Endpoint[], from: number, nowMs: number, place?: Place): number {
+    const near = this.#near(endpoints, place);
+    if (near === null) return this.#nextWell(endpoints, from, nowMs);
+    const isCalm = this.#isCalm || this.#isPanic(endpoints, nowMs);
+    const count = endpoints.length;
+    let best = NOBODY;
+    let bestLevel = Number.POSITIVE_INFINITY;
+    // The last in turn is the one that has just been tried.
+    for (let step = 0; step < count; step++) {
+      if (step === count - 1 && best !== NOBODY) break;
+      const index = (from + step) % count;
+      const endpoint = endpoints[index];
+      const level = near.levelOf[index] ?? Number.POSITIVE_INFINITY;
+      if (endpoint === undefined || level >= bestLevel) continue;
+      if (!isCalm && this.#isOut(endpoint, nowMs)) continue;
+      best = index;
+      bestLevel = level;
+    }
+    return best;
+  }
+
+  #nextWell(endpoints: readonly Endpoint[], from: number, nowMs: number): number {
     const count = endpoints.length;
     if (this.#isCalm || this.#isPanic(endpoints, nowMs)) return from % count;
     for (let step = 0; step < count; step++) {
@@ -112,6 +170,13 @@ export class ClusterState {
     const healthy = endpoints.filter((endpoint) => !this.#isOut(endpoint, nowMs)).length;
     return healthy * PERCENT < endpoints.length * percentMin;
   }
+}
+
+/** Of its key where the request has one, so that it comes back to the same endpoint. */
+function pointsOf({ hash, prng }: PickInput): Points {
+  if (hash === null) return [drawPoint(prng), drawPoint(prng)];
+  const point = (factor: number): number => (Math.imul(hash, factor) >>> 0) / POINTS;
+  return [point(LEVEL_FACTOR), point(GROUP_FACTOR)];
 }
 
 /** What is known of a cluster's endpoints beside its own state. */

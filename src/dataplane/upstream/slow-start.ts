@@ -43,6 +43,11 @@ export class WarmUp {
     return drawn;
   }
 
+  /** Those of a whole set are met before parts of it are drawn from. */
+  meet(endpoints: readonly Endpoint[], nowMs: number): void {
+    if (!this.#warmAtMs.has(endpoints)) this.#learn(endpoints, nowMs);
+  }
+
   /** Those that the worker begins with are all equally new, so that none has to wait. */
   #learn(endpoints: readonly Endpoint[], nowMs: number): number {
     const isFirst = this.#sinceMs.size === 0;

@@ -1,6 +1,7 @@
 //! Which cluster of the snapshot a plug-in means by a name, and which endpoint its own call takes.
 
 import type { Prng } from "../../base/prng.ts";
+import { drawIndex } from "../../lane/endpoint-weights.ts";
 import { HostIndex } from "../../lane/host-index.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { Cluster, Endpoint, Snapshot } from "../../snapshot/snapshot.ts";
@@ -67,7 +68,7 @@ export class PluginClusters {
 
   pick(cluster: Cluster): Endpoint | null {
     const endpoints = this.endpointsOf(cluster);
-    return endpoints[this.#prng.below(Math.max(1, endpoints.length))] ?? null;
+    return endpoints[drawIndex(endpoints, this.#prng)] ?? null;
   }
 }
 

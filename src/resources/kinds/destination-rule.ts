@@ -6,6 +6,7 @@ import { labels, notHonouredFields, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { KindInfo } from "./kind.ts";
+import { checkLocalities } from "./locality-check.ts";
 import { anyStatus } from "./pod-template.ts";
 import { trafficPolicy } from "./traffic-policy.ts";
 import type { TrafficPolicy } from "./traffic-policy.ts";
@@ -56,4 +57,5 @@ export const DESTINATION_RULE: KindInfo = defineKind({
     status: anyStatus(),
   }),
   columns: [column("HOST", (object) => (object as DestinationRule).spec.host)],
+  check: checkLocalities,
 });

@@ -4,7 +4,7 @@ import Type from "../typebox.ts";
 import type { TObject, TUnsafe } from "typebox";
 import { clientTls } from "./client-tls.ts";
 import type { ClientTlsSettings } from "./client-tls.ts";
-import { notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
+import { mapOf, notHonoured, notHonouredFields, oneOf, port, text } from "./fields.ts";
 
 export interface TrafficPolicy {
   readonly loadBalancer?: LoadBalancerSettings;
@@ -30,8 +30,20 @@ export interface LoadBalancerSettings {
     readonly minimumPercent?: number;
     readonly aggression?: number;
   };
+  readonly localityLbSetting?: LocalityLbSetting;
   /** The duration alone, as it was written before. */
   readonly warmupDurationSecs?: string;
+}
+
+export interface LocalityLbSetting {
+  readonly enabled?: boolean;
+  readonly distribute?: readonly {
+    readonly from: string;
+    /** Percent by place. */
+    readonly to: Readonly<Record<string, number>>;
+  }[];
+  readonly failover?: readonly { readonly from: string; readonly to: string }[];
+  readonly failoverPriority?: readonly string[];
 }
 
 export interface ConsistentHash {
@@ -87,6 +99,7 @@ const percent = (): TUnsafe<number> & { "~optional": true } =>
   Type.Optional(Type.Unsafe<number>({ type: "integer", minimum: 0, maximum: 100 }));
 const duration = (): TUnsafe<string> & { "~optional": true } => Type.Optional(text("duration"));
 
+const PERCENT_ALL = 100;
 const KEYS = ["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"];
 
 const consistentHash = Type.Object(
@@ -107,6 +120,28 @@ const consistentHash = Type.Object(
     ...notHonouredFields("minimumRingSize"),
   },
   { exactlyOneOf: KEYS },
+);
+
+const localityLbSetting = Type.Object(
+  {
+    enabled: Type.Optional(Type.Boolean()),
+    distribute: Type.Optional(
+      Type.Array(
+        Type.Object({
+          from: text("locality-pattern"),
+          to: mapOf(
+            Type.Unsafe<number>({ type: "integer", minimum: 1, maximum: PERCENT_ALL }),
+            "locality-pattern",
+          ),
+        }),
+      ),
+    ),
+    failover: Type.Optional(
+      Type.Array(Type.Object({ from: text("region"), to: text("region") }), { uniqueBy: ["from"] }),
+    ),
+    failoverPriority: Type.Optional(Type.Array(text("failover-label"))),
+  },
+  { atMostOneOf: ["distribute", "failover"] },
 );
 
 const balancers = [
@@ -134,7 +169,7 @@ const settings = {
           }),
         ),
         warmupDurationSecs: duration(),
-        ...notHonouredFields("localityLbSetting"),
+        localityLbSetting: Type.Optional(localityLbSetting),
       },
       { atMostOneOf: ["simple", "consistentHash"] },
     ),

@@ -4,7 +4,7 @@
 import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
-import { acceptedFields, labels, notHonouredFields, text } from "./fields.ts";
+import { acceptedFields, labels, text } from "./fields.ts";
 import type { Labels } from "./fields.ts";
 import { column, defineKind, described } from "./kind.ts";
 import type { KindInfo } from "./kind.ts";
@@ -16,11 +16,17 @@ export interface WorkloadEntrySpec {
   /** By the name of the ServiceEntry's port: where this endpoint listens instead. */
   readonly ports?: Readonly<Record<string, number>>;
   readonly labels?: Labels;
+  /** Relative to the other endpoints; 0 and absent: 1. */
+  readonly weight?: number;
+  /** `region/zone/sub-zone`, or the first of these. */
+  readonly locality?: string;
 }
 
 export interface WorkloadEntry extends Resource {
   readonly spec: WorkloadEntrySpec;
 }
+
+const WEIGHT_MAX = 4_294_967_295;
 
 const spec = Type.Object({
   address: Type.Optional(text("endpoint-address")),
@@ -32,7 +38,8 @@ const spec = Type.Object({
   ),
   labels: Type.Optional(labels()),
   ...acceptedFields("serviceAccount", "network"),
-  ...notHonouredFields("locality", "weight"),
+  weight: Type.Optional(Type.Unsafe<number>({ type: "integer", minimum: 0, maximum: WEIGHT_MAX })),
+  locality: Type.Optional(text("locality")),
 });
 
 /** An endpoint within a ServiceEntry. */
