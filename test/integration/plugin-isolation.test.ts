@@ -32,6 +32,7 @@ import { pluginServices } from "../../src/dataplane/worker/plugin-services.ts";
 import type { Gateway, Plugin, Snapshot } from "../../src/snapshot/snapshot.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
 import { LogLevel } from "../../src/wasm/enums.ts";
+import type { HttpCaller } from "../../src/wasm/http-calls.ts";
 import type { PluginLog } from "../../src/wasm/vm.ts";
 import { GOOD_GUEST, hostileGuests, TOO_LONG } from "../support/hostile-guests.ts";
 import { TEST_TLS, TRANSPORTS } from "../support/transports.ts";
@@ -129,6 +130,10 @@ interface Worker {
   readonly assertions: readonly unknown[];
   /** What the plug-ins, and the host on their behalf, have logged as errors. */
   readonly reports: readonly PluginLog[];
+  /** Of plug-ins' own calls. */
+  callsUnderWay(): number;
+  /** Brings the hostile plug-ins: those that never end in configure are stopped then. */
+  bringHostile(): Promise<void>;
 }
 
 async function startWorker(upstreamPort: number): Promise<Worker> {
@@ -145,7 +150,8 @@ async function startWorker(upstreamPort: number): Promise<Worker> {
     if (line.level >= LogLevel.error) reports.push(line);
     services.log(line);
   };
-  const plugins = { ...services, log, budgets: BUDGETS };
+  const { httpCall, callsUnderWay } = countingCalls(services.httpCall);
+  const plugins = { ...services, httpCall, log, budgets: BUDGETS };
   const ports = new Map<string, Ports>();
   for (const name of ["good", ...TRANSPORTS.map((one) => one.name)]) {
     ports.set(name, { plain: await freePort(), tls: await freePort() });
@@ -161,8 +167,36 @@ async function startWorker(upstreamPort: number): Promise<Worker> {
   } as const;
   const role = new GatewayRole(options, context, new Preparer({ logger, plugins, clusters }));
   atEnd(() => role.stop());
-  assert.equal(await role.configure(snapshotOf(upstreamPort, ports)), null);
-  return { ports, assertions, reports };
+  const configure = async (gateways: ReadonlyMap<string, Ports>): Promise<void> => {
+    assert.equal(await role.configure(snapshotOf(upstreamPort, gateways)), null);
+  };
+  await configure(new Map([...ports].filter(([name]) => name === "good")));
+  const bringHostile = (): Promise<void> => configure(ports);
+  return { ports, assertions, reports, callsUnderWay, bringHostile };
+}
+
+function countingCalls(inner: HttpCaller | undefined): {
+  readonly httpCall: HttpCaller;
+  readonly callsUnderWay: () => number;
+} {
+  assert.ok(inner !== undefined);
+  const underWay = new Set<object>();
+  const httpCall: HttpCaller = (asked, onDone) => {
+    const one = {};
+    const call = inner(asked, (response) => {
+      underWay.delete(one);
+      onDone(response);
+    });
+    if (call === null) return null;
+    underWay.add(one);
+    return {
+      cancel: () => {
+        underWay.delete(one);
+        call.cancel();
+      },
+    };
+  };
+  return { httpCall, callsUnderWay: () => underWay.size };
 }
 
 /** A client of each transport to a gateway of its own, or to the good one. */
@@ -181,18 +215,25 @@ async function openClients(
   return Promise.all(clients);
 }
 
-/** The 99th percentile, in milliseconds, of requests one after the other. */
-async function percentile(clients: readonly { client: Client }[]): Promise<number> {
+/**
+ * The 99th percentile, in milliseconds, of requests one after the other: by the clock, and by the
+ * processor time of this process, which a busy machine changes less.
+ */
+async function percentile(clients: readonly { client: Client }[]): Promise<string> {
   const tookMs: number[] = [];
+  const usedMs: number[] = [];
   for (let count = 0; count < PROBES; count++) {
     for (const { client } of clients) {
-      const startMs = performance.now();
+      const [startMs, startCpu] = [performance.now(), process.cpuUsage()];
       assert.deepEqual(await client.send("POST"), RIGHT);
       tookMs.push(performance.now() - startMs);
+      const { user, system } = process.cpuUsage(startCpu);
+      usedMs.push((user + system) / 1_000);
     }
   }
-  tookMs.sort((left, right) => left - right);
-  return tookMs[Math.floor(tookMs.length * 0.99)] ?? 0;
+  const of = (times: number[]): string =>
+    (times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0).toFixed(1);
+  return `${of(tookMs)} (${of(usedMs)})`;
 }
 
 /** Requests of each transport, one after the other, until told to stop; how many there were. */
@@ -224,8 +265,10 @@ test("a thousand exchanges finish while hostile plug-ins are stopped beside them
   const held = good.flatMap(({ client }) => Array.from({ length: HELD }, () => client.send("GET")));
   await eventually(() => upstream.held.length === held.length);
   await percentile(good);
-  const before = [await percentile(good), await percentile(good)];
+  const before = [await percentile(good), await percentile(good), await percentile(good)];
 
+  await worker.bringHostile();
+  const killedBefore = worker.reports.length;
   const gaps = watchLoop();
   const beside = load(good);
   for (const { name, client } of await openClients(worker, (transport) => transport)) {
@@ -240,10 +283,12 @@ test("a thousand exchanges finish while hostile plug-ins are stopped beside them
       ),
     );
   await eventually(isOver);
+  // What storms have called for is not what a kill costs.
+  await eventually(() => worker.callsUnderWay() === 0);
   const besideCount = await beside.stop();
   const { totalMs, cpuMs, longestMs } = gaps.stop();
-  const kills = worker.reports.length;
-  const afterKills = [await percentile(good), await percentile(good)];
+  const kills = worker.reports.length - killedBefore;
+  const afterKills = [await percentile(good), await percentile(good), await percentile(good)];
   for (const response of upstream.held) response.end("ok");
   for (const answer of await Promise.all(held)) assert.deepEqual(answer, RIGHT);
   for (const { name } of TRANSPORTS) {
@@ -259,9 +304,10 @@ test("a thousand exchanges finish while hostile plug-ins are stopped beside them
       `${longestMs.toFixed(0)} ms at most, and used ${cpuMs.toFixed(0)} ms of processor time in ` +
       `it (${kills} x 60 are ${kills * 60})`,
   );
-  const shown = (figures: readonly number[]): string =>
-    figures.map((figure) => figure.toFixed(1)).join(" and ");
-  console.log(`99th percentile: ${shown(before)} ms before, ${shown(afterKills)} ms after`);
+  console.log(
+    `99th percentile, in ms (of processor time): ${before.join(" and ")} before, ` +
+      `${afterKills.join(" and ")} after`,
+  );
 });
 
 /** Sums the gaps of more than 20 ms between turns of the event loop. */
