@@ -3,6 +3,7 @@
 import type { Headers } from "../../http/headers.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
+import type { BodyTaker } from "../upstream/upstream.ts";
 import type { ClientNamesReader } from "../listener/client-names.ts";
 import type { ConnectionFacts } from "../listener/connection-facts.ts";
 import type { BodyFraming } from "./response-framing.ts";
@@ -42,7 +43,7 @@ export interface SwitchableEnd extends TunnelEnd {
 }
 
 /** Writes interim responses and one final response in the client's protocol. */
-export interface ResponseWriter {
+export interface ResponseWriter extends BodyTaker {
   /** Of bodies, without their framing. */
   bodyBytes: number;
   /** It is no progress of the exchange: no deadline moves. */

@@ -2,30 +2,26 @@
 //! retries that cannot duplicate work, deadlines, and exactly one end.
 
 import type { HttpFault } from "../../http/fault.ts";
-import type { Headers } from "../../http/headers.ts";
+import { Headers } from "../../http/headers.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
 import type { ResponseHead } from "../../http/response-parser.ts";
 import { removeHopByHop } from "../../http/hop-by-hop.ts";
 import { reasonPhrase, serializeResponseHead } from "../../http/serialize.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
-import { Headers as HeaderList } from "../../http/headers.ts";
 import type { TrafficContext } from "../context.ts";
-import { NO_DEADLINE } from "../deadlines.ts";
-import type { Expirable } from "../deadlines.ts";
+import { NO_DEADLINE, type Expirable } from "../deadlines.ts";
 import type { ExchangeRecord } from "../observer.ts";
-import { proxyError, statusOf } from "../proxy-error.ts";
-import type { ProxyError } from "../proxy-error.ts";
+import { proxyError, statusOf, type ProxyError } from "../proxy-error.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
+import type { BodyTaker } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
 import { frameRequest, mayReplay, RequestSender } from "./request-sender.ts";
-import { UpstreamAttempt } from "./upstream-attempt.ts";
-import type { TryPlace } from "./upstream-attempt.ts";
+import { UpstreamAttempt, type TryPlace } from "./upstream-attempt.ts";
 import { Hedges } from "./hedges.ts";
 import { framingFor, isBodiless, mayHaveBody, tellEnd, withLength } from "./response-framing.ts";
 import type { BodyFraming } from "./response-framing.ts";
 import { grpcReply } from "./grpc-reply.ts";
-import { recordOf } from "./exchange-record.ts";
-import type { ExchangeOutcome } from "./exchange-record.ts";
+import { recordOf, type ExchangeOutcome } from "./exchange-record.ts";
 import type { Downstream, ResponseWriter } from "./downstream.ts";
 import { joinTunnel } from "./tunnel.ts";
 import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
@@ -143,7 +139,7 @@ export class Exchange implements UpstreamUser, Expirable {
   inviteBody(): void {
     if (!this.head.expectContinue || !this.head.headers.has("expect")) return;
     this.head.headers.remove("expect");
-    this.#writer.interim(STATUS_CONTINUE, "Continue", new HeaderList());
+    this.#writer.interim(STATUS_CONTINUE, "Continue", new Headers());
   }
 
   /** Sends copies of the request, whose body may have begun to come. */
@@ -168,7 +164,7 @@ export class Exchange implements UpstreamUser, Expirable {
     const text = Buffer.from(body as Uint8Array);
     const grpc = headers === null ? grpcReply(this.head, status, text) : null;
     if (grpc !== null) this.#replyLocally(grpc, NO_BYTES);
-    else this.#replyLocally(withLength(status, headers ?? new HeaderList(), text.length), text);
+    else this.#replyLocally(withLength(status, headers ?? new Headers(), text.length), text);
   }
 
   #replyLocally(draft: ResponseDraft, bytes: Buffer): void {
@@ -345,6 +341,10 @@ export class Exchange implements UpstreamUser, Expirable {
     const reason = isKept ? response.reason : reasonPhrase(draft.status);
     const framing = framingFor(draft, response, this.#method, this.head);
     this.#startResponse(draft, reason, framing);
+  }
+
+  get bodyTaker(): BodyTaker | null {
+    return this.responseTap === null ? this.#writer : null;
   }
 
   onResponseBody(chunk: Buffer): void {

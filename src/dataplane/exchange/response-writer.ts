@@ -16,6 +16,7 @@ import type { BodyFraming } from "./response-framing.ts";
 const JOINED_WRITE_BYTES_MAX = 16_384;
 
 export class Http1Writer implements ResponseWriter {
+  readonly usesBytesAtOnce: boolean;
   bodyBytes = 0;
   readonly #connection: DownstreamConnection;
   readonly #onFull: () => void;
@@ -25,6 +26,11 @@ export class Http1Writer implements ResponseWriter {
   constructor(connection: DownstreamConnection, onFull: () => void) {
     this.#connection = connection;
     this.#onFull = onFull;
+    this.usesBytesAtOnce = connection.isNative;
+  }
+
+  get holdsBytes(): boolean {
+    return this.#connection.unsentBytes > 0;
   }
 
   interim(status: number, reason: string, headers: Headers): void {

@@ -92,7 +92,7 @@ export class UpstreamAttempt {
 
   /** `address:port` of the endpoint in use. */
   get address(): string {
-    return this.#pool === null ? "" : `${this.#pool.address}:${this.#pool.port}`;
+    return this.#pool?.name ?? "";
   }
 
   /** Looked for when asked: nothing but plug-ins wants to know. */

@@ -3,6 +3,7 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { isNative, readDirectly } from "../../base/direct-reads.ts";
 import type { HttpFault } from "../../http/fault.ts";
 import { Headers } from "../../http/headers.ts";
 import { RequestParser } from "../../http/request-parser.ts";
@@ -45,6 +46,8 @@ export class DownstreamConnection
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
   readonly facts: ConnectionFacts;
+  /** What it has sent is with the system, or among the unsent bytes. */
+  readonly isNative: boolean;
   readonly switchable: SwitchableEnd = this;
   deadlineMs: number;
   isDraining = false;
@@ -76,6 +79,7 @@ export class DownstreamConnection
     this.remoteAddress = (parts.ends ?? socket).remoteAddress ?? "";
     this.localPort = (parts.ends ?? socket).localPort ?? 0;
     this.isSecure = socket instanceof TLSSocket;
+    this.isNative = isNative(socket);
     this.#socket = socket;
     this.#parts = parts;
     this.tlsServer = parts.tlsServer;
@@ -94,7 +98,7 @@ export class DownstreamConnection
       const first = this.#unparsed ?? chunk;
       this.#unparsed = null;
       socket.removeListener("data", sniff);
-      socket.on("data", (next: Buffer) => {
+      readDirectly(socket, (next) => {
         this.#onData(next);
       });
       this.#onData(first);

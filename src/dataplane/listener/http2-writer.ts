@@ -16,6 +16,9 @@ interface RespondOptions extends ServerStreamResponseOptions {
 }
 
 export class Http2Writer implements ResponseWriter {
+  /** Its stream keeps what it is given until the connection's window takes it. */
+  readonly usesBytesAtOnce = false;
+  readonly holdsBytes = true;
   bodyBytes = 0;
   readonly #stream: ServerHttp2Stream;
   readonly #onFull: () => void;

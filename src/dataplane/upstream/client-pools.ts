@@ -59,6 +59,7 @@ function makeRoom(pools: ReadonlyMap<string, ClientPool>): boolean {
 
 /** Takes nothing. */
 const FULL: UpstreamPool = {
+  name: "",
   address: "",
   port: 0,
   activeCount: 0,

@@ -48,6 +48,7 @@ export type AcquireResult =
   | { readonly kind: "overflow" };
 
 export class EndpointPool implements ConnectionOwner, UpstreamPool {
+  readonly name: string;
   readonly address: string;
   readonly port: number;
   readonly from: string;
@@ -67,6 +68,7 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
     sweeper: DeadlineSweeper,
     onEmpty: (pool: EndpointPool) => void,
   ) {
+    this.name = `${address}:${port}`;
     this.address = address;
     this.port = port;
     this.from = from;

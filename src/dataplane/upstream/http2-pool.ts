@@ -11,6 +11,7 @@ import type { PoolEndpoint, UpstreamPool, UpstreamUser } from "./upstream.ts";
 const SESSIONS_PER_ENDPOINT_MAX = 16;
 
 export class Http2Pool implements UpstreamPool, SessionOwner {
+  readonly name: string;
   readonly address: string;
   readonly port: number;
   readonly from: string;
@@ -28,6 +29,7 @@ export class Http2Pool implements UpstreamPool, SessionOwner {
     sweeper: DeadlineSweeper,
     onEmpty: () => void,
   ) {
+    this.name = `${address}:${port}`;
     this.address = address;
     this.port = port;
     this.from = from;

@@ -15,6 +15,8 @@ export class PoolSet {
   readonly #tls: TlsDial | null;
   /** Bounded by the open connections: a pool without any is dropped. */
   readonly #pools = new Map<string, EndpointPool>();
+  /** Those without an address of ours, found without making a text of address and port. */
+  readonly #byPort = new Map<string, Map<number, EndpointPool>>();
   readonly #http2Pools = new Map<string, Http2Pool>();
   readonly #clientPools = new ClientPools();
   #isRetired = false;
@@ -31,15 +33,34 @@ export class PoolSet {
 
   /** The pool of `address:port`, for HTTP/1.1, connected from our address `from`. */
   get(address: string, port: number, from = ""): EndpointPool {
+    const near = from === "" ? this.#byPort.get(address)?.get(port) : undefined;
+    return near ?? this.#getNamed(address, port, from);
+  }
+
+  #getNamed(address: string, port: number, from: string): EndpointPool {
     const key = keyOf(address, port, from);
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      const endpoint = { address, port, from, tls: this.#tls, proxyHeader: null };
-      pool = new EndpointPool(endpoint, this.#sweeper, () => this.#pools.delete(key));
-      this.#pools.set(key, pool);
-      if (this.#isRetired) pool.retire();
-    }
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    const endpoint = { address, port, from, tls: this.#tls, proxyHeader: null };
+    const pool = new EndpointPool(endpoint, this.#sweeper, () => {
+      this.#pools.delete(key);
+      if (from === "") this.#removeNear(address, port);
+    });
+    this.#pools.set(key, pool);
+    if (from === "") this.#addNear(pool);
+    if (this.#isRetired) pool.retire();
     return pool;
+  }
+
+  #addNear(pool: EndpointPool): void {
+    const ports = this.#byPort.get(pool.address) ?? new Map<number, EndpointPool>();
+    this.#byPort.set(pool.address, ports.set(pool.port, pool));
+  }
+
+  #removeNear(address: string, port: number): void {
+    const ports = this.#byPort.get(address);
+    ports?.delete(port);
+    if (ports?.size === 0) this.#byPort.delete(address);
   }
 
   getHttp2(address: string, port: number, from = ""): UpstreamPool {

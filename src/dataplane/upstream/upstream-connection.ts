@@ -1,6 +1,7 @@
 //! One connection of HTTP/1.1 to an endpoint. It carries one exchange at a time, and is reused.
 
 import type { Socket } from "node:net";
+import { readDirectly } from "../../base/direct-reads.ts";
 import { ResponseParser } from "../../http/response-parser.ts";
 import type { ResponseHead, ResponseSink } from "../../http/response-parser.ts";
 import type { Headers } from "../../http/headers.ts";
@@ -18,6 +19,7 @@ import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
 import { tlsFailure } from "./tls-dial.ts";
+import { ReadBuffers } from "./read-buffers.ts";
 import { UpstreamFacts } from "./upstream-facts.ts";
 import { openSocket } from "./open-socket.ts";
 import { keepAlive } from "./upstream.ts";
@@ -68,6 +70,9 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   #requestsLeft = Number.POSITIVE_INFINITY;
   /** After a protocol switch: takes all bytes, unparsed. */
   #tunnel: TunnelSink | null = null;
+  /** Of what is read in clear. */
+  readonly #buffers = new ReadBuffers();
+  #isInBuffers = false;
 
   constructor(owner: ConnectionOwner, user: UpstreamUser, options: AcquireOptions) {
     this.cluster = options.cluster;
@@ -76,7 +81,10 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#user = user;
     this.#parser = new ResponseParser(this);
     this.deadlineMs = owner.sweeper.after(options.connectTimeoutMs);
-    this.#socket = openSocket(owner, "http/1.1");
+    this.#socket = openSocket(owner, "http/1.1", {
+      buffer: () => this.#buffers.current,
+      callback: (bytes, buffer) => this.#onRead(bytes, buffer as Buffer),
+    });
     keepAlive(this.#socket, options.cluster?.limits);
     this.facts = new UpstreamFacts(this.#socket);
     this.#listen();
@@ -92,9 +100,11 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
       this.deadlineMs = NO_DEADLINE;
       this.#guard(() => this.#user?.onUpstreamReady(this));
     });
-    socket.on("data", (chunk: Buffer) => {
-      this.#onData(chunk);
-    });
+    if (this.#owner.tls !== null) {
+      readDirectly(socket, (chunk) => {
+        this.#onData(chunk);
+      });
+    }
     socket.on("drain", () => {
       if (this.#tunnel === null) this.#user?.onUpstreamDrain();
       else this.#tunnel.onDrain();
@@ -235,7 +245,15 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   }
 
   onResponseBody(chunk: Buffer): void {
-    this.#user?.onResponseBody(chunk);
+    const user = this.#user;
+    if (user === null) return;
+    const taker = user.bodyTaker ?? null;
+    if (taker?.usesBytesAtOnce !== true) {
+      user.onResponseBody(this.#kept(chunk));
+      return;
+    }
+    user.onResponseBody(chunk);
+    if (taker.holdsBytes) this.#buffers.hold();
   }
 
   onResponseEnd(trailers: Headers | null): void {
@@ -245,10 +263,24 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#trailers = trailers;
   }
 
+  /** False would stop reading; `pause` does it where it is wanted. */
+  #onRead(bytes: number, buffer: Buffer): boolean {
+    this.#isInBuffers = true;
+    this.#onData(buffer.subarray(0, bytes));
+    this.#isInBuffers = false;
+    this.#buffers.next(bytes, this.#user !== null);
+    return true;
+  }
+
+  /** What stays when the next read comes. */
+  #kept(chunk: Buffer): Buffer {
+    return this.#isInBuffers ? Buffer.from(chunk) : chunk;
+  }
+
   #onData(chunk: Buffer): void {
     if (this.#user === null) {
       if (this.#tunnel !== null) {
-        this.#tunnel.onBytes(chunk);
+        this.#tunnel.onBytes(this.#kept(chunk));
         return;
       }
       // Bytes that nobody asked for: the peer and we disagree about where messages end.
@@ -290,7 +322,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
       return;
     }
     if (this.#tunnel !== null) {
-      if (result < chunk.length) this.#tunnel.onBytes(chunk.subarray(result));
+      if (result < chunk.length) this.#tunnel.onBytes(this.#kept(chunk.subarray(result)));
       return;
     }
     // More than the response: the peer and we disagree about where messages end.
@@ -330,6 +362,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (!this.#isInBuffers) this.#buffers.end();
     this.#owner.sweeper.remove(this);
     this.#socket.destroy();
     this.#owner.onConnectionClosed(this);

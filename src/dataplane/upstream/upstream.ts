@@ -54,6 +54,14 @@ export interface SwitchableUpstream extends TunnelEnd {
   enterTunnel(sink: TunnelSink): void;
 }
 
+/** Who writes a body on, and says how long the bytes must stay. */
+export interface BodyTaker {
+  /** What it is given it copies, or hands to the system before it returns, or `holdsBytes`. */
+  readonly usesBytesAtOnce: boolean;
+  /** The system has not taken all yet. */
+  readonly holdsBytes: boolean;
+}
+
 /** The exchange's side. */
 export interface UpstreamUser {
   onUpstreamReady(upstream: Upstream): void;
@@ -64,6 +72,8 @@ export interface UpstreamUser {
   onInformational(head: ResponseHead): void;
   onResponseHead(head: ResponseHead): void;
   onResponseBody(chunk: Buffer): void;
+  /** Asked before each part of the body. Null or absent: whoever is given it may keep it. */
+  readonly bodyTaker?: BodyTaker | null;
   onResponseEnd(trailers: Headers | null): void;
   /** All that one read brought has been handed over: time to write it on. */
   onUpstreamBatchEnd(): void;
@@ -105,6 +115,8 @@ export function keepAlive(socket: Socket, limits: ConnectionLimits | undefined):
 
 /** The connections of one worker to one endpoint in one protocol. */
 export interface UpstreamPool {
+  /** `address:port`. */
+  readonly name: string;
   readonly address: string;
   readonly port: number;
   /** Exchanges that it carries or keeps waiting. */

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { connect as connectHttp2 } from "node:http2";
+import type { Readable } from "node:stream";
+import { after, test } from "node:test";
+import { freePort } from "../../base/testing/free-port.ts";
+import { endAll, startGateway, startRawUpstream } from "../testing/harness.ts";
+import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
+import { ReadBuffers } from "./read-buffers.ts";
+
+after(endAll);
+
+const NOW = Promise.resolve();
+
+/** More than the system keeps for a connection, and none ends where a read does. */
+const SIZES = [12_000_123, 100_003, 12_040_009, 7_001, 12_024_567, 50_021, 12_050_001, 15_013];
+
+/** No four bytes of it are at another place of it, or in the body of another number. */
+const BODIES = SIZES.map((size, number) => {
+  const words = Uint32Array.from({ length: (size >> 2) + 1 }, (_none, at) => at * 16 + number);
+  return Buffer.from(words.buffer, 0, size);
+});
+
+function answer(socket: Socket, isChunked: boolean): void {
+  socket.on("data", (request: Buffer) => {
+    const body = BODIES[Number(/^GET \/(\d)/.exec(request.toString("latin1"))?.[1])];
+    assert.ok(body !== undefined);
+    const [field, before, end] = isChunked
+      ? ["transfer-encoding: chunked", `${body.length.toString(16)}\r\n`, "\r\n0\r\n\r\n"]
+      : [`content-length: ${body.length}`, "", ""];
+    socket.write(`HTTP/1.1 200 OK\r\n${field}\r\n\r\n${before}`);
+    socket.write(body);
+    socket.write(end);
+  });
+}
+
+async function startGatewayTo(isChunked: boolean): Promise<{ port: number; faults: unknown[] }> {
+  const upstream = await startRawUpstream((socket) => {
+    answer(socket, isChunked);
+  });
+  const a = cluster("a");
+  const snapshot = gatewaySnapshot(80, [forwardRoute(a.name)], {
+    clusters: { [a.name]: a },
+    endpoints: { [a.name]: { endpoints: [endpoint(upstream.port)] } },
+  });
+  const port = await freePort();
+  const { assertions } = await startGateway(port, snapshot);
+  return { port, faults: assertions };
+}
+
+async function overHttp1(port: number, number: number, mayRead: Promise<unknown>): Promise<Buffer> {
+  const socket = connect(port, "127.0.0.1");
+  socket.pause();
+  // A client of HTTP/1.0 is told no chunks.
+  socket.write(`GET /${number} HTTP/1.0\r\nHost: a\r\n\r\n`);
+  const all = await allOf(socket, mayRead);
+  return all.subarray(all.indexOf("\r\n\r\n") + 4);
+}
+
+async function allOf(readable: Readable, mayRead: Promise<unknown>): Promise<Buffer> {
+  await mayRead;
+  const got: Buffer[] = [];
+  readable.on("data", (chunk: Buffer) => got.push(chunk));
+  readable.resume();
+  await once(readable, "end");
+  return Buffer.concat(got);
+}
+
+function checkBody(got: Buffer, number: number): void {
+  assert.equal(got.length, SIZES[number]);
+  assert.ok(BODIES[number]?.equals(got) === true, `body ${number} is not what was sent`);
+}
+
+for (const isChunked of [false, true]) {
+  const how = isChunked ? "in chunks" : "with a length";
+  test(`bodies ${how} stay whole while clients that read late hold their bytes`, async () => {
+    const { port, faults } = await startGatewayTo(isChunked);
+    // The small ones are read at once, and only then the large ones.
+    const early = [1, 3, 5, 7].map((number) => overHttp1(port, number, NOW));
+    const late = [0, 2, 4, 6].map((number) => overHttp1(port, number, Promise.all(early)));
+    (await Promise.all(early)).forEach((body, index) => {
+      checkBody(body, 2 * index + 1);
+    });
+    (await Promise.all(late)).forEach((body, index) => {
+      checkBody(body, 2 * index);
+    });
+    assert.deepEqual(faults, []);
+  });
+}
+
+test("bodies that a client of HTTP/2 asks for at once stay whole", async () => {
+  const { port, faults } = await startGatewayTo(false);
+  const client = connectHttp2(`http://127.0.0.1:${port}`);
+  const numbers = Array.from({ length: 32 }, (_none, index) => 1 + 2 * (index % 4));
+  const got = numbers.map((number) => allOf(client.request({ ":path": `/${number}` }), NOW));
+  (await Promise.all(got)).forEach((body, index) => {
+    checkBody(body, numbers[index] ?? 0);
+  });
+  client.close();
+  assert.deepEqual(faults, []);
+});
+
+test("a connection has a buffer of its own while a large body comes, and only then", () => {
+  const [one, other] = [new ReadBuffers(), new ReadBuffers()];
+  assert.equal(one.current, other.current);
+  one.next(one.current.length, true);
+  const own = one.current;
+  assert.notEqual(own, other.current);
+  one.next(1, true);
+  assert.equal(one.current, own, "it was free again");
+  one.hold();
+  one.next(1, true);
+  const next = one.current;
+  assert.notEqual(next, own, "somebody held bytes of it");
+  one.hold();
+  one.next(1, false);
+  assert.equal(one.current, other.current);
+  other.next(other.current.length, true);
+  assert.notEqual(other.current, next, "bytes are held at the end of a body, too");
+});
