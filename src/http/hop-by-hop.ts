@@ -88,8 +88,11 @@ function compact(headers: Headers, named: ReadonlySet<string> | null): boolean {
     values[kept] = isTrailers ? "trailers" : value;
     kept++;
   }
-  names.length = kept;
-  values.length = kept;
+  // To set a length is a call into the engine; to pop is not.
+  for (let left = names.length - kept; left > 0; left--) {
+    names.pop();
+    values.pop();
+  }
   return keptTe;
 }
 

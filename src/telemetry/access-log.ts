@@ -54,22 +54,45 @@ export function formatJson(entry: AccessLogEntry): string {
     `,"path":"${asciiOf(entry.path)}","protocol":"${entry.protocol}","status":${entry.status}` +
     member("flags", entry.flags) +
     `,"bytesReceived":${entry.bytesReceived},"bytesSent":${entry.bytesSent}` +
-    `,"durationMs":${round(entry.durationMs)}` +
-    (entry.upstreamMs < 0 ? "" : `,"upstreamMs":${round(entry.upstreamMs)}`) +
+    `,"durationMs":${msText(entry.durationMs)}` +
+    (entry.upstreamMs < 0 ? "" : `,"upstreamMs":${msText(entry.upstreamMs)}`) +
     member("authority", entry.authority) +
     member("forwardedFor", entry.forwardedFor) +
     member("userAgent", entry.userAgent) +
     member("requestId", entry.requestId) +
     headersMember(entry.headers) +
     member("upstream", entry.upstream) +
-    member("cluster", entry.cluster) +
-    member("route", entry.route) +
-    member("laneGroup", entry.laneGroup) +
-    member("lane", entry.lane) +
-    member("reason", entry.reason) +
-    member("fallback", entry.fallback) +
-    "}\n"
+    wayText(entry)
   );
+}
+
+/** What the configuration says of an exchange's way: the same for most that follow each other. */
+type Way = Pick<AccessLogEntry, "cluster" | "route" | "laneGroup" | "lane" | "reason" | "fallback">;
+
+let lastWay: Way | null = null;
+let lastWayText = "";
+
+/** The members of the way, and the line's end. Those of the last line are kept. */
+function wayText(entry: AccessLogEntry): string {
+  const { cluster, route, laneGroup, lane, reason, fallback } = entry;
+  const isSame =
+    lastWay?.cluster === cluster &&
+    lastWay.route === route &&
+    lastWay.laneGroup === laneGroup &&
+    lastWay.lane === lane &&
+    lastWay.reason === reason &&
+    lastWay.fallback === fallback;
+  if (isSame) return lastWayText;
+  lastWay = { cluster, route, laneGroup, lane, reason, fallback };
+  lastWayText =
+    member("cluster", cluster) +
+    member("route", route) +
+    member("laneGroup", laneGroup) +
+    member("lane", lane) +
+    member("reason", reason) +
+    member("fallback", fallback) +
+    "}\n";
+  return lastWayText;
 }
 
 function member(name: string, value: string): string {
@@ -82,9 +105,16 @@ function headersMember(headers: AccessLogEntry["headers"]): string {
   return `,"headers":{${members.join(",")}}`;
 }
 
-/** Microseconds are enough, and 0.1 + 0.2 is not worth seventeen digits. */
-function round(ms: number): number {
-  return Math.round(ms * 1_000) / 1_000;
+/** `.001` to `.999` without zeros at the end; a number that is no integer is slow to write. */
+const FRACTIONS: readonly string[] = Array.from({ length: 1_000 }, (_none, micros) =>
+  micros === 0 ? "" : String((1_000 + micros) / 1_000).slice(1),
+);
+
+/** Milliseconds with microseconds, which are enough. */
+function msText(ms: number): string {
+  const micros = Math.round(ms * 1_000);
+  const whole = Math.floor(micros / 1_000);
+  return `${whole}${FRACTIONS[micros - whole * 1_000] ?? ""}`;
 }
 
 const UNSAFE = /[^ !#-[\]-~]/;

@@ -83,8 +83,6 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
   readonly prng: Prng;
   readonly owner: PassOwner;
   response: ResponseDraft | null = null;
-  /** Set by plug-ins (`proxy_set_property`), seen by later ones. Bounded, see `PluginStream`. */
-  readonly properties: Map<string, Uint8Array> = new Map<string, Uint8Array>();
   readonly streams: PluginStream[] = [];
   /** Cookies for the response; null for most requests. */
   issued: IssuedCookies | null = null;
@@ -101,6 +99,7 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
   requestChain: BodyChain | null = null;
   /** Set before `runResponse` when filters read the response's body. */
   responseChain: BodyChain | null = null;
+  #properties: Map<string, Uint8Array> | null = null;
   #route: Route | null | undefined;
   #next = 0;
   #hasOutcome = false;
@@ -156,6 +155,11 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
   get authority(): string {
     return this.request.authority;
+  }
+
+  /** Set by plug-ins (`proxy_set_property`), seen by later ones. Bounded, see `PluginStream`. */
+  get properties(): Map<string, Uint8Array> {
+    return (this.#properties ??= new Map());
   }
 
   header(name: string): string | undefined {

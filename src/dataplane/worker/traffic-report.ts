@@ -14,6 +14,8 @@ import { ServiceTraffic } from "./service-traffic.ts";
 
 const MS_PER_SECOND = 1_000;
 
+type LaneOf = Pick<ExchangeRecord, "role" | "laneGroup" | "lane">;
+
 /** The handles of one lane at one role. */
 interface LaneHandles {
   /** By the first digit of the status; 0: the client had gone. */
@@ -47,6 +49,8 @@ export class TrafficReport implements TrafficObserver {
   readonly #refusedConnections: Family<Counter>;
   readonly #loopDelays: Histogram;
   readonly #byLane = new Map<string, LaneHandles>();
+  /** Of the last exchange: to join three names and look them up costs more than to count. */
+  #last: (LaneOf & { readonly handles: LaneHandles }) | null = null;
 
   private constructor(
     { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
@@ -214,6 +218,16 @@ export class TrafficReport implements TrafficObserver {
   }
 
   #handles({ role, laneGroup, lane }: ExchangeRecord): LaneHandles {
+    const last = this.#last;
+    if (last?.lane === lane && last.laneGroup === laneGroup && last.role === role) {
+      return last.handles;
+    }
+    const handles = this.#handlesOf(role, laneGroup, lane);
+    this.#last = { role, laneGroup, lane, handles };
+    return handles;
+  }
+
+  #handlesOf(role: ExchangeRecord["role"], laneGroup: string, lane: string): LaneHandles {
     const key = `${role} ${laneGroup} ${lane}`;
     const known = this.#byLane.get(key);
     if (known !== undefined) return known;
