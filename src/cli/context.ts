@@ -9,6 +9,7 @@ import type { ModuleResult } from "../compile/wasm-plugin.ts";
 import type { Resource } from "../resources/object.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { CliError, messageOf } from "./cli-error.ts";
+import type { ControllerOptions } from "./controller-options.ts";
 import type { EnvoyOptions } from "./envoy-options.ts";
 import type { PluginTools } from "./plugin.ts";
 import { STATE_DIRECTORY_DEFAULT } from "./up-options.ts";
@@ -39,6 +40,8 @@ export interface CliDependencies {
   offlineGateway(snapshot: Snapshot): Promise<OfflineGateway>;
   /** Runs the server until it is told to stop. Resolves to the exit code. */
   up(options: UpOptions): Promise<number>;
+  /** Serves Envoys from a Kubernetes cluster until told to stop. Resolves to the exit code. */
+  controller(options: ControllerOptions): Promise<number>;
   readonly plugin: PluginTools;
   /** Runs an Envoy bootstrap until it is told to stop. Resolves to the exit code. */
   envoy(options: EnvoyOptions): Promise<number>;

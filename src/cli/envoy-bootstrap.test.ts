@@ -53,6 +53,7 @@ const FAULTS: readonly (readonly [options: Partial<BootstrapOptions>, words: Reg
   [{ role: "sidecar", pod: "a", gateway: "a=b" }, /--gateway is for --role gateway/],
   [{ role: "sidecar", pod: "a", bind: "::1" }, /--bind and --map-port are for/],
   [{ role: "sidecar", pod: "a", mapPort: ["1=2"] }, /--bind and --map-port are for/],
+  [{ role: "sidecar", pod: "a", xds: "here" }, /--xds here: not HOST:PORT/],
   [{ role: "sidecar", pod: "a", xdsMode: "rest" }, /--xds-mode rest: not a mode/],
   [{ role: "sidecar", pod: "a", id: "" }, /--id: must have 1 to 253/],
 ];
@@ -61,3 +62,15 @@ for (const [options, words] of FAULTS) {
     assert.throws(() => bootstrapOf({ ...COMMON, role: "", ...options }), words);
   });
 }
+
+test("a control plane elsewhere is found by its address, or by its name in DNS", () => {
+  for (const [xds, type, address] of [
+    ["10.0.0.7:15010", "STATIC", "10.0.0.7"],
+    ["[fd00::7]:15010", "STATIC", "fd00::7"],
+    ["graylane.graylane-system:15010", "STRICT_DNS", "graylane.graylane-system"],
+  ] as const) {
+    const made = JSON.stringify(bootstrapOf({ ...COMMON, role: "sidecar", pod: "a", xds }));
+    assert.ok(made.includes(`"type":"${type}"`), made);
+    assert.ok(made.includes(`{"address":"${address}","port_value":15010}`), made);
+  }
+});

@@ -26,6 +26,7 @@ const API_TYPES: Readonly<Record<string, string>> = { delta: "DELTA_GRPC", sotw:
 const XDS_CLUSTER = "graylane-xds";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const ID_CHARS_MAX = 253;
+const PORT_MAX = 65_535;
 /** As `istioctl` has it; no name that the local cluster gives has a dot. */
 const POD_NAME = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?$/;
 /** Envoy refuses regular expressions of a hundred instructions; this is the limit of Istio. */
@@ -115,11 +116,14 @@ function sidecarIdentity({ gateway, pod = "", bind, mapPort }: BootstrapOptions)
   return { usualId: `sidecar-${name}.${namespace}`, graylane };
 }
 
-function xdsCluster(address: string): object {
-  const endpoint = { endpoint: { address: socketAddress("--xds", address) } };
+/** By its name in DNS, a cluster's control plane is another replica when one has gone. */
+function xdsCluster(text: string): object {
+  const { host, port } = xdsAddress(text);
+  const address = { socket_address: { address: host, port_value: port } };
+  const endpoint = { endpoint: { address } };
   return {
     name: XDS_CLUSTER,
-    type: "STATIC",
+    type: isIP(host) === 0 ? "STRICT_DNS" : "STATIC",
     connect_timeout: "1s",
     load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [endpoint] }] },
     typed_extension_protocol_options: {
@@ -129,6 +133,17 @@ function xdsCluster(address: string): object {
       },
     },
   };
+}
+
+/** Envoys may be on other machines than their control plane. */
+function xdsAddress(text: string): { readonly host: string; readonly port: number } {
+  const found = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const [, bracketed, plain = "", digits = ""] = found ?? [];
+  const port = Number(digits);
+  if (found === null || port === 0 || port > PORT_MAX) {
+    throw usageError(`--xds ${text}: not HOST:PORT`, "Write, for example, 127.0.0.1:15010.");
+  }
+  return { host: bracketed ?? (plain === "localhost" ? "127.0.0.1" : plain), port };
 }
 
 function socketAddress(option: string, text: string): object {

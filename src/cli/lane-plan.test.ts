@@ -65,6 +65,7 @@ async function plan(change: string, ...words: readonly string[]) {
     offlineGateway: () => Promise.reject(new Error("not asked")),
     up: () => Promise.resolve(0),
     plugin: NO_PLUGIN_TOOLS,
+    controller: () => Promise.resolve(0),
     envoy: () => Promise.resolve(0),
   });
   return { exitCode, stdout, stderr };

@@ -67,7 +67,13 @@ async function sign(...words: readonly string[]) {
     cwd: "/",
     version: "0.1.0",
     interrupted: new AbortController().signal,
-    ...{ resolveModules: unused, offlineGateway: unused, up: unused, envoy: unused },
+    ...{
+      resolveModules: unused,
+      offlineGateway: unused,
+      up: unused,
+      envoy: unused,
+      controller: unused,
+    },
     plugin: { inspect: unused, test: unused, run: unused, profile: unused },
   });
   return { exitCode, stdout, stderr };

@@ -97,6 +97,7 @@ async function run(
       profile: () => Promise.resolve(0),
       run: () => Promise.resolve(0),
     },
+    controller: () => Promise.resolve(0),
     envoy: (options) => {
       envoys.push(options);
       return Promise.resolve(0);

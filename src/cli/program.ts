@@ -8,6 +8,7 @@ import { apply } from "./apply.ts";
 import type { ApplyOptions } from "./apply.ts";
 import { CliError, EXIT_USAGE } from "./cli-error.ts";
 import { completionScript } from "./completion.ts";
+import { addControllerCommand } from "./controller-options.ts";
 import { explainApiError, printLine, stateDirectoryOf } from "./context.ts";
 import type { CliDependencies, CommonOptions, Context } from "./context.ts";
 import { deleteObjects } from "./delete.ts";
@@ -112,6 +113,7 @@ export function buildProgram(
   addPluginCommands(program, run);
   addEnvoyCommands(program, run);
   addEnvoyCommand(program, run);
+  addControllerCommand(program, run);
   addOtherCommands(program, run);
   return program;
 }

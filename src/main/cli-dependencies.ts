@@ -40,6 +40,10 @@ export function cliDependencies(terminal: Terminal, interrupted: AbortSignal): C
       const { up } = await import("./up.ts");
       return up(options, terminal, interrupted);
     },
+    async controller(options) {
+      const { controller } = await import("./controller.ts");
+      return controller(options, terminal, interrupted);
+    },
     async envoy(options) {
       const { runEnvoy } = await import("./envoy.ts");
       return runEnvoy(options, terminal, interrupted);

@@ -460,6 +460,13 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "`graylane envoy` runs the static part that plug-in examples use, and refuses what it does " +
       "not have rather than pass it over. [plug-ins.md](plug-ins.md) lists what it has.",
   },
+  GL0630: {
+    title: "A Kubernetes cluster cannot be reached as it is described",
+    severity: "error",
+    help:
+      "The kubeconfig cannot be read, lacks a field, or uses what is not supported (`exec`, " +
+      "`proxy-url` …); the message names it. [cluster.md](cluster.md) lists what is read.",
+  },
   ...GATEWAY_API_CODES,
   ...COMPILE_CODES,
   ...LANE_CODES,

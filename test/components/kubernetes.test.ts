@@ -2,16 +2,28 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { delay, systemClock } from "../../src/base/clock.ts";
+import { freePort } from "../../src/base/testing/free-port.ts";
+import { bootstrapOf } from "../../src/cli/envoy-bootstrap.ts";
+import { rights } from "../../src/cli/install-manifests.ts";
+import { RENEW_MS } from "../../src/controlplane/kubernetes/leader-election.ts";
+import { manifestText } from "../../src/resources/manifest-text.ts";
+import { Controller } from "../support/controller.ts";
+import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer } from "../support/kubernetes.ts";
+import { laneOf, podOf, readyAt, SHOP } from "./kubernetes-shop.ts";
 
 const CRDS = "generated/crds";
 const SETS = ["graylane", "istio", "asm", "higress"];
 
 let server: KubernetesServer;
 let kubectl: Kubectl;
+const closing: (() => unknown)[] = [];
 
 before(async () => {
   const [path, started] = await Promise.all([findKubectl(), KubernetesServer.start()]);
@@ -21,6 +33,7 @@ before(async () => {
 });
 
 after(async () => {
+  await Promise.all(closing.map((close) => close()));
   await server.stop();
 });
 
@@ -128,4 +141,144 @@ test("fields of others' kinds that we do not know are kept", async () => {
   const kept = await kubectl.demand("get", "vs", "-A", "-o", path);
   assert.equal(kept, "Istio");
   await kubectl.demand("delete", "vs", "--all", "-A");
+});
+
+// The controller's part: each test goes on where the one before has ended.
+
+const NAMESPACE = "graylane-system";
+const WAIT = "--timeout=60s";
+/** Longer than the pause between two renewals of the Lease. */
+const IDLE_MS = RENEW_MS + 1_000;
+
+let first: Controller;
+let second: Controller;
+/** Which of them runs. */
+let current: Controller;
+let gatewayPort = 0;
+/** An app that says its name, in the place of a Pod's container. */
+async function app(name: string): Promise<number> {
+  const listening = createServer((_request, response) => response.end(name));
+  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
+  closing.push(() => {
+    listening.closeAllConnections();
+    listening.close();
+  });
+  return (listening.address() as AddressInfo).port;
+}
+
+async function setReady(pod: string, isReady = true): Promise<void> {
+  const status = readyAt("127.0.0.1", isReady);
+  await kubectl.demand("patch", "pod", pod, "--subresource=status", "-p", status);
+}
+
+async function gatewayEnvoy(xdsPort: number, port: number): Promise<Envoy> {
+  const found = await findEnvoy();
+  assert.equal(found.kind, "found");
+  const started = await Envoy.start({
+    binary: found.path,
+    bootstrap: (adminPort) =>
+      bootstrapOf({
+        ...{ role: "gateway", gateway: "istio=ingressgateway", id: `edge-${port}` },
+        ...{ xds: `127.0.0.1:${xdsPort}`, bind: "127.0.0.1", mapPort: [`80=${port}`] },
+        ...{ admin: `127.0.0.1:${adminPort}`, xdsMode: "delta" },
+      }),
+  });
+  closing.push(() => started.stop());
+  return started;
+}
+
+async function ask(user: string, port = gatewayPort): Promise<string> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { "x-user": user } });
+    return `${response.status} ${await response.text()}`;
+  } catch {
+    return "no answer";
+  }
+}
+
+async function untilAnswers(user: string, wanted: string, port = gatewayPort): Promise<void> {
+  await current.until(`${user} gets ${wanted}`, async () => (await ask(user, port)) === wanted);
+}
+
+test("a controller with the rights of `install` serves an Envoy from the cluster", async () => {
+  await kubectl.demand("create", "namespace", NAMESPACE);
+  await demandApplied(manifestText(rights(NAMESPACE)));
+  const pods = [podOf("cart-1", "", await app("base")), podOf("cart-2", "gray", await app("gray"))];
+  await demandApplied([SHOP, laneOf('operator: "==", value: ann'), ...pods].join("---\n"));
+  await setReady("cart-1");
+  await setReady("cart-2");
+  first = await Controller.start(server.controllerKubeconfig);
+  closing.push(() => first.stop());
+  current = first;
+  gatewayPort = await freePort();
+  await gatewayEnvoy(first.xdsPort, gatewayPort);
+  await untilAnswers("bob", "200 base");
+  await untilAnswers("ann", "200 gray");
+});
+
+test("a Pod that is not ready gets nothing, and its lane falls back", async () => {
+  await setReady("cart-2", false);
+  await untilAnswers("ann", "200 base");
+  await setReady("cart-2");
+  await untilAnswers("ann", "200 gray");
+});
+
+test("the leader writes statuses, and of a wrong object why it is not used", async () => {
+  await kubectl.demand("wait", "--for=condition=Accepted", "lane/gray", "lg/shop", WAIT);
+  // No schema of Kubernetes says that this is no regular expression.
+  await demandApplied(laneOf('operator: regex, value: "["'));
+  await kubectl.demand("wait", "--for=condition=Accepted=False", "lane/gray", WAIT);
+  const path = "jsonpath={.status.validationMessages[0].type.code} {.status.conditions[0].message}";
+  assert.match(await kubectl.demand("get", "lane", "gray", "-o", path), /^GL0112 .*spec\.rule/);
+  assert.equal(await ask("ann"), "200 gray", "the last good version goes on");
+  await demandApplied(laneOf('operator: "==", value: eve'));
+  await kubectl.demand("wait", "--for=condition=Accepted", "lane/gray", WAIT);
+  await untilAnswers("eve", "200 gray");
+  assert.equal(await ask("ann"), "200 base");
+});
+
+test("only one of two replicas leads; when it ends, the other writes", async () => {
+  await first.until("leads", () => first.leads());
+  second = await Controller.start(server.controllerKubeconfig);
+  closing.push(() => second.stop());
+  assert.equal(await second.leads(), false);
+  assert.equal(await first.stop(), 0);
+  current = second;
+  await second.until("leads", () => second.leads());
+  await demandApplied(laneOf('operator: regex, value: "["'));
+  await kubectl.demand("wait", "--for=condition=Accepted=False", "lane/gray", WAIT);
+  await demandApplied(laneOf('operator: "==", value: eve'));
+  await kubectl.demand("wait", "--for=condition=Accepted", "lane/gray", WAIT);
+});
+
+test("idle, it asks for nothing: there are its watches and the leader's Lease", async () => {
+  // Both kinds of reading are long over when the last status has been read back.
+  const before = server.audited().length;
+  await delay(systemClock, IDLE_MS);
+  const asked = server.audited().slice(before);
+  assert.ok(asked.some(({ objectRef }) => objectRef?.resource === "leases"));
+  const others = asked.filter(
+    ({ verb, objectRef }) => verb !== "watch" && objectRef?.resource !== "leases",
+  );
+  assert.deepEqual(
+    others.map(({ verb, requestURI }) => `${verb} ${requestURI}`),
+    [],
+  );
+  const all = server.audited();
+  assert.ok(all.some(({ verb }) => verb === "watch"));
+  const writes = all.filter(({ verb }) => verb !== "watch" && verb !== "list" && verb !== "get");
+  const resources = new Set(writes.map(({ objectRef }) => objectRef?.subresource ?? "leases"));
+  assert.deepEqual([...resources].sort(), ["leases", "status"], "it writes nothing else");
+});
+
+test("without the API server it serves what it knows, to new Envoys too, then goes on", async () => {
+  await server.stopApi();
+  const port = await freePort();
+  await gatewayEnvoy(second.xdsPort, port);
+  await untilAnswers("eve", "200 gray", port);
+  await server.startApi();
+  await demandApplied(laneOf('operator: "==", value: kim'));
+  await untilAnswers("kim", "200 gray", port);
+  await kubectl.demand("wait", "--for=condition=Accepted", "lane/gray", WAIT);
+  assert.match(await second.readyz(), /^200/);
 });

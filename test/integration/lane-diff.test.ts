@@ -93,6 +93,7 @@ async function run(...words: readonly string[]) {
     offlineGateway,
     plugin: {} as CliDependencies["plugin"],
     up: () => Promise.resolve(0),
+    controller: () => Promise.resolve(0),
     envoy: () => Promise.resolve(0),
   });
   return { exitCode, stdout, stderr };

@@ -19,7 +19,7 @@ import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ModuleMap } from "../plugins/resolve-modules.ts";
 import { GROUP_WRITES_MAX } from "../store/store.ts";
-import type { ResourceStore, Watch } from "../store/store.ts";
+import type { Listing, Watch } from "../store/store.ts";
 import { allocationWrites } from "./allocation-write.ts";
 import type { ConfigNode, NodeStatus } from "./config-node.ts";
 import { Fleet } from "./fleet.ts";
@@ -55,8 +55,15 @@ export interface CompileOutcome {
   readonly nextExpiryMs?: number | null;
 }
 
+/** What is published: the store, or what is known of a Kubernetes cluster. */
+export interface PublishedObjects {
+  all(): Listing;
+  /** Calls on each change from now on. */
+  watch(filter: null, fromRevision: null, listener: () => void): Watch | "expired";
+}
+
 export interface PublisherOptions {
-  readonly store: Pick<ResourceStore, "all" | "watch">;
+  readonly store: PublishedObjects;
   /** Never rejects: a plug-in that cannot be had is an entry of the map. */
   readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
   /** What DNS says of the objects' names. Absent: nobody is asked. Never rejects. */
