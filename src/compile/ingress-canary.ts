@@ -13,7 +13,7 @@ export const ANNOTATION_PREFIXES: readonly string[] = [
 
 const PPM_TOTAL = 1_000_000;
 const WEIGHT_TOTAL = 100;
-const CANARY_NAMES: ReadonlySet<string> = new Set([
+export const CANARY_NAMES: ReadonlySet<string> = new Set([
   "canary",
   "canary-by-header",
   "canary-by-header-value",
@@ -63,6 +63,10 @@ export function canaryOf(ingress: Ingress, messages: MessageList): Canary | null
 /** As ingress-nginx reads it, by Go's strconv.ParseBool. */
 const TRUE: ReadonlySet<string> = new Set(["1", "t", "T", "TRUE", "true", "True"]);
 const FALSE: ReadonlySet<string> = new Set(["", "0", "f", "F", "FALSE", "false", "False"]);
+
+export function isTrue(text: string): boolean {
+  return TRUE.has(text);
+}
 
 function isCanary(ingress: Ingress, messages: MessageList): boolean {
   const text = annotation(ingress, "canary") ?? "";
@@ -145,20 +149,4 @@ function wholeNumber(
     remedy: "Write a whole number of 0 or more.",
   });
   return absent;
-}
-
-/** Names the annotations of the known prefixes that have no effect here. */
-export function reportAnnotations(ingress: Ingress, messages: MessageList): void {
-  for (const key of Object.keys(ingress.metadata.annotations ?? {}).sort()) {
-    const prefix = ANNOTATION_PREFIXES.find((candidate) => key.startsWith(candidate));
-    const name = key.slice(prefix?.length ?? 0);
-    if (prefix === undefined || CANARY_NAMES.has(name)) continue;
-    messages.add(ingress, {
-      severity: "warning",
-      code: "GL0223",
-      path: `metadata.annotations[${key}]`,
-      message: `the annotation ${key} has no effect here`,
-      remedy: "",
-    });
-  }
 }

@@ -15,10 +15,16 @@ import type {
   VirtualHost,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
+import type { Mirror } from "../snapshot/routing.ts";
 import { routeTableName, selectorName } from "./gateway.ts";
-import { canaryOf, reportAnnotations } from "./ingress-canary.ts";
+import { Annotations, readOptions, reportAnnotations } from "./ingress-annotations.ts";
+import type { IngressOptions } from "./ingress-annotations.ts";
+import { canaryOf } from "./ingress-canary.ts";
 import type { Canary } from "./ingress-canary.ts";
 import { cookieMatches, KEPT_OUT_APART_MAX, keptOut, notApart } from "./ingress-kept-out.ts";
+import { policyOf } from "./ingress-policy.ts";
+import { destinationsOf, mirrorsOf } from "./ingress-targets.ts";
+import type { Weighted } from "./ingress-targets.ts";
 import { compareTexts } from "./messages.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
@@ -30,6 +36,9 @@ const PPM_TOTAL = 1_000_000;
 const ISTIO_SELECTOR = { istio: "ingressgateway" };
 const OTHER_SELECTOR = { app: "higress-gateway", higress: "higress-system-higress-gateway" };
 
+/** Of what goes elsewhere by annotations. */
+const NO_TARGET: Target = { kind: "missing", message: "" };
+
 /** One path of one Ingress. */
 interface PathRule {
   readonly ingress: Ingress;
@@ -38,6 +47,10 @@ interface PathRule {
   readonly path: string;
   readonly isExact: boolean;
   readonly target: Target;
+  readonly options: IngressOptions;
+  /** In the place of `target`; null: that one. */
+  readonly destinations: readonly Weighted[] | null;
+  readonly mirrors: readonly Mirror[];
   /** `Route.id` and the messages' path. */
   readonly place: string;
 }
@@ -94,12 +107,18 @@ function rulesOf(ingress: Ingress, scope: IngressScope): PathRule[] {
   const { defaultBackend, rules = [] } = ingress.spec;
   reportAnnotations(ingress, scope.messages);
   const canary = canaryOf(ingress, scope.messages);
+  const annotations = new Annotations(ingress, scope.messages);
+  const options = readOptions(annotations, pathsOf(ingress));
+  const destinations = destinationsOf(ingress, annotations, scope.services);
+  const mirrors = mirrorsOf(ingress, annotations, scope.services);
+  const asked = { ingress, canary, options, destinations, mirrors };
   const found: PathRule[] = [];
   const make = (domain: string, entry: IngressPath, place: string): void => {
-    const target = targetOf(ingress, entry.backend, place, scope);
+    const isAsked = destinations === null && options.redirect === null;
+    const target = isAsked ? targetOf(ingress, entry.backend, place, scope) : NO_TARGET;
     const { path = "/" } = entry;
     const isExact = entry.pathType === "Exact";
-    found.push({ ingress, canary, domain, path, isExact, target, place });
+    found.push({ ...asked, domain, path, isExact, target, place });
   };
   rules.forEach(({ host = "*", http }, ruleIndex) => {
     http?.paths.forEach((entry, index) => {
@@ -115,6 +134,13 @@ function rulesOf(ingress: Ingress, scope: IngressScope): PathRule[] {
     }
   }
   return found;
+}
+
+/** Those that may be regular expressions. */
+function pathsOf({ spec: { rules = [] } }: Ingress): string[] {
+  return rules.flatMap(({ http }) =>
+    (http?.paths ?? []).flatMap(({ path = "/", pathType }) => (pathType === "Exact" ? [] : [path])),
+  );
 }
 
 function targetOf(
@@ -197,7 +223,9 @@ function hostsOf(rules: readonly PathRule[], messages: MessageList): VirtualHost
 function routesOf(rules: readonly PathRule[], messages: MessageList): Route[] {
   const byPath = new Map<string, PathRule[]>();
   for (const rule of rules) {
-    const key = `${rule.isExact ? "=" : "~"}${rule.isExact ? rule.path : trimmed(rule.path)}`;
+    const kind = rule.isExact ? "=" : rule.options.isRegex ? "^" : "~";
+    const path = kind === "~" ? trimmed(rule.path) : rule.path;
+    const key = `${kind}${path} ${JSON.stringify(rule.options.conditions)}`;
     byPath.set(key, [...(byPath.get(key) ?? []), rule]);
   }
   const paths = [...byPath.values()].sort(byPrecedence);
@@ -220,7 +248,14 @@ function routesOf(rules: readonly PathRule[], messages: MessageList): Route[] {
 function byPrecedence([a]: readonly PathRule[], [b]: readonly PathRule[]): number {
   if (a === undefined || b === undefined) return 0;
   if (a.isExact !== b.isExact) return a.isExact ? -1 : 1;
-  return b.path.length - a.path.length || compareTexts(a.path, b.path);
+  // Higress' order within a path: who asks for more goes first.
+  const asked = conditionCount(b) - conditionCount(a);
+  return b.path.length - a.path.length || compareTexts(a.path, b.path) || asked;
+}
+
+function conditionCount({ options }: PathRule): number {
+  const { method, headers = [], queryParams = [] } = options.conditions;
+  return (method === undefined ? 0 : 1) + headers.length + queryParams.length;
 }
 
 function routesOfPath(
@@ -234,45 +269,65 @@ function routesOfPath(
   const weighted = wanted.filter((rule) => !beyond.includes(rule));
   const chosen = canaries.flatMap((rule) => {
     const matches = rule.canary?.header.in ?? [];
-    return matches.length === 0 ? [] : [makeRoute(rule, "by-header", matches, [whole(rule)])];
+    return matches.length === 0
+      ? []
+      : [makeRoute(rule, { part: "by-header", base }, matches, whole(rule))];
   });
   const byCookie = canaries.flatMap((rule) => {
     const matches = rule.canary === null ? [] : cookieMatches(rule.canary);
-    return matches.length === 0 ? [] : [makeRoute(rule, "by-cookie", matches, [whole(rule)])];
+    return matches.length === 0
+      ? []
+      : [makeRoute(rule, { part: "by-cookie", base }, matches, whole(rule))];
   });
   const kept = keptOut(weighted).map(({ matches, isOut }, index) => {
     const others = weighted.filter((rule) => !isOut(rule));
-    return makeRoute(base, `out-${index + 1}`, matches, shares(base, others));
+    return makeRoute(base, { part: `out-${index + 1}`, base }, matches, shares(base, others));
   });
-  return [...chosen, ...byCookie, ...kept, makeRoute(base, "", [{}], shares(base, weighted))];
+  return [
+    ...chosen,
+    ...byCookie,
+    ...kept,
+    makeRoute(base, { part: "", base }, [{}], shares(base, weighted)),
+  ];
 }
 
 /** Each canary's own share; the base has the rest. Shares beyond the whole are cut to fit. */
 function shares(base: PathRule, canaries: readonly PathRule[]): WeightedDestination[] {
   const total = canaries.reduce((sum, { canary }) => sum + (canary?.weightPpm ?? 0), 0);
-  if (canaries.length === 0) return [whole(base)];
-  const rest = { ...whole(base), weight: Math.max(0, PPM_TOTAL - total) };
-  const own = canaries.map((rule) => ({ ...whole(rule), weight: rule.canary?.weightPpm ?? 0 }));
-  return [...own, rest];
+  if (canaries.length === 0) return whole(base);
+  const own = canaries.flatMap((rule) => parted(whole(rule), rule.canary?.weightPpm ?? 0));
+  return [...own, ...parted(whole(base), Math.max(0, PPM_TOTAL - total))];
 }
 
-function whole({ target }: PathRule): WeightedDestination {
-  return {
-    weight: 1,
-    target,
+function parted(list: readonly WeightedDestination[], weight: number): WeightedDestination[] {
+  const total = list.reduce((sum, one) => sum + one.weight, 0);
+  return list.map((one) => ({
+    ...one,
+    weight: total === 0 ? 0 : Math.round((one.weight * weight) / total),
+  }));
+}
+
+/** Header operations are each Ingress' own, also a canary's. */
+function whole({ target, destinations, options }: PathRule): WeightedDestination[] {
+  const { requestHeaders, responseHeaders } = options;
+  return (destinations ?? [{ weight: 1, target }]).map((one) => ({
+    ...one,
     fallback: null,
-    requestHeaders: NO_HEADER_OPERATIONS,
-    responseHeaders: NO_HEADER_OPERATIONS,
-  };
+    requestHeaders,
+    responseHeaders,
+  }));
 }
 
+/** `base`: whose settings count, but for header operations. */
 function makeRoute(
   rule: PathRule,
-  part: string,
+  { part, base }: { readonly part: string; readonly base: PathRule },
   conditions: readonly RouteMatch[],
   destinations: readonly WeightedDestination[],
 ): Route {
   const { ingress, place, domain } = rule;
+  const { redirect, timeoutMs } = base.options;
+  const policy = policyOf(base);
   const id = `${keyOf(ingress)}/${domain}/${place.slice("spec.".length)}`;
   return {
     id: part === "" ? id : `${id}/${part}`,
@@ -280,17 +335,27 @@ function makeRoute(
     label: keyOf(ingress),
     source: refOf(ingress),
     matches: conditions.flatMap((condition) =>
-      uriMatches(rule).map((uri) => (uri === null ? condition : { uri, ...condition })),
+      uriMatches(rule).map((uri) => ({
+        ...(uri === null ? {} : { uri }),
+        ...joined(base.options.conditions, condition),
+      })),
     ),
-    action: { kind: "forward", destinations },
+    action: redirect ?? { kind: "forward", destinations },
     requestHeaders: NO_HEADER_OPERATIONS,
     responseHeaders: NO_HEADER_OPERATIONS,
-    timeoutMs: 0,
+    timeoutMs,
+    ...(policy === null ? {} : { policy }),
   };
 }
 
+function joined(own: RouteMatch, canary: RouteMatch): RouteMatch {
+  if (own.headers === undefined || canary.headers === undefined) return { ...own, ...canary };
+  return { ...own, ...canary, headers: [...own.headers, ...canary.headers] };
+}
+
 /** `Prefix` compares whole elements: `/shop` takes `/shop` and `/shop/...`, not `/shopping`. */
-function uriMatches({ path, isExact }: PathRule): (StringMatch | null)[] {
+function uriMatches({ path, isExact, options }: PathRule): (StringMatch | null)[] {
+  if (options.isRegex && !isExact) return [{ kind: "regex", value: `(?:${path}).*` }];
   if (isExact) return [{ kind: "exact", value: path }];
   const prefix = trimmed(path);
   if (prefix === "") return [null];
@@ -300,7 +365,7 @@ function uriMatches({ path, isExact }: PathRule): (StringMatch | null)[] {
   ];
 }
 
-function trimmed(path: string): string {
+export function trimmed(path: string): string {
   return path.replace(/\/+$/, "");
 }
 
