@@ -137,6 +137,7 @@ export class GrowingFacts implements ExchangeFacts {
   readonly flag = "";
   readonly failedBy = null;
   readonly failure = "";
+  readonly isClientReset = false;
   readonly endpointNotes = null;
   readonly poolReadyMs = null;
   readonly responseTrailers = null;

@@ -13,12 +13,13 @@ import { after, before, test } from "node:test";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { endAll } from "../../src/dataplane/testing/harness.ts";
-import { send, startEnvoyHost, startOurHost } from "../support/conformance.ts";
+import { REPLY_MS_MAX, send, startEnvoyHost, startOurHost } from "../support/conformance.ts";
 import type { Host } from "../support/conformance.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { guest } from "../support/guest.ts";
 import { KnownDifferences } from "../support/known-differences.ts";
 import { builtProbe } from "../support/probe.ts";
+import { sendHttp2 } from "../support/send-http2.ts";
 import {
   clientOptions,
   envoyChange,
@@ -38,7 +39,7 @@ import type { PropertyCase } from "./probe/property-cases.ts";
 
 const LINES_MS_MAX = 30_000;
 /** Fewer would mean that cases have been lost. */
-const LINES_COMPARED_MIN = 25_000;
+const LINES_COMPARED_MIN = 50_000;
 
 const binary = await findEnvoy();
 const skip = binary.kind === "missing" ? binary.reason : false;
@@ -186,7 +187,10 @@ async function observePart(
   const expressions = properties.map((path) => `* cel ${expressionOf(path)}`);
   const script = [...asked, ...expressions, ...sizes, ...(probe.script ?? [])];
   const request = { ...probe, name, script };
-  await send(host.port, request, probe.replyMsMax, clientOptions(world));
+  const replyMsMax = probe.replyMsMax ?? REPLY_MS_MAX;
+  if (world.isHttp2 === true)
+    await sendHttp2(host.port, request, { replyMsMax, isCut: probe.isCut === true });
+  else await send(host.port, request, replyMsMax, clientOptions(world));
   const last = `${name} delete ${sizes.at(-1)?.slice(2) ?? ""} = `;
   const own = (): string[] => host.lines().filter((line) => line.startsWith(`${name} `));
   await until(() => own().some((line) => line.startsWith(last)));

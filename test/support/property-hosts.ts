@@ -19,6 +19,7 @@ import type { Route, Snapshot } from "../../src/snapshot/snapshot.ts";
 import type { TlsServer, UpstreamTls } from "../../src/snapshot/tls.ts";
 import { CLUSTER, GRPC_DEAD_CLUSTER } from "./conformance.ts";
 import type { EnvoyResources } from "./conformance.ts";
+import { startHttp2Upstream } from "./http2-upstream.ts";
 import {
   envoyHostMetadata,
   envoyMetadata,
@@ -37,6 +38,8 @@ export interface World {
   readonly client: ClientSide | null;
   /** The endpoint's side; null: in clear. */
   readonly endpoint: EndpointSide | null;
+  /** Spoken on both sides, with prior knowledge; absent: HTTP/1.1. */
+  readonly isHttp2?: true;
 }
 
 interface ClientSide {
@@ -70,6 +73,7 @@ export const WORLDS: readonly World[] = [
     client: { asks: true, shows: CLIENT, serverName: "", version: "TLSv1.3" },
     endpoint: { server: A_TEST_EXPIRED, own: WORKLOAD },
   },
+  { name: "http2", client: null, endpoint: null, isHttp2: true },
 ];
 
 /** What a client of this world connects with; null: in clear. */
@@ -91,6 +95,7 @@ export async function startUpstream(
   world: World,
 ): Promise<{ readonly port: number; stop(): void }> {
   const { endpoint } = world;
+  if (world.isHttp2 === true) return startHttp2Upstream();
   const server = endpoint === null ? createServer(serve) : secureServer(endpoint, serve);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -129,6 +134,7 @@ function answer(path: string, response: ServerResponse): void {
       response.write("half", () => response.socket?.destroy());
       return;
     case "/silent":
+    case "/echo/never":
       return;
     case "/echo/trailers":
       response.writeHead(200, { "content-type": "application/grpc", trailer: "grpc-status" });
@@ -148,6 +154,8 @@ function answer(path: string, response: ServerResponse): void {
 }
 
 // --- our host ---
+
+const HTTP2 = { protocol: "h2" } as const;
 
 const TIMEOUT_MS = 150;
 
@@ -177,7 +185,7 @@ export function ourChange(world: World): (snapshot: Snapshot) => Snapshot {
     clusters: mapValues(snapshot.clusters, (cluster) =>
       cluster.name === CLUSTER
         ? { ...cluster, ...endpointPolicy(world), metadata: ownMetadata("cluster") }
-        : cluster,
+        : { ...cluster, ...(world.isHttp2 === true && HTTP2) },
     ),
   });
 }
@@ -206,6 +214,7 @@ function ourRoutes(): Route[] {
     forwardRoute(CLUSTER, matches("/echo")),
     forwardRoute(CLUSTER, { ...matches("/silent"), timeoutMs: TIMEOUT_MS }),
     forwardRoute(GRPC_DEAD_CLUSTER, { ...matches("/dead"), policy: { retry: NO_RETRY } }),
+    forwardRoute(CLUSTER, { ...matches("/refused"), policy: { retry: NO_RETRY } }),
     forwardRoute(CLUSTER, { ...matches("/direct"), action: direct }),
     forwardRoute(CLUSTER, { ...matches("/redirect"), action: redirect }),
   ];
@@ -218,7 +227,8 @@ function listenerTls({ client }: World): { readonly tls?: readonly TlsServer[] }
   return { tls: [{ hosts: ["*"], ...A_TEST, clientCa, ...versions }] };
 }
 
-function endpointPolicy({ endpoint }: World): object {
+function endpointPolicy({ endpoint, isHttp2 }: World): object {
+  if (isHttp2 === true) return HTTP2;
   if (endpoint === null) return {};
   const pair = endpoint.own ?? { certificate: "", privateKey: "" };
   const tls: UpstreamTls = {
@@ -256,6 +266,7 @@ function envoyRoutes(): object[] {
   return [
     { ...matches("/echo"), route: { cluster: CLUSTER } },
     { ...matches("/silent"), route: { cluster: CLUSTER, timeout: `${TIMEOUT_MS / 1000}s` } },
+    { ...matches("/refused"), route: { cluster: CLUSTER } },
     { ...matches("/dead"), route: { cluster: GRPC_DEAD_CLUSTER } },
     { ...matches("/direct"), direct_response: { status: 418, body: { inline_string: "direct" } } },
     { ...matches("/redirect"), redirect: { path_redirect: "/there" } },
@@ -289,7 +300,17 @@ function envoyTls({ client }: World): { readonly fields?: object; readonly chain
   };
 }
 
-function endpointSocket({ endpoint }: World): object {
+const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+function endpointSocket({ endpoint, isHttp2 }: World): object {
+  if (isHttp2 === true) {
+    const explicit = { http2_protocol_options: {} };
+    const options = {
+      "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+      explicit_http_config: explicit,
+    };
+    return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
+  }
   if (endpoint === null) return {};
   const context = {
     ...typed("transport_sockets.tls.v3.UpstreamTlsContext"),

@@ -58,6 +58,7 @@ export class Exchange implements UpstreamUser, Expirable {
   fallback = "";
   /** Why it is answered here, in a plug-in's words or Envoy's; null: see the flag. */
   replyDetails: string | null = null;
+  isClientReset = false;
 
   /** Set by the handler when filters read the body: it then hands on what passes them. */
   requestTap: BodyTap | null = null;
@@ -223,8 +224,9 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#upstream?.resume();
   }
 
-  /** The client has gone, or has broken its message: nobody waits for an answer. */
-  onDownstreamClosed(): void {
+  /** The client has gone (`isReset`: of its stream only), or has broken its message. */
+  onDownstreamClosed(isReset = false): void {
+    this.isClientReset = isReset;
     if (this.#flag === "") this.#flag = "downstream_gone";
     this.#abort();
   }
@@ -482,9 +484,7 @@ export class Exchange implements UpstreamUser, Expirable {
   /** What is known of it so far. */
   outcome(): ExchangeOutcome {
     return {
-      role: this.#handler.role,
-      status: this.#status,
-      flag: this.#flag,
+      ...{ role: this.#handler.role, status: this.#status, flag: this.#flag },
       bytesReceived: this.#requestBytes,
       bytesSent: this.#writer.bodyBytes,
       upstreamMs: this.#upstreamMs,

@@ -81,6 +81,10 @@ export class LiveFacts implements ExchangeFacts {
     return this.#exchange.outcome().attempt?.failure ?? "";
   }
 
+  get isClientReset(): boolean {
+    return this.#exchange.isClientReset;
+  }
+
   get endpointNotes(): EndpointNotes | null {
     return this.#exchange.outcome().attempt?.endpointNotes ?? null;
   }

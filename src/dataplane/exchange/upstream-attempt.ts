@@ -181,9 +181,10 @@ export class UpstreamAttempt {
     used: Upstream | null,
     isReplayable: boolean,
   ): "sent" | "resent" | "no" {
-    const isUnsent = kind === "connect" || (kind === "tls" && used === null && this.hasOthers);
-    const isSafe = isUnsent || (used?.reused === true && kind === "reset" && isReplayable);
-    if (isSafe && this.retry(kind === "reset")) return "sent";
+    const isUnsent = isUntaken(kind) || (kind === "tls" && used === null && this.hasOthers);
+    const isReset = kind === "reset" || kind === "stream";
+    const isSafe = isUnsent || (used?.reused === true && isReset && isReplayable);
+    if (isSafe && this.retry(isReset)) return "sent";
     return this.retryFailure(kind) ? "resent" : "no";
   }
 
@@ -267,9 +268,15 @@ export class UpstreamAttempt {
           "upstream_connect_failed",
           `${where} accepted no connection (${detail}, ${this.count} tries)`,
         );
+      case "refused":
+        return proxyError(
+          "upstream_connect_failed",
+          `${where} took no request (${detail}, ${this.count} tries)`,
+        );
       case "tls":
         return proxyError("upstream_tls_failed", `${where}: ${detail}`);
       case "reset":
+      case "stream":
         return proxyError("upstream_reset", `${where} closed before it answered (${detail})`);
       case "truncated":
         return proxyError("upstream_reset", `${where} closed in the middle of its answer`);
@@ -436,4 +443,9 @@ export class UpstreamAttempt {
   #fail(code: "no_endpoint" | "upstream_overflow" | "upstream_tls_failed", message: string): void {
     this.#exchange.fail(proxyError(code, message));
   }
+}
+
+/** The endpoint has not looked at the request. */
+function isUntaken(kind: UpstreamFailureKind): boolean {
+  return kind === "connect" || kind === "refused";
 }

@@ -33,6 +33,8 @@ export interface ExchangeFacts {
   /** What the last try has failed of. */
   readonly failedBy: UpstreamFailureKind | null;
   readonly failure: string;
+  /** The client has broken off its stream of HTTP/2, and kept the connection. */
+  readonly isClientReset: boolean;
   /** What is said of the endpoint in use, beside its address; null: nothing, or there is none. */
   readonly endpointNotes: EndpointNotes | null;
   /** From the wish for a connection to one that takes the request; null: there is none yet. */
@@ -43,16 +45,22 @@ export interface ExchangeFacts {
 }
 
 const GONE = { flag: 14, details: "downstream_remote_disconnect" };
+const RESET = { flag: 28, details: "http2.remote_reset" };
+/** An endpoint has broken off one stream of HTTP/2. */
+const REMOTE_RESET_FLAG = 4;
 const PROTOCOL_FLAG = 23;
 const DOWNSTREAM_PROTOCOL_FLAG = 18;
 /** Begins the details of a request from which a plug-in has taken what it cannot do without. */
 export const REQUIRED_REMOVED = "filter_removed_required_request_headers";
 
 /** Envoy's response flags, as the sum of their bits. */
-export function responseFlagsOf({ flag, failedBy, replyDetails }: ExchangeFacts): number {
+export function responseFlagsOf(facts: ExchangeFacts): number {
+  const { flag, failedBy, replyDetails } = facts;
   if (replyDetails?.startsWith(REQUIRED_REMOVED) === true) return 2 ** DOWNSTREAM_PROTOCOL_FLAG;
   if (flag === "upstream_reset" && failedBy === "truncated") return 2 ** PROTOCOL_FLAG;
-  const bit = kindOf(flag)?.flag;
+  const isBroken = flag.startsWith("upstream_") && flag !== "upstream_overflow";
+  if (isBroken && (failedBy === "refused" || failedBy === "stream")) return 2 ** REMOTE_RESET_FLAG;
+  const bit = kindOf(facts)?.flag;
   return bit === undefined ? 0 : 2 ** bit;
 }
 
@@ -61,9 +69,9 @@ export function codeDetailsOf(
   facts: ExchangeFacts,
   response: { readonly local: boolean } | null,
 ): string | null {
-  const { flag, replyDetails } = facts;
+  const { replyDetails } = facts;
   if (replyDetails !== null) return replyDetails;
-  const kind = kindOf(flag);
+  const kind = kindOf(facts);
   if (kind !== undefined) return kind.details ?? resetDetails(facts, response);
   if (response === null) return null;
   return response.local ? "direct_response" : "via_upstream";
@@ -74,8 +82,8 @@ interface EndKind {
   readonly details?: string;
 }
 
-function kindOf(flag: string): EndKind | undefined {
-  if (flag === "downstream_gone") return GONE;
+function kindOf({ flag, isClientReset }: ExchangeFacts): EndKind | undefined {
+  if (flag === "downstream_gone") return isClientReset ? RESET : GONE;
   const kinds: Readonly<Record<string, EndKind>> = PROXY_ERRORS;
   return Object.hasOwn(kinds, flag) ? kinds[flag] : undefined;
 }
@@ -93,6 +101,10 @@ function resetReason(facts: ExchangeFacts): string {
     case "connect":
     case "tls":
       return `remote_connection_failure|${transportFailureOf(facts).replaceAll(" ", "_")}`;
+    case "refused":
+      return "remote_refused_stream_reset";
+    case "stream":
+      return "remote_reset";
     case "reset":
       return "connection_termination";
     case "truncated":

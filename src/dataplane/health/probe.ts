@@ -123,7 +123,8 @@ class HttpProbe implements UpstreamUser {
 
   onUpstreamFailure(kind: UpstreamFailureKind): void {
     // An idle connection may have been closed under the question: it says nothing.
-    const mayAskAgain = kind === "reset" && this.#connection?.reused === true;
+    const isReset = kind === "reset" || kind === "stream";
+    const mayAskAgain = isReset && this.#connection?.reused === true;
     this.#connection = null;
     if (this.#isOver) return;
     if (mayAskAgain && this.#pools !== null) this.start(this.#pools, true);

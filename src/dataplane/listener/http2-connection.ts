@@ -86,6 +86,10 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
     return Math.min(this.#endMs, this.abuse.inspectionMs);
   }
 
+  get isOpen(): boolean {
+    return !this.#closed && !this.#session.destroyed;
+  }
+
   drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;

@@ -35,6 +35,7 @@ export interface StreamOwner {
   readonly facts: ConnectionFacts;
   readonly isDraining: boolean;
   readonly abuse: AbuseCount;
+  readonly isOpen: boolean;
 }
 
 export class DownstreamStream implements Downstream, Expirable {
@@ -74,7 +75,7 @@ export class DownstreamStream implements Downstream, Expirable {
       // A reset may name no error.
       const isReset = stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted;
       onClosed(isReset && !this.isCut);
-      exchange?.onDownstreamClosed();
+      exchange?.onDownstreamClosed(isReset && !this.isCut && owner.isOpen);
     });
   }
 

@@ -98,6 +98,11 @@ export class Http2Session implements Expirable, StreamSession {
     owner.sweeper.add(this);
   }
 
+  /** What ends a stream may be the end of all. */
+  get isOpen(): boolean {
+    return !this.#isClosed && !this.#session.destroyed;
+  }
+
   get streamCount(): number {
     return this.#streams.size;
   }

@@ -15,6 +15,7 @@ export interface StreamSession {
   /** It has carried a whole exchange before. */
   hasServed: boolean;
   readonly scheme: "http" | "https";
+  readonly isOpen: boolean;
   readonly facts: UpstreamFacts;
   /** Null when it takes no more. */
   request(headers: OutgoingHttpHeaders, hasBody: boolean): ClientHttp2Stream | null;
@@ -219,7 +220,8 @@ export class UpstreamStream implements Upstream {
   /** Refused, and nothing of it was kept by the server (RFC 9113 section 8.7). */
   #lossOf(code: number): UpstreamFailureKind {
     const isRefused = code === constants.NGHTTP2_REFUSED_STREAM && !this.#hasSentBody;
-    return isRefused ? "connect" : this.#lossKind();
+    if (isRefused) return "refused";
+    return !this.#hasHead && this.#session.isOpen ? "stream" : this.#lossKind();
   }
 
   #lossKind(): UpstreamFailureKind {

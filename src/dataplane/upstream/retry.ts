@@ -17,6 +17,7 @@ export function mayRetryFailure(policy: RetryPolicy, kind: UpstreamFailureKind):
   if (on.includes("5xx") || on.includes("gateway-error")) return true;
   if (kind === "connect" || kind === "tls")
     return on.includes("connect-failure") || on.includes("reset");
+  if (kind === "refused" && on.includes("connect-failure")) return true;
   return on.includes("reset");
 }
 

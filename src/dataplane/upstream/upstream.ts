@@ -12,10 +12,19 @@ import type { UpstreamFacts } from "./upstream-facts.ts";
 /**
  * `reset`: closed before any byte of a response. `truncated`: closed in the middle of one.
  * `pending`: no connection became free. `timeout`: one try took longer than it may. `tls`: the two
- * sides could not agree on TLS, so that nothing was asked.
+ * sides could not agree on TLS, so that nothing was asked. `refused`, `stream`: the endpoint broke
+ * off this one stream of HTTP/2, and has not looked at it, or may have.
  */
 export type UpstreamFailureKind =
-  "connect" | "reset" | "truncated" | "protocol" | "pending" | "timeout" | "tls";
+  | "connect"
+  | "reset"
+  | "truncated"
+  | "protocol"
+  | "pending"
+  | "timeout"
+  | "tls"
+  | "refused"
+  | "stream";
 
 /** A request's head as it goes out. `headers` has Transfer-Encoding where HTTP/1.1 needs it. */
 export interface OutgoingHead {

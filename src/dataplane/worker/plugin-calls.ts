@@ -163,7 +163,8 @@ class RunningCall implements UpstreamUser, PendingCall {
       this.#settle(null);
       return;
     }
-    const reason = kind === "connect" ? "connection failure" : "connection termination";
+    const isUntaken = kind === "connect" || kind === "refused";
+    const reason = isUntaken ? "connection failure" : "connection termination";
     const text = "upstream connect error or disconnect/reset before headers. reset reason: ";
     this.#answer(503, text + reason);
   }

@@ -159,7 +159,7 @@ export class RunningGrpc implements UpstreamUser, GrpcConnection {
 
   onUpstreamFailure(kind: UpstreamFailureKind): void {
     this.#connection = null;
-    if (kind === "connect") this.#breakOffBy("remote connection failure");
+    if (kind === "connect" || kind === "refused") this.#breakOffBy("remote connection failure");
     else if (kind === "protocol") this.#breakOffBy("protocol error");
     else this.#breakOffBy("remote reset");
   }

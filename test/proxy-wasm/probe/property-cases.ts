@@ -9,6 +9,8 @@ export interface PropertyCase extends Omit<ProbeCase, "script"> {
   readonly worlds: readonly string[];
   /** The client waits no longer for the response. */
   readonly replyMsMax?: number;
+  /** Then it closes its connection, and not only its stream. */
+  readonly isCut?: true;
   /** It asks for `METADATA_PROPERTY_PARTS`, too. */
   readonly readsMetadata?: true;
 }
@@ -144,7 +146,9 @@ export const FORMS: Readonly<Record<string, RegExp>> = {
 };
 
 const CLEAR = ["clear"];
-const EVERY = ["clear", "tls", "mtls", "expired"];
+const HTTP2 = ["http2"];
+const BOTH = ["clear", "http2"];
+const EVERY = ["clear", "tls", "mtls", "expired", "http2"];
 const HEADERS = [
   ["x-a", "1"],
   ["x-a", "2"],
@@ -155,19 +159,22 @@ export const PROPERTY_CASES: readonly PropertyCase[] = [
   { name: "answered", path: "/echo?q=1", headers: HEADERS, worlds: EVERY },
   { name: "of-metadata", path: "/echo", worlds: CLEAR, readsMetadata: true },
   { name: "with-a-length", ...BODY, path: "/echo", body: "hello", worlds: EVERY },
-  { name: "in-chunks", ...BODY, path: "/echo", chunks: CHUNKS, worlds: CLEAR },
-  { name: "not-found-upstream", path: "/echo/404", worlds: CLEAR },
-  { name: "grpc-in-head", path: "/echo/grpc", worlds: CLEAR },
-  { name: "grpc-in-trailers", path: "/echo/trailers", worlds: CLEAR },
-  { name: "direct", path: "/direct", worlds: CLEAR, readsMetadata: true },
-  { name: "redirect", path: "/redirect", worlds: CLEAR },
-  { name: "no-route", path: "/none", worlds: CLEAR },
-  { name: "timeout", path: "/silent", worlds: CLEAR },
-  { name: "not-connected", path: "/dead", worlds: CLEAR },
-  { name: "closed", path: "/echo/gone", worlds: CLEAR },
+  { name: "in-chunks", ...BODY, path: "/echo", chunks: CHUNKS, worlds: BOTH },
+  { name: "not-found-upstream", path: "/echo/404", worlds: BOTH },
+  { name: "grpc-in-head", path: "/echo/grpc", worlds: BOTH },
+  { name: "grpc-in-trailers", path: "/echo/trailers", worlds: BOTH },
+  { name: "direct", path: "/direct", worlds: BOTH, readsMetadata: true },
+  { name: "redirect", path: "/redirect", worlds: BOTH },
+  { name: "no-route", path: "/none", worlds: BOTH },
+  { name: "timeout", path: "/silent", worlds: BOTH },
+  { name: "not-connected", path: "/dead", worlds: BOTH },
+  { name: "closed", path: "/echo/gone", worlds: BOTH },
   { name: "nonsense", path: "/echo/nonsense", worlds: CLEAR },
-  { name: "cut", path: "/echo/half", worlds: CLEAR },
-  { name: "client-gone", path: "/silent", replyMsMax: 50, worlds: CLEAR },
+  { name: "reset", path: "/echo/reset", worlds: HTTP2 },
+  { name: "refused", path: "/refused", worlds: HTTP2 },
+  { name: "cut", path: "/echo/half", worlds: BOTH },
+  { name: "client-gone", path: "/echo/never", replyMsMax: 50, worlds: BOTH },
+  { name: "client-lost", path: "/echo/never", replyMsMax: 50, isCut: true, worlds: HTTP2 },
   answer("plugin-answers", "rh send_local_response 403 s:my%20details s:denied p: -1"),
   answer("plugin-answers-nameless", "rh send_local_response 403 s: s:denied p: -1"),
   answer("plugin-replaces", "sh send_local_response 403 s:late s:denied p: -1"),
@@ -177,7 +184,7 @@ export const PROPERTY_CASES: readonly PropertyCase[] = [
 ];
 
 function answer(name: string, line: string): PropertyCase {
-  return { name, path: "/echo", script: [line], worlds: CLEAR };
+  return { name, path: "/echo", script: [line], worlds: BOTH };
 }
 
 /** Heads and bodies of one host that do not add up. */
