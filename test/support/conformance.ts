@@ -225,7 +225,10 @@ export async function startEnvoyHost(
 }
 
 /** Who both hosts are, in Envoy's JSON. */
-const NODE = {
+export const NODE: Readonly<Record<"id" | "cluster", string>> & {
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly locality: object;
+} = {
   id: "node-1",
   cluster: "cluster-1",
   locality: { region: "r-1", zone: "z-1", sub_zone: "s-1" },

@@ -116,7 +116,10 @@ function resetReason(facts: ExchangeFacts): string {
 }
 
 /** Why no connection could be made, as Envoy writes it; `""`: one could. */
-export function transportFailureOf({ failedBy, failure }: ExchangeFacts): string {
+export function transportFailureOf({
+  failedBy,
+  failure,
+}: Pick<ExchangeFacts, "failedBy" | "failure">): string {
   if (failedBy === "tls") return `TLS_error:${failure}`;
   return failedBy === "connect" ? `delayed connect error: ${systemError(failure)}` : "";
 }

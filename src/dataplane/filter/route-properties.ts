@@ -1,44 +1,24 @@
 //! Properties that plug-ins read of the configuration that an exchange falls under (Envoy's
 //! attribute `xds`), and of its metadata.
 
-import {
-  encodeInteger,
-  encodeLatin1,
-  encodeUtf8,
-  UNSERIALIZABLE,
-} from "../../wasm/property-encoding.ts";
+import { encodeLatin1, UNSERIALIZABLE } from "../../wasm/property-encoding.ts";
 import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
-import type { ListenerNotes, TrafficDirection } from "../../snapshot/snapshot.ts";
 import type { Metadata } from "../../snapshot/metadata.ts";
 import { NO_METADATA } from "../../snapshot/metadata.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
+import { listenerProperty } from "./listener-properties.ts";
 import { metadataProperty } from "./metadata-properties.ts";
 import { nodeProperty } from "./node-properties.ts";
-
-/** The numbers of Envoy's TrafficDirection. */
-const DIRECTIONS: Readonly<Record<TrafficDirection, number>> = {
-  UNSPECIFIED: 0,
-  INBOUND: 1,
-  OUTBOUND: 2,
-};
-
-const NO_NOTES: ListenerNotes = {
-  direction: "UNSPECIFIED",
-  filterChainName: "",
-  metadata: NO_METADATA,
-};
 
 export function xdsProperty(pass: GatewayPass, path: readonly string[]): Uint8Array | null {
   const part = path[1] ?? "";
   const metadata = METADATA_OF.get(part)?.(pass);
   if (metadata) return metadataProperty(metadata, path.slice(2));
   if (part === "node") return nodeOf(pass, path.slice(2));
+  const ofListener = listenerProperty(pass.listener.listener.notes, part, path.slice(2));
+  if (ofListener !== null) return ofListener;
   if (path.length !== 2) return null;
   switch (part) {
-    case "listener_direction":
-      return encodeInteger(DIRECTIONS[notesOf(pass).direction]);
-    case "filter_chain_name":
-      return encodeUtf8(notesOf(pass).filterChainName);
     case "virtual_host_name":
       return virtualHostName(pass);
     case "upstream_host_metadata":
@@ -47,10 +27,6 @@ export function xdsProperty(pass: GatewayPass, path: readonly string[]): Uint8Ar
     default:
       return routeProperty(pass, part);
   }
-}
-
-function notesOf({ listener }: GatewayPass): ListenerNotes {
-  return listener.listener.notes ?? NO_NOTES;
 }
 
 function nodeOf({ owner }: GatewayPass, path: readonly string[]): Uint8Array | null {
@@ -74,8 +50,7 @@ export function routeProperty(pass: GatewayPass, part: string): Uint8Array | nul
 
 /** Null: there is no object that could have some. */
 const METADATA_OF: ReadonlyMap<string, (pass: GatewayPass) => Metadata | null> = new Map([
-  ["listener_metadata", (pass: GatewayPass): Metadata => notesOf(pass).metadata],
-  ["virtual_host_metadata", (pass) => metadataIn(pass.virtualHost())],
+  ["virtual_host_metadata", (pass: GatewayPass) => metadataIn(pass.virtualHost())],
   ["route_metadata", (pass) => metadataIn(pass.route())],
   ["cluster_metadata", clusterMetadata],
   ["upstream_host_metadata", ({ owner }) => owner.facts?.endpointNotes?.metadata ?? null],

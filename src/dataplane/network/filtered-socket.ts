@@ -4,11 +4,13 @@
 import { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { CloseType } from "../../wasm/enums.ts";
-import { encodeBoolean, encodeInteger, encodeLatin1 } from "../../wasm/property-encoding.ts";
-import { addressProperty } from "../filter/peer-properties.ts";
+import type { ProxyNode } from "../../snapshot/proxy-node.ts";
+import type { ListenerNotes } from "../../snapshot/snapshot.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { NetworkFilter } from "./filter-chain.ts";
+import { networkProperty } from "./network-properties.ts";
+import type { NetworkUpstream, NetworkView } from "./network-properties.ts";
 import { PluginFilter } from "./plugin-filter.ts";
 import type { FilteredConnection } from "./plugin-filter.ts";
 
@@ -18,23 +20,22 @@ export interface FilterSettings {
   readonly bufferBytesMax: number;
   /** HTTP takes no half of a connection: who ends its side has gone. */
   readonly isHttp: boolean;
+  readonly node: ProxyNode | undefined;
+  readonly notes: ListenerNotes | undefined;
 }
 
-export interface UpstreamFacts {
-  readonly cluster: string;
-  readonly address: string;
-  readonly port: number;
-}
-
-export class FilteredSocket extends Duplex implements FilteredConnection {
+export class FilteredSocket extends Duplex implements FilteredConnection, NetworkView {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
   readonly properties: Map<string, Uint8Array> = new Map();
   /** Set when the upstream is known; stays null for HTTP, where each request has its own. */
-  upstream: UpstreamFacts | null = null;
-  readonly #id: number;
+  upstream: NetworkUpstream | null = null;
+  readonly id: number;
+  protocol = "";
+  receivedBytes = 0;
+  sentBytes = 0;
   readonly #raw: Socket;
   readonly #settings: FilterSettings;
   readonly #filters: readonly PluginFilter[];
@@ -60,7 +61,7 @@ export class FilteredSocket extends Duplex implements FilteredConnection {
     this.remotePort = raw.remotePort ?? 0;
     this.localAddress = raw.localAddress ?? "";
     this.localPort = raw.localPort ?? 0;
-    this.#id = id;
+    this.id = id;
     this.#raw = raw;
     this.#settings = settings;
     this.#filters = settings.plugins.map((slot) => new PluginFilter(slot, this));
@@ -74,6 +75,18 @@ export class FilteredSocket extends Duplex implements FilteredConnection {
       },
     });
     this.#listen();
+  }
+
+  get isHttp(): boolean {
+    return this.#settings.isHttp;
+  }
+
+  get node(): ProxyNode | undefined {
+    return this.#settings.node;
+  }
+
+  get notes(): ListenerNotes | undefined {
+    return this.#settings.notes;
   }
 
   /** Asks the filters whether the connection may come in. */
@@ -108,25 +121,7 @@ export class FilteredSocket extends Duplex implements FilteredConnection {
   // --- for the filters ---
 
   property(path: readonly string[]): Uint8Array | null {
-    const [object = "", part = ""] = path;
-    switch (object) {
-      case "source":
-        return addressProperty(part, this.remoteAddress, this.remotePort);
-      case "destination":
-        return addressProperty(part, this.localAddress, this.localPort);
-      case "connection_id":
-        return encodeInteger(this.#id);
-      case "connection":
-        return this.#connectionProperty(part);
-      case "upstream":
-        if (this.upstream === null) return null;
-        return addressProperty(part, this.upstream.address, this.upstream.port);
-      case "xds":
-        if (part !== "cluster_name" || this.upstream === null) return null;
-        return encodeLatin1(this.upstream.cluster);
-      default:
-        return null;
-    }
+    return networkProperty(this, path);
   }
 
   continueBehind(filter: NetworkFilter): void {
@@ -163,16 +158,11 @@ export class FilteredSocket extends Duplex implements FilteredConnection {
     done(error);
   }
 
-  #connectionProperty(part: string): Uint8Array | null {
-    if (part === "id") return encodeInteger(this.#id);
-    if (part === "mtls") return encodeBoolean(false);
-    return part === "requested_server_name" ? encodeLatin1("") : null;
-  }
-
   #listen(): void {
     const raw = this.#raw;
     raw.pause();
     raw.on("data", (chunk: Buffer) => {
+      this.receivedBytes += chunk.length;
       this.#chain.feed(chunk);
       this.#pace();
     });
@@ -211,14 +201,21 @@ export class FilteredSocket extends Duplex implements FilteredConnection {
   }
 
   #toTerminal(chunks: readonly Buffer[], endOfStream: boolean): void {
-    if (chunks.length > 0) this.#isWanted = this.push(joined(chunks));
+    if (chunks.length > 0) {
+      if (this.isHttp && this.protocol === "") this.protocol = "HTTP/1.1";
+      this.#isWanted = this.push(joined(chunks));
+    }
     if (!endOfStream || this.#isReadToEnd) return;
     this.#isReadToEnd = true;
     this.push(null);
   }
 
   #toClient(chunks: readonly Buffer[], endOfStream: boolean): void {
-    if (chunks.length > 0) this.#raw.write(joined(chunks));
+    if (chunks.length > 0) {
+      const bytes = joined(chunks);
+      this.sentBytes += bytes.length;
+      this.#raw.write(bytes);
+    }
     if (!endOfStream) return;
     this.#hasEnded = true;
     if (this.#hasClientEnded) this.#closeType ??= CloseType.local;

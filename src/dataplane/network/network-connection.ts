@@ -7,6 +7,7 @@ import { DownstreamConnection } from "../listener/downstream-connection.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
+import type { ListenerNotes } from "../../snapshot/snapshot.ts";
 import { FilteredSocket } from "./filtered-socket.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 import type { TcpTarget } from "./tcp-proxy.ts";
@@ -17,6 +18,7 @@ export interface NetworkRuntime {
   readonly bufferBytesMax: number;
   /** Null: HTTP. */
   readonly target: TcpTarget | null;
+  readonly notes: ListenerNotes | undefined;
 }
 
 export class NetworkConnection implements ClientConnection, Expirable {
@@ -36,8 +38,9 @@ export class NetworkConnection implements ClientConnection, Expirable {
     this.deadlineMs = sweeper.after(TUNNEL_IDLE_TIMEOUT_MS);
     sweeper.add(this);
     NetworkConnection.#lastId += 1;
-    const { plugins, bufferBytesMax, target } = network;
-    const settings = { plugins, bufferBytesMax, isHttp: target === null };
+    const { plugins, bufferBytesMax, target, notes } = network;
+    const { node } = parts.context;
+    const settings = { plugins, bufferBytesMax, isHttp: target === null, node, notes };
     this.#socket = new FilteredSocket(raw, NetworkConnection.#lastId, settings, (socket) =>
       this.#open(socket),
     );

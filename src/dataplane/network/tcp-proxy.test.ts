@@ -50,7 +50,12 @@ async function proxyTo(
         forget();
       },
     };
-    new NetworkConnection(socket, parts, { plugins: [], bufferBytesMax: 65_536, target });
+    new NetworkConnection(socket, parts, {
+      plugins: [],
+      notes: undefined,
+      bufferBytesMax: 65_536,
+      target,
+    });
   });
   return { port, forgotten };
 }

@@ -39,13 +39,16 @@ export class TcpProxy implements Expirable {
     const { address: host, port } = endpoint;
     const upstream = connect({ host, port, noDelay: true, allowHalfOpen: true });
     this.#upstream = upstream;
-    this.#client.upstream = { cluster: this.#target.cluster.name, address: host, port };
+    const facts = { cluster: this.#target.cluster, endpoint, localAddress: "", failure: "" };
+    this.#client.upstream = facts;
     this.#context.sweeper.add(this);
     this.#context.observer.onTunnel(1);
     upstream.on("connect", () => {
+      facts.localAddress = `${upstream.localAddress ?? ""}:${upstream.localPort ?? 0}`;
       this.#join(upstream);
     });
     upstream.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (facts.localAddress === "") facts.failure = code ?? "";
       if (code === "ECONNRESET") this.#client.reset();
       else this.#client.destroySoon();
     });

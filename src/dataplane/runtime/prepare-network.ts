@@ -7,14 +7,14 @@ import type { Runtime } from "./runtime.ts";
 
 /** Null: the listener has none. */
 export function prepareNetwork(
-  { network }: Listener,
+  { network, notes }: Listener,
   base: Pick<Runtime, "snapshot" | "plugins">,
 ): NetworkRuntime | null {
   if (network === undefined) return null;
   const { plugins, bufferBytesMax, tcpProxy } = network;
   return {
     plugins: plugins.flatMap((name) => base.plugins.get(name) ?? []),
-    bufferBytesMax,
+    ...{ bufferBytesMax, notes },
     target: tcpProxy === undefined ? null : targetOf(tcpProxy, base.snapshot),
   };
 }

@@ -228,6 +228,58 @@ export const NETWORK_CASES: readonly NetworkCase[] = [
     steps: [send("one"), awaits(3), END, AWAIT_END],
   },
   {
+    covers: "properties of the configuration",
+    listener: "proxy",
+    script: [
+      ...["node.id", "node.cluster", "node.metadata.text", "node.locality.zone", "node.nothing"],
+      ...["listener_direction", "filter_chain_name", "listener_metadata", "listener_metadata.none"],
+      ...["listener_metadata.filter_metadata.space.text", "virtual_host_metadata"],
+      ...["cluster_metadata", "cluster_metadata.filter_metadata.space.text", "route_metadata"],
+      ...["upstream_host_metadata", "upstream_host_metadata.filter_metadata.space.text"],
+      ...["upstream_host_locality_metadata", "virtual_host_name", "nothing"],
+    ].flatMap((path) => everywhere(`get_property s:xds%00${path.replaceAll(".", "%00")} v`)),
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "properties of the upstream and of outcomes",
+    listener: "proxy",
+    script: [
+      ...["upstream%00locality", "upstream%00locality%00zone", "upstream%00request_attempt_count"],
+      ...["upstream%00transport_failure_reason", "upstream%00tls_version", "upstream%00nothing"],
+      ...["upstream", "upstream_filter_state", "metadata", "metadata%00filter_metadata"],
+      ...["response%00flags", "response%00code_details", "response%00grpc_status"],
+      ...["request%00headers", "request%00size", "request%00id", "response%00size"],
+      ...["connection%00termination_details", "connection%00transport_failure_reason"],
+      ...["connection%00tls_version", "connection%00subject_peer_certificate", "filter_state"],
+    ].flatMap((path) => everywhere(`get_property s:${path} v`)),
+    steps: [send("one"), awaits(3), END, AWAIT_END],
+  },
+  {
+    covers: "properties before HTTP",
+    listener: "http",
+    script: [
+      ...["xds%00node%00id", "xds%00listener_direction", "xds%00listener_metadata"],
+      ...["xds%00filter_chain_name", "xds%00cluster_name", "xds%00cluster_metadata"],
+      ...["xds%00route_name", "xds%00upstream_host_metadata", "upstream%00address"],
+      ...["upstream%00transport_failure_reason", "upstream%00request_attempt_count"],
+      ...["response%00flags", "request%00protocol", "metadata", "xds%00virtual_host_name"],
+      ...["request%00size", "request%00path"],
+    ].flatMap((path) =>
+      ["nc", "dd", "ud1", "dc", "done"].map((phase) => `${phase} get_property s:${path} v`),
+    ),
+    steps: [send("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), awaits(100), END, AWAIT_END],
+  },
+  {
+    covers: "properties where no upstream is",
+    listener: "dead",
+    script: [
+      ...["xds%00cluster_name", "xds%00cluster_metadata", "xds%00upstream_host_metadata"],
+      ...["upstream%00address", "upstream%00transport_failure_reason", "response%00flags"],
+      ...["response%00code_details", "upstream%00request_attempt_count", "upstream%00locality"],
+    ].flatMap((path) => everywhere(`get_property s:${path} v`)),
+    steps: [AWAIT_END],
+  },
+  {
     covers: "properties that are set",
     listener: "proxy",
     script: [
