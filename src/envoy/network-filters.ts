@@ -2,8 +2,8 @@
 
 import type { NetworkFilters, Plugin } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { readDuration, unsupported, unwrap } from "./common.ts";
-import { readHttp1Options } from "./upstream-options.ts";
+import { isAnything, readDuration, unsupported, unwrap } from "./common.ts";
+import { HTTP2_FIELDS, readHttp1Options } from "./upstream-options.ts";
 import { readWasmPlugin } from "./wasm-filter.ts";
 import type { CodeResolver } from "./wasm-filter.ts";
 
@@ -16,7 +16,9 @@ const HCM_FIELDS = [
   "access_log",
   "generate_request_id",
   "http_protocol_options",
+  "http2_protocol_options",
 ];
+const CODECS = ["AUTO", "HTTP1", "HTTP2"] as const;
 const WASM = "envoy.extensions.filters.network.wasm.v3.Wasm";
 const TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const TCP_PROXY_FIELDS = ["stat_prefix", "cluster", "idle_timeout", "max_connect_attempts"];
@@ -37,9 +39,12 @@ export interface ReadChain {
   readonly plugins: readonly Plugin[];
   /** Undefined: nothing comes before HTTP. */
   readonly network: NetworkFilters | undefined;
+  readonly isHttp2Only: boolean;
 }
 
-const NOTHING: ReadChain = { manager: null, plugins: [], network: undefined };
+const NOTHING: ReadChain = {
+  ...{ manager: null, plugins: [], network: undefined, isHttp2Only: false },
+};
 
 export function readFilterChain(listener: Cursor, context: NetworkContext): ReadChain {
   const chains = listener.at("filter_chains");
@@ -91,9 +96,7 @@ function readTerminal(
   const { type, config, fields } = unwrap(filter.at("typed_config"));
   if (type === TCP_PROXY) {
     const tcpProxy = readTcpProxy(config, fields, context);
-    return tcpProxy === null
-      ? NOTHING
-      : { manager: null, plugins, network: { ...network, tcpProxy } };
+    return tcpProxy === null ? NOTHING : { ...NOTHING, plugins, network: { ...network, tcpProxy } };
   }
   if (type !== HCM) {
     const what = type === WASM ? "a Wasm filter at the end of its chain" : nameOf(type);
@@ -101,7 +104,11 @@ function readTerminal(
     return NOTHING;
   }
   const manager = checkedManager(config, fields);
-  return { manager, plugins, network: plugins.length === 0 ? undefined : network };
+  const isHttp2Only = config.at("codec_type").choice(CODECS, "AUTO") === "HTTP2";
+  return {
+    ...{ manager, plugins, isHttp2Only },
+    network: plugins.length === 0 ? undefined : network,
+  };
 }
 
 function nameOf(type: string): string {
@@ -126,7 +133,7 @@ function readTcpProxy(
 
 function checkedManager(config: Cursor, fields: readonly string[]): Cursor | null {
   if (!config.isMap([...fields, ...HCM_FIELDS])) return null;
-  config.at("codec_type").choice(["AUTO", "HTTP1"], "AUTO");
   readHttp1Options(config.at("http_protocol_options"));
+  isAnything(config.at("http2_protocol_options"), HTTP2_FIELDS);
   return config;
 }

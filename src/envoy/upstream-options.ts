@@ -10,7 +10,7 @@ const TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContex
 const RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 const NAMES = "match_typed_subject_alt_names";
 /** Tuning of HTTP/2 that changes no request. */
-const HTTP2_FIELDS = [
+export const HTTP2_FIELDS: readonly string[] = [
   "max_concurrent_streams",
   "initial_stream_window_size",
   "initial_connection_window_size",

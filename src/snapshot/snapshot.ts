@@ -85,6 +85,8 @@ export interface Listener {
   readonly httpsRedirectHosts?: readonly string[];
   /** What sees the bytes of connections first; absent: nothing, but for files of Envoy. */
   readonly network?: NetworkFilters;
+  /** Nothing but HTTP/2 is spoken, with prior knowledge; absent: HTTP/1.1, too. */
+  readonly isHttp2Only?: true;
   /** What plug-ins read of it beside; absent: nothing is said. */
   readonly notes?: ListenerNotes;
 }

@@ -14,6 +14,7 @@ import type { EnvoyOptions } from "../support/envoy.ts";
 import { COMMAND } from "../support/graylane.ts";
 import { NODE } from "../support/conformance.ts";
 import { envoyMetadata, withNotes } from "../support/metadata-hosts.ts";
+import { manyStreams } from "../support/many-http2-streams.ts";
 import { builtProbe } from "../support/probe.ts";
 import { NETWORK_CASES } from "./probe/network-cases.ts";
 import type { NetworkCase, Step } from "./probe/network-cases.ts";
@@ -32,15 +33,22 @@ const NETWORK_WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.
 const TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 type ListenerName = NetworkCase["listener"];
-const LISTENERS: readonly (ListenerName | "limited")[] = [
+const LISTENERS: readonly (ListenerName | "limited" | "http2")[] = [
   ...(["proxy", "two", "http", "dead", "closed", "open"] as const),
-  "limited",
+  ...(["limited", "http2"] as const),
 ];
 /** Of the listener `limited`; a client that sends more than buffers of the system take besides. */
 const LIMIT_BYTES = 64 * 1024;
+const LONG_BYTES = 1024 * 1024;
 const SENT_BYTES = 32 * 1024 * 1024;
 /** The script behind those of the cases holds everything back. */
 const HOLDING_NUMBER = NETWORK_CASES.length + 1;
+/** The script behind that one looks at what HTTP/2 begins with. */
+const HTTP2_NUMBER = NETWORK_CASES.length + 2;
+const HTTP2_SCRIPT = [
+  ...["nc get_property s:request%00protocol v", "dd1 get_buffer_bytes 2 0 24 v"],
+  "dc get_property s:request%00protocol v",
+];
 
 interface Host {
   readonly name: string;
@@ -57,7 +65,7 @@ const engines: readonly (readonly [name: string, Pick<EnvoyOptions, "binary" | "
 
 function filter(path: string, tag: string, more: object = {}): object {
   const scripts = NETWORK_CASES.map(({ script }) => script.join(";"));
-  const value = [tag, ...scripts, "dd return 1"].join("|");
+  const value = [tag, ...scripts, "dd return 1", HTTP2_SCRIPT.join(";")].join("|");
   const config = {
     ...{ name: "probe", root_id: "root", ...more },
     vm_config: {
@@ -87,9 +95,11 @@ function filtersOf(
       return [filter(path, "closed"), proxy("echo")];
     case "open":
       return [filter(path, "open", { failure_policy: "FAIL_OPEN" }), proxy("echo")];
+    case "http2":
     case "http": {
+      const settings = name === "http2" ? { codec_type: "HTTP2" } : {};
       const routes = [{ match: { prefix: "/" }, route: { cluster: "http" } }];
-      const { filter_chains: chains } = httpListener(port, [], routes) as {
+      const { filter_chains: chains } = httpListener(port, [], routes, settings) as {
         readonly filter_chains: readonly { readonly filters: readonly object[] }[];
       };
       return [filter(path, "http"), ...(chains[0]?.filters ?? [])];
@@ -207,7 +217,10 @@ function comparable(text: string): string {
 suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
   const hosts: Host[] = [];
   const upstream = startUpstream();
-  const http = createHttpServer((_request, response) => response.end("x".repeat(100)));
+  const http = createHttpServer((request, response) => {
+    if (request.method === "POST") request.pipe(response);
+    else response.end("x".repeat(100));
+  });
   let comparedCount = 0;
 
   before(async () => {
@@ -269,6 +282,40 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
       assert.ok(most >= LIMIT_BYTES && most <= LIMIT_BYTES * 2, `${host.name}: ${most}`);
       assert.ok(socket.writableLength > 0, `${host.name} has read everything`);
       socket.destroy();
+    }
+  });
+
+  for (const listener of ["http", "http2"]) {
+    test(`HTTP/2 behind a filter: ${listener}`, async () => {
+      const bodies = [Buffer.alloc(0), Buffer.from("some"), Buffer.alloc(LONG_BYTES, "x")];
+      const seen: object[] = [];
+      for (const host of hosts) {
+        const count = linesOf(host, HTTP2_NUMBER).length;
+        const where = {
+          port: host.ports[listener] ?? 0,
+          localAddress: `127.0.1.${HTTP2_NUMBER}`,
+        };
+        const answers = await manyStreams(where, bodies);
+        const lines = (): string[] => linesOf(host, HTTP2_NUMBER).slice(count);
+        await until(() => lines().some((line) => line.endsWith(" delete")), LINES_MS_MAX);
+        const told = lines().filter((line) => !/ [du]d size=/.test(line) && line !== PIECE);
+        seen.push({ answers, told });
+      }
+      const [wanted, got] = seen;
+      assert.deepEqual(got, wanted);
+      assert.deepEqual(Reflect.get(got ?? {}, "answers"), Array(3).fill("200 the same"));
+    });
+  }
+
+  test("where only HTTP/2 is spoken a client of HTTP/1.1 is sent away", async () => {
+    for (const host of hosts) {
+      const client = { port: host.ports["http2"] ?? 0, number: HTTP2_NUMBER, shownCount: () => 1 };
+      const reply = await drive(client, [
+        { send: "GET / HTTP/1.1\r\nhost: a\r\n\r\n" },
+        { awaitEnd: true },
+      ]);
+      assert.match(reply, /^(ended|reset) "/, `${host.name}: ${reply}`);
+      assert.doesNotMatch(reply, /HTTP\/1/);
     }
   });
 

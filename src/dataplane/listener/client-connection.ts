@@ -28,6 +28,8 @@ export interface ConnectionParts {
   readonly clientNames: ClientNamesReader;
   /** What a proxy in front says of the client (PROXY protocol); null: the socket's own. */
   readonly ends: ConnectionEnds | null;
+  /** Who does not begin with HTTP/2's preface is sent away. */
+  readonly isHttp2Only?: boolean;
   readonly onClosed: (connection: ClientConnection) => void;
   /** The client speaks HTTP/2: `bytes` have been read, and nobody listens to the socket. */
   readonly onHttp2: (connection: ClientConnection, socket: Socket, bytes: Buffer) => void;

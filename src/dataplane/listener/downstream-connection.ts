@@ -150,7 +150,12 @@ export class DownstreamConnection
     const bytes = this.#unparsed === null ? chunk : Buffer.concat([this.#unparsed, chunk]);
     const match = prefaceMatch(bytes);
     this.#unparsed = bytes;
-    if (match === "no") return false;
+    if (match === "no") {
+      if (this.#parts.isHttp2Only !== true) return false;
+      this.#parts.context.observer.onRefusedRequest("http2_preface");
+      this.destroy();
+      return true;
+    }
     if (match === "part") {
       if (this.#awaitsHead) return true;
       this.#awaitsHead = true;

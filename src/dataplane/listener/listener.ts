@@ -54,6 +54,7 @@ export class TrafficListener {
   #isPatient = false;
   #tls: TlsContexts | null;
   #network: () => NetworkRuntime | null = () => null;
+  #isHttp2Only: () => boolean = () => false;
   #proxyProtocol: () => EdgeSettings["proxyProtocol"] = () => undefined;
   /** What PROXY headers said, by the client's own socket. */
   readonly #ends = new WeakMap<Socket, ConnectionEnds>();
@@ -96,6 +97,7 @@ export class TrafficListener {
         tlsServer: tlsServer ?? null,
         clientNames: clientNamesReader(socket, tlsServer ?? null),
         ends: this.#endsOf(socket),
+        isHttp2Only: this.#isHttp2Only(),
         onHttp2: (before, taken, bytes) => {
           this.#connections.delete(before);
           taken.unshift(bytes);
@@ -143,6 +145,11 @@ export class TrafficListener {
   /** Asked at each new connection which filters see its bytes before anybody else. */
   setNetwork(network: () => NetworkRuntime | null): void {
     this.#network = network;
+  }
+
+  /** Asked at each new connection whether nothing but HTTP/2 is spoken. */
+  setHttp2Only(isHttp2Only: () => boolean): void {
+    this.#isHttp2Only = isHttp2Only;
   }
 
   /** Asked at each new connection whether it begins with a header of the PROXY protocol. */

@@ -34,6 +34,9 @@ export class FilteredSocket extends Duplex implements FilteredConnection, Networ
   upstream: NetworkUpstream | null = null;
   readonly id: number;
   protocol = "";
+  /** Of what has passed the filters: as a socket counts them. */
+  bytesRead = 0;
+  bytesWritten = 0;
   receivedBytes = 0;
   sentBytes = 0;
   readonly #raw: Socket;
@@ -141,6 +144,7 @@ export class FilteredSocket extends Duplex implements FilteredConnection, Networ
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.bytesWritten += chunk.length;
     this.#chain.write(chunk, false);
     this.#whenThereIsRoom(done);
   }
@@ -203,7 +207,9 @@ export class FilteredSocket extends Duplex implements FilteredConnection, Networ
   #toTerminal(chunks: readonly Buffer[], endOfStream: boolean): void {
     if (chunks.length > 0) {
       if (this.isHttp && this.protocol === "") this.protocol = "HTTP/1.1";
-      this.#isWanted = this.push(joined(chunks));
+      const bytes = joined(chunks);
+      this.bytesRead += bytes.length;
+      this.#isWanted = this.push(bytes);
     }
     if (!endOfStream || this.#isReadToEnd) return;
     this.#isReadToEnd = true;

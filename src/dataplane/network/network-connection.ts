@@ -1,9 +1,10 @@
-//! A client's connection to a listener with network filters: the filters, and behind them HTTP/1.1
-//! or a TCP proxy.
+//! A client's connection to a listener with network filters: the filters, and behind them HTTP or a
+//! TCP proxy.
 
 import type { Socket } from "node:net";
 import type { ClientConnection, ConnectionParts } from "../listener/client-connection.ts";
 import { DownstreamConnection } from "../listener/downstream-connection.ts";
+import { Http2Connection } from "../listener/http2-connection.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
@@ -28,7 +29,7 @@ export class NetworkConnection implements ClientConnection, Expirable {
   readonly #parts: ConnectionParts;
   readonly #network: NetworkRuntime;
   readonly #socket: FilteredSocket;
-  #http: DownstreamConnection | null = null;
+  #http: ClientConnection | null = null;
   #isDraining = false;
 
   constructor(raw: Socket, parts: ConnectionParts, network: NetworkRuntime) {
@@ -46,6 +47,7 @@ export class NetworkConnection implements ClientConnection, Expirable {
     );
     this.#socket.on("close", () => {
       sweeper.remove(this);
+      this.#http?.destroy();
       parts.onClosed(this);
     });
     this.#socket.start();
@@ -78,11 +80,19 @@ export class NetworkConnection implements ClientConnection, Expirable {
       ...this.#parts,
       // Told when the client's own connection is closed.
       onClosed: () => undefined,
-      onHttp2: (_before, taken) => {
-        taken.destroy();
+      onHttp2: (_before, taken, bytes) => {
+        taken.unshift(bytes);
+        this.#openHttp2(socket);
       },
     });
     if (this.#isDraining) this.#http.drain();
     return true;
+  }
+
+  #openHttp2(socket: FilteredSocket): void {
+    const parts = { ...this.#parts, onClosed: () => undefined };
+    this.#http = new Http2Connection(socket as unknown as Socket, parts);
+    socket.protocol = "HTTP/2";
+    if (this.#isDraining) this.#http.drain();
   }
 }
