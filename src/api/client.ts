@@ -4,6 +4,7 @@ import type { Fault } from "../resources/fault.ts";
 import type { Resource } from "../resources/object.ts";
 import type {
   AnalyzeRequest,
+  ConfigDump,
   AnalyzeResult,
   ApiKind,
   ExplainRequest,
@@ -198,6 +199,12 @@ export class ApiClient {
 
   async runtimeStatus(): Promise<RuntimeStatus> {
     return this.#json({ method: "GET", path: "/graylane/v1/status" });
+  }
+
+  /** Envoy's `ConfigDump`, endpoints included: of an Envoy by its name, or of `embedded`. */
+  async configDump(node: string): Promise<ConfigDump> {
+    const query = { node, include_eds: "" };
+    return this.#json({ method: "GET", path: "/graylane/v1/configdump", query });
   }
 
   /** Answers before the process has gone. */

@@ -294,6 +294,11 @@ export interface EnvoyStatus {
   readonly error: string;
 }
 
+/** `GET /graylane/v1/configdump`: `envoy.admin.v3.ConfigDump`. */
+export interface ConfigDump {
+  readonly configs: readonly Readonly<Record<string, unknown>>[];
+}
+
 /** `GET /graylane/v1/status`. */
 export interface RuntimeStatus {
   readonly version: string;

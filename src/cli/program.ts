@@ -36,6 +36,8 @@ import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
 import { OVERLOAD_DEFAULT } from "./overload-option.ts";
 import { addPluginCommands } from "./plugin.ts";
+import { proxyConfig } from "./proxy-config.ts";
+import type { ProxyConfigOptions } from "./proxy-config.ts";
 import { proxyStatus } from "./proxy-status.ts";
 import {
   ADMIN_ADDRESS_DEFAULT,
@@ -193,6 +195,17 @@ function addEnvoyCommands(program: Command, run: Run): void {
     .command("proxy-status")
     .description("list the connected Envoys: SYNCED, STALE or NOT SENT for each type")
     .action((_options: unknown, command: Command) => run(command, proxyStatus));
+  program
+    .command("proxy-config")
+    .alias("pc")
+    .description("print what an Envoy, or the embedded gateway, was told, in Envoy's words")
+    .argument("<type>", "cluster, endpoint, listener, route or all")
+    .argument("[node]", "a name of proxy-status (default: embedded)")
+    .option("-o, --output <format>", "json or yaml; of all json")
+    .action(
+      (type: string, node: string | undefined, options: ProxyConfigOptions, command: Command) =>
+        run(command, (context) => proxyConfig(context, [type, node], options)),
+    );
 }
 
 function addObjectCommands(program: Command, run: Run): void {

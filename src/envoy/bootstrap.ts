@@ -28,6 +28,8 @@ export interface EnvoyBootstrap {
   readonly snapshot: Snapshot;
   /** What one process alone runs beside them: services that are singletons. Null: none. */
   readonly singletons: Snapshot | null;
+  /** As it stands in the file. */
+  readonly document: unknown;
   readonly node: ProxyNode;
   readonly listeners: readonly EnvoyListener[];
   readonly clusters: readonly string[];
@@ -56,7 +58,8 @@ export function importBootstrap(
   const spelling = { codes: ENVOY_CODES, fieldName, choiceWord };
   const source = { positionOf: document.positionOf, faults, ...spelling };
   const bootstrap = readBootstrap(new Cursor(source, document.value), resolveCode);
-  return { bootstrap: faults.some(isError) ? null : bootstrap, faults };
+  if (faults.some(isError)) return { bootstrap: null, faults };
+  return { bootstrap: { ...bootstrap, document: document.value }, faults };
 }
 
 function isError({ severity }: Fault): boolean {
@@ -72,7 +75,7 @@ function emptyFault(file: string): Fault {
   };
 }
 
-function readBootstrap(root: Cursor, resolveCode: CodeResolver): EnvoyBootstrap {
+function readBootstrap(root: Cursor, resolveCode: CodeResolver): Omit<EnvoyBootstrap, "document"> {
   const isMap = root.isMap(FIELDS);
   const node = readNode(root.at("node"));
   isAnything(root.at("layered_runtime"), ["layers"]);

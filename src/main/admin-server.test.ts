@@ -86,6 +86,7 @@ before(async () => {
       gatewayWorkers: () => 2,
       metrics: () => Promise.resolve(metrics.snapshot()),
       snapshot: () => SNAPSHOT,
+      configDump: (withEndpoints) => ({ configs: [{ withEndpoints }] }),
       agentEndpoints: () => endpointListOf(SNAPSHOT, { withKeys: false }),
       listeners: () => [{ gateway: "istio=ingressgateway", address: "127.0.0.1:8080" }],
       ejected: () => Promise.resolve(new Set(["127.10.0.2:8080"])),
@@ -286,6 +287,14 @@ test("drained gateways have no open port, and are not ready", async () => {
   assert.match((await ask("/server_info")).body, /"state": "DRAINING"/);
   assert.match((await ask("/stats")).body, /^server\.live: 0$/m);
   isDrained = false;
+});
+
+test("/config_dump is Envoy's, or the snapshot itself", async () => {
+  const dump = (query: string) => ask(`/config_dump${query}`).then(({ body }) => body);
+  assert.match(await dump(""), /"withEndpoints": false/);
+  assert.match(await dump("?include_eds"), /"withEndpoints": true/);
+  const snapshot = JSON.parse(await dump("?format=snapshot")) as Snapshot;
+  assert.equal(snapshot.version, SNAPSHOT.version);
 });
 
 test("/agent_endpoints is the list for agents, sent again only when it has changed", async () => {

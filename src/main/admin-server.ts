@@ -29,6 +29,8 @@ export interface AdminSource {
   readonly metrics: () => Promise<MetricsSnapshot>;
   readonly snapshot: () => Snapshot;
   /** Without keys: anybody on this machine may ask. */
+  /** Envoy's `ConfigDump`. */
+  readonly configDump: (withEndpoints: boolean) => unknown;
   readonly agentEndpoints: () => EndpointList;
   readonly listeners: () => readonly OpenListener[];
   /** `address:port` of the endpoints that a gateway worker has ejected. */
@@ -75,11 +77,14 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     },
   },
   "/config_dump": {
-    ...{ method: "GET", help: "the snapshot that runs, as JSON" },
-    page: (source) => ({
-      ...{ status: 200, type: "application/json" },
-      body: JSON.stringify(source.snapshot(), withoutKeys, 1),
-    }),
+    ...{
+      method: "GET",
+      help: "what runs, in Envoy's words (?include_eds), or as it is (?format=snapshot)",
+    },
+    page: (source, query) =>
+      query.get("format") === "snapshot"
+        ? json(source.snapshot(), withoutKeys)
+        : json(source.configDump(query.has("include_eds"))),
   },
   "/drain_listeners": {
     ...{ method: "POST", help: "closes the gateways' ports until the end; what runs is finished" },
@@ -255,8 +260,10 @@ function stateOf(source: AdminSource): "LIVE" | "DRAINING" | "PRE_INITIALIZING" 
   return source.isReady() ? "LIVE" : "PRE_INITIALIZING";
 }
 
-function json(value: unknown): Page {
-  return { status: 200, type: "application/json", body: `${JSON.stringify(value, null, 1)}\n` };
+/** `replacer`: as of `JSON.stringify`. */
+function json(value: unknown, replacer?: (key: string, value: unknown) => unknown): Page {
+  const body = `${JSON.stringify(value, replacer, 1)}\n`;
+  return { status: 200, type: "application/json", body };
 }
 
 function text(status: number, body: string): Page {

@@ -3,7 +3,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../base/clock.ts";
+import { staticDump } from "../compile-envoy/config-dump.ts";
+import { systemClock, timestamp } from "../base/clock.ts";
 import type { EnvoyOptions } from "../cli/envoy-options.ts";
 import { importBootstrap } from "../envoy/bootstrap.ts";
 import { withFlags } from "../envoy/node.ts";
@@ -235,6 +236,7 @@ async function openAdmin(
 
 function adminSource({ engine, log }: Running, bootstrap: EnvoyBootstrap): AdminSource {
   const startedMs = systemClock.monotonicMs();
+  const startedAt = timestamp(systemClock.nowMs());
   const { snapshot } = bootstrap;
   const listeners = bootstrap.listeners.map(({ name, address: { host, port } }) => ({
     gateway: name,
@@ -247,6 +249,7 @@ function adminSource({ engine, log }: Running, bootstrap: EnvoyBootstrap): Admin
     gatewayWorkers: () => engine.workerCount,
     metrics: () => engine.metrics(),
     snapshot: () => snapshot,
+    configDump: () => staticDump(bootstrap.document, startedAt),
     agentEndpoints: () => endpointListOf(snapshot, { withKeys: false }),
     listeners: () => (engine.isReady ? listeners : []),
     ejected: () => engine.ejected(),

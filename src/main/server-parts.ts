@@ -18,6 +18,7 @@ import type { PublisherOptions } from "../controlplane/publish/publisher.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
+import { configDump } from "../compile-envoy/config-dump.ts";
 import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
 import type { AppHost } from "../local/app-keeper.ts";
@@ -30,6 +31,7 @@ import type { ServerDependencies } from "../server/dependencies.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
+import { EMBEDDED, embeddedDump } from "./embedded-dump.ts";
 import { inspectModule } from "./inspect-module.ts";
 import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
@@ -57,6 +59,7 @@ export interface Parts extends Succeeding {
   /** Null when no Envoy is to be served. */
   readonly ads: AdsServer | null;
   readonly status: () => RuntimeStatus;
+  readonly dump: ServerDependencies["configDump"];
   readonly dependencies: (token: string, shutdown: () => void) => ServerDependencies;
   readonly stop: () => Promise<void>;
 }
@@ -107,6 +110,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
     runtimeStatus({ options, store, fleet, publisher, ads, startedAt, openPorts: openPorts() });
+  const dump = dumper({ publisher, ads, openPorts });
   const analyze: ServerDependencies["analyze"] = (request) =>
     analyzeChange(request, {
       resources: store.all().items,
@@ -122,8 +126,10 @@ export function assemble(options: UpOptions, given: Given): Parts {
     agents,
     ads,
     status,
+    dump,
     dependencies: (token, shutdown) => ({
       ...{ store, clock, token, logger, shutdown, analyze, runtimeStatus: status },
+      configDump: dump,
       explain: (request) =>
         explainRequest(request, {
           ...{ gateways: fleet.gateways, snapshot: publisher.snapshot, openPorts: openPorts() },
@@ -149,6 +155,23 @@ function compileAfter(
     lastGoodPlugins: last.plugins,
     servingGateways: servingGateways(last),
   });
+}
+
+function dumper(parts: {
+  readonly publisher: Publisher;
+  readonly ads: AdsServer | null;
+  readonly openPorts: () => ReadonlyMap<number, number>;
+}): ServerDependencies["configDump"] {
+  const { publisher, ads, openPorts } = parts;
+  return (node, { withEndpoints }) => {
+    const updatedAt = timestamp(publisher.status().compiledAtMs);
+    const opened = { host: GATEWAY_HOST, ports: openPorts() };
+    const found =
+      node === EMBEDDED
+        ? embeddedDump(publisher.snapshot, opened, updatedAt)
+        : ads?.dump(node, updatedAt);
+    return found == null ? null : configDump(found, withEndpoints);
+  };
 }
 
 /** Requests first, then what they need. */

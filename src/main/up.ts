@@ -36,6 +36,7 @@ import type { AdminSource } from "./admin-server.ts";
 import { RelayedApps, serveApps } from "./app-relay.ts";
 import { consoleLogger } from "./console-logger.ts";
 import { servesUntilReplaced } from "./hot-restart.ts";
+import { EMBEDDED } from "./embedded-dump.ts";
 import { CATALOGUE_FILE, packageVersion } from "./package-root.ts";
 import { assemble } from "./server-parts.ts";
 import type { Parts } from "./server-parts.ts";
@@ -347,7 +348,10 @@ async function startParts({ parts, options, resources, legacy }: Run): Promise<s
   return null;
 }
 
-function adminSource({ fleet, publisher, agents, status }: Parts, log: LeveledLogger): AdminSource {
+function adminSource(
+  { fleet, publisher, agents, status, dump }: Parts,
+  log: LeveledLogger,
+): AdminSource {
   const startedMs = systemClock.monotonicMs();
   return {
     version: packageVersion(),
@@ -359,6 +363,7 @@ function adminSource({ fleet, publisher, agents, status }: Parts, log: LeveledLo
     gatewayWorkers: () => fleet.gateways.length,
     metrics: () => fleet.metrics(),
     snapshot: () => publisher.snapshot,
+    configDump: (withEndpoints) => dump(EMBEDDED, { withEndpoints }),
     agentEndpoints: () => agents.keylessList,
     listeners: () => status().listeners,
     ejected: () => fleet.ejected(),

@@ -68,6 +68,8 @@ function dependencies(): ServerDependencies {
       const { length: keptCount } = query.where;
       return Promise.resolve({ decisions: [], keptCount, seenCount: query.limit, workerCount: 1 });
     },
+    configDump: (node, { withEndpoints }) =>
+      node === "edge-1" ? { configs: [{ node, withEndpoints }] } : null,
     explain: (request: ExplainRequest) => {
       asked.push(request);
       return Promise.resolve({ snapshotVersion: "s1" } as ExplainResult);
@@ -339,6 +341,8 @@ test("Graylane's own calls reach the program, with their input checked", async (
   const relative = client.explain({ ...request, url: "/relative" });
   await assert.rejects(relative, fails(400, "BadRequest"));
   assert.equal((await client.runtimeStatus()).version, "0.1.0");
+  assert.equal((await client.configDump("edge-1")).configs[0]?.["withEndpoints"], true);
+  await assert.rejects(client.configDump("edge-2"), fails(404, "NotFound"));
   await client.shutdown();
   assert.equal(shutdowns, 1);
 });

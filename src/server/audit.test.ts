@@ -38,6 +38,7 @@ beforeEach(async () => {
     analyze: () => Promise.resolve([]),
     podLog: () => null,
     pluginLog: () => "no plug-in runs",
+    configDump: () => null,
     runtimeStatus: () => ({ version: "0.1.0" }) as RuntimeStatus,
     shutdown: () => undefined,
   };

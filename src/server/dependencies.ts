@@ -33,6 +33,8 @@ export interface ServerDependencies {
   /** As `podLog`, of a plug-in in all workers. A text: there is none of that name, and why. */
   pluginLog(query: PluginLogQuery, signal: AbortSignal): AsyncIterable<PluginLogLine> | string;
   runtimeStatus(): RuntimeStatus;
+  /** Envoy's `ConfigDump` of an Envoy, or of `embedded`; null: there is none of that name. */
+  configDump(node: string, options: { readonly withEndpoints: boolean }): object | null;
   /** Called after the answer has been sent. */
   shutdown(): void;
   readonly token: string;

@@ -10,7 +10,7 @@ import type {
   TypedRef,
 } from "../api/types.ts";
 import { readBody, sendJson, type Call } from "./call.ts";
-import { badRequest, success } from "./status.ts";
+import { badRequest, refuse, success } from "./status.ts";
 
 const HEADERS_MAX = 200;
 const OBJECTS_MAX = 10_000;
@@ -33,6 +33,17 @@ export async function analyze(call: Call): Promise<void> {
 
 export function runtimeStatus(call: Call): void {
   sendJson(call, 200, call.dependencies.runtimeStatus());
+}
+
+export function configDump(call: Call): void {
+  const node = call.query.get("node") ?? "";
+  const withEndpoints = call.query.has("include_eds");
+  const dump = call.dependencies.configDump(node, { withEndpoints });
+  if (dump === null) {
+    const what = `no Envoy ${JSON.stringify(node)} is connected`;
+    throw refuse(404, "NotFound", `${what}: proxy-status lists those that are`);
+  }
+  sendJson(call, 200, dump);
 }
 
 export function shutdown(call: Call): void {

@@ -11,7 +11,7 @@ import {
   updateObject,
   updateObjectStatus,
 } from "./objects.ts";
-import { analyze, explain, recent, runtimeStatus, shutdown } from "./own.ts";
+import { analyze, configDump, explain, recent, runtimeStatus, shutdown } from "./own.ts";
 import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
 import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
 import { streamPluginLog, streamPodLog } from "./pod-log.ts";
@@ -74,6 +74,7 @@ export const ROUTES: readonly Route[] = [
   guarded("/graylane/v1/analyze", { POST: analyze }),
   guarded("/graylane/v1/pluginlog", { GET: streamPluginLog }),
   guarded("/graylane/v1/status", { GET: runtimeStatus }),
+  guarded("/graylane/v1/configdump", { GET: configDump }),
   guarded("/graylane/v1/shutdown", { POST: shutdown }),
 ];
 

@@ -4,7 +4,12 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
+import type { ConfigDump } from "../../src/api/types.ts";
+import { canonicalJson } from "../../src/base/canonical-json.ts";
+import type { JsonObject } from "../../src/base/json.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
+import { ENVOY_API_FILE } from "../../src/main/package-root.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import type { Envoy } from "../support/envoy.ts";
 import { Backend, askAt, startGatewayEnvoy } from "../support/envoy-fleet.ts";
@@ -56,6 +61,39 @@ async function taken(envoy: Envoy | undefined, stat: string): Promise<number> {
   const at = `http://127.0.0.1:${envoy?.adminPort ?? 0}/stats?filter=${stat}update_success`;
   const text = await (await fetch(at)).text();
   return [...text.matchAll(/: (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+const API = EnvoyApi.load(ENVOY_API_FILE);
+const LISTS = {
+  clusters: ["dynamic_active_clusters", "cluster"],
+  endpoints: ["dynamic_endpoint_configs", "endpoint_config"],
+  listeners: ["dynamic_listeners", "listener"],
+  routes: ["dynamic_route_configs", "route_config"],
+} as const;
+
+/** What a field without a value is: Envoy leaves it out. The texts are enums' first words. */
+const UNSET = new Set<unknown>([0, false, "", "NO_FALLBACK", "AUTO"]);
+
+/** In one spelling: durations and what is not set may be written in several ways. */
+function resourcesIn({ configs }: ConfigDump, type: keyof typeof LISTS): string[] {
+  const [list, field] = LISTS[type];
+  const entries = configs.flatMap((section) => (section[list] ?? []) as JsonObject[]);
+  return entries
+    .map((entry) => (entry["active_state"] ?? entry) as JsonObject)
+    .map((state) => {
+      const { "@type": url = "", ...content } = state[field] as JsonObject;
+      const message = (url as string).replace("type.googleapis.com/", "");
+      const decoded = JSON.stringify(API.decode(message, API.encode(message, content)));
+      const isSet = (_name: string, value: unknown): unknown =>
+        UNSET.has(value) ? undefined : value;
+      return canonicalJson(JSON.parse(JSON.stringify(JSON.parse(decoded), isSet)));
+    })
+    .sort();
+}
+
+function addressesIn(dump: ConfigDump): string[] {
+  const addresses = /"cluster_name":"([^"]*)"|"address":"([^"]*)","port_value":(\d+)/g;
+  return resourcesIn(dump, "endpoints").map((one) => [...one.matchAll(addresses)].join(" "));
 }
 
 suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
@@ -213,6 +251,17 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
     for (const mode of MODES) {
       assert.equal((await askEnvoy("/", [], "shop.example.com", mode)).body, "shop-v1");
     }
+    for (const mode of MODES) {
+      const { configs } = await graylane.client.configDump(`edge-${mode}`);
+      const entries = configs.flatMap(
+        (one) => (one["dynamic_route_configs"] ?? []) as JsonObject[],
+      );
+      const [{ route_config: held, error_state: error, client_status: status } = {}] = entries;
+      assert.equal(status, "NACKED");
+      assert.match(JSON.stringify(error), /RE2 program size.*|bad\.example\.com/);
+      assert.doesNotMatch(JSON.stringify(held), /bad\.example\.com/);
+      assert.match(JSON.stringify(held), /shop\.example\.com/);
+    }
     const another = await Backend.start("shop-v1-too");
     backends.push(another);
     await another.announce(graylane, { app: "shop", version: "v1" });
@@ -235,6 +284,36 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
     for (const mode of MODES) {
       assert.match(stdout, new RegExp(`\nedge-${mode} +gateway( +SYNCED){4}\n`));
     }
+  });
+
+  test("proxy-config says what each Envoy runs, as its own config_dump does", async () => {
+    for (const mode of MODES) {
+      const at = `http://127.0.0.1:${envoys.get(mode)?.adminPort ?? 0}/config_dump?include_eds`;
+      const theirs = (await (await fetch(at)).json()) as ConfigDump;
+      const ours = await graylane.client.configDump(`edge-${mode}`);
+      for (const type of ["clusters", "listeners", "routes"] as const) {
+        assert.deepEqual(resourcesIn(ours, type), resourcesIn(theirs, type));
+        assert.ok(resourcesIn(ours, type).length > 0);
+      }
+      assert.deepEqual(addressesIn(ours), addressesIn(theirs));
+      assert.ok(addressesIn(ours).length > 0);
+    }
+    const { stdout } = await graylane.cli("proxy-config", "routes", "edge-delta");
+    assert.match(stdout, /istio=ingressgateway:80 +shop\.example\.com +[/][*] +default[/]shop/);
+    const missing = await graylane.cli("proxy-config", "routes", "edge-3");
+    assert.match(missing.stderr, /no Envoy "edge-3" is connected/);
+  });
+
+  test("the embedded gateway's config_dump is that of an Envoy in its place", async () => {
+    const envoy = await graylane.client.configDump("edge-delta");
+    const embedded = await graylane.client.configDump("embedded");
+    for (const type of ["clusters", "routes"] as const) {
+      assert.deepEqual(resourcesIn(embedded, type), resourcesIn(envoy, type));
+    }
+    assert.deepEqual(addressesIn(embedded), addressesIn(envoy));
+    const [listener] = (await graylane.client.runtimeStatus()).listeners;
+    const port = listener?.address.split(":").at(-1) ?? "";
+    assert.match(resourcesIn(embedded, "listeners").join(), new RegExp(`"port_value":${port}\\b`));
   });
 
   test("they serve on while the control plane is killed and started again", async () => {

@@ -5,6 +5,7 @@ import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
 import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock.ts";
 import type { Json, JsonObject } from "../../base/json.ts";
+import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
 import type { ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ConfigNode } from "../publish/config-node.ts";
@@ -120,6 +121,12 @@ export class AdsServer {
 
   status(): EnvoyStatus[] {
     return sortedStatus(this.#nodes.values());
+  }
+
+  /** Of the Envoy of that name; null: none is connected. */
+  dump(name: string, updatedAt: string): DumpedNode | null {
+    const node = [...this.#nodes.values()].find(({ id }) => id === `envoy/${name}`);
+    return node?.dump(updatedAt) ?? null;
   }
 
   /** Another process serves at the port: as `stop`, and `listen` may follow. */

@@ -5,6 +5,7 @@
 //! routes before needed goes in a further stage. Envoy answers a message of clusters only when they
 //! are warm, for which it needs their endpoints: those are sent while that answer is awaited.
 
+import type { DumpedResource } from "../../compile-envoy/config-dump.ts";
 import { RESOURCE_TYPES, TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
 import type {
   EnvoyResource,
@@ -13,6 +14,7 @@ import type {
 } from "../../compile-envoy/envoy-config.ts";
 import { DeltaState } from "./delta-state.ts";
 import type { Refused } from "./refused.ts";
+import { versionOf } from "./type-channel.ts";
 import type { AdsRequest, TypeChannel } from "./type-channel.ts";
 import { TypeState } from "./type-state.ts";
 
@@ -92,6 +94,19 @@ export class AdsSession {
     };
   }
 
+  /** What it is to run at last, with what became of each resource; by name. */
+  dump(): Readonly<Record<ResourceType, readonly DumpedResource[]>> {
+    const wanted = this.#stages.at(-1)?.resources;
+    const of = (type: ResourceType): DumpedResource[] =>
+      Object.values(wanted?.[type] ?? {}).map((one) => dumpedOf(one, this.#states[type]));
+    return {
+      clusters: of("clusters"),
+      endpoints: of("endpoints"),
+      listeners: of("listeners"),
+      routes: of("routes"),
+    };
+  }
+
   #advance(): void {
     for (let [stage] = this.#stages; stage !== undefined; [stage] = this.#stages) {
       this.#sendDue(stage);
@@ -145,4 +160,17 @@ export class AdsSession {
     const isIdle = listeners.isSubscribed && !listeners.isPending && !routes.isPending;
     return this.#areClustersReady() && isIdle && listeners.hasNeeds(routes);
   }
+}
+
+function dumpedOf(resource: EnvoyResource, state: TypeChannel): DumpedResource {
+  const { name, json } = resource;
+  const version = versionOf(resource);
+  const held = state.held(name);
+  const refused = state.refused.find((one) => one.name === name && one.version === version);
+  if (refused !== undefined) {
+    const error = { details: refused.error, json };
+    return { name, json: held?.json ?? null, status: "NACKED", error };
+  }
+  const isHeld = held !== null && versionOf(held) === version;
+  return { name, json, status: isHeld ? "ACKED" : "REQUESTED" };
 }

@@ -70,6 +70,11 @@ export class DeltaState implements TypeChannel {
     return this.#held.has(name) || this.#refused.has(name);
   }
 
+  held(name: string): EnvoyResource | null {
+    const held = this.#held.get(name);
+    return typeof held === "object" ? held : null;
+  }
+
   take({ subscribe, unsubscribe, initialVersions, nonce, error }: AdsRequest): boolean {
     if (!this.#isSubscribed) this.#begin(subscribe, initialVersions);
     if (nonce !== "" && this.#pending?.nonce === nonce) this.#answered(this.#pending, error);

@@ -1,7 +1,10 @@
 //! An Envoy as a node of the publisher: snapshots in, resources out, answers back.
 
+import { omissionsOf } from "../../compile-envoy/config-dump.ts";
+import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
 import { RESOURCE_TYPES } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
+import type { Fault } from "../../resources/fault.ts";
 import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
@@ -36,6 +39,8 @@ export class EnvoyNode implements ConfigNode {
   readonly #view: EnvoyView;
   readonly #parts: EnvoyNodeParts;
   #applied = NOTHING_APPLIED;
+  /** What Envoy cannot do of what it is to run. */
+  #omitted: readonly Fault[] = [];
 
   constructor(name: string, view: EnvoyView, parts: EnvoyNodeParts) {
     this.id = `envoy/${name}`;
@@ -71,8 +76,15 @@ export class EnvoyNode implements ConfigNode {
     const { stages, applied, refusals } = configs.change(this.#view, this.#applied, next);
     await session.bring(stages);
     this.#applied = applied;
+    this.#omitted = refusals;
     onTaken();
     return { ok: true, faults: [...refusals, ...faultsOf(this.#name, session.refused())] };
+  }
+
+  /** `updatedAt`: RFC 3339. */
+  dump(updatedAt: string): DumpedNode {
+    const omitted = omissionsOf(this.#omitted);
+    return { id: this.#name, resources: this.#parts.session.dump(), updatedAt, omitted };
   }
 
   status(): EnvoyStatus {

@@ -50,6 +50,8 @@ export interface TypeChannel {
   sendAgain(names: Iterable<string>): void;
   /** Whether it holds that resource, or would if Envoy had taken it. */
   isSettledAbout(name: string): boolean;
+  /** The last that it took, if this stream brought it. */
+  held(name: string): EnvoyResource | null;
   /** Names that it held and may hold no more, since the last call. */
   takeLost(): readonly string[];
   /** Whether all that its resources ask for by name has been told. */

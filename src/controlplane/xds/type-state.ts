@@ -56,6 +56,10 @@ export class TypeState implements TypeChannel {
     return this.#held.has(name) || this.#refused.has(name);
   }
 
+  held(name: string): EnvoyResource | null {
+    return this.#held.get(name) ?? null;
+  }
+
   /** An answer to a message that is not the last one is of no interest. */
   take({ subscribe, nonce, error }: AdsRequest): boolean {
     if (nonce !== "" && nonce !== this.#lastNonce) return false;
