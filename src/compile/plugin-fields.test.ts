@@ -172,6 +172,18 @@ for (const [kind, at, fields] of KINDS) {
   });
 }
 
+test("a rule for gRPC alone is said to take requests of any protocol", () => {
+  const rule = (type: string): string => `[{domain: [a.com], routeType: ${type}}]`;
+  const told = (type: string): readonly (readonly [string, string, number | undefined])[] =>
+    read(manifest(HIGRESS_WASM_PLUGIN, "", "matchRules", rule(type))).faults.map((fault) => [
+      fault.severity,
+      fault.path,
+      fault.position?.line,
+    ]);
+  assert.deepEqual(told("HTTP"), []);
+  assert.deepEqual(told("GRPC"), [["warning", "spec.matchRules[0].routeType", FIRST_FIELD_LINE]]);
+});
+
 test("a Lua script is said not to be run", () => {
   const text = `apiVersion: extensions.istio.io/v1alpha1
 kind: TrafficExtension

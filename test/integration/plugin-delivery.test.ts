@@ -216,3 +216,27 @@ test("new tags are applied under load, and no request fails", async () => {
   assert.deepEqual(failures, []);
   assert.deepEqual([...seen].sort(), ["v1", "v2"]);
 });
+
+test("who follows its log is told what every worker logs, until they have enough", async () => {
+  const enough = new AbortController();
+  const query = { plugin: "istio-system/delivered", follow: true, tailLines: 0, sinceMs: 0 };
+  const messages: string[] = [];
+  const workers = new Set<string>();
+  const followed = (async () => {
+    for await (const { message, worker } of graylane.client.pluginLog(query, enough.signal)) {
+      messages.push(message);
+      workers.add(worker);
+      if (workers.size === 2) enough.abort();
+    }
+  })();
+  // Nothing tells when the question has been asked: what comes later is always told.
+  for (const tag of ["v1", "v2", "v1", "v2"]) {
+    if (enough.signal.aborted) break;
+    await graylane.apply(yaml(`oci://${registry.host}/team/plugin:${tag}`));
+    await graylane.published();
+    await untilShown("True Accepted");
+  }
+  await followed;
+  assert.equal(workers.size, 2);
+  for (const message of messages) assert.match(message, /^v[12] starts/);
+});

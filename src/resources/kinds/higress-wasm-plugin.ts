@@ -46,7 +46,7 @@ const rule = Type.Object({
   service: texts,
   config: Type.Optional(anyObject()),
   configDisable: Type.Optional(Type.Boolean()),
-  routeType: Type.Optional(oneOf(["HTTP", "GRPC"])),
+  routeType: Type.Optional(oneOf(["HTTP", "GRPC"], { honoured: ["HTTP"] })),
 });
 
 const spec = Type.Object({
