@@ -22,12 +22,13 @@ const NOT_IN_HTTP2: ReadonlySet<string> = new Set([
 /** Of these the library takes no second line; a list says the same (RFC 9110 section 5.3). */
 const LISTED: ReadonlySet<string> = new Set(["set-cookie", "www-authenticate", "cookie", "via"]);
 
-/** Of several lines with one name only those of `LISTED` names stay apart. */
-export function http2Fields(headers: Headers): OutgoingHttpHeaders {
-  const fields: Record<string, string | string[]> = Object.create(null) as Record<
-    string,
-    string | string[]
-  >;
+/**
+ * Of several lines with one name only those of `LISTED` names stay apart. `status`: of the response
+ * whose head it is.
+ */
+export function http2Fields(headers: Headers, status?: number): OutgoingHttpHeaders {
+  const fields = Object.create(null) as Record<string, number | string | string[]>;
+  if (status !== undefined) fields[":status"] = status;
   const { names, values } = headers;
   for (let index = 0; index < names.length; index++) {
     const name = names[index] as string;
@@ -36,7 +37,7 @@ export function http2Fields(headers: Headers): OutgoingHttpHeaders {
     const before = fields[name];
     if (before === undefined) fields[name] = value;
     else if (!LISTED.has(name)) fields[name] = `${String(before)}, ${value}`;
-    else fields[name] = typeof before === "string" ? [before, value] : [...before, value];
+    else fields[name] = Array.isArray(before) ? [...before, value] : [String(before), value];
   }
   return fields;
 }

@@ -23,7 +23,8 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-interface Pseudo {
+/** Of a request; absent: not seen. */
+export interface Pseudo {
   ":method"?: string;
   ":scheme"?: string;
   ":authority"?: string;
@@ -89,7 +90,7 @@ function bodyOf(isOpen: boolean, length: number): RequestHead["body"] {
 /** `pseudo` is null where none may stand. */
 export function readFields(
   fields: readonly string[],
-  pseudo: object | null,
+  pseudo: Pseudo | null,
   headers: Headers,
 ): HttpFaultCode | null {
   if (fields.length > 2 * FIELD_COUNT_MAX + 2 * PSEUDO.size) return "too_many_fields";
@@ -109,15 +110,14 @@ export function readFields(
 
 /** RFC 9113 section 8.3: known ones, once each, before all other fields. */
 function addPseudo(
-  pseudo: object | null,
+  pseudo: Pseudo | null,
   headers: Headers,
   name: string,
   value: string,
 ): HttpFaultCode | null {
-  if (pseudo === null || !PSEUDO.has(name) || headers.size > 0 || Object.hasOwn(pseudo, name)) {
-    return "bad_pseudo_field";
-  }
-  Object.assign(pseudo, { [name]: value });
+  const isTaken = pseudo !== null && headers.size === 0 && PSEUDO.has(name);
+  if (!isTaken || pseudo[name as keyof Pseudo] !== undefined) return "bad_pseudo_field";
+  pseudo[name as keyof Pseudo] = value;
   return null;
 }
 

@@ -26,6 +26,8 @@ export class Http2Writer implements ResponseWriter {
   #framing: BodyFraming = "none";
   #head: OutgoingHttpHeaders | null = null;
   #isCorked = false;
+  /** Body that waits with its head: the rest may come with the same read of the upstream. */
+  #first: Buffer | null = null;
 
   constructor(stream: ServerHttp2Stream, onFull: () => void, onProgress: () => void) {
     this.#stream = stream;
@@ -40,13 +42,21 @@ export class Http2Writer implements ResponseWriter {
 
   head({ status, headers, framing }: FinalHead): void {
     this.#framing = framing;
-    this.#head = { ":status": status, ...http2Fields(headers) };
+    this.#head = http2Fields(headers, status);
   }
 
   body(chunk: Buffer): void {
     if (chunk.length === 0 || this.#framing === "none" || this.#stream.destroyed) return;
     this.bodyBytes += chunk.length;
-    this.#respond(false);
+    if (this.#head !== null && this.#first === null) {
+      this.#first = chunk;
+      return;
+    }
+    this.#begin();
+    this.#write(chunk);
+  }
+
+  #write(chunk: Buffer): void {
     if (!this.#isCorked) this.#stream.cork();
     this.#isCorked = true;
     if (!this.#stream.write(chunk)) this.#onFull();
@@ -55,12 +65,17 @@ export class Http2Writer implements ResponseWriter {
   end(trailers: Headers | null): void {
     const stream = this.#stream;
     if (stream.destroyed) return;
-    const isBare = this.#head !== null && trailers === null;
-    if (isBare) {
-      this.#respond(true);
+    if (this.#head !== null && trailers === null) {
+      const whole = this.#first;
+      this.#first = null;
+      if (whole === null) this.#respond("none");
+      else {
+        this.#respond("whole");
+        stream.end(whole);
+      }
       return;
     }
-    this.#respond(false);
+    this.#begin();
     stream.once("wantTrailers", () => {
       if (!stream.destroyed) stream.sendTrailers(trailers === null ? {} : http2Fields(trailers));
     });
@@ -69,24 +84,39 @@ export class Http2Writer implements ResponseWriter {
 
   flush(): void {
     if (this.#stream.destroyed) return;
-    this.#respond(false);
+    this.#begin();
     if (this.#isCorked) this.#stream.uncork();
     this.#isCorked = false;
   }
 
   drop(): void {
     this.#head = null;
+    this.#first = null;
     this.#framing = "none";
   }
 
-  #respond(endStream: boolean): void {
+  /** Sends what has waited; the end comes later. */
+  #begin(): void {
+    this.#respond("open");
+    const first = this.#first;
+    this.#first = null;
+    if (first !== null) this.#write(first);
+  }
+
+  /** `none`: the head is all there is; `whole`: the rest is there, too, and follows at once. */
+  #respond(body: "none" | "whole" | "open"): void {
     this.#onProgress();
     const head = this.#head;
     if (head === null) return;
     this.#head = null;
     // So that END_STREAM is sent by `end` and nothing else: a stream that is broken off must not
     // look whole.
-    const options: RespondOptions = { endStream, waitForTrailers: !endStream, sendDate: false };
+    const waitForTrailers = body === "open";
+    const options: RespondOptions = {
+      endStream: body === "none",
+      waitForTrailers,
+      sendDate: false,
+    };
     this.#stream.respond(head, options);
   }
 }
