@@ -90,11 +90,11 @@ function isCollector(name: string): boolean {
   return name === "(garbage collector)";
 }
 
-function makeNode(name: string): StackNode {
+export function makeNode(name: string): StackNode {
   return { name, totalUs: 0, ownUs: 0, children: new Map() };
 }
 
-function addSample(root: StackNode, stack: readonly string[], timeUs: number): void {
+export function addSample(root: StackNode, stack: readonly string[], timeUs: number): void {
   let node = root;
   node.totalUs += timeUs;
   for (const name of stack) {
