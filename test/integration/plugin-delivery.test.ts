@@ -240,3 +240,32 @@ test("who follows its log is told what every worker logs, until they have enough
   assert.equal(workers.size, 2);
   for (const message of messages) assert.match(message, /^v[12] starts/);
 });
+
+test("a TrafficExtension runs beside it, refuses what is wrong, and says both", async () => {
+  const extension = (tag: string): string => `apiVersion: extensions.istio.io/v1alpha1
+kind: TrafficExtension
+metadata: {name: extended, namespace: istio-system}
+spec:
+  selector: {matchLabels: {istio: ingressgateway}}
+  wasm: {url: "oci://${registry.host}/team/plugin:${tag}"}
+`;
+  const shows = async (): Promise<string> => {
+    const words = ["get", "trafficextensions", "extended", "-n", "istio-system"];
+    return (await graylane.cli(...words)).stdout;
+  };
+  await graylane.apply(yaml(`oci://${registry.host}/team/plugin:v2`));
+  for (const [tag, wanted] of [
+    ["v1", /extended .*True +Accepted/],
+    ["html", /extended .*False +NotWasm/],
+  ] as const) {
+    await graylane.apply(extension(tag));
+    await graylane.published();
+    let text = "";
+    await graylane.until(
+      () => `get shows ${text}`,
+      async () => wanted.test((text = await shows())),
+    );
+    // What is wrong now ran before, and goes on.
+    assert.deepEqual((await version()).split(", ").sort(), ["v1", "v2"]);
+  }
+});
