@@ -18,7 +18,7 @@ export interface TrafficContext {
   readonly sweeper: DeadlineSweeper;
   readonly pools: UpstreamPools;
   readonly observer: TrafficObserver;
-  /** Who the gateway says it is; absent: nobody in particular. */
+  /** Who the gateway says it is; absent: one of `graylane up`. */
   readonly node?: ProxyNode;
   /** What gateways decided last; absent: nothing is kept. */
   readonly recent?: RecentDecisions;

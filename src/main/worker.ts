@@ -103,7 +103,10 @@ const shared = new SharedMemory({
   logger,
 });
 const plugins = {
-  ...pluginServices(clock, logger, { out: { calls, redis }, lines }),
+  ...pluginServices(clock, logger, {
+    ...{ out: { calls, redis }, lines },
+    ...(options.node === undefined ? {} : { node: options.node }),
+  }),
   ...(envoyLog !== null && envoyPluginLog(clock, envoyLog)),
   sharedData: shared.data,
   sharedQueues: shared.queues,

@@ -16,6 +16,12 @@ export const UNNAMED_NODE: ProxyNode = {
   locality: NO_LOCALITY,
 };
 
+/** All gateways of `graylane up` are one process. */
+export const GATEWAY_NODE: ProxyNode = {
+  ...{ id: "gateway", cluster: "graylane", locality: NO_LOCALITY },
+  metadata: { graylane: { role: "gateway" } },
+};
+
 /** `--service-node`, `--service-cluster` and `--service-zone`; absent: not given. */
 export interface NodeFlags {
   readonly id?: string;

@@ -93,6 +93,8 @@ export interface PluginServices {
   readonly guestTime?: GuestTime;
   /** Measures every call in and out; without it nothing is measured. */
   readonly probe?: GuestProbe;
+  /** Properties that are there without an exchange; without it none is. */
+  readonly rootProperty?: (path: readonly string[]) => Uint8Array | null;
 }
 
 type Three = [first: number, second: number, third: number];

@@ -30,6 +30,7 @@ import {
 import type { World } from "../support/property-hosts.ts";
 import {
   FORMS,
+  ROOT_PROPERTIES,
   METADATA_PROPERTY_PARTS,
   PROPERTY_CASES,
   PROPERTY_PARTS,
@@ -99,6 +100,33 @@ test("every documented difference of properties is one", { skip }, (context) => 
   context.diagnostic(`${comparedCount} lines compared`);
   assert.ok(comparedCount >= LINES_COMPARED_MIN, `only ${comparedCount} lines were compared`);
   assert.deepEqual(known.unused, []);
+});
+
+test("without an exchange plug-ins read the same in Envoy and here", { skip }, async () => {
+  assert.ok(binary.kind === "found");
+  const asked = ROOT_PROPERTIES.flatMap((path) => [
+    `get_property s:${path.replaceAll(".", "%00")} v`,
+    `cel ${path}`,
+  ]);
+  const phases = ["configure", "tick"];
+  const script = phases.flatMap((phase) => asked.map((line) => `${phase} ${line}`));
+  const configuration = ["configure set_tick_period_milliseconds 100", ...script].join(";");
+  const plugin = { path: await builtProbe(), configuration };
+  const ports = { echo: 1, grpc: 1, dead: 1 };
+  const ours = await startOurHost(plugin, ports);
+  endings.unshift(() => ours.stop());
+  const envoy = await startEnvoyHost(plugin, ports, binary.path);
+  endings.unshift(() => envoy.stop());
+  const last = `start tick ${asked.at(-1) ?? ""} = `;
+  const seen: string[][] = [];
+  for (const host of [envoy, ours]) {
+    await until(() => host.lines().some((line) => line.startsWith(last)));
+    // Envoy has several VMs, and both tick more than once.
+    seen.push([...new Set(host.lines())].filter((line) => line.includes(" = ")));
+  }
+  const [wanted, got] = seen;
+  assert.deepEqual(got, wanted);
+  assert.equal(got?.includes('start tick get_property s:xds%00node%00id v = 0 "node-1"'), true);
 });
 
 /** Logs the digit of `response.grpc_status` at the end, and has no other callback. */

@@ -145,7 +145,7 @@ export async function startOurHost(
   const calls = new PluginCalls(context, clusters);
   const redis = new PluginRedis({ ...context, logger: silentLogger }, clusters);
   const plugins = {
-    ...pluginServices(systemClock, silentLogger, { out: { calls, redis } }),
+    ...pluginServices(systemClock, silentLogger, { out: { calls, redis }, node: OWN_NODE }),
     log: ({ message }: { readonly message: string }) => lines.push(message),
     ...(probe === undefined ? {} : { probe }),
     // What is compared is what is answered, not how fast: the machine may be busy.

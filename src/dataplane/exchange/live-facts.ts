@@ -3,7 +3,7 @@
 
 import type { Headers } from "../../http/headers.ts";
 import type { ExchangeFacts } from "../filter/exchange-facts.ts";
-import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
+import { GATEWAY_NODE } from "../../snapshot/proxy-node.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import type { EndpointNotes } from "../../snapshot/snapshot.ts";
 import type { UpstreamFailureKind } from "../upstream/upstream.ts";
@@ -26,7 +26,7 @@ export class LiveFacts implements ExchangeFacts {
   }
 
   get node(): ProxyNode {
-    return this.#exchange.context.node ?? UNNAMED_NODE;
+    return this.#exchange.context.node ?? GATEWAY_NODE;
   }
 
   get startedAtMs(): number {

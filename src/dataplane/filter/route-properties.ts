@@ -2,7 +2,7 @@
 //! attribute `xds`), and of its metadata.
 
 import { encodeLatin1, UNSERIALIZABLE } from "../../wasm/property-encoding.ts";
-import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
+import { GATEWAY_NODE } from "../../snapshot/proxy-node.ts";
 import type { Metadata } from "../../snapshot/metadata.ts";
 import { NO_METADATA } from "../../snapshot/metadata.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
@@ -30,7 +30,7 @@ export function xdsProperty(pass: GatewayPass, path: readonly string[]): Uint8Ar
 }
 
 function nodeOf({ owner }: GatewayPass, path: readonly string[]): Uint8Array | null {
-  return nodeProperty(owner.facts?.node ?? UNNAMED_NODE, path);
+  return nodeProperty(owner.facts?.node ?? GATEWAY_NODE, path);
 }
 
 function virtualHostName(pass: GatewayPass): Uint8Array | null {

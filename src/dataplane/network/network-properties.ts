@@ -10,7 +10,7 @@ import {
 } from "../../wasm/property-encoding.ts";
 import { NO_LOCALITY, NO_METADATA } from "../../snapshot/metadata.ts";
 import type { Metadata } from "../../snapshot/metadata.ts";
-import { UNNAMED_NODE } from "../../snapshot/proxy-node.ts";
+import { GATEWAY_NODE } from "../../snapshot/proxy-node.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import type { Cluster, Endpoint, ListenerNotes } from "../../snapshot/snapshot.ts";
 import { transportFailureOf } from "../filter/exchange-facts.ts";
@@ -127,7 +127,7 @@ function xdsProperty(
   part: string,
   rest: readonly string[],
 ): Uint8Array | null {
-  if (part === "node") return nodeProperty(node ?? UNNAMED_NODE, rest);
+  if (part === "node") return nodeProperty(node ?? GATEWAY_NODE, rest);
   const ofListener = listenerProperty(notes, part, rest);
   if (ofListener !== null || upstream === null) return ofListener;
   const { cluster, endpoint } = upstream;

@@ -45,7 +45,9 @@ export function propertyFunctions(vm: Vm): HostFunctions {
     proxy_get_property(path: number, length: number, outValue: number, outLength: number): Status {
       if (!memory.isInside(path, length)) return Status.invalidMemoryAccess;
       const parts = paths.get(memory.view, path >>> 0, length >>> 0);
-      if (parts.length === 1 && OBJECTS.has(parts[0] as string)) return Status.serializationFailure;
+      if (parts.length === 1 && isObject(parts[0] as string, vm.stream)) {
+        return Status.serializationFailure;
+      }
       const value = readProperty(vm, vm.stream, parts);
       if (value === null) return Status.notFound;
       if (value === UNSERIALIZABLE) return Status.serializationFailure;
@@ -71,6 +73,11 @@ export function propertyFunctions(vm: Vm): HostFunctions {
   };
 }
 
+/** Without an exchange there is only what the configuration says. */
+function isObject(name: string, stream: StreamContext | null): boolean {
+  return stream === null ? name === "" || name === "xds" : OBJECTS.has(name);
+}
+
 function isSet(stream: StreamContext, key: string): boolean {
   return stream.host.property(["filter_state", `wasm.${key}`]) !== null;
 }
@@ -83,7 +90,7 @@ export function readProperty(
 ): Uint8Array | null {
   const own = path.length === 1 ? ownProperty(vm, path[0] as string) : undefined;
   if (own !== undefined) return own;
-  if (stream === null) return null;
+  if (stream === null) return vm.services.rootProperty?.(path) ?? null;
   if (path[0] === "request" && isHidden(stream, path))
     return path.length === 2 ? hidden(path) : null;
   return stream.host.property(path);

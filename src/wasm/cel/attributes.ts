@@ -90,7 +90,7 @@ const PLAIN: Fields = {
   connection_id: uint,
 };
 
-/** Of one evaluation. Without an exchange there are no objects. */
+/** Of one evaluation. Without an exchange there is no object but `xds`. */
 export function attributesOf(read: PropertyReader, hasStream: boolean): Attributes {
   const objects = new Map<string, CelValue | undefined>();
   return (name) => {
@@ -103,7 +103,8 @@ export function attributesOf(read: PropertyReader, hasStream: boolean): Attribut
 
 function attribute(read: PropertyReader, name: string, hasStream: boolean): CelValue | undefined {
   const object = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
-  if (object !== undefined) return hasStream ? new FieldsObject(read, name, object) : undefined;
+  const isThere = hasStream || name === "xds";
+  if (object !== undefined) return isThere ? new FieldsObject(read, name, object) : undefined;
   if (name === "metadata") return hasStream ? messageOf(read, [name]) : undefined;
   if (name === "filter_state") return hasStream ? new FilterState(read) : undefined;
   const value = read([Buffer.from(name, "latin1").toString("utf8")]);

@@ -114,6 +114,15 @@ export const PROPERTY_PARTS: readonly (readonly string[])[] = [
   ],
 ];
 
+/** What a root context asks for. */
+export const ROOT_PROPERTIES: readonly string[] = [
+  ...["xds.node.id", "xds.node.cluster", "xds.node.metadata.text", "xds.node.locality.zone"],
+  ...["xds.node.nothing", "xds.listener_direction", "xds.listener_metadata", "xds.route_name"],
+  ...["xds.cluster_name", "xds", "source", "destination", "request", "response", "connection"],
+  ...["upstream", "filter_state", "metadata", "request.path", "connection.id", "connection_id"],
+  ...["plugin_name", "plugin_root_id", "plugin_vm_id", "response.flags", "nothing"],
+];
+
 function of(object: string, parts: readonly string[]): string[] {
   return parts.map((part) => `${object}.${part}`);
 }
