@@ -123,7 +123,8 @@ function xdsCluster(text: string): object {
   const endpoint = { endpoint: { address } };
   return {
     name: XDS_CLUSTER,
-    type: isIP(host) === 0 ? "STRICT_DNS" : "STATIC",
+    // A name may have addresses of both families, of which one is served.
+    ...(isIP(host) === 0 ? { type: "STRICT_DNS", dns_lookup_family: "ALL" } : { type: "STATIC" }),
     connect_timeout: "1s",
     load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [endpoint] }] },
     typed_extension_protocol_options: {

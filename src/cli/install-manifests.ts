@@ -21,12 +21,19 @@ const HEALTH_PORT = 15_014;
 const USER_ID = 1_000;
 const READ = ["get", "list", "watch"];
 const RBAC = "rbac.authorization.k8s.io";
+/** Pods that ask for more than these do are refused there. */
+const RESTRICTED = { "pod-security.kubernetes.io/enforce": "restricted" };
+/** What that asks of a container, and of its Pod. */
+export const CONTAINER_SECURITY: object = {
+  ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
+  capabilities: { drop: ["ALL"] },
+};
 const LABELS = { "app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "controller" };
 
 export function installManifests(options: InstallOptions): readonly object[] {
   const { namespace } = options;
   return [
-    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace, labels: RESTRICTED } },
     ...definitionsOf(options.groups),
     ...rights(namespace),
     deployment(options),
@@ -70,7 +77,8 @@ function clusterRules(): readonly object[] {
     ...{ apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"] },
     verbs: READ,
   };
-  return [...read, definitions, ...status];
+  const events = { apiGroups: [""], resources: ["events"], verbs: ["create"] };
+  return [...read, definitions, ...status, events];
 }
 
 /** Creating cannot be limited to a name. */
@@ -95,10 +103,7 @@ function deployment({ namespace, image, replicas }: InstallOptions): object {
     readinessProbe: probe("/readyz"),
     livenessProbe: { ...probe("/healthz"), initialDelaySeconds: 10 },
     resources: { requests: { cpu: "100m", memory: "256Mi" }, limits: { memory: "2Gi" } },
-    securityContext: {
-      ...{ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true },
-      capabilities: { drop: ["ALL"] },
-    },
+    securityContext: CONTAINER_SECURITY,
     volumeMounts: [{ name: "state", mountPath: "/tmp" }],
   };
   return {
@@ -112,14 +117,18 @@ function deployment({ namespace, image, replicas }: InstallOptions): object {
         spec: {
           ...{ serviceAccountName: NAME, terminationGracePeriodSeconds: 30 },
           containers: [container],
-          securityContext: {
-            ...{ runAsNonRoot: true, runAsUser: USER_ID, fsGroup: USER_ID },
-            seccompProfile: { type: "RuntimeDefault" },
-          },
+          securityContext: podSecurity(USER_ID),
           volumes: [{ name: "state", emptyDir: { sizeLimit: "1Gi" } }],
         },
       },
     },
+  };
+}
+
+export function podSecurity(user: number): object {
+  return {
+    ...{ runAsNonRoot: true, runAsUser: user, fsGroup: user },
+    seccompProfile: { type: "RuntimeDefault" },
   };
 }
 

@@ -32,6 +32,7 @@ import { signLane } from "./lane-sign.ts";
 import type { LaneSignOptions } from "./lane-sign.ts";
 import { restoreLanes } from "./lane-restore.ts";
 import type { LaneRestoreOptions } from "./lane-restore.ts";
+import { addInstallCommand } from "./install.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
 import { OVERLOAD_DEFAULT } from "./overload-option.ts";
@@ -116,6 +117,7 @@ export function buildProgram(
   addEnvoyCommands(program, run);
   addEnvoyCommand(program, run);
   addControllerCommand(program, run);
+  addInstallCommand(program, run);
   addOtherCommands(program, run);
   return program;
 }

@@ -142,7 +142,7 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
       publisher.refresh();
     },
   });
-  const write = clusterStatusWriter(client, () => election.isLeader);
+  const write = clusterStatusWriter(client, clock, () => election.isLeader);
   const retry = new Retry(() => {
     publisher.refresh();
   });

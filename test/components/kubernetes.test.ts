@@ -8,18 +8,16 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { delay, systemClock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
-import { bootstrapOf } from "../../src/cli/envoy-bootstrap.ts";
-import { rights } from "../../src/cli/install-manifests.ts";
+import { runCli } from "../../src/cli/program.ts";
 import { RENEW_MS } from "../../src/controlplane/kubernetes/leader-election.ts";
-import { manifestText } from "../../src/resources/manifest-text.ts";
+import { cliDependencies } from "../../src/main/cli-dependencies.ts";
 import { Controller } from "../support/controller.ts";
 import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer } from "../support/kubernetes.ts";
 import { laneOf, podOf, readyAt, SHOP } from "./kubernetes-shop.ts";
 
-const CRDS = "generated/crds";
-const SETS = ["graylane", "istio", "asm", "higress"];
+const SETS = "graylane,istio,asm,higress";
 
 let server: KubernetesServer;
 let kubectl: Kubectl;
@@ -37,6 +35,19 @@ after(async () => {
   await server.stop();
 });
 
+/** What `graylane install --print` says. */
+async function printed(...words: readonly string[]): Promise<string> {
+  let [out, err] = ["", ""];
+  const terminal = {
+    stdout: { write: (text: string) => void (out += text) },
+    stderr: { write: (text: string) => void (err += text) },
+  };
+  const all = ["install", "--print", "--image", "graylane:test", "--crds", SETS, ...words];
+  const code = await runCli(all, cliDependencies(terminal, AbortSignal.timeout(60_000)));
+  assert.equal(code, 0, err);
+  return out;
+}
+
 /** Applies a text. */
 function apply(text: string, ...words: readonly string[]): ReturnType<Kubectl["run"]> {
   const file = join(server.directory, "applied.yaml");
@@ -49,9 +60,19 @@ async function demandApplied(text: string): Promise<void> {
   assert.equal(exitCode, 0, stderr);
 }
 
-test("our CRDs are taken, established, and have schemas without a fault", async () => {
-  const files = SETS.flatMap((name) => ["-f", `${CRDS}/${name}.yaml`]);
-  await kubectl.demand("apply", "--server-side", ...files);
+test("all that `graylane install` prints is taken, and no Pod asks for more than restricted", async () => {
+  const file = join(server.directory, "install.yaml");
+  writeFileSync(file, await printed("--gateway", "istio=ingressgateway"));
+  const words = ["apply", "--server-side", "--validate=strict", "-f", file];
+  const { exitCode, stdout, stderr } = await kubectl.run(...words);
+  assert.equal(exitCode, 0, stderr);
+  // The API server warns of a Pod that it would refuse.
+  assert.doesNotMatch(stderr, /Warning/);
+  assert.match(stdout, /deployment\.apps\/graylane serverside-applied/);
+  assert.match(stdout, /service\/graylane-gateway serverside-applied/);
+});
+
+test("our CRDs are established, and have schemas without a fault", async () => {
   await kubectl.demand("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s");
   // A schema that is not structural is told by this condition.
   const path =
@@ -145,7 +166,6 @@ test("fields of others' kinds that we do not know are kept", async () => {
 
 // The controller's part: each test goes on where the one before has ended.
 
-const NAMESPACE = "graylane-system";
 const WAIT = "--timeout=60s";
 /** Longer than the pause between two renewals of the Lease. */
 const IDLE_MS = RENEW_MS + 1_000;
@@ -155,6 +175,8 @@ let second: Controller;
 /** Which of them runs. */
 let current: Controller;
 let gatewayPort = 0;
+/** As installed; asked once, for there is not always an API server. */
+let bootstraps = "";
 /** An app that says its name, in the place of a Pod's container. */
 async function app(name: string): Promise<number> {
   const listening = createServer((_request, response) => response.end(name));
@@ -171,17 +193,30 @@ async function setReady(pod: string, isReady = true): Promise<void> {
   await kubectl.demand("patch", "pod", pod, "--subresource=status", "-p", status);
 }
 
+/** The bootstrap of the gateway that was installed, with the ports of this machine. */
+async function installedBootstrap(ports: {
+  readonly xds: number;
+  readonly gateway: number;
+  readonly admin: number;
+}): Promise<object> {
+  const path = "jsonpath={.spec.template.spec.containers[0].args[1]}";
+  const words = ["get", "deployment", "graylane-gateway", "-n", "graylane-system", "-o", path];
+  const text = (bootstraps ||= await kubectl.demand(...words))
+    .replace("$(POD_NAME)", `edge-${ports.gateway}`)
+    .replace('"address":"graylane.graylane-system.svc","port_value":15010', () => {
+      return `"address":"localhost","port_value":${ports.xds}`;
+    })
+    .replace('"port_value":15000', `"port_value":${ports.admin}`)
+    .replace('"80":8080', `"80":${ports.gateway}`);
+  return JSON.parse(text) as object;
+}
+
 async function gatewayEnvoy(xdsPort: number, port: number): Promise<Envoy> {
   const found = await findEnvoy();
   assert.equal(found.kind, "found");
   const started = await Envoy.start({
     binary: found.path,
-    bootstrap: (adminPort) =>
-      bootstrapOf({
-        ...{ role: "gateway", gateway: "istio=ingressgateway", id: `edge-${port}` },
-        ...{ xds: `127.0.0.1:${xdsPort}`, bind: "127.0.0.1", mapPort: [`80=${port}`] },
-        ...{ admin: `127.0.0.1:${adminPort}`, xdsMode: "delta" },
-      }),
+    bootstrap: (adminPort) => installedBootstrap({ xds: xdsPort, gateway: port, admin: adminPort }),
   });
   closing.push(() => started.stop());
   return started;
@@ -201,8 +236,6 @@ async function untilAnswers(user: string, wanted: string, port = gatewayPort): P
 }
 
 test("a controller with the rights of `install` serves an Envoy from the cluster", async () => {
-  await kubectl.demand("create", "namespace", NAMESPACE);
-  await demandApplied(manifestText(rights(NAMESPACE)));
   const pods = [podOf("cart-1", "", await app("base")), podOf("cart-2", "gray", await app("gray"))];
   await demandApplied([SHOP, laneOf('operator: "==", value: ann'), ...pods].join("---\n"));
   await setReady("cart-1");
@@ -231,6 +264,11 @@ test("the leader writes statuses, and of a wrong object why it is not used", asy
   const path = "jsonpath={.status.validationMessages[0].type.code} {.status.conditions[0].message}";
   assert.match(await kubectl.demand("get", "lane", "gray", "-o", path), /^GL0112 .*spec\.rule/);
   assert.equal(await ask("ann"), "200 gray", "the last good version goes on");
+  await first.until("told by an Event", async () =>
+    /Warning +Invalid .*graylane +GL0112: spec\.rule/.test(
+      await kubectl.demand("describe", "lane", "gray"),
+    ),
+  );
   await demandApplied(laneOf('operator: "==", value: eve'));
   await kubectl.demand("wait", "--for=condition=Accepted", "lane/gray", WAIT);
   await untilAnswers("eve", "200 gray");
@@ -267,8 +305,10 @@ test("idle, it asks for nothing: there are its watches and the leader's Lease", 
   const all = server.audited();
   assert.ok(all.some(({ verb }) => verb === "watch"));
   const writes = all.filter(({ verb }) => verb !== "watch" && verb !== "list" && verb !== "get");
-  const resources = new Set(writes.map(({ objectRef }) => objectRef?.subresource ?? "leases"));
-  assert.deepEqual([...resources].sort(), ["leases", "status"], "it writes nothing else");
+  const resources = new Set(
+    writes.map(({ objectRef }) => objectRef?.subresource ?? objectRef?.resource),
+  );
+  assert.deepEqual([...resources].sort(), ["events", "leases", "status"], "it writes nothing else");
 });
 
 test("without the API server it serves what it knows, to new Envoys too, then goes on", async () => {

@@ -2,9 +2,12 @@
 //! only while the object is as it was read, and only by the leader.
 
 import { mayWriteStatus } from "../../resources/cluster-kinds.ts";
+import { timestamp, type Clock } from "../../base/clock.ts";
 import type { Resource } from "../../resources/object.ts";
 import { kindByApiVersion } from "../../resources/registry.ts";
 import type { StatusWrite } from "../publish/object-status.ts";
+import { verdictEvent } from "./cluster-events.ts";
+import type { VerdictEvent } from "./cluster-events.ts";
 import { statusText } from "./cluster-client.ts";
 import type { ClusterClient } from "./cluster-client.ts";
 
@@ -14,6 +17,7 @@ const CONFLICT = 409;
 /** False: the object has changed since, and its event causes another pass. Rejects on failure. */
 export function clusterStatusWriter(
   client: Pick<ClusterClient, "ask">,
+  clock: Clock,
   mayWrite: () => boolean,
 ): (write: StatusWrite) => Promise<boolean> {
   return async ({ resource, status }) => {
@@ -27,10 +31,20 @@ export function clusterStatusWriter(
       { op: "add", path: "/status", value: status },
     ];
     const answer = await client.ask({ method: "PATCH", path, body });
-    if (answer.status === 200) return true;
+    if (answer.status === 200) {
+      await tell(client, verdictEvent({ resource, status }, timestamp(clock.nowMs())));
+      return true;
+    }
     if (answer.status === CONFLICT || answer.status === NOT_FOUND) return false;
     throw new Error(statusText(answer));
   };
+}
+
+/** An Event that is lost says nothing that the status does not. */
+async function tell(client: Pick<ClusterClient, "ask">, event: VerdictEvent | null): Promise<void> {
+  if (event === null) return;
+  const path = `/api/v1/namespaces/${event.metadata.namespace}/events`;
+  await client.ask({ method: "POST", path, body: event }).catch(() => null);
 }
 
 /** Null when somebody else owns the status. */

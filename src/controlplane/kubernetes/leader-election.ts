@@ -59,6 +59,8 @@ export class LeaderElection {
   #renewedMs = -Infinity;
   #isLeader = false;
   #isAsking = false;
+  /** What has been logged. */
+  #problem = "";
   #isStopped = false;
 
   constructor(options: LeaderElectionOptions) {
@@ -147,6 +149,7 @@ export class LeaderElection {
       const answer = await this.#acquire();
       if (answer.status === 200 || answer.status === 201) {
         this.#renewedMs = sentMs;
+        this.#problem = "";
         const object = answer.body as RawObject;
         this.#seen = { object, spec: object["spec"] as LeaseSpec, atMs: sentMs };
         this.#set(true);
@@ -167,9 +170,10 @@ export class LeaderElection {
   /** `""`: another replica was faster, and the watch will say so. */
   #tryLater(problem: string): void {
     const { clock, logger } = this.#options;
-    if (problem !== "") {
+    if (problem !== "" && problem !== this.#problem) {
       logger.warn("the Lease of the leader cannot be written", { error: problem });
     }
+    this.#problem = problem;
     if (clock.monotonicMs() - this.#renewedMs >= RENEW_DEADLINE_MS) this.#set(false);
     this.#timer?.cancel();
     this.#timer = clock.after(RETRY_MS, () => {
