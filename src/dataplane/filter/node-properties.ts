@@ -1,6 +1,7 @@
 //! The property `xds.node`: who the gateway says it is.
 
 import { encodeMap, encodeUtf8 } from "../../wasm/property-encoding.ts";
+import { GATEWAY_NODE } from "../../snapshot/proxy-node.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import {
   EMPTY,
@@ -17,6 +18,14 @@ const USER_AGENT = "graylane";
 const EMPTY_LIST = encodeMap([]);
 /** Field numbers of `Node`. */
 const NODE = { id: 1, cluster: 2, metadata: 3, locality: 4, userAgentName: 6 };
+
+/** What plug-ins read without an exchange: who the gateway is, and nothing else. */
+export function rootProperty(
+  node: ProxyNode = GATEWAY_NODE,
+): (path: readonly string[]) => Uint8Array | null {
+  return ([object, part, ...rest]) =>
+    object === "xds" && part === "node" ? nodeProperty(node, rest) : null;
+}
 
 /** `path` is what follows `xds.node`; null: there is no such part. */
 export function nodeProperty(node: ProxyNode, path: readonly string[]): Uint8Array | null {

@@ -86,7 +86,7 @@ export class GatewayRole implements WorkerRole {
   }
 
   tryStart(plugin: Plugin): Promise<StartTrial> {
-    return this.#preparer.tryStart(plugin, trialServices(this.#context.clock));
+    return this.#preparer.tryStart(plugin, trialServices(this.#context.clock, this.#context.node));
   }
 
   startHere(plugin: string): void {

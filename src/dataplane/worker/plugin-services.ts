@@ -11,9 +11,8 @@ import { InProcessSharedQueues } from "../../wasm/shared-queues.ts";
 import { REST_PER_NEWS, TickThrottle } from "../../wasm/tick-throttle.ts";
 import { VmPool } from "../../wasm/vm-pool.ts";
 import type { PluginLog, PluginServices } from "../../wasm/vm.ts";
-import { GATEWAY_NODE } from "../../snapshot/proxy-node.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
-import { nodeProperty } from "../filter/node-properties.ts";
+import { rootProperty } from "../filter/node-properties.ts";
 import type { PluginLines } from "../plugin-lines.ts";
 import { LOG_LINES_PER_SECOND_MAX, LogLimiter } from "./log-limiter.ts";
 import type { PluginCalls } from "./plugin-calls.ts";
@@ -39,7 +38,7 @@ export interface Lent {
 export function pluginServices(
   clock: Clock,
   logger: Logger,
-  { out, lines, node = GATEWAY_NODE }: Lent = {},
+  { out, lines, node }: Lent = {},
 ): PluginServices & { readonly usage: UsageTable } {
   const keep = ({ plugin, level, rootId, message }: PluginLog): void => {
     if (level >= LogLevel.info)
@@ -62,8 +61,7 @@ export function pluginServices(
     grpcCall: (request, sink) => out?.calls.startGrpc(request, sink) ?? "no_cluster",
     redis: (server) => out?.redis.open(server) ?? null,
     ...(out !== undefined && { dns: nameLookUp() }),
-    rootProperty: (path) =>
-      path[0] === "xds" && path[1] === "node" ? nodeProperty(node, path.slice(2)) : null,
+    rootProperty: rootProperty(node),
     vms: new VmPool(),
     ticks: new TickThrottle(clock),
     queueNews: new TickThrottle(clock, REST_PER_NEWS),
