@@ -71,6 +71,7 @@ import type { EntryHost, EntryWorld, NameMap } from "./service-entry.ts";
 import type { MatchPlaces } from "./target.ts";
 import { UpstreamTlsResolver } from "./upstream-tls.ts";
 import { compileRoutes } from "./virtual-service.ts";
+import { reportUnmet, sidecarPods } from "./unmet-policies.ts";
 import { callerNamespaces, visibleRules } from "./visibility.ts";
 import { BLOCKED, compilePlugins } from "./wasm-plugin.ts";
 import type { ModuleResult, Plugins } from "./wasm-plugin.ts";
@@ -293,7 +294,7 @@ function blockedTables(
 }
 
 function compileServices(
-  { scope, pods, rules: visible, api }: World,
+  { scope, pods, index, rules: visible, api }: World,
   entries: ReadonlyMap<string, EntryHost>,
   entryWorld: EntryWorld,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
@@ -322,10 +323,12 @@ function compileServices(
     }
     Object.assign(endpoints, sets);
   }
+  const sidecars = sidecarPods(index.pods);
   for (const [key, rule] of rules) {
     const hosts = services.get(key) ?? entries.get(key);
     const sets = hosts?.clusters.map(({ name }) => endpoints[name]) ?? [];
     reportNearness(rule, sets, scope);
+    reportUnmet(rule, sets, { sidecars, messages });
   }
   return { clusters, endpoints };
 }

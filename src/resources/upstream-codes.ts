@@ -117,6 +117,21 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "warning",
     help: "As in Envoy, `simple: RANDOM` draws all endpoints alike, whatever their `weight`.",
   },
+  GL0291: {
+    title: "A protocol of one subset has no effect",
+    severity: "warning",
+    help:
+      "`useClientProtocol` and `h2UpgradePolicy` count for all of a host: its endpoints share " +
+      "one protocol. Write them under `spec.trafficPolicy`, not in a subset.",
+  },
+  GL0292: {
+    title: "Sidecars cannot read what is asked for",
+    severity: "warning",
+    help:
+      "`tls` and `proxyProtocol` of a DestinationRule change what connections begin with. The " +
+      "sidecar of a pod of the local cluster takes plain HTTP only, so calls to such pods fail " +
+      "(503, or 400 of the sidecar). Both are for hosts without such sidecars.",
+  },
   GL0269: {
     title: "A health check cannot be read",
     severity: "error",
