@@ -102,21 +102,50 @@ test("bodies that a client of HTTP/2 asks for at once stay whole", async () => {
   assert.deepEqual(faults, []);
 });
 
+const GOES_ON = { isBody: true, isPaused: false };
+const PAUSED = { isBody: true, isPaused: true };
+const ENDED = { isBody: false, isPaused: false };
+
 test("a connection has a buffer of its own while a large body comes, and only then", () => {
   const [one, other] = [new ReadBuffers(), new ReadBuffers()];
   assert.equal(one.current, other.current);
-  one.next(one.current.length, true);
+  one.next(one.current.length, GOES_ON);
   const own = one.current;
   assert.notEqual(own, other.current);
-  one.next(1, true);
+  one.next(1, GOES_ON);
   assert.equal(one.current, own, "it was free again");
   one.hold();
-  one.next(1, true);
+  one.next(1, PAUSED);
+  assert.equal(one.current, own, "no read comes before it is free again");
+  one.begin();
+  one.hold();
+  one.next(1, GOES_ON);
   const next = one.current;
   assert.notEqual(next, own, "somebody held bytes of it");
   one.hold();
-  one.next(1, false);
+  one.next(1, ENDED);
   assert.equal(one.current, other.current);
-  other.next(other.current.length, true);
+  other.next(other.current.length, GOES_ON);
   assert.notEqual(other.current, next, "bytes are held at the end of a body, too");
+  other.hold();
+  other.next(1, PAUSED);
+  const held = other.current;
+  other.end();
+  one.next(one.current.length, GOES_ON);
+  assert.notEqual(one.current, held, "and when a connection ends that was paused");
+  one.end();
+});
+
+test("large buffers have a limit, and what is above it gets smaller ones", () => {
+  const many = Array.from({ length: 100 }, () => new ReadBuffers());
+  for (const each of many) each.next(each.current.length, GOES_ON);
+  const sizes = many.map(({ current }) => current.length);
+  assert.equal(sizes.filter((size) => size > 65_536).length, 64);
+  assert.equal(sizes.filter((size) => size === 65_536).length, 36);
+  assert.equal(new Set(many.map(({ current }) => current)).size, 100, "each has its own");
+  for (const each of many) each.end();
+  const [again = new ReadBuffers()] = many;
+  again.next(again.current.length, GOES_ON);
+  assert.ok(again.current.length > 65_536);
+  again.end();
 });

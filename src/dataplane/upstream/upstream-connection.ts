@@ -266,9 +266,11 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   /** False would stop reading; `pause` does it where it is wanted. */
   #onRead(bytes: number, buffer: Buffer): boolean {
     this.#isInBuffers = true;
+    this.#buffers.begin();
     this.#onData(buffer.subarray(0, bytes));
     this.#isInBuffers = false;
-    this.#buffers.next(bytes, this.#user !== null);
+    const isBody = this.#user !== null;
+    this.#buffers.next(bytes, { isBody, isPaused: this.#socket.isPaused() });
     return true;
   }
 
