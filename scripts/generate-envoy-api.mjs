@@ -34,6 +34,7 @@ const EXTENSIONS = [
   "envoy.extensions.filters.http.cors.v3.Cors",
   "envoy.extensions.filters.http.cors.v3.CorsPolicy",
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
+  "envoy.extensions.filters.http.fault.v3.HTTPFault",
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.wasm.v3.Wasm",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",

@@ -6,6 +6,7 @@ import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot
 import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
 import { headersOfLanes } from "./lane-entry.ts";
+import { ROUTE_FILTERS } from "./route-filters.ts";
 
 export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 export const MANAGER_TYPE: string =
@@ -52,7 +53,7 @@ export function compileListener(
     ...strippedContext(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...wasm.map(({ json }) => json), router()],
+    http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router()],
   };
   const json: JsonObject = {
     name,

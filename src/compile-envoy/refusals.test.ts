@@ -70,11 +70,6 @@ const set = { ...NONE, set: [["host", "x"] as const] };
 
 const ROUTES: readonly { readonly name: string; readonly asked: Asked; readonly says: string }[] = [
   {
-    name: "a fault",
-    asked: withPolicy({ fault: { abort: { status: 500, sharePpm: 1 } } }),
-    says: "inject faults or answer CORS by this control plane",
-  },
-  {
     name: "a redirect to the request's port",
     asked: { route: { action: { kind: "redirect", status: 301, port: "request" } } },
     says: "redirect to the port that the request came in at",

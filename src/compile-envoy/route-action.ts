@@ -14,6 +14,7 @@ import type {
 import { durationOf } from "./envoy-config.ts";
 import type { Refusals } from "./refusals.ts";
 import type { LaneDraw } from "./lane-variants.ts";
+import { routeFilters } from "./route-filters.ts";
 import { confusesEmpty } from "./route-match.ts";
 import { metadataMatch } from "./subset-keys.ts";
 import type { DecidedLane, SubsetKeys, Way } from "./subset-keys.ts";
@@ -60,6 +61,10 @@ export function compileAction(
 ): JsonObject {
   const refused = refusedPart(route, context);
   if (refused !== null) return unavailable(context.refusals.add(route.source, refused));
+  return { ...routeFilters(route.policy ?? {}), ...actionOf(route, context, draws) };
+}
+
+function actionOf(route: Route, context: ActionContext, draws: readonly LaneDraw[]): JsonObject {
   const { action } = route;
   const responseHeaders = headerFields("response", route.responseHeaders);
   if (action.kind === "redirect") return { redirect: redirect(action), ...responseHeaders };
@@ -291,9 +296,6 @@ function refusedPart(
 ): string | null {
   if (matches.some(confusesEmpty)) {
     return "tell a missing header from an empty one in withoutHeaders";
-  }
-  if (policy?.fault !== undefined || policy?.cors !== undefined) {
-    return "inject faults or answer CORS by this control plane";
   }
   if (action.kind === "redirect") {
     return action.port === "request" ? "redirect to the port that the request came in at" : null;

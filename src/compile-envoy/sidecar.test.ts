@@ -105,6 +105,11 @@ test("a sidecar listens at the addresses of its pod", () => {
   assert.ok("inbound|8000||" in clusters);
 });
 
+test("an idle connection to the app is closed before Node's servers close it", () => {
+  const { json = {} } = compiled([]).clusters["inbound|8000||"] ?? {};
+  assert.match(JSON.stringify(json), /"common_http_protocol_options":\{"idle_timeout":"4s"\}/);
+});
+
 test("nothing is opened for a pod of the embedded engine, nor for one that is not there", () => {
   const embedded = Object.entries(POD).filter(([field]) => field !== "sidecar");
   const pod = Object.fromEntries(embedded) as unknown as Workload;

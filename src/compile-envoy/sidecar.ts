@@ -16,6 +16,11 @@ import { OUTBOUND_ROUTES, compileOutbound } from "./sidecar-routes.ts";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** As the embedded sidecar has it. */
 const APP_CONNECT_TIMEOUT_MS = 1_000;
+/**
+ * Node's servers close what is idle for 5 s, and Envoy does not read their `Keep-Alive`: a request
+ * that crosses that close would be a 503. The embedded sidecar goes by the field.
+ */
+const APP_IDLE_TIMEOUT_MS = 4_000;
 /** Tells the agent in the app which headers to carry on. */
 const CARRY_HEADER = "x-graylane-carry";
 
@@ -133,6 +138,7 @@ function appCluster(port: Inbound): Named {
     typed_extension_protocol_options: {
       [HTTP_OPTIONS]: {
         "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
+        common_http_protocol_options: { idle_timeout: durationOf(APP_IDLE_TIMEOUT_MS) },
         use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
       },
     },

@@ -48,7 +48,7 @@ const REQUEST_FIELDS_IGNORED: ReadonlySet<string> = new Set([
 const NO_BODY = "0";
 /** The first word of an embedded engine's own answer is a code; these begin an Envoy's. */
 const OWN_WORDS =
-  /^(?:[a-z0-9_]+: |no healthy upstream|upstream connect error|upstream request timeout|DNS resolution failure|$)/;
+  /^(?:[a-z0-9_]+: |no healthy upstream|fault filter abort|upstream connect error|upstream request timeout|DNS resolution failure|$)/;
 
 export function outcomeOf({ status, headers, body }: Answer): Outcome {
   const hops: Hop[] = [];

@@ -38,6 +38,7 @@ function preflightHeaders(policy: CorsPolicy, origin: string): Headers {
   if (policy.allowCredentials) headers.add("access-control-allow-credentials", "true");
   addUnlessEmpty(headers, "access-control-allow-methods", policy.allowMethods);
   addUnlessEmpty(headers, "access-control-allow-headers", policy.allowHeaders);
+  addUnlessEmpty(headers, "access-control-expose-headers", policy.exposeHeaders);
   addUnlessEmpty(headers, "access-control-max-age", policy.maxAge);
   return headers;
 }

@@ -155,9 +155,6 @@ const REFUSED: ParityGroup = {
       instead("/port", { redirect: { scheme: "https", derivePort: "FROM_REQUEST_PORT" } }),
       at("/service", { route: [{ ...to("a", "gray"), fallback: { target: { host: "c" } } }] }),
       at("/mirror", { mirrors: [{ destination: { host: "a", subset: "gray" } }] }),
-      at("/cors", { corsPolicy: { allowOrigins: [{ exact: "http://x.test" }] } }),
-      at("/abort", { fault: { abort: { httpStatus: 418, percentage: { value: 100 } } } }),
-      at("/delay", { fault: { delay: { fixedDelay: "0.1s", percentage: { value: 100 } } } }),
       { route: BASE },
     ]),
     subsetsOf("a"),
@@ -182,24 +179,6 @@ const REFUSED: ParityGroup = {
       onEnvoy: { status: 503, text: REFUSED_TEXT },
     },
     {
-      name: "CORS",
-      ask: { path: "/cors", headers: [["origin", "http://x.test"]] },
-      want: { hops: "a-base", headers: { "access-control-allow-origin": "http://x.test" } },
-      onEnvoy: { status: 503, text: REFUSED_TEXT },
-    },
-    {
-      name: "an injected abort",
-      ask: { path: "/abort" },
-      want: { status: 418 },
-      onEnvoy: { status: 503, text: REFUSED_TEXT },
-    },
-    {
-      name: "an injected delay",
-      ask: { path: "/delay" },
-      want: { hops: "a-base" },
-      onEnvoy: { status: 503, text: REFUSED_TEXT },
-    },
-    {
       name: "a mirror to a subset",
       ask: { path: "/mirror" },
       want: { hops: "a-base" },
@@ -208,7 +187,6 @@ const REFUSED: ParityGroup = {
   ],
   refused: [
     { kind: "VirtualService", name: "shop", says: /edit the Host field/ },
-    { kind: "VirtualService", name: "shop", says: /inject faults or answer CORS/ },
     { kind: "VirtualService", name: "shop", says: /redirect to the port that the request came in/ },
     { kind: "VirtualService", name: "shop", says: /fall back to another service/ },
     { kind: "VirtualService", name: "shop", says: /mirror to a service that has lanes or subsets/ },

@@ -7,10 +7,11 @@ import { LANE_GROUPS } from "./lanes.ts";
 import { MATCH_GROUPS } from "./matches.ts";
 import { MESSAGE_GROUPS } from "./messages.ts";
 import { PLACE_GROUPS } from "./places.ts";
+import { ROUTE_FILTER_GROUPS } from "./route-filters.ts";
 import { RULE_GROUPS } from "./rules.ts";
 import { WALKTHROUGH_GROUPS } from "./walkthroughs.ts";
 
 export const GROUPS: readonly ParityGroup[] = [
-  ...[...MATCH_GROUPS, ...ACTION_GROUPS, ...MESSAGE_GROUPS],
+  ...[...MATCH_GROUPS, ...ACTION_GROUPS, ...ROUTE_FILTER_GROUPS, ...MESSAGE_GROUPS],
   ...[...RULE_GROUPS, ...LANE_GROUPS, ...CHANGE_GROUPS, ...PLACE_GROUPS, ...WALKTHROUGH_GROUPS],
 ];
