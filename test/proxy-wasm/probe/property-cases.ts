@@ -164,6 +164,9 @@ const HEADERS = [
   ["referer", "there"],
 ] as const;
 
+/** For the request to have reached the endpoint, on a busy machine too. */
+const GONE_MS = 250;
+
 export const PROPERTY_CASES: readonly PropertyCase[] = [
   { name: "answered", path: "/echo?q=1", headers: HEADERS, worlds: EVERY },
   { name: "of-metadata", path: "/echo", worlds: CLEAR, readsMetadata: true },
@@ -182,8 +185,8 @@ export const PROPERTY_CASES: readonly PropertyCase[] = [
   { name: "reset", path: "/echo/reset", worlds: HTTP2 },
   { name: "refused", path: "/refused", worlds: HTTP2 },
   { name: "cut", path: "/echo/half", worlds: BOTH },
-  { name: "client-gone", path: "/echo/never", replyMsMax: 50, worlds: BOTH },
-  { name: "client-lost", path: "/echo/never", replyMsMax: 50, isCut: true, worlds: HTTP2 },
+  { name: "client-gone", path: "/echo/never", replyMsMax: GONE_MS, worlds: BOTH },
+  { name: "client-lost", path: "/echo/never", replyMsMax: GONE_MS, isCut: true, worlds: HTTP2 },
   answer("plugin-answers", "rh send_local_response 403 s:my%20details s:denied p: -1"),
   answer("plugin-answers-nameless", "rh send_local_response 403 s: s:denied p: -1"),
   answer("plugin-replaces", "sh send_local_response 403 s:late s:denied p: -1"),
