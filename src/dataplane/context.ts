@@ -18,6 +18,8 @@ export interface TrafficContext {
   readonly sweeper: DeadlineSweeper;
   readonly pools: UpstreamPools;
   readonly observer: TrafficObserver;
+  /** How long a client may take for TLS; absent: 10 s. */
+  readonly handshakeMs?: number;
   /** Who the gateway says it is; absent: one of `graylane up`. */
   readonly node?: ProxyNode;
   /** What gateways decided last; absent: nothing is kept. */

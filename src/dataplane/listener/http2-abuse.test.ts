@@ -76,3 +76,18 @@ test("bytes that are for nothing are, and a few are not", () => {
   assert.equal(run(flood), true);
   assert.equal(run({ ...flood, read: CONNECTION_WINDOW_BYTES / 16 }), false);
 });
+
+const FLOODS = [
+  ["resets", 500, (abuse: AbuseCount, nowMs: number) => abuse.onReset(nowMs)],
+  ["PING and SETTINGS frames", 1_000, (abuse: AbuseCount, nowMs: number) => abuse.onControl(nowMs)],
+] as const;
+
+for (const [what, countMax, count] of FLOODS) {
+  test(`more than ${countMax} ${what} in ten seconds are abuse`, () => {
+    const abuse = new AbuseCount({ bytesRead: 0, bytesWritten: 0 }, 0);
+    for (let turn = 0; turn < countMax; turn += 1) assert.equal(count(abuse, turn), false);
+    assert.equal(count(abuse, 9_999), true);
+    // The next ten seconds are counted anew.
+    assert.equal(count(abuse, 10_000), false);
+  });
+}

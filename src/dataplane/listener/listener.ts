@@ -71,7 +71,7 @@ export class TrafficListener {
   ) {
     this.address = address;
     this.#tls = tls;
-    const { overload, share } = context;
+    const { overload, share, handshakeMs = TLS_HANDSHAKE_TIMEOUT_MS } = context;
     this.#share = share;
     const common = {
       context,
@@ -116,7 +116,8 @@ export class TrafficListener {
       // Its PROXY header has been read, and the rest waits.
       if (waits) socket.resume();
     };
-    this.#server = tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept);
+    this.#server =
+      tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept, handshakeMs);
     this.#readProxyHeaders(common);
     if (share !== undefined) {
       this.#server.on("connection", (socket: Socket) => {
@@ -211,11 +212,11 @@ export class TrafficListener {
     return TrafficListener.kindOf(this.#tls);
   }
 
-  #secure(tls: TlsContexts, accept: Accept): TlsListener {
+  #secure(tls: TlsContexts, accept: Accept, handshakeMs: number): TlsListener {
     const options = {
       ...PLAIN_OPTIONS,
       ...tls.withoutName(),
-      handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: handshakeMs,
       ALPNProtocols: [...TLS_PROTOCOLS],
       requestCert: tls.asksClients,
       // Asked of each server name apart, below.

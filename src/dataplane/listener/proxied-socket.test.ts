@@ -172,10 +172,14 @@ test("a header that does not come in time ends the connection", async () => {
   const silent = await RawClient.open(port);
   const slow = await RawClient.open(port);
   slow.send("PROXY ");
+  let turns = 0;
   await eventually(() => {
-    clock.advance(PROXY_HEADER_TIMEOUT_MS);
+    if (refusals.length < 2) clock.advance(PROXY_HEADER_TIMEOUT_MS);
+    if (refusals.length < 2) turns += 1;
     return silent.isClosed && slow.isClosed;
   });
+  // As many as the system takes to hand the connections over.
+  assert.ok(turns < 5_000, `${turns} times the limit`);
   assert.deepEqual(refusals, ["proxy_header_timeout", "proxy_header_timeout"]);
 });
 

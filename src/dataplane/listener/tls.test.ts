@@ -4,10 +4,11 @@ import { after, describe, test } from "node:test";
 import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { generate } from "selfsigned";
+import { systemClock } from "../../base/clock.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import { A_TEST, A_TEST_RENEWED, B_TEST, CA, CLIENT } from "../testing/certificates.ts";
-import { eventually, startFixture } from "../testing/fixture.ts";
+import { RawClient, eventually, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
@@ -128,6 +129,16 @@ describe("a listener with TLS", () => {
       assert.equal(await shake(port, options), null);
     });
   }
+
+  test("closes the connection of a client that does not end its handshake in time", async () => {
+    const snapshot = snapshotTo(await startEcho(), { tls: A_AND_B });
+    const { port } = await startFixture(snapshot, systemClock, { handshakeMs: 50 });
+    const silent = await RawClient.open(port);
+    const slow = await RawClient.open(port);
+    // The first bytes of a TLS record.
+    slow.socket.write(Buffer.from([0x16, 3, 1, 2, 0]));
+    await eventually(() => silent.isClosed && slow.isClosed);
+  });
 
   test("speaks HTTP/2 with a client that offers it", async () => {
     const { port, records } = await startTls({ tls: A_AND_B });

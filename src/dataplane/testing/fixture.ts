@@ -51,9 +51,11 @@ export function observedContext(clock: Clock): Omit<Fixture, "port" | "role"> {
 export async function startFixture(
   snapshot: Snapshot,
   clock: Clock = systemClock,
+  changes: Partial<TrafficContext> = {},
 ): Promise<Fixture> {
   const port = await freePort();
-  const parts = observedContext(clock);
+  const observed = observedContext(clock);
+  const parts = { ...observed, context: { ...observed.context, ...changes } };
   const options = {
     role: "gateway",
     id: "test",
