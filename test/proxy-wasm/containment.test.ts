@@ -381,6 +381,15 @@ describe("an allocator that lies", () => {
   });
 });
 
+test("by default a callback has 50 ms", async () => {
+  const { plugin, services } = await start(
+    { body: callback("request_headers", PHASE, FOREVER) },
+    { budgets: undefined },
+  );
+  assert.equal(open(plugin).onRequestHeaders(true), -1);
+  assert.match(services.lines[0] ?? "", /longer than its budget of 50 ms/);
+});
+
 test("a crash report names plug-in, version, callback, request and the guest's functions", async () => {
   const { plugin, services } = await start({
     body: `(func $parse_cookie (param i32) (result i32) ${FOREVER} unreachable)

@@ -37,6 +37,8 @@ export class FakeRegistry {
   fault: ((response: ServerResponse) => void) | null = null;
   /** `GET /v2/…` of every request, in order. */
   readonly requests: string[] = [];
+  /** Digests for which it sends bytes of which one bit is wrong. */
+  readonly damaged: Set<string> = new Set();
   readonly #manifests = new Map<string, { type: string; bytes: Buffer }>();
   readonly #blobs = new Map<string, Buffer>();
   readonly #files = new Map<string, Buffer>();
@@ -127,16 +129,24 @@ export class FakeRegistry {
       /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(path) ?? [];
     const manifest =
       kind === "manifests" ? this.#manifests.get(`${repository} ${reference}`) : null;
-    const bytes = manifest?.bytes ?? this.#blobs.get(reference) ?? this.#files.get(path);
-    if (bytes === undefined) {
+    const stored = manifest?.bytes ?? this.#blobs.get(reference) ?? this.#files.get(path);
+    if (stored === undefined) {
       response.writeHead(404).end('{"errors":[{"code":"MANIFEST_UNKNOWN"}]}');
       return;
     }
+    const bytes = this.#sent(reference, stored);
     response.writeHead(200, {
       "content-type": manifest?.type ?? "application/octet-stream",
       "content-length": bytes.length,
     });
     response.end(bytes);
+  }
+
+  #sent(reference: string, stored: Buffer): Buffer {
+    if (!this.damaged.has(reference)) return stored;
+    const bytes = Buffer.from(stored);
+    bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0);
+    return bytes;
   }
 
   #isAllowed({ headers }: IncomingMessage): boolean {

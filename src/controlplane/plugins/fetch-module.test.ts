@@ -132,6 +132,31 @@ test("an image is pulled by digest, with or without a tag, and checked against i
   assert.deepEqual(await bytesOf(`${image}:v1@${digest}`), WASM);
 });
 
+test("a layer or manifest that is not what its digest says is refused", async () => {
+  const layer = (text: string): Uint8Array => Buffer.concat([WASM, Buffer.from(text)]);
+  const imageOf = (tag: string): string =>
+    registry.image(`team/damaged:${tag}`, [{ type: TYPES.wasmLayer, bytes: layer(tag) }]);
+  const image = `${registry.host}/team/damaged`;
+  imageOf("layer");
+  const fixed = imageOf("manifest");
+  const listed = { mediaType: TYPES.ociManifest, digest: imageOf("listed") };
+  const platform = { os: "wasip1", architecture: "wasm" };
+  const index = { schemaVersion: 2, mediaType: TYPES.ociIndex };
+  registry.manifest("team/damaged:index", { ...index, manifests: [{ ...listed, platform }] });
+  for (const [url, digest] of [
+    [`${image}:layer`, registry.blob(layer("layer"))],
+    [`${image}@${fixed}`, fixed],
+    [`${image}:index`, listed.digest],
+  ] as const) {
+    assert.ok((await bytesOf(url)).length > 0);
+    registry.damaged.add(digest);
+    const fault = await faultOf(url);
+    registry.damaged.clear();
+    assert.equal(fault.code, "GL0404");
+    assert.match(fault.error, new RegExp(`the registry sent sha256:[0-9a-f]{64} for ${digest}`));
+  }
+});
+
 test("spec.sha256 of a tag is the image's digest, or the module's", async () => {
   const digest = registry.image("team/checked:v1", [{ type: TYPES.wasmLayer, bytes: WASM }]);
   const own = createHash("sha256").update(WASM).digest("hex");

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type { Resource } from "../../resources/object.ts";
+import { systemClock } from "../../base/clock.ts";
+import { FakeRegistry, TYPES } from "./fake-registry.ts";
 import { ModuleResolver } from "./resolve-modules.ts";
 import type { ModuleFault } from "./resolve-modules.ts";
 import type { ResolvedModule } from "./module-cache.ts";
@@ -140,6 +142,49 @@ for (const { name, spec, code, says } of faults) {
     assert.equal(fault.code, code);
     assert.match(fault.error, says);
     assert.notEqual(fault.remedy, "");
+  });
+}
+
+/** Whether what was pulled once is pulled again when the object's spec has changed. */
+const POLICIES: readonly (readonly [policy: string | undefined, tag: string, again: boolean])[] = [
+  [undefined, ":v1", false],
+  [undefined, ":latest", true],
+  [undefined, "", true],
+  ["UNSPECIFIED_POLICY", ":latest", true],
+  ["IfNotPresent", ":latest", false],
+  ["IfNotPresent", ":v1", false],
+  ["Always", ":v1", true],
+  ["Always", "@digest", false],
+];
+for (const [policy, tag, again] of POLICIES) {
+  const name = `${policy ?? "no policy"}, ${tag === "" ? "no tag" : tag}`;
+  test(`${name}: a changed object pulls ${again ? "again" : "no more"}`, async (context) => {
+    const registry = await FakeRegistry.start();
+    context.after(() => registry.stop());
+    const layers = [{ type: TYPES.wasmLayer, bytes: WASM }];
+    const digest = registry.image("team/plugin:v1", layers);
+    registry.image("team/plugin:latest", layers);
+    const network = { insecureRegistries: new Set<string>(), clock: systemClock };
+    const pulling = new ModuleResolver({
+      ...{ stateDir: mkdtempSync(join(directory, "state-")), packageRoot: directory },
+      images: { resolvePlugin: () => null },
+      network: { ...network, onChange: () => undefined },
+    });
+    const url = `oci://${registry.host}/team/plugin${tag.replace("digest", digest)}`;
+    const spec = { url, ...(policy === undefined ? {} : { imagePullPolicy: policy }) };
+    const pulls = (): number =>
+      registry.requests.filter((line) => line.includes("/manifests/")).length;
+    for (const [generation, wanted] of [
+      [1, 1],
+      [1, 1],
+      [2, again ? 2 : 1],
+    ] as const) {
+      const plugin = pluginOf(spec);
+      const object = { ...plugin, metadata: { ...plugin.metadata, generation } };
+      const module = (await pulling.resolve([object])).get("istio-system/tag");
+      assert.ok(module !== undefined && "path" in module, JSON.stringify(module));
+      assert.equal(pulls(), wanted);
+    }
   });
 }
 
