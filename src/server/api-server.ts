@@ -106,7 +106,9 @@ export async function startApiServer(
       hold.end(null);
     },
     handOn: () => {
-      const closed = closePatiently(port, servers, dependencies);
+      const closed = closeAll(port, servers, {
+        ...{ clock: dependencies.clock, graceMs: PATIENT_CLOSE_MS, keepsIdle: true },
+      });
       hold.end({ host: options.host, port: number });
       end();
       return closed;
@@ -114,7 +116,9 @@ export async function startApiServer(
     close: () => {
       hold.end(null);
       end();
-      return closeGently(port, servers, dependencies);
+      return closeAll(port, servers, {
+        ...{ clock: dependencies.clock, graceMs: CLOSE_GRACE_MS, keepsIdle: false },
+      });
     },
   };
 }
@@ -288,36 +292,22 @@ function listenFault({ host, port }: ListenOptions, error: NodeJS.ErrnoException
   return fileFault("GL0610", message, null, "Choose another address with --api HOST:PORT.");
 }
 
-function closeGently(
-  port: PortServer,
-  { plain, tls }: Servers,
-  { clock }: ServerDependencies,
-): Promise<void> {
-  const servers = tls === null ? [plain] : [plain, tls];
-  return new Promise((resolve) => {
-    const cut = clock.after(CLOSE_GRACE_MS, () => {
-      for (const server of servers) server.closeAllConnections();
-    });
-    port.close(() => {
-      cut.cancel();
-      resolve();
-    });
-    for (const server of servers) {
-      server.close();
-      server.closeIdleConnections();
-    }
-  });
+interface Closing {
+  /** What still runs then is cut off. */
+  readonly graceMs: number;
+  /** Idle connections may be asked once more: what is sent as one is closed would be lost. */
+  readonly keepsIdle: boolean;
 }
 
-/** Idle connections may be asked once more: what is sent as one is closed would be lost. */
-function closePatiently(
+/** Resolves when nothing is connected any more. */
+function closeAll(
   port: PortServer,
   { plain, tls }: Servers,
-  { clock }: ServerDependencies,
+  { clock, graceMs, keepsIdle }: Closing & Pick<ServerDependencies, "clock">,
 ): Promise<void> {
   const servers = tls === null ? [plain] : [plain, tls];
   return new Promise((resolve) => {
-    const cut = clock.after(PATIENT_CLOSE_MS, () => {
+    const cut = clock.after(graceMs, () => {
       for (const server of servers) server.closeAllConnections();
     });
     port.close(() => {
@@ -325,5 +315,10 @@ function closePatiently(
       for (const server of servers) server.close();
       resolve();
     });
+    if (keepsIdle) return;
+    for (const server of servers) {
+      server.close();
+      server.closeIdleConnections();
+    }
   });
 }
