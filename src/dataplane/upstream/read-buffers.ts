@@ -42,6 +42,11 @@ export class ReadBuffers {
     return this.#current;
   }
 
+  /** A read that leaves the shared buffer in use. */
+  isSmall(readBytes: number): boolean {
+    return this.#current === shared && readBytes < SHARED_BYTES;
+  }
+
   /** A read has come. If the one before was held, it was also paused until all had been taken. */
   begin(): void {
     this.#isHeld = false;

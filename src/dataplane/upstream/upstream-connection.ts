@@ -269,6 +269,8 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     this.#buffers.begin();
     this.#onData(buffer.subarray(0, bytes));
     this.#isInBuffers = false;
+    // Small answers, which are most, need no look at the socket.
+    if (this.#buffers.isSmall(bytes)) return true;
     const isBody = this.#user !== null;
     this.#buffers.next(bytes, { isBody, isPaused: this.#socket.isPaused() });
     return true;
