@@ -53,8 +53,14 @@ function makeChange(view: EnvoyView, before: Applied, next: Snapshot): Change {
   const resources = keepSame(before.resources, compiled);
   const applied = { snapshot: next, resources };
   const last = { version: next.version, resources };
-  if (before === NOTHING_APPLIED) return { stages: [last], applied, refusals };
+  if (!hasOtherRoutes(before.resources, resources)) return { stages: [last], applied, refusals };
   return { stages: [making(view, before, applied), last], applied, refusals };
+}
+
+/** Without other routes nothing is to be kept for old ones: each update is whole by itself. */
+function hasOtherRoutes(before: Resources, after: Resources): boolean {
+  const had = Object.keys(before.listeners).length > 0;
+  return had && (before.routes !== after.routes || before.listeners !== after.listeners);
 }
 
 /** The new routes, with clusters and endpoints that serve the old ones as well. */
