@@ -7,6 +7,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { FakeClock } from "../../src/base/fake-clock.ts";
+import { compile } from "../../src/compile/compile.ts";
 import { eventually, RawClient, startFixture } from "../../src/dataplane/testing/fixture.ts";
 import { endAll, sendRaw, startRawUpstream } from "../../src/dataplane/testing/harness.ts";
 import {
@@ -15,6 +17,7 @@ import {
   forwardRoute,
   gatewaySnapshot,
 } from "../../src/dataplane/testing/snapshot-maker.ts";
+import { loadFiles } from "../../src/resources/load.ts";
 import type { Plugin, Snapshot } from "../../src/snapshot/snapshot.ts";
 import { guest } from "../support/guest.ts";
 
@@ -47,6 +50,22 @@ const ANSWERING = guest({
   body: `(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (drop (call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
       (i32.const 0) (i32.const 0) (i32.const -1))) (i32.const 0))`,
+});
+/** Says in `x-count` how many answers its VM has seen (up to 9), and traps when `x-do` begins so. */
+const COUNTING = guest({
+  imports: `(import "env" "proxy_get_header_map_value"
+    (func $get (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_add_header_map_value"
+    (func $add (param i32 i32 i32 i32 i32) (result i32)))`,
+  body: `(data (i32.const 16) "x-do") (data (i32.const 20) "x-count0")
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+      (drop (call $get (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 32) (i32.const 36)))
+      (if (i32.eq (i32.load8_u (i32.load (i32.const 32))) (i32.const 0x74)) (then unreachable))
+      (i32.const 0))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+      (i32.store8 (i32.const 27) (i32.add (i32.load8_u (i32.const 27)) (i32.const 1)))
+      (drop (call $add (i32.const 2) (i32.const 20) (i32.const 7) (i32.const 27) (i32.const 1)))
+      (i32.const 0))`,
 });
 
 function plugin(bytes: Uint8Array, changes: Partial<Plugin> = {}): Plugin {
@@ -129,15 +148,6 @@ test("an update that cannot run leaves the version before serving, and says so",
   assert.deepEqual(gateway.role.pluginFaults(), []);
 });
 
-test("a plug-in that trapped answers 503 until its VM is rebuilt, and then serves", async () => {
-  const gateway = await startFixture(snapshotOf(await upstreamPort(), plugin(OBEDIENT)));
-  assert.match(await sendRaw(gateway.port, get()), /^HTTP\/1\.1 200 /);
-  assert.match(await sendRaw(gateway.port, get("trap")), /^HTTP\/1\.1 503 [^]*plugin_trap/);
-  assert.match(await sendRaw(gateway.port, get()), /^HTTP\/1\.1 503 [^]*plugin_unavailable/);
-  let answer = "";
-  while (!answer.startsWith("HTTP/1.1 200")) answer = await sendRaw(gateway.port, get());
-});
-
 for (const { failMode, want } of [
   { failMode: "closed", want: /^HTTP\/1\.1 503 [^]*plugin_trap/ },
   { failMode: "open", want: /^HTTP\/1\.1 200 / },
@@ -154,5 +164,71 @@ for (const { failMode, want } of [
     await eventually(() => waiting.isClosed);
     assert.match(waiting.received, want);
     assert.deepEqual(gateway.assertions, []);
+  });
+}
+
+/** What `up` makes of these objects: a gateway with the plug-in, and one route that answers. */
+async function compiled(strategy: string): Promise<Snapshot> {
+  const file = join(folder, `${strategy}.yaml`);
+  writeFileSync(
+    file,
+    `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec:
+  selector: {istio: edge}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: answers, namespace: default}
+spec: {gateways: [edge], hosts: ["*"], http: [{directResponse: {status: 200}}]}
+---
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: p, namespace: default}
+spec: {url: "file:///p.wasm", failStrategy: ${strategy}, selector: {matchLabels: {istio: edge}}}
+`,
+  );
+  const { resources, faults } = await loadFiles([file]);
+  assert.deepEqual(faults, []);
+  const { module } = plugin(COUNTING);
+  const { snapshot, messages } = compile({
+    resources: resources.map(({ resource }) => resource),
+    modules: new Map([["default/p", module]]),
+  });
+  assert.deepEqual(messages, []);
+  return snapshot;
+}
+
+for (const { strategy, trapped, meanwhile } of [
+  { strategy: "FAIL_RELOAD", trapped: "503 plugin_trap", meanwhile: "503 plugin_unavailable" },
+  { strategy: "FAIL_CLOSE", trapped: "503 plugin_trap", meanwhile: "503 plugin_unavailable" },
+  { strategy: "FAIL_OPEN", trapped: "200 without", meanwhile: "200 without" },
+] as const) {
+  test(`${strategy}: a WasmPlugin that traps is made anew after its back-off`, async () => {
+    const clock = new FakeClock();
+    const gateway = await startFixture(await compiled(strategy), clock);
+    const outcome = async (action?: string): Promise<string> => {
+      const answer = await sendRaw(gateway.port, get(action));
+      const [, status = answer] = /^HTTP\/1\.1 (\d+) /.exec(answer) ?? [];
+      const why = /plugin_[a-z]+/.exec(answer)?.[0];
+      const count = /\r\nx-count: (\d)\r\n/.exec(answer)?.[1] ?? "without";
+      return `${status} ${why ?? count}`;
+    };
+    assert.deepEqual([await outcome(), await outcome()], ["200 1", "200 2"]);
+    // The second trap comes soon, the third after a minute of health.
+    for (const [backOffMs, healthMs] of [
+      [1_000, 0],
+      [2_000, 60_000],
+      [1_000, 0],
+    ] as const) {
+      assert.equal(await outcome("trap"), trapped);
+      clock.advance(backOffMs - 1);
+      assert.equal(await outcome(), meanwhile);
+      clock.advance(1);
+      assert.equal(await outcome(), "200 1", `a VM of its own ${backOffMs} ms after the trap`);
+      clock.advance(healthMs);
+    }
   });
 }
