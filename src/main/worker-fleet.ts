@@ -15,6 +15,7 @@ import { LeavingWorkers } from "./leaving-workers.ts";
 import { LongStarts } from "./long-starts.ts";
 import { closeHandle } from "./succession.ts";
 import type { Handles, ListeningHandle } from "./succession.ts";
+import { SpareWorkers } from "./spare-workers.ts";
 import { workerFile, workerFlags } from "./worker-command.ts";
 import { WorkerLink } from "./worker-link.ts";
 
@@ -27,9 +28,6 @@ const RESTART_DELAY_MS_MAX = 10_000;
  */
 const HEALTHY_AFTER_MS = 2_000;
 const STOP_GRACE_MS_DEFAULT = 5_000;
-/** So long after a sidecar worker has started the spare one is: the machine is busy until then. */
-const SPARE_DELAY_MS = 1_000;
-
 export interface FleetOptions {
   readonly gatewayCount: number;
   /** Absent: one. */
@@ -62,20 +60,10 @@ interface Slot {
 export class WorkerFleet {
   readonly #options: FleetOptions;
   readonly #slots: Slot[];
-  /**
-   * For each role a worker that runs nothing; that of gateways has the code of the plug-ins.
-   * Every call between pods goes through the one sidecar worker, so the time that a process needs
-   * to start would be an outage; and a gateway that was killed is to be back at once, however
-   * busy the machine is.
-   */
-  readonly #spares = new Map<NodeRole, WorkerLink>();
-  /** Spares that start a plug-in for trial: nobody takes them meanwhile. */
-  readonly #borrowed = new Set<WorkerLink>();
+  readonly #spares: SpareWorkers;
   /** Gateways whose place another worker has taken, until what runs in them has ended. */
   readonly #leaving: LeavingWorkers;
   readonly #longStarts: LongStarts;
-  /** Digests of the code that each spare has, or is loading; of those that are ready to. */
-  readonly #loaded = new WeakMap<WorkerLink, string>();
   /** What each worker last told. */
   readonly #lastMetrics = new WeakMap<WorkerLink, MetricsSnapshot>();
   /** The counters of workers that have gone, summed. */
@@ -98,11 +86,17 @@ export class WorkerFleet {
     this.#sharedTraces = options.worker.sharedTraces ?? null;
     this.#shares = new ConnectionShares(options.clock);
     this.#leaving = new LeavingWorkers(options.clock, options.gatewayCount);
+    this.#spares = new SpareWorkers({
+      clock: options.clock,
+      launch: (role) => this.#launch(role),
+      isStopping: () => this.#isStopping,
+      modules: () => this.gateways.flatMap(({ modules }) => modules),
+    });
     this.#longStarts = new LongStarts({
       clock: options.clock,
       gateways: () => this.gateways,
-      borrow: (use) => this.#borrow(use),
-      take: () => this.#take(),
+      borrow: (use) => this.#spares.borrow(use),
+      take: () => this.#spares.takeReady(),
       replace: (old, fresh) => this.#replace(old, fresh),
     });
     const slot = (role: NodeRole): Slot => ({
@@ -146,7 +140,7 @@ export class WorkerFleet {
 
   /** Who waits to take another's place. */
   spare(role: NodeRole): WorkerLink | null {
-    return this.#spares.get(role) ?? null;
+    return this.#spares.get(role);
   }
 
   get launchCount(): number {
@@ -189,7 +183,7 @@ export class WorkerFleet {
   /** Of all workers that run, and of those that are started from now on. */
   async setLogLevel(logLevel: LogLevel): Promise<void> {
     this.#logLevel = logLevel;
-    const running = [...this.links, ...this.#leaving.links, ...this.#spares.values()];
+    const running = [...this.links, ...this.#leaving.links, ...this.#spares.links];
     await Promise.allSettled(running.map((link) => link.setLogLevel(logLevel)));
   }
 
@@ -220,8 +214,8 @@ export class WorkerFleet {
   async #drainListeners(isPatient: boolean): Promise<void> {
     this.#isDrained = true;
     this.#closeInherited();
-    const spare = this.#spares.get("gateway");
-    const running = [...this.gateways, ...(spare === undefined ? [] : [spare])];
+    const spare = this.spare("gateway");
+    const running = [...this.gateways, ...(spare === null ? [] : [spare])];
     await Promise.allSettled(running.map((link) => link.drainListeners(isPatient)));
   }
 
@@ -277,7 +271,7 @@ export class WorkerFleet {
   async stop(): Promise<void> {
     await this.stopGateways();
     await this.#stopAll(this.sidecars);
-    await this.#stopAll([...this.#spares.values()]);
+    await this.#stopAll(this.#spares.links);
   }
 
   /** A port that nobody accepts at must not go on taking connections. */
@@ -300,60 +294,18 @@ export class WorkerFleet {
   }
 
   async #start(slot: Slot): Promise<void> {
-    const link = this.#takeSpare(slot.role) ?? this.#launch(slot.role);
+    const link = this.#spares.take(slot.role) ?? this.#launch(slot.role);
     slot.link = link;
     slot.startedAtMs = this.#options.clock.monotonicMs();
     await link.ready;
     this.#join(slot, link);
-    this.#prepareSpare(slot.role);
+    this.#spares.prepare(slot.role);
   }
 
   #join(slot: Slot, link: WorkerLink): void {
     const node = slot.role === "gateway" ? this.#longStarts.node(link) : link;
     slot.node = node;
     this.#options.onUp(node);
-  }
-
-  #takeSpare(role: NodeRole): WorkerLink | null {
-    const spare = this.spare(role);
-    if (spare === null || this.#borrowed.has(spare)) return null;
-    this.#spares.delete(role);
-    return spare;
-  }
-
-  async #borrow<Result>(use: (worker: WorkerLink) => Promise<Result>): Promise<Result | null> {
-    const spare = await this.#spareNow();
-    if (spare === null) return null;
-    this.#borrowed.add(spare);
-    try {
-      return await use(spare);
-    } finally {
-      this.#borrowed.delete(spare);
-    }
-  }
-
-  async #take(): Promise<WorkerLink | null> {
-    const spare = await this.#spareNow();
-    if (spare === null) return null;
-    // Somebody else may just try another plug-in in it.
-    if (this.#borrowed.has(spare)) return null;
-    this.#spares.delete("gateway");
-    return spare;
-  }
-
-  /** The gateways' spare, made now if there is none; null: no worker can be made. */
-  async #spareNow(): Promise<WorkerLink | null> {
-    while (!this.#isStopping) {
-      const spare = this.spare("gateway") ?? this.#launchSpare("gateway");
-      try {
-        await spare.ready;
-      } catch {
-        return null;
-      }
-      // While it started it may have been given a place.
-      if (this.spare("gateway") === spare) return spare;
-    }
-    return null;
   }
 
   /** False: `old` has gone meanwhile, and another has its place or will. */
@@ -371,46 +323,9 @@ export class WorkerFleet {
     this.#shares.remove(old);
     this.#leaving.add(old);
     logger.info(`worker ${fresh.id} takes the place of ${old.id}: a plug-in takes long to start`);
-    this.#loadSpare();
-    this.#prepareSpare("gateway");
+    this.#spares.load();
+    this.#spares.prepare("gateway");
     return true;
-  }
-
-  #prepareSpare(role: NodeRole): void {
-    this.#options.clock.after(
-      SPARE_DELAY_MS,
-      () => {
-        if (!this.#isStopping && !this.#spares.has(role)) this.#launchSpare(role);
-      },
-      { unref: true },
-    );
-  }
-
-  #launchSpare(role: NodeRole): WorkerLink {
-    const spare = this.#launch(role);
-    this.#spares.set(role, spare);
-    spare.ready.then(
-      () => {
-        this.#loaded.set(spare, "");
-        this.#loadSpare();
-      },
-      () => undefined,
-    );
-    return spare;
-  }
-
-  /** No plug-in is started in it: timers and queues would be there twice. */
-  #loadSpare(): void {
-    const spare = this.spare("gateway");
-    const loaded = spare === null ? undefined : this.#loaded.get(spare);
-    if (spare === null || loaded === undefined || this.#isStopping) return;
-    const files = this.gateways.flatMap(({ modules }) => modules);
-    const bySha = new Map(files.map((file) => [file.sha256, file]));
-    const wanted = [...bySha.keys()].sort().join(" ");
-    if (wanted === loaded) return;
-    this.#loaded.set(spare, wanted);
-    // If it dies another one comes.
-    spare.load([...bySha.values()]).catch(() => undefined);
   }
 
   #launch(role: NodeRole): WorkerLink {
@@ -423,7 +338,7 @@ export class WorkerFleet {
       workers.find((one) => one.id === owner)?.queuesReady(queues);
     };
     link.onHeld = () => {
-      this.#loadSpare();
+      this.#spares.load();
     };
     link.onLongRestart = (plugin) => void this.#longStarts.restart(link, plugin);
     link.onConnections = (count) => {
@@ -458,8 +373,7 @@ export class WorkerFleet {
     const slot = this.#slots.find((one) => one.link === link);
     if (this.#leaving.remove(link)) this.#keepCounters(link);
     if (slot === undefined) {
-      if (this.#spares.get(link.role) === link) this.#spares.delete(link.role);
-      if (!this.#isStopping) this.#prepareSpare(link.role);
+      this.#spares.onExit(link);
       return;
     }
     const { node } = slot;
