@@ -219,16 +219,16 @@ test("new tags are applied under load, and no request fails", async () => {
 
 test("who follows its log is told what every worker logs, until they have enough", async () => {
   const enough = new AbortController();
-  const query = { plugin: "istio-system/delivered", follow: true, tailLines: 0, sinceMs: 0 };
-  const messages: string[] = [];
-  const workers = new Set<string>();
-  const followed = (async () => {
-    for await (const { message, worker } of graylane.client.pluginLog(query, enough.signal)) {
-      messages.push(message);
-      workers.add(worker);
-      if (workers.size === 2) enough.abort();
-    }
-  })();
+  const linesOf = (text: string): readonly string[] => text.split("\n").slice(0, -1);
+  const workersOf = (text: string): ReadonlySet<string> =>
+    new Set(linesOf(text).map((line) => line.split(" ", 1)[0] ?? ""));
+  const followed = graylane.follow(
+    ["plugin", "logs", "delivered", "-n", "istio-system", "-f", "--tail", "0"],
+    (text) => {
+      if (workersOf(text).size === 2) enough.abort();
+    },
+    enough.signal,
+  );
   // Nothing tells when the question has been asked: what comes later is always told.
   for (const tag of ["v1", "v2", "v1", "v2"]) {
     if (enough.signal.aborted) break;
@@ -236,9 +236,12 @@ test("who follows its log is told what every worker logs, until they have enough
     await graylane.published();
     await untilShown("True Accepted");
   }
-  await followed;
-  assert.equal(workers.size, 2);
-  for (const message of messages) assert.match(message, /^v[12] starts/);
+  // It would go on for ever: a line of each worker has ended it.
+  const { exitCode, stdout, stderr } = await followed;
+  assert.deepEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" });
+  assert.equal(workersOf(stdout).size, 2);
+  const want = /^\[gateway-\d+\] warning: v[12] starts\\x1b\[1m$/;
+  for (const line of linesOf(stdout)) assert.match(line, want);
 });
 
 test("a TrafficExtension runs beside it, refuses what is wrong, and says both", async () => {

@@ -160,12 +160,21 @@ export class Graylane {
 
   /** Runs one command against this server, to its end, in this process: see `runCommand`. */
   async cli(...words: readonly string[]): Promise<CommandResult> {
+    return this.follow(words, () => undefined, AbortSignal.timeout(DEADLINE_MS));
+  }
+
+  /** As `cli`; `onText` is told what it has written by then, and `interrupted` is Ctrl-C. */
+  async follow(
+    words: readonly string[],
+    onText: (stdout: string) => void,
+    interrupted: AbortSignal,
+  ): Promise<CommandResult> {
     let [stdout, stderr] = ["", ""];
-    const terminal = {
-      stdout: { write: (text: string) => (stdout += text) },
-      stderr: { write: (text: string) => (stderr += text) },
+    const write = (text: string): void => {
+      onText((stdout += text));
     };
-    const dependencies = cliDependencies(terminal, AbortSignal.timeout(DEADLINE_MS));
+    const terminal = { stdout: { write }, stderr: { write: (text: string) => (stderr += text) } };
+    const dependencies = cliDependencies(terminal, interrupted);
     const exitCode = await runCli([...words, "--state", this.stateDirectory], dependencies);
     return { exitCode, stdout, stderr };
   }
