@@ -12,8 +12,8 @@ import type { TrafficContext } from "../context.ts";
 import { NO_DEADLINE, type Expirable } from "../deadlines.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import { proxyError, statusOf, type ProxyError } from "../proxy-error.ts";
-import type { Upstream, UpstreamFailureKind, UpstreamUser } from "../upstream/upstream.ts";
-import type { BodyTaker } from "../upstream/upstream.ts";
+import type { BodyTaker, Upstream, UpstreamUser } from "../upstream/upstream.ts";
+import type { UpstreamFailureKind } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
 import { frameRequest, mayReplay, RequestSender } from "./request-sender.ts";
 import { UpstreamAttempt, type TryPlace } from "./upstream-attempt.ts";
@@ -25,15 +25,13 @@ import { recordOf, type ExchangeOutcome } from "./exchange-record.ts";
 import type { Downstream, ResponseWriter } from "./downstream.ts";
 import { joinTunnel } from "./tunnel.ts";
 import { addUpgrade, isSwitchTo, takeUpgrade } from "./upgrade.ts";
-import { HELD } from "./handler.ts";
-import type { BodyTap, ExchangeHandler, ForwardPlan, Replacement } from "./handler.ts";
-import type { ResponseDraft } from "./handler.ts";
+import { HELD, type BodyTap, type ExchangeHandler, type ForwardPlan } from "./handler.ts";
+import type { Replacement, ResponseDraft } from "./handler.ts";
 
 const NO_FIELDS: ExchangeRecord["headers"] = [];
 const STATUS_CONTINUE = 100;
 const STATUS_SWITCHING = 101;
 const STATUS_FINAL_MIN = 200;
-const NO_BYTES = Buffer.alloc(0);
 
 export class Exchange implements UpstreamUser, Expirable {
   readonly context: TrafficContext;
@@ -164,7 +162,7 @@ export class Exchange implements UpstreamUser, Expirable {
     }
     const text = Buffer.from(body as Uint8Array);
     const grpc = headers === null ? grpcReply(this.head, status, text) : null;
-    if (grpc !== null) this.#replyLocally(grpc, NO_BYTES);
+    if (grpc !== null) this.#replyLocally(grpc, Buffer.alloc(0));
     else this.#replyLocally(withLength(status, headers ?? new Headers(), text.length), text);
   }
 
@@ -484,7 +482,9 @@ export class Exchange implements UpstreamUser, Expirable {
   /** What is known of it so far. */
   outcome(): ExchangeOutcome {
     return {
-      ...{ role: this.#handler.role, status: this.#status, flag: this.#flag },
+      role: this.#handler.role,
+      status: this.#status,
+      flag: this.#flag,
       bytesReceived: this.#requestBytes,
       bytesSent: this.#writer.bodyBytes,
       upstreamMs: this.#upstreamMs,
