@@ -390,25 +390,6 @@ test("by default a callback has 50 ms", async () => {
   assert.match(services.lines[0] ?? "", /longer than its budget of 50 ms/);
 });
 
-test("a crash report names plug-in, version, callback, request and the guest's functions", async () => {
-  const { plugin, services } = await start({
-    body: `(func $parse_cookie (param i32) (result i32) ${FOREVER} unreachable)
-      (func $decide (param i32) (result i32)
-        (i32.add (i32.const 1) (call $parse_cookie (local.get 0))))
-      (export "decide" (func $decide))
-      ${callback("request_headers", PHASE, "(call $decide (local.get 0))")}`,
-  });
-  const stream = open(plugin);
-  stream.onRequestHeaders(true);
-  const report = services.lines[0] ?? "";
-  assert.match(
-    report,
-    /^error: trapped in proxy_on_request_headers: it ran for longer than its budget of 20 ms; plug-in hostile \(sha256:0123\), request id-7\n/,
-  );
-  assert.ok((stream.trap?.frames.length ?? 0) >= 1, report);
-  assert.match(report, /\n {2}at \S+ \[\d+\]|\n {2}at wasm-function\[\d+\]/);
-});
-
 describe("ticks", () => {
   const ticking = (periodMs: number): GuestParts => ({
     imports: `(import "env" "proxy_set_tick_period_milliseconds"

@@ -9,15 +9,17 @@ const FEATURES = (binaryen.Features.All &
 
 const assembled = new Map<string, Uint8Array>();
 
-/** Assembles WebAssembly text; the same text only once. */
-export function assemble(text: string): Uint8Array {
-  const known = assembled.get(text);
+/** Assembles WebAssembly text, without a name section unless asked; the same text only once. */
+export function assemble(text: string, hasNames = false): Uint8Array {
+  const key = `${hasNames} ${text}`;
+  const known = assembled.get(key);
   if (known !== undefined) return known;
   const module = binaryen.parseText(text);
   module.setFeatures(FEATURES);
+  binaryen.setDebugInfo(hasNames);
   const bytes = module.emitBinary();
   module.dispose();
-  assembled.set(text, bytes);
+  assembled.set(key, bytes);
   return bytes;
 }
 
@@ -29,6 +31,8 @@ export interface GuestParts {
   /** Functions, globals and data. */
   readonly body?: string;
   readonly malloc?: string;
+  /** Whether its functions keep their names, as in a module that is not stripped. */
+  readonly hasNames?: boolean;
 }
 
 /** An allocator that never frees: it starts at 4096 and grows upwards. */
@@ -46,7 +50,9 @@ export function guest({
   imports = "",
   body = "",
   malloc = MALLOC,
+  hasNames = false,
 }: GuestParts): Uint8Array {
   const version = abi === "" ? "" : `(func (export "proxy_abi_version_${abi}"))`;
-  return assemble(`(module ${imports} (memory (export "memory") 1) ${version} ${malloc} ${body})`);
+  const memory = '(memory (export "memory") 1)';
+  return assemble(`(module ${imports} ${memory} ${version} ${malloc} ${body})`, hasNames);
 }
