@@ -12,6 +12,7 @@ import { WASM_PLUGIN } from "../resources/kinds/wasm-plugin.ts";
 import type { Resource } from "../resources/object.ts";
 import { parseManifests } from "../resources/parse.ts";
 import { validateResource } from "../resources/validate.ts";
+import type { Plugin } from "../snapshot/snapshot.ts";
 import type { LogicalGateway } from "./gateway.ts";
 import { MessageList } from "./messages.ts";
 import { pluginKey } from "./plugin-kinds.ts";
@@ -183,6 +184,28 @@ test("a rule for gRPC alone is said to take requests of any protocol", () => {
   assert.deepEqual(told("HTTP"), []);
   assert.deepEqual(told("GRPC"), [["warning", "spec.matchRules[0].routeType", FIRST_FIELD_LINE]]);
 });
+
+for (const { rule, want } of [
+  { rule: "{ingress: [default/a], config: {n: 1}}", want: { _match_route_: ["default/a"], n: 1 } },
+  { rule: "{domain: ['*.a.com'], config: {n: 1}}", want: { _match_domain_: ["*.a.com"], n: 1 } },
+  {
+    rule: "{service: [a.default.svc.cluster.local:80, b.dns], config: {n: 1}}",
+    want: { _match_service_: ["a.default.svc.cluster.local:80", "b.dns"], n: 1 },
+  },
+  {
+    rule: "{service: [b.dns], domain: [a.com], ingress: [a], config: {n: 1}}",
+    want: { _match_route_: ["a"], _match_domain_: ["a.com"], _match_service_: ["b.dns"], n: 1 },
+  },
+]) {
+  test(`the plug-in is told whom a rule of Higress' is for: ${Object.keys(want).join()}`, () => {
+    const { resource, faults } = read(manifest(HIGRESS_WASM_PLUGIN, "", "matchRules", `[${rule}]`));
+    assert.deepEqual(faults, []);
+    assert.ok(resource !== null);
+    const [plugins] = JSON.parse(compiled(resource)) as [Record<string, Plugin>];
+    const { configuration = "" } = plugins[pluginKey(resource)] ?? {};
+    assert.deepEqual(JSON.parse(configuration), { _rules_: [want] });
+  });
+}
 
 test("a Lua script is said not to be run", () => {
   const text = `apiVersion: extensions.istio.io/v1alpha1
