@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -13,6 +13,7 @@ import type { InspectOptions } from "./plugin.ts";
 import { runCli } from "./program.ts";
 import type { UpOptions } from "./up-options.ts";
 
+const CLI_PAGE = "docs/cli.md";
 const SERVICE = `apiVersion: v1
 kind: Service
 metadata:
@@ -407,6 +408,26 @@ test("envoy takes Envoy's own flags", async () => {
   assert.equal((await run(late, { offline: true })).exitCode, 2);
   const refused = await run(["envoy", "-c", "e.yaml", "-l", "loud"], { offline: true });
   assert.equal(refused.exitCode, 2);
+});
+
+test("envoy takes each flag without effect that docs/cli.md lists so", async () => {
+  const values: Readonly<Record<string, string>> = {
+    ...{ "--base-id": "7", "--drain-time-s": "5", "--drain-strategy": "gradual" },
+    ...{ "--file-flush-interval-msec": "10", "--file-flush-min-size-kb": "64" },
+    ...{ "--restart-epoch": "1", "--socket-path": "@x", "--socket-mode": "600" },
+  };
+  const [, listed = ""] =
+    /Taken without effect: ([^]*?)\.\n/.exec(await readFile(CLI_PAGE, "utf8")) ?? [];
+  const flags = [...listed.matchAll(/`(--[a-z-]+)`/g)].map(([, flag = ""]) => flag);
+  assert.equal(flags.length, 13);
+  const command = ["envoy", "-c", "e.yaml"];
+  const plain = await run(command, { offline: true });
+  assert.equal(plain.envoys.length, 1);
+  for (const flag of flags) {
+    const words = [flag, ...(values[flag] === undefined ? [] : [values[flag]])];
+    const { envoys, stderr } = await run([...command, ...words], { offline: true });
+    assert.deepEqual({ envoys, stderr }, { envoys: plain.envoys, stderr: "" }, flag);
+  }
 });
 
 test("down asks the server to stop and ends when it is gone", async () => {

@@ -96,7 +96,9 @@ before(async () => {
   otherPort = await freePort();
   adminPort = await freePort();
   configure("0");
-  const words = ["envoy", "-c", file, "--concurrency", "2"];
+  // A test of an SDK gives Envoy the second; both are without effect, also in a restart.
+  const ids = ["--base-id", "7", "--use-dynamic-base-id"];
+  const words = ["envoy", "-c", file, "--concurrency", "2", ...ids];
   program = spawn(process.execPath, [COMMAND, ...words], { stdio: ["ignore", "ignore", "pipe"] });
   program.stderr?.on("data", (chunk: Buffer) => {
     log += chunk.toString();
