@@ -184,8 +184,8 @@ const OF_ISTIO: readonly Mistake[] = [
   },
   {
     name: "a field without effect here",
-    ...{ istio: ["IST0133"], code: "GL0107", severity: "warning", at: "['.']" },
-    yaml: virtualService(`[{${TO_WEB}}]`, "exportTo: ['.']\n  "),
+    ...{ istio: ["IST0133"], code: "GL0107", severity: "warning", at: "mirror_percent" },
+    yaml: virtualService(`[{${TO_WEB}, mirror_percent: 1}]`),
   },
   {
     name: "routes for the mesh",
