@@ -171,14 +171,20 @@ export class Stage {
   async stop(): Promise<void> {
     await this.#envoys?.stop();
     const child = this.#child;
+    let hung = false;
     if (child.exitCode === null && child.signalCode === null) {
-      const gone = new Promise((resolve) => child.once("exit", resolve));
+      const gone = new Promise<NodeJS.Signals | null>((resolve) => {
+        child.once("exit", (_code, signal) => {
+          resolve(signal);
+        });
+      });
       child.kill("SIGTERM");
       const timer = this.#options.clock.after(STOP_DEADLINE_MS, () => child.kill("SIGKILL"));
-      await gone;
+      hung = (await gone) === "SIGKILL";
       timer.cancel();
     }
     await rm(this.stateDirectory, { recursive: true, force: true });
+    if (hung) throw new Error(`graylane up did not end within ${STOP_DEADLINE_MS} ms of SIGTERM`);
   }
 
   #spawnServer(): ChildProcess {

@@ -28,10 +28,14 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `delayMs` of `clock`. */
-export function delay(clock: Clock, delayMs: number): Promise<void> {
+/** Resolves after `delayMs` of `clock`. One that may lose a race is to be unreferenced. */
+export function delay(
+  clock: Clock,
+  delayMs: number,
+  options?: { readonly unref?: boolean },
+): Promise<void> {
   return new Promise((resolve) => {
-    clock.after(delayMs, resolve);
+    clock.after(delayMs, resolve, options);
   });
 }
 

@@ -376,7 +376,7 @@ function sidecarControl(
     async drained(pod, timeoutMs) {
       const own = fleet.sidecars.map((link) => link.drainPod(pod, timeoutMs));
       // Whether the process before has requests of this pod, nobody here knows.
-      const others = Promise.race([retired, delay(systemClock, timeoutMs)]);
+      const others = Promise.race([retired, delay(systemClock, timeoutMs, { unref: true })]);
       await Promise.allSettled([...own, others]);
     },
   };

@@ -274,14 +274,20 @@ export class Graylane {
   async stop(): Promise<number | null> {
     this.#agent.destroy();
     const child = this.#child;
+    let hung = false;
     if (child.exitCode === null && child.signalCode === null) {
-      const gone = new Promise((done) => child.once("exit", done));
+      const gone = new Promise<NodeJS.Signals | null>((resolve) => {
+        child.once("exit", (_code, signal) => {
+          resolve(signal);
+        });
+      });
       child.kill("SIGTERM");
       const timer = systemClock.after(STOP_DEADLINE_MS, () => child.kill("SIGKILL"));
-      await gone;
+      hung = (await gone) === "SIGKILL";
       timer.cancel();
     }
     if (this.#ownsState) rmSync(this.stateDirectory, { recursive: true, force: true });
+    if (hung) throw new Error(`graylane up did not end within ${STOP_DEADLINE_MS} ms of SIGTERM`);
     return child.exitCode;
   }
 
