@@ -17,10 +17,20 @@ import type { Judged, JudgedCase } from "../support/verdict-page.ts";
 
 after(endAll);
 
-async function judgeAll({ front, upstream }: Subject<RecordingUpstream>): Promise<Verdict[]> {
-  const verdicts: Verdict[] = [];
-  for (const one of REQUEST_CASES) verdicts.push(await judge(front.port, upstream, one.raw));
-  return verdicts;
+/** A case waits for silence most of its time: so many go at once, each to proxies of its own. */
+const AT_ONCE = 4;
+
+type Proxies = readonly Subject<RecordingUpstream>[];
+
+/** The verdicts of one kind of proxy, of which there are `AT_ONCE`. */
+async function judgeAll(alike: Proxies): Promise<Verdict[]> {
+  const verdicts = new Map<HttpCase, Verdict>();
+  const judgeShare = async ({ front, upstream }: Subject<RecordingUpstream>, turn: number) => {
+    const share = REQUEST_CASES.filter((_, index) => index % alike.length === turn);
+    for (const one of share) verdicts.set(one, await judge(front.port, upstream, one.raw));
+  };
+  await Promise.all(alike.map(judgeShare));
+  return REQUEST_CASES.flatMap((one) => verdicts.get(one) ?? []);
 }
 
 function judgedOf(one: HttpCase, verdict: Verdict | undefined): Judged | null {
@@ -51,10 +61,14 @@ function pageOf(names: readonly string[], cases: readonly JudgedCase[]): string 
 
 test("nothing to be refused is forwarded, and nothing to be served refused", async (context) => {
   const kinds = { downstream: "http1", upstream: "http1" } as const;
-  const { subjects, missing } = await startFronts(kinds, () => RecordingUpstream.start());
+  const start = () => startFronts(kinds, () => RecordingUpstream.start());
+  const { subjects, missing } = await start();
   for (const reason of missing) context.diagnostic(`left out: ${reason}`);
-  const all = await Promise.all(subjects.map(judgeAll));
-  await stopFronts(subjects);
+  const sets: Proxies[] = [subjects];
+  while (sets.length < AT_ONCE) sets.push((await start()).subjects);
+  const alike = subjects.map((_, kind) => sets.flatMap((set) => set[kind] ?? []));
+  const all = await Promise.all(alike.map(judgeAll));
+  await Promise.all(sets.map(stopFronts));
   const names = subjects.map(({ front }) => front.name);
   const cases = REQUEST_CASES.map((one, index) => ({
     clause: one.clause,
