@@ -21,6 +21,8 @@ const NAMED_FILE_TIMEOUT_MS = 7_200_000;
 /** The runner's limit comes first: it names the test. */
 const KILL_AFTER_MS = 15_000;
 const FILES_AT_ONCE_MAX = 4;
+/** Beside one for each core: many files wait for most of their time. */
+const FILES_MORE = 1;
 /**
  * V8's nursery as on Node 20: later versions let it grow to three times 32 MiB and keep the pages,
  * which a test of resident memory could not tell from memory that is kept.
@@ -79,7 +81,7 @@ function place(data) {
 const paths = files.map((file) => join(ROOT, "dist", file));
 const stream = runTests({
   files: paths,
-  concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism()),
+  concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism() + FILES_MORE),
   timeout: fileTimeoutMs(),
 });
 stream.on("test:dequeue", ({ name }) => {
