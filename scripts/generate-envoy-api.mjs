@@ -37,10 +37,13 @@ const EXTENSIONS = [
   "envoy.extensions.filters.http.fault.v3.HTTPFault",
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.wasm.v3.Wasm",
+  "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
   "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
   "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
   "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+  "envoy.extensions.transport_sockets.tls.v3.Secret",
+  "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 ];
 const FILES_OF_EXTENSIONS = {

@@ -34,6 +34,7 @@ export class DeltaClient {
   readonly held: Readonly<Record<ResourceType, Map<string, string>>> = {
     clusters: new Map(),
     endpoints: new Map(),
+    secrets: new Map(),
     listeners: new Map(),
     routes: new Map(),
   };

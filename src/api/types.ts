@@ -289,7 +289,9 @@ export interface EnvoyStatus {
   readonly role: "gateway" | "sidecar";
   /** What it runs, but for what it refused. */
   readonly snapshotVersion: string;
-  readonly types: Readonly<Record<"clusters" | "endpoints" | "listeners" | "routes", SyncState>>;
+  readonly types: Readonly<
+    Record<"clusters" | "endpoints" | "secrets" | "listeners" | "routes", SyncState>
+  >;
   /** What it refused, in its own words; `""` for nothing. */
   readonly error: string;
 }

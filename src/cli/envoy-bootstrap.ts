@@ -25,6 +25,25 @@ export const XDS_MODE_DEFAULT = "delta";
 const API_TYPES: Readonly<Record<string, string>> = { delta: "DELTA_GRPC", sotw: "GRPC" };
 const XDS_CLUSTER = "graylane-xds";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const FILTERS = "type.googleapis.com/envoy.extensions.filters.http";
+/** From Envoy's environment: neither this file nor what Envoy prints of it has the token. */
+const TOKEN_HEADER = {
+  header: { key: "authorization", value: "Bearer %ENVIRONMENT(GRAYLANE_XDS_TOKEN)%" },
+  append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+};
+const TOKEN_FILTERS = [
+  {
+    name: "envoy.filters.http.header_mutation",
+    typed_config: {
+      "@type": `${FILTERS}.header_mutation.v3.HeaderMutation`,
+      mutations: { request_mutations: [{ append: TOKEN_HEADER }] },
+    },
+  },
+  {
+    name: "envoy.filters.http.upstream_codec",
+    typed_config: { "@type": `${FILTERS}.upstream_codec.v3.UpstreamCodec` },
+  },
+];
 const ID_CHARS_MAX = 253;
 const PORT_MAX = 65_535;
 /** As `istioctl` has it; no name that the local cluster gives has a dot. */
@@ -62,7 +81,7 @@ export function bootstrapOf(options: BootstrapOptions): object {
       lds_config: fromAds,
     },
     layered_runtime: { layers: [{ name: "graylane", static_layer: RUNTIME }] },
-    static_resources: { clusters: [xdsCluster(options.xds)] },
+    static_resources: { clusters: [xdsCluster(options)] },
   };
 }
 
@@ -117,8 +136,8 @@ function sidecarIdentity({ gateway, pod = "", bind, mapPort }: BootstrapOptions)
 }
 
 /** By its name in DNS, a cluster's control plane is another replica when one has gone. */
-function xdsCluster(text: string): object {
-  const { host, port } = xdsAddress(text);
+function xdsCluster({ xds, role }: BootstrapOptions): object {
+  const { host, port } = xdsAddress(xds);
   const address = { socket_address: { address: host, port_value: port } };
   const endpoint = { endpoint: { address } };
   return {
@@ -131,6 +150,7 @@ function xdsCluster(text: string): object {
       [HTTP_OPTIONS]: {
         "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
         explicit_http_config: { http2_protocol_options: { connection_keepalive: KEEPALIVE } },
+        ...(role === "gateway" ? { http_filters: TOKEN_FILTERS } : {}),
       },
     },
   };

@@ -5,7 +5,7 @@ import { connect, printLine } from "./context.ts";
 import type { Context } from "./context.ts";
 import { formatTable } from "./table.ts";
 
-const HEADER = ["NAME", "ROLE", "CDS", "EDS", "LDS", "RDS"];
+const HEADER = ["NAME", "ROLE", "CDS", "EDS", "LDS", "RDS", "SDS"];
 
 export async function proxyStatus(context: Context): Promise<number> {
   const client = await connect(context);
@@ -22,8 +22,8 @@ export async function proxyStatus(context: Context): Promise<number> {
 }
 
 function rowOf({ id, role, types }: EnvoyStatus): string[] {
-  const { clusters, endpoints, listeners, routes } = types;
-  return [nameOf(id), role, clusters, endpoints, listeners, routes];
+  const { clusters, endpoints, listeners, routes, secrets } = types;
+  return [nameOf(id), role, clusters, endpoints, listeners, routes, secrets];
 }
 
 function nameOf(id: string): string {

@@ -6,6 +6,8 @@ import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import { compileAssignment, compileCluster } from "./cluster.ts";
 import { SubsetKeys } from "./subset-keys.ts";
 
+const VIEW = { role: "gateway", labels: {}, bindAddress: "127.0.0.1", portMap: {} } as const;
+
 const TIMES = {
   ...{ timeoutMs: 1_000, intervalMs: 5_000, unhealthyIntervalMs: 2_000, jitterMs: 100 },
   ...{ unhealthyEdgeIntervalMs: 500, healthyEdgeIntervalMs: 3_000, jitterPercent: 10 },
@@ -41,7 +43,7 @@ test("slow start is the same for Envoys", () => {
   const slowStart = { windowMs: 30_000, percentMin: 10, aggression: 2 };
   const policy = { loadBalancer: { kind: "least-request", slowStart } } as const;
   const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
-  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []), VIEW).resource;
   assert.equal(json["lb_policy"], "LEAST_REQUEST");
   assert.deepEqual(json["least_request_lb_config"], {
     slow_start_config: {
@@ -56,7 +58,7 @@ test("a retry budget is the same for Envoys", () => {
   const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
   const policy = { retryBudget: { percent: 12.5, countMin: 2 } };
   const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
-  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []), VIEW).resource;
   const unlimited = 4_294_967_295;
   assert.deepEqual(json["circuit_breakers"], {
     thresholds: [
@@ -73,7 +75,7 @@ test("a PROXY header is the same for Envoys", () => {
   const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
   const policy = { proxyProtocol: "v2" } as const;
   const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
-  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+  const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []), VIEW).resource;
   const type = "type.googleapis.com/envoy.extensions.transport_sockets";
   assert.deepEqual(json["transport_socket"], {
     name: "envoy.transport_sockets.upstream_proxy_protocol",
@@ -101,7 +103,7 @@ for (const protocol of ["h2", "client", undefined] as const) {
     const connections = { connectionMsMax: 60_000, streamsMax: 5, keepAliveMs: 300_000 };
     const settings = { service: "default/c", connectTimeoutMs: 1_000, policy: { connections } };
     const cluster = { ...about, ...settings, ...(protocol !== undefined && { protocol }) };
-    const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+    const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []), VIEW).resource;
     assert.deepEqual(json["upstream_connection_options"], {
       tcp_keepalive: { keepalive_time: 300 },
     });
@@ -120,7 +122,7 @@ for (const { ask, want } of CASES) {
     const about = { name: "c", host: "c", aliases: [], namespace: "default", port: 80 };
     const policy = { healthCheck: { ...TIMES, ask } };
     const cluster = { ...about, service: "default/c", connectTimeoutMs: 1_000, policy };
-    const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []));
+    const { json } = compileCluster(cluster, new SubsetKeys(EMPTY_SNAPSHOT, []), VIEW).resource;
     assert.deepEqual(json["health_checks"], [
       {
         ...{ timeout: "1s", interval: "5s", no_traffic_interval: "5s", unhealthy_interval: "2s" },
@@ -175,7 +177,7 @@ test("weights, levels and parts by place are the same for Envoys", () => {
   assert.deepEqual(compiled({ locality }, elsewhere), [
     { load_balancing_weight: 1, lb_endpoints: [heavy, light] },
   ]);
-  const { json } = compileCluster({ ...cluster, policy: { locality } }, keys);
+  const { json } = compileCluster({ ...cluster, policy: { locality } }, keys, VIEW).resource;
   assert.deepEqual(json["common_lb_config"], {
     healthy_panic_threshold: { value: 0 },
     locality_weighted_lb_config: {},

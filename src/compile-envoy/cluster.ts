@@ -15,7 +15,9 @@ import type {
   StatusRange,
 } from "../snapshot/routing.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
-import type { EnvoyResource } from "./envoy-config.ts";
+import type { EnvoyResource, EnvoyView } from "./envoy-config.ts";
+import { clusterSecrets, upstreamTls } from "./cluster-tls.ts";
+import { listOf } from "./secrets.ts";
 import { BALANCER_METADATA } from "./subset-keys.ts";
 import type { SubsetKeys } from "./subset-keys.ts";
 
@@ -32,8 +34,21 @@ const BALANCERS = {
   maglev: "MAGLEV",
 } as const;
 
-export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResource {
+/** A cluster with what it asks for by name, but for its endpoints. */
+export interface CompiledCluster {
+  readonly resource: EnvoyResource;
+  readonly secrets: readonly EnvoyResource[];
+}
+
+export function compileCluster(
+  cluster: Cluster,
+  keys: SubsetKeys,
+  view: EnvoyView,
+): CompiledCluster {
   const { policy = {} } = cluster;
+  const source = sourceOf(cluster);
+  const asked = clusterSecrets(cluster, view, source);
+  const tls = asked === null || policy.tls === undefined ? null : upstreamTls(policy.tls, asked);
   const { connections = {}, outliers, healthCheck, retryBudget } = policy;
   const connectTimeoutMs = connections.connectTimeoutMs ?? cluster.connectTimeoutMs;
   const json: JsonObject = {
@@ -51,11 +66,12 @@ export function compileCluster(cluster: Cluster, keys: SubsetKeys): EnvoyResourc
     ...(outliers === undefined ? {} : { outlier_detection: outlierDetection(outliers) }),
     ...protocolOptions(cluster.protocol, connections),
     ...keepAliveOf(connections),
-    ...proxyHeader(policy),
+    ...transportSocket(policy, tls),
     ...(healthCheck === undefined ? {} : { health_checks: [healthCheckOf(healthCheck, cluster)] }),
   };
-  const parts = [{ source: sourceOf(cluster), json }];
-  return { name: cluster.name, json, parts, needs: [cluster.name] };
+  const secrets = asked === null ? [] : listOf(asked);
+  const needs = [cluster.name, ...secrets.map(({ name }) => name)];
+  return { resource: { name: cluster.name, json, parts: [{ source, json }], needs }, secrets };
 }
 
 export function compileAssignment(
@@ -209,12 +225,12 @@ function keepAliveOf({ keepAliveMs }: ConnectionLimits): JsonObject {
   return { upstream_connection_options: { tcp_keepalive: { keepalive_time: seconds } } };
 }
 
-/** Around a connection in clear: TLS to services is refused. */
-function proxyHeader({ proxyProtocol }: ClusterPolicy): JsonObject {
-  if (proxyProtocol === undefined) return {};
+/** The PROXY header stands in front of TLS. */
+function transportSocket({ proxyProtocol }: ClusterPolicy, tls: JsonObject | null): JsonObject {
+  if (proxyProtocol === undefined) return tls === null ? {} : { transport_socket: tls };
   const name = "envoy.transport_sockets";
   const type = "type.googleapis.com/envoy.extensions.transport_sockets";
-  const inner = {
+  const inner = tls ?? {
     name: `${name}.raw_buffer`,
     typed_config: { "@type": `${type}.raw_buffer.v3.RawBuffer` },
   };

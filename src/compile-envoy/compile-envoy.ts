@@ -14,6 +14,7 @@ import type {
 import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { compileListener } from "./listener.ts";
+import { confined } from "./listener-tls.ts";
 import { Refusals } from "./refusals.ts";
 import type { ActionContext } from "./route-action.ts";
 import { compileRouteTable } from "./route-table.ts";
@@ -32,15 +33,17 @@ export function compileForEnvoy(
   const refusals = new Refusals();
   const keys = new SubsetKeys(snapshot, alsoUsed);
   const used = new Set<string>();
-  const context: ActionContext = { snapshot, keys, refusals, used, removedHeaders: [] };
+  const context: ActionContext = { snapshot, keys, refusals, used, view, removedHeaders: [] };
   const made = view.role === "gateway" ? gateways(view, context) : sidecar(view, context);
   const clusters = clustersOf(snapshot, used);
   const at = { keys, place: placeOf(view, snapshot) };
-  const compiled = clusters.map((cluster) => compileCluster(cluster, keys));
+  const compiled = clusters.map((cluster) => compileCluster(cluster, keys, view));
+  const secrets = compiled.flatMap((one) => one.secrets);
   return {
     listeners: byName(made.listeners),
     routes: byName(made.routes),
-    clusters: byName([...compiled, ...made.clusters]),
+    clusters: byName([...compiled.map(({ resource }) => resource), ...made.clusters]),
+    secrets: byName([...secrets, ...made.secrets]),
     endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, at))),
     refusals: refusals.list(),
   };
@@ -58,31 +61,39 @@ function placeOf(view: EnvoyView, snapshot: Snapshot): Place | null {
 }
 
 /** `clusters`: those that stand for no service. */
-type Made = Readonly<Record<"listeners" | "routes" | "clusters", EnvoyResource[]>>;
+type Made = Readonly<Record<"listeners" | "routes" | "clusters" | "secrets", EnvoyResource[]>>;
 
 /** Nothing for a pod that is not there (yet). */
 function sidecar({ pod, laneMemory }: SidecarView, context: ActionContext): Made {
   const workload = context.snapshot.workloads[pod];
-  if (workload?.sidecar !== "envoy") return { listeners: [], routes: [], clusters: [] };
-  return compileSidecar(workload, context, laneMemory ?? null);
+  if (workload?.sidecar !== "envoy")
+    return { listeners: [], routes: [], clusters: [], secrets: [] };
+  return { ...compileSidecar(workload, context, laneMemory ?? null), secrets: [] };
 }
 
 function gateways(view: GatewayView, context: ActionContext): Made {
   const { snapshot, refusals } = context;
-  const listeners: EnvoyResource[] = [];
-  const routes: EnvoyResource[] = [];
+  const made: Made = { listeners: [], routes: [], clusters: [], secrets: [] };
   for (const { gateway, groups, listener } of listenersOf(snapshot, view, refusals)) {
     const source = sourceOf(gateway, listener);
-    listeners.push(compileListener(gateway, listener, { snapshot, view, source }));
+    const compiled = compileListener(gateway, listener, { snapshot, view, source });
+    made.listeners.push(compiled.listener);
+    made.secrets.push(...compiled.secrets);
     const name = listener.routeTable;
     const table = snapshot.routeTables[name] ?? { name, virtualHosts: [] };
     const removed = groups.flatMap(({ isRemoved, routeHeader }) =>
       isRemoved ? [routeHeader] : [],
     );
-    const removedHeaders = [...new Set(removed)];
-    routes.push(compileRouteTable(table, groups, { ...context, removedHeaders }));
+    const given = { ...context, removedHeaders: [...new Set(removed)] };
+    const { httpsRedirectHosts: redirected } = listener;
+    for (const { name: routes, server } of compiled.routeTables) {
+      const { table: own, ...security } =
+        server === null ? { table } : { table: confined(table, server, routes), isConfined: true };
+      const more = { ...security, ...(redirected === undefined ? {} : { redirected }) };
+      made.routes.push(compileRouteTable(own, groups, given, more));
+    }
   }
-  return { listeners, routes, clusters: [] };
+  return made;
 }
 
 /** The gateways that a node with such labels is. */
@@ -103,7 +114,7 @@ function listenersOf(snapshot: Snapshot, view: GatewayView, refusals: Refusals):
   return gatewaysOf(snapshot, view).flatMap((gateway) => {
     const groups = enteredGroups(gateway, snapshot, refusals);
     return gateway.listeners.flatMap((listener) => {
-      const refused = refusedListener(gateway, listener, taken);
+      const refused = refusedListener(gateway, listener, { taken, view });
       taken.add(listener.port);
       if (refused === null) return [{ gateway, groups, listener }];
       refusals.add(sourceOf(gateway, listener), refused);
@@ -115,15 +126,15 @@ function listenersOf(snapshot: Snapshot, view: GatewayView, refusals: Refusals):
 /** What completes "Envoy cannot …"; null for a listener that it can have. */
 function refusedListener(
   { edge }: Gateway,
-  { port, tls, httpsRedirectHosts }: Listener,
-  taken: ReadonlySet<number>,
+  { port, tls }: Listener,
+  { taken, view }: { readonly taken: ReadonlySet<number>; readonly view: GatewayView },
 ): string | null {
   if (taken.has(port)) {
     return `listen on port ${port} for two gateways: give each gateway Envoys of its own`;
   }
-  if (tls !== undefined) return `end TLS on port ${port} by this control plane`;
-  if (httpsRedirectHosts !== undefined) {
-    return `redirect port ${port} to https by this control plane`;
+  if (tls?.length === 0) return `end TLS on port ${port}: no certificate can be used`;
+  if (tls !== undefined && view.hasKeys !== true) {
+    return `end TLS on port ${port}: it is given no private keys without the xDS token`;
   }
   if (edge?.refuseAbsoluteForm === true) return "refuse requests in absolute-form";
   if (edge?.proxyProtocol !== undefined) return "read the PROXY protocol by this control plane";

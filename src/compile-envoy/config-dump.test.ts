@@ -5,6 +5,13 @@ import type { DumpedNode } from "./config-dump.ts";
 
 const AT = "2026-11-22T10:00:00Z";
 const REFUSED = { details: "no such balancer", json: { name: "a", lb_policy: "MAGLEV" } };
+const SECRET = {
+  name: "s",
+  tls_certificate: {
+    certificate_chain: { inline_string: "CHAIN" },
+    private_key: { inline_string: "KEY" },
+  },
+};
 const NODE: DumpedNode = {
   id: "edge-1",
   updatedAt: AT,
@@ -15,6 +22,9 @@ const NODE: DumpedNode = {
       { name: "b", json: null, status: "NACKED", error: REFUSED },
     ],
     endpoints: [{ name: "a", json: { cluster_name: "a" }, status: "ACKED" }],
+    secrets: [
+      { name: "s", json: SECRET, status: "NACKED", error: { details: "no", json: SECRET } },
+    ],
     listeners: [{ name: "l", json: { name: "l" }, status: "ACKED" }],
     routes: [{ name: "r", json: { name: "r" }, status: "REQUESTED" }],
   },
@@ -31,8 +41,9 @@ function sections(withEndpoints: boolean): Map<string, Section> {
 }
 
 test("the sections are Envoy's, endpoints only when they are asked for", () => {
-  const names = ["BootstrapConfigDump", "ClustersConfigDump", "ListenersConfigDump"];
-  assert.deepEqual([...sections(false).keys()], [...names, "RoutesConfigDump"]);
+  const names = ["BootstrapConfigDump", "ClustersConfigDump", "SecretsConfigDump"];
+  const others = ["ListenersConfigDump", "RoutesConfigDump"];
+  assert.deepEqual([...sections(false).keys()], [...names, ...others]);
   assert.ok(sections(true).has("EndpointsConfigDump"));
 });
 
@@ -48,6 +59,12 @@ test("a resource that was refused has the last good one beside what was refused 
   assert.equal(details, "no such balancer");
   assert.equal((failed as Section)["lb_policy"], "MAGLEV");
   assert.deepEqual(Object.keys(b ?? {}), ["error_state", "client_status"]);
+});
+
+test("a secret is shown without its key, also one that was refused", () => {
+  const text = JSON.stringify(configDump(NODE, true));
+  assert.ok(text.includes("CHAIN") && text.includes("[redacted]"), text);
+  assert.ok(!text.includes("KEY"), text);
 });
 
 test("a listener's state stands below its name", () => {

@@ -56,6 +56,7 @@ const SECTIONS: Readonly<Record<ResourceType, Section>> = {
     ...{ dump: "ListenersConfigDump", list: "dynamic_listeners", field: "listener" },
     state: "active_state",
   },
+  secrets: { dump: "SecretsConfigDump", list: "dynamic_active_secrets", field: "secret" },
   routes: { dump: "RoutesConfigDump", list: "dynamic_route_configs", field: "route_config" },
 };
 
@@ -122,8 +123,18 @@ function nodeOf({ id, omitted }: DumpedNode): JsonObject {
 
 function sectionOf(type: ResourceType, { resources, updatedAt }: DumpedNode): JsonObject {
   const { dump, list } = SECTIONS[type];
-  const entries = resources[type].map((resource) => entryOf(type, resource, updatedAt));
+  const shown = type === "secrets" ? resources[type].map(shownSecret) : resources[type];
+  const entries = shown.map((resource) => entryOf(type, resource, updatedAt));
   return { "@type": `${ADMIN}.${dump}`, [list]: entries };
+}
+
+/** As Envoy shows one: without its key. */
+function shownSecret({ json, error, ...rest }: DumpedResource): DumpedResource {
+  const shown = (content: JsonObject): JsonObject => memberOf(withoutSecrets(content));
+  return {
+    ...{ ...rest, json: json === null ? null : shown(json) },
+    ...(error === undefined ? {} : { error: { ...error, json: shown(error.json) } }),
+  };
 }
 
 function entryOf(type: ResourceType, resource: DumpedResource, updatedAt: string): JsonObject {

@@ -5,13 +5,14 @@ import type { Fault } from "../resources/fault.ts";
 import type { ObjectRef } from "../snapshot/snapshot.ts";
 
 /** The types of resources, in the order in which an Envoy must learn of them. */
-export const RESOURCE_TYPES = ["clusters", "endpoints", "listeners", "routes"] as const;
+export const RESOURCE_TYPES = ["clusters", "endpoints", "secrets", "listeners", "routes"] as const;
 
 export type ResourceType = (typeof RESOURCE_TYPES)[number];
 
 export const TYPE_URLS: Readonly<Record<ResourceType, string>> = {
   clusters: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
   endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  secrets: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
   listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
   routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 };
@@ -26,7 +27,7 @@ export interface EnvoyResource {
   readonly name: string;
   readonly json: JsonObject;
   readonly parts: readonly ResourcePart[];
-  /** What it asks for by name: a cluster its endpoints, a listener its routes. */
+  /** What it asks for by name: a cluster its endpoints, a listener its routes, both secrets. */
   readonly needs: readonly string[];
 }
 
@@ -62,11 +63,16 @@ export interface GatewayView {
   readonly bindAddress: string;
   /** From a Gateway's port to the port that is opened instead. */
   readonly portMap: Readonly<Record<string, number>>;
+  /** It has shown that it may be told private keys. */
+  readonly hasKeys?: true;
+  /** The file with the authorities that its machine trusts; absent: there is none. */
+  readonly systemAuthorities?: string;
 }
 
 export const NO_RESOURCES: Readonly<Record<ResourceType, EnvoyResources>> = {
   clusters: {},
   endpoints: {},
+  secrets: {},
   listeners: {},
   routes: {},
 };

@@ -3,10 +3,19 @@
 import type { Json, JsonObject } from "../base/json.ts";
 import type { EdgeSettings } from "../snapshot/edge.ts";
 import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot/snapshot.ts";
+import type { TlsServer } from "../snapshot/tls.ts";
 import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
 import { headersOfLanes } from "./lane-entry.ts";
+import {
+  TLS_INSPECTOR,
+  distinctServers,
+  isConfined,
+  nameOfServer,
+  tlsChains,
+} from "./listener-tls.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
+import { listOf, serverSecrets } from "./secrets.ts";
 
 export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 export const MANAGER_TYPE: string =
@@ -31,11 +40,31 @@ export function listenerName(gateway: Gateway, { port }: Listener): string {
   return `${gateway.name}:${port}`;
 }
 
+/** A listener with what it asks for by name. */
+export interface CompiledListener {
+  readonly listener: EnvoyResource;
+  readonly secrets: readonly EnvoyResource[];
+  readonly routeTables: readonly ListenerRoutes[];
+}
+
+/** The routes of a listener, or of one of its certificates. */
+export interface ListenerRoutes {
+  readonly name: string;
+  /** Null: for every host. */
+  readonly server: TlsServer | null;
+}
+
+interface Given {
+  readonly snapshot: Snapshot;
+  readonly view: GatewayView;
+  readonly source: ObjectRef;
+}
+
 export function compileListener(
   gateway: Gateway,
   listener: Listener,
-  given: { readonly snapshot: Snapshot; readonly view: GatewayView; readonly source: ObjectRef },
-): EnvoyResource {
+  given: Given,
+): CompiledListener {
   const { snapshot, view, source } = given;
   const filters = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
   const wasm = filters.map((plugin) => ({ source: plugin.source, json: wasmFilter(plugin) }));
@@ -44,24 +73,45 @@ export function compileListener(
     address: view.bindAddress,
     port_value: view.portMap[String(listener.port)] ?? listener.port,
   };
-  const manager: JsonObject = {
+  const manager = (routes: string): JsonObject => ({
     "@type": MANAGER_TYPE,
     stat_prefix: name,
     codec_type: "AUTO",
-    rds: { route_config_name: listener.routeTable, config_source: FROM_ADS },
+    rds: { route_config_name: routes, config_source: FROM_ADS },
     ...edgeFields(gateway.edge),
     ...strippedContext(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
     http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router()],
-  };
+  });
+  const filtersOf = (routes: string): JsonObject[] => [
+    { name: CONNECTION_MANAGER, typed_config: manager(routes) },
+  ];
+  const servers = distinctServers(listener.tls ?? []).map((server) => {
+    const owner = nameOfServer(server, name);
+    const own = { name: isConfined(server) ? nameOfServer(server, listener.routeTable) : "" };
+    const routes: ListenerRoutes =
+      own.name === "" ? { name: listener.routeTable, server: null } : { ...own, server };
+    return { server, routes, secrets: serverSecrets(owner, server, source) };
+  });
+  const isPlain = listener.tls === undefined;
+  const routeTables = isPlain
+    ? [{ name: listener.routeTable, server: null }]
+    : servers.map(({ routes }) => routes);
+  const secrets = servers.flatMap((one) => listOf(one.secrets));
   const json: JsonObject = {
     name,
     address: { socket_address: socket },
-    filter_chains: [{ filters: [{ name: CONNECTION_MANAGER, typed_config: manager }] }],
+    ...(isPlain ? {} : { listener_filters: [TLS_INSPECTOR] }),
+    filter_chains: isPlain
+      ? [{ filters: filtersOf(listener.routeTable) }]
+      : servers.flatMap(({ server, routes, secrets: own }) =>
+          tlsChains(server, own, filtersOf(routes.name)),
+        ),
   };
   const own: ResourcePart = { source, json: { address: socket } };
-  return { name, json, parts: [own, ...wasm], needs: [listener.routeTable] };
+  const needs = [...routeTables, ...secrets].map((one) => one.name);
+  return { listener: { name, json, parts: [own, ...wasm], needs }, secrets, routeTables };
 }
 
 function router(): JsonObject {

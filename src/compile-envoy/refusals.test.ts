@@ -6,6 +6,7 @@ import type { JsonObject } from "../base/json.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { Gateway, LaneGroup, Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
 import type { ClusterPolicy, RoutePolicy } from "../snapshot/routing.ts";
+import type { TlsServer } from "../snapshot/tls.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
 import { Refusals } from "./refusals.ts";
 
@@ -21,6 +22,11 @@ const TLS = {
   authorities: "",
   certificate: "",
   privateKey: "",
+};
+
+const SERVER: TlsServer = {
+  ...{ hosts: ["a.test"], certificate: "C", privateKey: "K", clientCa: "" },
+  ...{ minVersion: "TLSv1.2", maxVersion: "TLSv1.3" },
 };
 
 interface Asked {
@@ -85,9 +91,19 @@ const ROUTES: readonly { readonly name: string; readonly asked: Asked; readonly 
     says: "edit the header fields of a mirrored request",
   },
   {
-    name: "TLS to a service",
+    name: "TLS to a service by the system's authorities, where there are none",
     asked: { policy: { tls: TLS } },
-    says: "speak TLS to a service by this control plane",
+    says: "trust the authorities of the system, of which this machine has no list",
+  },
+  {
+    name: "TLS to a service with a certificate whose key it may not have",
+    asked: { policy: { tls: { ...TLS, authorities: "CA", certificate: "C", privateKey: "K" } } },
+    says: "show a certificate to a service: it is given no private keys without the xDS token",
+  },
+  {
+    name: "TLS to a service that cannot be used",
+    asked: { policy: { tls: { ...TLS, fault: "no Secret a" } } },
+    says: "speak TLS to a service: no Secret a",
   },
 ];
 
@@ -115,14 +131,14 @@ describe("a route that Envoy cannot have is answered 503 that says so, with GL07
 
 const LISTENERS: typeof ROUTES = [
   {
-    name: "TLS from clients",
+    name: "TLS from clients without a certificate that can be used",
     asked: { listener: { tls: [] } },
-    says: "end TLS on port 80 by this control plane",
+    says: "end TLS on port 80: no certificate can be used",
   },
   {
-    name: "a redirect to https",
-    asked: { listener: { httpsRedirectHosts: ["*"] } },
-    says: "redirect port 80 to https by this control plane",
+    name: "TLS from clients without its keys",
+    asked: { listener: { tls: [SERVER] } },
+    says: "end TLS on port 80: it is given no private keys without the xDS token",
   },
 ];
 

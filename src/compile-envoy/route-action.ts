@@ -11,7 +11,9 @@ import type {
   Target,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
+import { refusedTls } from "./cluster-tls.ts";
 import { durationOf } from "./envoy-config.ts";
+import type { EnvoyView } from "./envoy-config.ts";
 import type { Refusals } from "./refusals.ts";
 import type { LaneDraw } from "./lane-variants.ts";
 import { routeFilters } from "./route-filters.ts";
@@ -24,8 +26,6 @@ const STATUS_FAULT = 500;
 /** The sum of the weights of a route's clusters. */
 const WEIGHTS_MAX = 4_294_967_295;
 const PPM_DENOMINATOR = "MILLION";
-/** Never sent in clear instead. */
-const TLS_TO_SERVICES = "speak TLS to a service by this control plane";
 const LANES_OUTSIDE = "keep the context of lanes from a host outside the mesh";
 const REDIRECT_CODES: Readonly<Record<number, string>> = {
   301: "MOVED_PERMANENTLY",
@@ -45,6 +45,7 @@ export interface ActionContext {
   readonly snapshot: Snapshot;
   readonly keys: SubsetKeys;
   readonly refusals: Refusals;
+  readonly view: EnvoyView;
   /** Lower-case: taken from every request, unless a lane's tag is written there. */
   readonly removedHeaders: readonly string[];
   /** Those are all that carry lanes, and none is written: a host outside may be called. */
@@ -311,7 +312,8 @@ function refusedMirror(policy: RoutePolicy | undefined, context: ActionContext):
   for (const { target, requestHeaders } of policy?.mirrors ?? []) {
     if (touches(requestHeaders)) return "edit the header fields of a mirrored request";
     const cluster = target.kind === "cluster" ? snapshot.clusters[target.cluster] : undefined;
-    if (cluster?.policy?.tls !== undefined) return TLS_TO_SERVICES;
+    const refused = refusedTls(cluster?.policy?.tls, context.view);
+    if (refused !== null) return refused;
     if (leaksContext(cluster, context)) return LANES_OUTSIDE;
     if (cluster !== undefined && keys.keysOf(cluster).length > 0) {
       return "mirror to a service that has lanes or subsets";
@@ -342,7 +344,9 @@ function refusedTarget(target: Target | null, context: ActionContext): string | 
   const cluster = context.snapshot.clusters[target.cluster];
   if (leaksContext(cluster, context)) return LANES_OUTSIDE;
   const { policy, subsetPolicies } = cluster ?? {};
-  if (policy?.tls !== undefined) return TLS_TO_SERVICES;
+  // Never sent in clear instead.
+  const refused = refusedTls(policy?.tls, context.view);
+  if (refused !== null) return refused;
   const isOwn =
     target.subset?.kind === "labels" && subsetPolicies?.[target.subset.name] !== undefined;
   return isOwn ? "follow a traffic policy of a single subset" : null;

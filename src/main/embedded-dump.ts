@@ -4,7 +4,6 @@
 import { compileForEnvoy } from "../compile-envoy/compile-envoy.ts";
 import { omissionsOf } from "../compile-envoy/config-dump.ts";
 import type { DumpedNode, DumpedResource } from "../compile-envoy/config-dump.ts";
-import { RESOURCE_TYPES } from "../compile-envoy/envoy-config.ts";
 import type { EnvoyConfig, ResourceType } from "../compile-envoy/envoy-config.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 
@@ -21,12 +20,14 @@ export interface Opened {
 export function embeddedDump(snapshot: Snapshot, opened: Opened, updatedAt: string): DumpedNode {
   const configs = configsOf(snapshot, opened);
   const of = (type: ResourceType): readonly DumpedResource[] => resourcesOf(type, configs);
-  const [clusters, endpoints, listeners, routes] = RESOURCE_TYPES.map(of);
   return {
     id: EMBEDDED,
     resources: {
-      ...{ clusters: clusters ?? [], endpoints: endpoints ?? [] },
-      ...{ listeners: listeners ?? [], routes: routes ?? [] },
+      clusters: of("clusters"),
+      endpoints: of("endpoints"),
+      secrets: of("secrets"),
+      listeners: of("listeners"),
+      routes: of("routes"),
     },
     updatedAt,
     omitted: omissionsOf(configs.flatMap(({ refusals }) => refusals)),
@@ -39,7 +40,7 @@ function configsOf(snapshot: Snapshot, { host, ports }: Opened): EnvoyConfig[] {
   return Object.values(snapshot.gateways).map((gateway) =>
     compileForEnvoy(
       { ...snapshot, gateways: { [gateway.name]: gateway } },
-      { role: "gateway", labels: gateway.labels, bindAddress: host, portMap },
+      { role: "gateway", labels: gateway.labels, bindAddress: host, portMap, hasKeys: true },
     ),
   );
 }

@@ -21,12 +21,14 @@ import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
 import { configDump } from "../compile-envoy/config-dump.ts";
 import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
+import { systemAuthoritiesFile } from "../dataplane/upstream/system-authorities.ts";
 import type { AppHost } from "../local/app-keeper.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
 import { endpointFileOf } from "../local/seam.ts";
 import type { LocalReport, SidecarControl } from "../local/seam.ts";
 import type { ImageMap } from "../resources/image-map.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import { ensureXdsToken } from "../server/credentials.ts";
 import type { ServerDependencies } from "../server/dependencies.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
@@ -88,7 +90,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const memory = makeSharedMemoryFolder(options.stateDirectory, logger, before?.sharedMemory);
   const workers = { logger, sharedMemory: memory.path, legacy };
   const fleet = makeFleet(options, workers, () => publisher);
-  const ads = options.xds === null ? null : makeAdsServer(logger, () => publisher);
+  const ads = options.xds === null ? null : makeAdsServer(options, logger, () => publisher);
   const publisher: Publisher = new Publisher({
     store,
     resolveModules: (resources) => resolver.resolve(resources),
@@ -257,8 +259,15 @@ function pluginLogOf(fleet: WorkerFleet, publisher: Publisher): ServerDependenci
   };
 }
 
-function makeAdsServer(logger: Logger, publisher: () => Publisher): AdsServer {
+function makeAdsServer(
+  { stateDirectory }: UpOptions,
+  logger: Logger,
+  publisher: () => Publisher,
+): AdsServer {
+  const authorities = systemAuthoritiesFile();
   return new AdsServer({
+    keyToken: ensureXdsToken(stateDirectory),
+    ...(authorities === null ? {} : { systemAuthorities: authorities.path }),
     api: EnvoyApi.load(ENVOY_API_FILE),
     clock: systemClock,
     logger,

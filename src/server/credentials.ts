@@ -7,16 +7,26 @@ import type { ClientFile } from "../api/types.ts";
 
 const TOKEN_BYTES = 32;
 const TOKEN_FILE = "admin.token";
+const XDS_TOKEN_FILE = "xds.token";
 const CLIENT_FILE = "client.json";
 const KUBECONFIG_FILE = "kubeconfig";
 
 /** The token of this state directory: the one it has, or a new one. Readable by its owner only. */
 export function ensureToken(stateDirectory: string): string {
-  const path = join(stateDirectory, TOKEN_FILE);
+  return ensureTokenIn(stateDirectory, TOKEN_FILE);
+}
+
+/** What an Envoy shows to be told private keys: of no other use. */
+export function ensureXdsToken(stateDirectory: string): string {
+  return ensureTokenIn(stateDirectory, XDS_TOKEN_FILE);
+}
+
+function ensureTokenIn(stateDirectory: string, file: string): string {
+  const path = join(stateDirectory, file);
   const known = readOrNull(path)?.trim();
   if (known !== undefined && /^[0-9a-f]{64}$/.test(known)) return known;
   const token = randomBytes(TOKEN_BYTES).toString("hex");
-  writePrivate(stateDirectory, TOKEN_FILE, `${token}\n`);
+  writePrivate(stateDirectory, file, `${token}\n`);
   return token;
 }
 

@@ -280,9 +280,9 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
 
   test("proxy-status says what each Envoy runs", async () => {
     const { stdout } = await graylane.cli("proxy-status");
-    assert.match(stdout, /^NAME +ROLE +CDS +EDS +LDS +RDS\n/);
+    assert.match(stdout, /^NAME +ROLE +CDS +EDS +LDS +RDS +SDS\n/);
     for (const mode of MODES) {
-      assert.match(stdout, new RegExp(`\nedge-${mode} +gateway( +SYNCED){4}\n`));
+      assert.match(stdout, new RegExp(`\nedge-${mode} +gateway( +SYNCED){4} +NOT SENT\n`));
     }
   });
 

@@ -1,8 +1,13 @@
 //! Real Envoys that a `graylane up` programs, and pods that live outside of it, for tests.
 
+import { readFileSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
-import type { Server } from "node:http";
+import type { RequestListener, Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { TlsOptions } from "node:tls";
 import type { Resource } from "../../src/resources/object.ts";
 import { Envoy } from "./envoy.ts";
 import { KINDS } from "./graylane.ts";
@@ -12,19 +17,21 @@ import type { Answer, Graylane } from "./graylane.ts";
 export class Backend {
   readonly name: string;
   readonly port: number;
-  readonly #server: Server;
+  readonly #server: Server | SecureServer;
 
-  private constructor(name: string, port: number, server: Server) {
+  private constructor(name: string, port: number, server: Server | SecureServer) {
     this.name = name;
     this.port = port;
     this.#server = server;
   }
 
-  static async start(name: string): Promise<Backend> {
-    const server = createServer((request, response) => {
+  /** `tls`: it speaks nothing else. */
+  static async start(name: string, tls?: TlsOptions): Promise<Backend> {
+    const answer: RequestListener = (request, response) => {
       response.setHeader("x-seen", JSON.stringify(request.headers));
       response.end(name);
-    });
+    };
+    const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
     await new Promise<void>((done) => {
       server.listen(0, "127.0.0.1", done);
     });
@@ -71,16 +78,24 @@ export async function startGatewayEnvoy(
     readonly id: string;
     readonly xdsMode?: "delta" | "sotw";
     readonly flags?: readonly string[];
+    /** More of them, e.g. `443=8443`. */
+    readonly portMap?: readonly string[];
+    /** Absent: that of the control plane. */
+    readonly token?: string;
   },
 ): Promise<Envoy> {
+  const tokenFile = join(graylane.stateDirectory, "xds.token");
+  const { token = readFileSync(tokenFile, "utf8").trim(), portMap = [] } = options;
   return Envoy.start({
     binary,
     flags: options.flags ?? [],
+    env: { GRAYLANE_XDS_TOKEN: token },
     bootstrap: async (adminPort) => {
       const { stdout, stderr, exitCode } = await graylane.cli(
         ...["envoy-bootstrap", "--role", "gateway", "--gateway", "istio=ingressgateway"],
         ...["--id", options.id, "--xds", `127.0.0.1:${options.xdsPort}`, "--bind", "127.0.0.1"],
         ...["--map-port", `80=${options.port}`, "--admin", `127.0.0.1:${adminPort}`],
+        ...portMap.flatMap((pair) => ["--map-port", pair]),
         ...(options.xdsMode === undefined ? [] : ["--xds-mode", options.xdsMode]),
       );
       if (exitCode !== 0) throw new Error(stderr);

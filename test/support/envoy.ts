@@ -87,6 +87,8 @@ export interface EnvoyOptions {
   readonly componentLogLevel?: string;
   /** More of Envoy's own flags. */
   readonly flags?: readonly string[];
+  /** Beside this process's own variables. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Envoy {
@@ -121,7 +123,8 @@ export class Envoy {
     }
     const log = openSync(join(folder, "envoy.log"), "a");
     const stdio: StdioOptions = ["ignore", "ignore", log];
-    const child = spawn(options.binary, [...(options.words ?? []), ...parameters], { stdio });
+    const env = { ...process.env, ...options.env };
+    const child = spawn(options.binary, [...(options.words ?? []), ...parameters], { stdio, env });
     closeSync(log);
     const envoy = new Envoy(child, adminPort, folder);
     try {

@@ -6,13 +6,14 @@ import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock.ts";
 import type { Json, JsonObject } from "../../base/json.ts";
 import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
-import type { ModuleFile } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyView, ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ConfigNode } from "../publish/config-node.ts";
 import { AdsMessages, readRequest } from "./ads-messages.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
+import { WRONG_TOKEN, trustIn } from "./envoy-trust.ts";
 import { FairTurns } from "./fair-turns.ts";
 import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
@@ -56,6 +57,10 @@ export interface AdsServerOptions {
   readonly logger: Logger;
   /** The plug-in that keeps lanes by trace ids in sidecars; absent: there is none. */
   readonly laneMemory?: ModuleFile;
+  /** Gateways that show it are told private keys; absent: nobody is. */
+  readonly keyToken?: string;
+  /** The file of the authorities that the Envoys' machine trusts; absent: not known. */
+  readonly systemAuthorities?: string;
   readonly onUp: (node: ConfigNode) => void;
   readonly onDown: (node: ConfigNode) => void;
 }
@@ -204,9 +209,9 @@ export class AdsServer {
     if (this.#nodes.size >= ENVOYS_MAX) return `no more than ${ENVOYS_MAX} Envoys are served`;
     const identity = readIdentity(node);
     if (typeof identity === "string") return identity;
-    const { laneMemory } = this.#options;
-    const hasMemory = identity.view.role === "sidecar" && laneMemory !== undefined;
-    const view = hasMemory ? { ...identity.view, laneMemory } : identity.view;
+    const trust = trustIn(stream.metadata, this.#options.keyToken);
+    if (trust === "wrong") return WRONG_TOKEN;
+    const view = this.#viewOf(identity.view, trust === "keys");
     const joined = new EnvoyNode(identity.name, view, {
       ...{ session, configs: this.#configs },
       onTaken: () => {
@@ -217,6 +222,17 @@ export class AdsServer {
     this.#options.logger.info("an Envoy is here", { node: joined.id });
     this.#options.onUp(joined);
     return null;
+  }
+
+  /** With what the control plane knows of its machine. */
+  #viewOf(view: EnvoyView, hasKeys: boolean): EnvoyView {
+    const { laneMemory, systemAuthorities } = this.#options;
+    if (view.role === "sidecar") return laneMemory === undefined ? view : { ...view, laneMemory };
+    return {
+      ...view,
+      ...(hasKeys ? { hasKeys } : {}),
+      ...(systemAuthorities === undefined ? {} : { systemAuthorities }),
+    };
   }
 }
 

@@ -14,6 +14,7 @@ class FakeEnvoy {
   readonly names: Record<ResourceType, readonly string[]> = {
     clusters: [],
     endpoints: [],
+    secrets: [],
     listeners: [],
     routes: [],
   };
@@ -52,7 +53,7 @@ function stage(resources: Partial<Readonly<Record<ResourceType, Revisions>>>): S
         return [name, { name, json, parts: [{ source, json }], needs }];
       }),
     );
-  const types = { clusters: of("clusters"), endpoints: of("endpoints") };
+  const types = { clusters: of("clusters"), endpoints: of("endpoints"), secrets: of("secrets") };
   return {
     version: "v",
     resources: { ...types, listeners: of("listeners"), routes: of("routes") },
@@ -101,7 +102,45 @@ test("clusters and endpoints go before listeners and routes", async () => {
   envoy.ask("routes", ["entry"]);
   assert.equal(envoy.take(), "routes: entry@1");
   await settled;
-  assert.deepEqual(new Set(Object.values(envoy.session.status())), new Set(["SYNCED"]));
+  const { secrets, ...types } = envoy.session.status();
+  assert.deepEqual(new Set(Object.values(types)), new Set(["SYNCED"]));
+  assert.equal(secrets, "NOT SENT");
+});
+
+test("a listener has arrived when its secret has; a new secret is all that is sent", async () => {
+  const envoy = await synced();
+  const name = "certificate|entry/a.test";
+  const made = (revision: number): Stage => {
+    const { version, resources } = stage({ secrets: { [name]: revision } });
+    const before = both().resources;
+    const entry = before.listeners["entry"];
+    assert.ok(entry !== undefined);
+    const listener = { ...entry, json: { name: "entry", revision: 2 }, needs: ["entry", name] };
+    return {
+      version,
+      resources: { ...before, secrets: resources.secrets, listeners: { entry: listener } },
+    };
+  };
+  let isSettled = false;
+  const settled = envoy.session.bring([made(1)]).then(() => {
+    isSettled = true;
+  });
+  assert.equal(envoy.take(), "listeners: entry@2");
+  await Promise.resolve();
+  assert.ok(!isSettled);
+  envoy.ask("secrets", [name]);
+  assert.equal(envoy.take(), `secrets: ${name}@1`);
+  await settled;
+  const renewed = envoy.session.bring([made(2)]);
+  assert.equal(envoy.take(), `secrets: ${name}@2`);
+  await renewed;
+  assert.deepEqual(envoy.inbox, []);
+  const bad = envoy.session.bring([made(3)]);
+  envoy.take("Failed to load private key from <inline>");
+  await bad;
+  assert.equal(envoy.session.status().secrets, "STALE");
+  const [refused] = envoy.session.refused();
+  assert.equal(refused?.name, name);
 });
 
 test("what only the old routes need goes when the new routes are in", async () => {

@@ -4,6 +4,7 @@
 //! Clusters and endpoints first; when Envoy has taken them, listeners and routes; what only the
 //! routes before needed goes in a further stage. Envoy answers a message of clusters only when they
 //! are warm, for which it needs their endpoints: those are sent while that answer is awaited.
+//! Secrets go whenever they are asked for.
 
 import type { DumpedResource } from "../../compile-envoy/config-dump.ts";
 import { RESOURCE_TYPES, TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
@@ -53,6 +54,7 @@ export class AdsSession {
     this.#states = {
       clusters: of("clusters"),
       endpoints: of("endpoints"),
+      secrets: of("secrets"),
       listeners: of("listeners"),
       routes: of("routes"),
     };
@@ -89,6 +91,7 @@ export class AdsSession {
     return {
       clusters: of("clusters"),
       endpoints: of("endpoints"),
+      secrets: of("secrets"),
       listeners: of("listeners"),
       routes: of("routes"),
     };
@@ -102,6 +105,7 @@ export class AdsSession {
     return {
       clusters: of("clusters"),
       endpoints: of("endpoints"),
+      secrets: of("secrets"),
       listeners: of("listeners"),
       routes: of("routes"),
     };
@@ -125,6 +129,7 @@ export class AdsSession {
     const changed = this.#sendType(clusters, stage);
     endpoints.sendAgain(changed);
     this.#sendType(endpoints, stage, clusters);
+    this.#sendType(this.#states.secrets, stage);
     if (!this.#areClustersReady()) return;
     this.#sendType(listeners, stage);
     this.#sendType(routes, stage, listeners);
@@ -150,15 +155,16 @@ export class AdsSession {
   }
 
   #areClustersReady(): boolean {
-    const { clusters, endpoints } = this.#states;
+    const { clusters, endpoints, secrets } = this.#states;
     const isIdle = clusters.isSubscribed && !clusters.isPending && !endpoints.isPending;
-    return isIdle && clusters.hasNeeds(endpoints);
+    return isIdle && clusters.hasNeeds(endpoints, secrets);
   }
 
   #hasArrived(): boolean {
-    const { listeners, routes } = this.#states;
+    const { listeners, routes, secrets } = this.#states;
     const isIdle = listeners.isSubscribed && !listeners.isPending && !routes.isPending;
-    return this.#areClustersReady() && isIdle && listeners.hasNeeds(routes);
+    const isReady = this.#areClustersReady() && isIdle && !secrets.isPending;
+    return isReady && listeners.hasNeeds(routes, secrets);
   }
 }
 

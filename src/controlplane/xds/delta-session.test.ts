@@ -62,7 +62,7 @@ function stage(resources: Partial<Readonly<Record<ResourceType, Revisions>>>): S
   return {
     version: "v",
     resources: {
-      ...{ clusters, endpoints: of("endpoints") },
+      ...{ clusters, endpoints: of("endpoints"), secrets: of("secrets") },
       ...{ listeners: of("listeners"), routes: of("routes") },
     },
   };
@@ -95,6 +95,12 @@ async function synced(): Promise<DeltaEnvoy> {
   return envoy;
 }
 
+function assertSynced({ session }: DeltaEnvoy): void {
+  const { secrets, ...types } = session.status();
+  assert.deepEqual(new Set(Object.values(types)), new Set(["SYNCED"]));
+  assert.equal(secrets, "NOT SENT");
+}
+
 test("a change sends what has changed, and nothing that has not", async () => {
   const cases: readonly (readonly [change: object, sent: readonly string[]])[] = [
     [{ endpoints: { a: 2, b: 1 } }, ["endpoints: a@2"]],
@@ -109,7 +115,7 @@ test("a change sends what has changed, and nothing that has not", async () => {
     assert.deepEqual(envoy.inbox.map(summary), sent);
     while (envoy.inbox.length > 0) envoy.take();
     await settled;
-    assert.deepEqual(new Set(Object.values(envoy.session.status())), new Set(["SYNCED"]));
+    assertSynced(envoy);
   }
 });
 
@@ -139,7 +145,7 @@ test("after a new connection nothing is sent that the Envoy has", async () => {
   envoy.ask("routes", { subscribe: ["entry"], initialVersions: versionsOf("routes") });
   assert.deepEqual(envoy.inbox.map(summary), []);
   await settled;
-  assert.deepEqual(new Set(Object.values(envoy.session.status())), new Set(["SYNCED"]));
+  assertSynced(envoy);
 });
 
 test("what is refused is named and not sent again; the others are", async () => {

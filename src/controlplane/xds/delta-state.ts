@@ -12,6 +12,7 @@ import type {
   EnvoyResources,
   ResourceType,
 } from "../../compile-envoy/envoy-config.ts";
+import { isSecretName } from "../../compile-envoy/secrets.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
 import { changedNames } from "./resource-diff.ts";
@@ -131,10 +132,11 @@ export class DeltaState implements TypeChannel {
     return lost;
   }
 
-  hasNeeds(asked: TypeChannel): boolean {
+  hasNeeds(asked: TypeChannel, secrets: TypeChannel): boolean {
     for (const name of asked.takeLost()) this.#unmet.add(name);
     for (const name of this.#unmet) {
-      if (asked.isSettledAbout(name) || !this.#isNeeded(name)) this.#unmet.delete(name);
+      const isTold = asked.isSettledAbout(name) || secrets.isSettledAbout(name);
+      if (isTold || !this.#isNeeded(name)) this.#unmet.delete(name);
     }
     return this.#unmet.size === 0;
   }
@@ -266,7 +268,9 @@ export class DeltaState implements TypeChannel {
   }
 
   #isNeeded(name: string): boolean {
-    if (this.type === "clusters") return needs(this.#held.get(name), name);
+    // The endpoints of a cluster have its name; secrets are few.
+    const isOwn = this.type === "clusters" && !isSecretName(name);
+    if (isOwn) return needs(this.#held.get(name), name);
     return [...this.#held.values()].some((held) => needs(held, name));
   }
 }

@@ -22,6 +22,7 @@ export interface Refused {
 const NOUNS: Readonly<Record<ResourceType, string>> = {
   clusters: "the cluster",
   endpoints: "the endpoints of",
+  secrets: "the secret",
   listeners: "the listener",
   routes: "the routes of",
 };

@@ -65,15 +65,15 @@ function hasOtherRoutes(before: Resources, after: Resources): boolean {
 
 /** The new routes, with clusters and endpoints that serve the old ones as well. */
 function making(view: EnvoyView, before: Applied, { snapshot, resources }: Applied): Stage {
-  const merged = mergeForMakeBeforeBreak(before.snapshot, snapshot);
-  const compiled = compileForEnvoy(merged, view, [before.snapshot]);
-  const made = keepSame(resources, keepSame(before.resources, compiled));
+  const union = mergeForMakeBeforeBreak(before.snapshot, snapshot);
+  const compiled = compileForEnvoy(union, view, [before.snapshot]);
+  const merged = keepSame(resources, keepSame(before.resources, compiled));
   const both = (type: ResourceType): EnvoyResources =>
-    keepEqual(resources[type], { ...before.resources[type], ...made[type] });
+    keepEqual(resources[type], { ...before.resources[type], ...merged[type] });
   const version = snapshot.version;
   const { listeners, routes } = resources;
-  const all = { clusters: both("clusters"), endpoints: both("endpoints"), listeners, routes };
-  return { version, resources: all };
+  const made = { clusters: both("clusters"), endpoints: both("endpoints") };
+  return { version, resources: { ...made, secrets: both("secrets"), listeners, routes } };
 }
 
 function keepSame(before: Resources, after: Resources): Resources {

@@ -54,8 +54,8 @@ export interface TypeChannel {
   held(name: string): EnvoyResource | null;
   /** Names that it held and may hold no more, since the last call. */
   takeLost(): readonly string[];
-  /** Whether all that its resources ask for by name has been told. */
-  hasNeeds(asked: TypeChannel): boolean;
+  /** Whether all that its resources ask for by name has been told, by either of the two. */
+  hasNeeds(asked: TypeChannel, secrets: TypeChannel): boolean;
 }
 
 const hashes = new WeakMap<JsonObject, string>();

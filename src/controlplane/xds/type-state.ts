@@ -73,10 +73,10 @@ export class TypeState implements TypeChannel {
     return [];
   }
 
-  hasNeeds(asked: TypeChannel): boolean {
-    for (const { needs } of this.#held.values()) {
-      if (!needs.every((name) => asked.isSettledAbout(name))) return false;
-    }
+  hasNeeds(asked: TypeChannel, secrets: TypeChannel): boolean {
+    const isTold = (name: string): boolean =>
+      asked.isSettledAbout(name) || secrets.isSettledAbout(name);
+    for (const { needs } of this.#held.values()) if (!needs.every(isTold)) return false;
     return true;
   }
 

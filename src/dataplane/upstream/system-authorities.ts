@@ -10,20 +10,30 @@ const BUNDLES: readonly string[] = [
   "/etc/ssl/cert.pem",
 ];
 
+/** Of a list of authorities in PEM. */
+export interface AuthoritiesFile {
+  readonly path: string;
+  readonly text: string;
+}
+
 let known: { readonly text: string | null } | null = null;
 
 /** PEM, read once; null: the machine has no list, and Node's own is used. */
 export function systemAuthorities(): string | null {
-  known ??= { text: readFirst([process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES]) };
+  known ??= { text: systemAuthoritiesFile()?.text ?? null };
   return known.text;
 }
 
-function readFirst(paths: readonly string[]): string | null {
+export function systemAuthoritiesFile(): AuthoritiesFile | null {
+  return readFirst([process.env["SSL_CERT_FILE"] ?? "", ...BUNDLES]);
+}
+
+function readFirst(paths: readonly string[]): AuthoritiesFile | null {
   for (const path of paths) {
     if (path === "") continue;
     try {
       const text = readFileSync(path, "latin1");
-      if (text.includes("-----BEGIN CERTIFICATE-----")) return text;
+      if (text.includes("-----BEGIN CERTIFICATE-----")) return { path, text };
     } catch {
       // The next one, then.
     }
