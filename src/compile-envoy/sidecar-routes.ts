@@ -3,6 +3,7 @@
 
 import type { JsonObject } from "../base/json.ts";
 import { isSeenBy } from "../lane/host-index.ts";
+import { meshTableName, routesForCaller } from "../lane/mesh-routes.ts";
 import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { Cluster, ObjectRef, Route, Snapshot, Workload } from "../snapshot/snapshot.ts";
 import type { EnvoyResource, ResourcePart } from "./envoy-config.ts";
@@ -32,7 +33,7 @@ export function compileOutbound(
   const parts: ResourcePart[] = [];
   const virtualHosts: JsonObject[] = [];
   for (const [cluster, domains] of domainsByCluster(snapshot, workload.namespace)) {
-    const compiled = routesTo(cluster, groups, context);
+    const compiled = routesTo(cluster, workload, groups, context);
     for (const { json, sources } of compiled) {
       for (const one of sources) parts.push({ source: one, json });
     }
@@ -89,19 +90,21 @@ function spellings(name: string, port: number): string[] {
 
 function routesTo(
   cluster: Cluster,
+  workload: Workload,
   groups: readonly EnteredGroup[],
   context: ActionContext,
 ): ReturnType<typeof compileRoutes> {
-  const route = routeTo(cluster);
+  const table = context.snapshot.routeTables[meshTableName(cluster.name)];
+  const routes = table === undefined ? [routeTo(cluster)] : routesForCaller(table, workload);
   if (cluster.isOutside === true) {
     const removedHeaders = contextHeaders(context.snapshot);
-    return compileRoutes([route], [], { ...context, removedHeaders, removesContext: true });
+    return compileRoutes(routes, [], { ...context, removedHeaders, removesContext: true });
   }
   const asked = groups.filter(
     ({ group, fixed }) => fixed !== undefined || group.services.includes(cluster.service),
   );
   const removedHeaders = asked.flatMap((one) => (one.isRemoved ? [one.routeHeader] : []));
-  return compileRoutes([route], asked, { ...context, removedHeaders });
+  return compileRoutes(routes, asked, { ...context, removedHeaders });
 }
 
 function routeTo({ name, service, source }: Cluster): Route {

@@ -7,6 +7,7 @@ import { FROM_ADS, durationOf } from "./envoy-config.ts";
 import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
 import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE, STREAM_IDLE_TIMEOUT } from "./listener.ts";
 import { memoryFilters } from "./sidecar-memory.ts";
+import { ROUTE_FILTERS } from "./route-filters.ts";
 import type { ActionContext } from "./route-action.ts";
 import { headerFields } from "./route-action.ts";
 import { OUTSIDE_FILTER, outsideCluster } from "./sidecar-outside.ts";
@@ -60,10 +61,8 @@ export function compileSidecar(
     );
   });
   const rds = { rds: { route_config_name: OUTBOUND_ROUTES, config_source: FROM_ADS } };
-  const outbound = listener("outbound", workload.outbound, rds, [
-    ...memory("outbound"),
-    OUTSIDE_FILTER,
-  ]);
+  const filters = [...memory("outbound"), OUTSIDE_FILTER, ...ROUTE_FILTERS];
+  const outbound = listener("outbound", workload.outbound, rds, filters);
   return {
     listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES])],
     routes: [compileOutbound(workload, groups, { context, source })],

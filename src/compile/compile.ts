@@ -44,6 +44,7 @@ import { GatewayApi } from "./gateway-api/gateway-api.ts";
 import type { ApiStatus } from "./gateway-api/status.ts";
 import { addIngressRoutes, impliedGateways } from "./ingress.ts";
 import type { LabelIndex } from "../lane/label-index.ts";
+import { isMeshTable } from "../lane/mesh-routes.ts";
 import { compileHealthCheck } from "./health-check.ts";
 import { reportNearness, withWeights } from "./locality.ts";
 import { modelLaneGroups, nextExpiryMs } from "./lane-group.ts";
@@ -53,6 +54,8 @@ import type { GroupModel, LaneScope } from "./lane-model.ts";
 import { laneFindings } from "./lane-status.ts";
 import type { LaneFindings } from "./lane-status.ts";
 import { compileLaneGroups } from "./lanes.ts";
+import { compileMeshTables } from "./mesh-routes.ts";
+import type { MeshScope } from "./mesh-routes.ts";
 import { compareMessages, compareTexts, MessageList } from "./messages.ts";
 import { compileEndpoints, compileWorkloads, indexPods } from "./pod.ts";
 import { indexResources, namespaceOfKey } from "./resource-index.ts";
@@ -68,7 +71,7 @@ import type { Binding } from "./route-table.ts";
 import { collectServices } from "./service.ts";
 import { collectEntries, compileEntryEndpoints, indexWorkloads } from "./service-entry.ts";
 import type { EntryHost, EntryWorld, NameMap } from "./service-entry.ts";
-import type { MatchPlaces } from "./target.ts";
+import type { MatchPlaces, TargetScope } from "./target.ts";
 import { UpstreamTlsResolver } from "./upstream-tls.ts";
 import { compileRoutes } from "./virtual-service.ts";
 import { reportUnmet, sidecarPods } from "./unmet-policies.ts";
@@ -221,7 +224,9 @@ function compileGateways(
   }));
   const lostPorts = reportSharedPorts(gateways.logical, messages);
   const places: MatchPlaces = new Map();
-  const routesOf = compileAllRoutes(world, places);
+  const mesh = meshScope(world, places);
+  const meshTables = compileMeshTables(world.bindings, mesh);
+  const routesOf = compileAllRoutes(world, places, mesh.made);
   const hosts = bindHosts(world.bindings, gateways, messages);
   checkDefaultRoutes({ hosts, routesOf, ...world }, messages);
   const bound = compileRouteTables(compiled, hosts, { routesOf, places });
@@ -230,28 +235,59 @@ function compileGateways(
   return {
     lostPorts,
     gateways: Object.fromEntries(compiled.map((gateway) => [gateway.name, gateway])),
-    routeTables: { ...routeTables, ...blockedTables(compiled, world.plugins) },
+    routeTables: { ...routeTables, ...blockedTables(compiled, world.plugins), ...meshTables },
   };
 }
 
+/** At gateways; what serves nowhere is compiled for what there is to say about it. */
 function compileAllRoutes(
   world: World,
   places: MatchPlaces,
+  inMesh: MadeRoutes,
 ): Map<VirtualService, readonly Route[]> {
-  const { services, messages, gateways } = world.scope;
-  const subsets = collectSubsets(world.rules, services, messages);
+  const subsets = collectSubsets(world.rules, world.scope.services, world.scope.messages);
   const routesOf = new Map<VirtualService, readonly Route[]>();
   for (const binding of world.bindings) {
-    const { resource, makeRoutes, routes } = binding;
-    const laneGroups = groupsFor(binding, world.laneGroups, gateways);
+    if (binding.gateways.length === 0 && inMesh.has(binding)) continue;
     const callers = [...new Set(binding.gateways.map(namespaceOfKey))].sort();
-    const scope = { resource, services, subsets, callers, laneGroups, places, messages };
-    routesOf.set(
-      resource,
-      makeRoutes?.(scope) ?? compileRoutes(routes ?? ownRoutes(resource), scope),
-    );
+    const scope = { ...targetScope(binding, world, places), subsets, callers };
+    routesOf.set(binding.resource, routesOfBinding(binding, scope));
   }
   return routesOf;
+}
+
+/** By the port of calls. */
+type MadeRoutes = Map<Binding, Map<number, readonly Route[]>>;
+
+function meshScope(world: World, places: MatchPlaces): MeshScope & { readonly made: MadeRoutes } {
+  const { services, messages } = world.scope;
+  // What is wrong with the rules themselves has been said.
+  const subsets = collectSubsets(world.rules, services, new MessageList());
+  const made: MadeRoutes = new Map();
+  const routesFor = (binding: Binding, callPort: number): readonly Route[] => {
+    const own = made.get(binding) ?? new Map<number, readonly Route[]>();
+    const scope = { ...targetScope(binding, world, places), subsets, callPort };
+    const routes = own.get(callPort) ?? routesOfBinding(binding, scope);
+    made.set(binding, own.set(callPort, routes));
+    return routes;
+  };
+  return { services, places, messages, made, routesFor };
+}
+
+function targetScope(
+  binding: Binding,
+  { scope: { services, messages, gateways }, laneGroups: groups }: World,
+  places: MatchPlaces,
+): Omit<TargetScope, "subsets"> {
+  const laneGroups = groupsFor(binding, groups, gateways);
+  return { resource: binding.resource, services, laneGroups, places, messages };
+}
+
+function routesOfBinding(
+  { resource, makeRoutes, routes }: Binding,
+  scope: TargetScope,
+): readonly Route[] {
+  return makeRoutes?.(scope) ?? compileRoutes(routes ?? ownRoutes(resource), scope);
 }
 
 /** Those entered at the VirtualService's own gateways come first: they own a shared lane name. */
@@ -346,15 +382,16 @@ function checkLanes(
       checkLanePods({ model, group, services, runners }, messages);
       reportCallers(model, group, { gateways, messages });
     }
-    if (model.entryRoutes !== null) reportEntryRoutes(model, allRoutes(routeTables), messages);
+    if (model.entryRoutes !== null) {
+      reportEntryRoutes(model, gatewayRoutes(routeTables), messages);
+    }
   }
   checkTaggings(plugins, laneGroups, messages);
 }
 
-function allRoutes(tables: Snapshot["routeTables"]): Route[] {
-  return Object.values(tables).flatMap(({ virtualHosts }) =>
-    virtualHosts.flatMap(({ routes }) => routes),
-  );
+function gatewayRoutes(tables: Snapshot["routeTables"]): Route[] {
+  const own = Object.values(tables).filter(({ name }) => !isMeshTable(name));
+  return own.flatMap(({ virtualHosts }) => virtualHosts.flatMap(({ routes }) => routes));
 }
 
 type Content = Omit<Snapshot, "version">;

@@ -16,17 +16,19 @@ export interface Finding {
 }
 
 export class MessageList {
-  readonly #messages: Fault[] = [];
+  readonly #messages = new Map<string, Fault>();
 
+  /** Said again, it is said once: an object's routes may be compiled for several places. */
   add(resource: Resource, finding: Finding): void {
     const { severity, code, path, message, remedy = "" } = finding;
     const object = refOf(resource);
-    this.#messages.push({ severity, code, message, remedy, path, object, position: null });
+    const fault: Fault = { severity, code, message, remedy, path, object, position: null };
+    this.#messages.set(identityOf(fault), fault);
   }
 
   /** By object, then path, then code: the same for the same resources in any order. */
   sorted(): readonly Fault[] {
-    return [...this.#messages].sort((a, b) => compareTexts(sortKey(a), sortKey(b)));
+    return [...this.#messages.values()].sort((a, b) => compareTexts(sortKey(a), sortKey(b)));
   }
 }
 

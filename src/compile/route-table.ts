@@ -17,13 +17,15 @@ import { isVisible } from "./visibility.ts";
 import type { MatchPlace, MatchPlaces, TargetScope } from "./target.ts";
 
 /** The word for the sidecars in a VirtualService's `gateways`. */
-const MESH = "mesh";
+export const MESH = "mesh";
 
 /** A VirtualService with the Gateway resources that it is bound to. */
 export interface Binding {
   readonly resource: VirtualService;
   /** `namespace/name` of Gateway resources that exist. */
   readonly gateways: readonly string[];
+  /** Bound to the sidecars, too. */
+  readonly isMesh?: boolean;
   /** With those of delegates; absent: the resource's own. */
   readonly routes?: readonly PlacedRoute[];
   /**
@@ -59,16 +61,14 @@ export function bindVirtualServices(
     const names = resource.spec.gateways ?? [MESH];
     names.forEach((name, index) => {
       const path = resource.spec.gateways === undefined ? "spec" : `spec.gateways[${index}]`;
-      if (name === MESH) {
-        reportMesh(resource, path, messages);
-        return;
-      }
+      if (name === MESH) return;
       const key = name.includes("/") ? name : `${namespaceOf(resource)}/${name}`;
       if (!gateways.byResource.has(key)) reportMissing(resource, key, path, messages);
       else if (isVisible(resource, namespaceOfKey(key))) found.push(key);
       else reportNotExported(resource, key, messages);
     });
-    return { resource, gateways: found, routes: delegates.routesOf(resource) };
+    const isMesh = names.includes(MESH);
+    return { resource, gateways: found, isMesh, routes: delegates.routesOf(resource) };
   });
   delegates.reportUnused();
   return bindings;
@@ -221,7 +221,7 @@ function routeAt(route: Route, places: MatchPlaces, here: Here): Route[] {
   return matches.length === 0 ? [] : [{ ...route, matches }];
 }
 
-/** As in Istio, gateways that a match names stand in the place of its source labels. */
+/** As in Istio, gateways that a match names stand in the place of what it says of the source. */
 function isHere(place: MatchPlace, { gateway, port, owner }: Here): boolean {
   if (place.port !== undefined && place.port !== port) return false;
   if (place.gateways !== undefined) {
@@ -230,22 +230,10 @@ function isHere(place: MatchPlace, { gateway, port, owner }: Here): boolean {
       names.includes(name.includes("/") ? name : `${namespaceOf(owner)}/${name}`),
     );
   }
-  return place.sourceLabels === undefined || hasLabels(gateway.labels, place.sourceLabels);
-}
-
-function reportMesh(resource: VirtualService, path: string, messages: MessageList): void {
-  messages.add(resource, {
-    severity: "warning",
-    code: "GL0207",
-    path,
-    message:
-      "routes for the mesh are not honoured in the embedded sidecars yet: calls between pods " +
-      "follow the lanes only",
-    remedy:
-      resource.spec.gateways === undefined
-        ? "Name a Gateway under spec.gateways for the routes to serve there."
-        : "",
-  });
+  const { sourceNamespace, sourceLabels = {} } = place;
+  if (!hasLabels(gateway.labels, sourceLabels)) return false;
+  if (sourceNamespace === undefined) return true;
+  return gateway.resources.some((resource) => namespaceOf(resource) === sourceNamespace);
 }
 
 function reportMissing(

@@ -13,6 +13,8 @@ export interface TargetScope {
   readonly resource: VirtualService;
   readonly services: ServiceMap;
   readonly subsets: SubsetMap;
+  /** Of the calls, for destinations without a port; absent: they need one. */
+  readonly callPort?: number;
   /** The namespaces of its gateways; absent: not known, as for what is no VirtualService. */
   readonly callers?: readonly string[];
   /** Those entered at the VirtualService's gateways first, then by name. */
@@ -28,6 +30,7 @@ export interface MatchPlace {
   /** As the VirtualService writes them. */
   readonly gateways: readonly string[] | undefined;
   readonly sourceLabels: Readonly<Record<string, string>> | undefined;
+  readonly sourceNamespace: string | undefined;
 }
 
 export type MatchPlaces = Map<RouteMatch, MatchPlace>;
@@ -112,12 +115,21 @@ function resolve(destination: Destination, scope: TargetScope): Resolution {
       remedy: "Add the namespace of the Gateway to exportTo of the ServiceEntry.",
     });
   }
-  const cluster = findCluster(service, destination.port?.number);
+  const cluster = findCluster(service, portOf(destination, service, scope));
   if (typeof cluster !== "string") return missing(cluster);
   if (destination.subset === undefined) {
     return { target: { kind: "cluster", cluster, subset: null }, dangling: null };
   }
   return resolveSubset(destination.subset, service, cluster, scope);
+}
+
+/** As in Istio, a destination without a port means that of the call, where there are several. */
+function portOf(
+  { port }: Destination,
+  { clusters }: HostClusters,
+  { callPort }: TargetScope,
+): number | undefined {
+  return port?.number ?? (clusters.length > 1 ? callPort : undefined);
 }
 
 function findCluster(

@@ -94,10 +94,9 @@ function compileDestination(
 function compileMatches(entries: readonly HttpMatch[], { places }: TargetScope): RouteMatch[] {
   return entries.map((entry) => {
     const match = compileMatch(entry);
-    const { port, gateways, sourceLabels } = entry;
-    if (port !== undefined || gateways !== undefined || sourceLabels !== undefined) {
-      places.set(match, { port, gateways, sourceLabels });
-    }
+    const { port, gateways, sourceLabels, sourceNamespace } = entry;
+    const place = { port, gateways, sourceLabels, sourceNamespace };
+    if (Object.values(place).some((one) => one !== undefined)) places.set(match, place);
     return match;
   });
 }

@@ -50,11 +50,12 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "plain.",
   },
   GL0207: {
-    title: "Routes for the mesh have no effect",
+    title: "Routes for the mesh name no service",
     severity: "warning",
     help:
-      "The embedded sidecars follow lanes, not VirtualServices, so far. Name a Gateway under " +
-      "`gateways` for the routes to serve there.",
+      "A VirtualService without `gateways`, or with `mesh` among them, is for calls of pods to " +
+      "Services, and to hosts of ServiceEntries. Calls to other hosts follow no routes, and `*` " +
+      "may not stand for all. Name a Gateway under `gateways` for the routes to serve there.",
   },
   GL0208: {
     title: "A Gateway admits none of the hosts",

@@ -44,7 +44,7 @@ export interface Snapshot {
   readonly version: string;
   /** Keyed by the canonical selector, e.g. `istio=ingressgateway`. */
   readonly gateways: Readonly<Record<string, Gateway>>;
-  /** Keyed by `<gateway>:<port>`. */
+  /** Keyed by `<gateway>:<port>`; for calls between pods by `mesh:<cluster>`. */
   readonly routeTables: Readonly<Record<string, RouteTable>>;
   /** Keyed by Envoy's name, `outbound|8000||mocka.default.svc.cluster.local`. */
   readonly clusters: Readonly<Record<string, Cluster>>;
@@ -154,6 +154,15 @@ export interface RouteMatch {
   /** None of these may match. */
   readonly withoutHeaders?: readonly HeaderMatch[];
   readonly queryParams?: readonly HeaderMatch[];
+  /** Only in tables for the mesh: who calls. Absent: whoever it is. */
+  readonly caller?: CallerMatch;
+}
+
+export interface CallerMatch {
+  /** Of the calling pod: one of these; absent: any. */
+  readonly namespaces?: readonly string[];
+  /** That the calling pod has, all of them. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface HeaderMatch {

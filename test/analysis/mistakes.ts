@@ -188,8 +188,8 @@ const OF_ISTIO: readonly Mistake[] = [
     yaml: virtualService(`[{${TO_WEB}, mirror_percent: 1}]`),
   },
   {
-    name: "routes for the mesh",
-    ...{ istio: ["IST0140"], code: "GL0207", severity: "warning", at: "mesh" },
+    name: "routes for the mesh whose host is no service",
+    ...{ istio: ["IST0140"], code: "GL0207", severity: "warning", at: "a.example.com" },
     yaml: virtualService(`[{${TO_WEB}}]`).replace("[edge]", "[edge, mesh]"),
   },
   {

@@ -446,11 +446,12 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
   ): Management {
     const cluster = this.#runtime.lanes.clusters.get(target.cluster)?.cluster;
     const isManaged = cluster?.policy !== undefined || cluster?.subsetPolicies !== undefined;
-    if (!isManaged && route.policy?.retry === undefined) return UNMANAGED;
+    const { retry = null } = route.policy ?? {};
+    if (!isManaged && retry === null) return UNMANAGED;
     const clientAddress = this.#clientAddress;
-    const { gateway } = this.#listener;
+    const { gateway: sender } = this.#listener;
     const { subset } = target;
-    const managed = manage({ exchange, route, cluster, subset, clientAddress, gateway });
+    const managed = manage({ exchange, retry, cluster, subset, clientAddress, sender });
     this.#cookie = managed.cookie;
     return managed;
   }

@@ -3,8 +3,8 @@
 import type { Headers } from "../../http/headers.ts";
 import { queryParam } from "../../route/route.ts";
 import type { Place } from "../../lane/locality.ts";
-import type { Cluster, Gateway, Route, Subset } from "../../snapshot/snapshot.ts";
-import type { ClusterPolicy, HashKey, LoadBalancer } from "../../snapshot/routing.ts";
+import type { Cluster, Gateway, Subset, Workload } from "../../snapshot/snapshot.ts";
+import type { ClusterPolicy, HashKey, LoadBalancer, RetryPolicy } from "../../snapshot/routing.ts";
 import { hashText } from "../upstream/balancer.ts";
 import { policyOf, subsetName } from "../upstream/cluster-policy.ts";
 import type { Exchange } from "./exchange.ts";
@@ -17,32 +17,33 @@ const COOKIE_VALUE_LIMIT = 0xffff_ffff;
 
 export interface ManagedInput {
   readonly exchange: Exchange;
-  readonly route: Route;
+  /** Of the route; null: it has none. */
+  readonly retry: RetryPolicy | null;
   readonly cluster: Cluster | undefined;
   readonly subset: Subset | null;
   /** Of the client, for balancing by it. */
   readonly clientAddress: string;
-  readonly gateway: Gateway;
+  /** Who sends the request on. */
+  readonly sender: Gateway | Workload;
 }
 
-const places = new WeakMap<Gateway, Place>();
+const places = new WeakMap<Gateway | Workload, Place>();
 
-/** The same object for as long as the gateway is: what is worked out for a place is kept by it. */
-function placeOf(gateway: Gateway): Place | undefined {
-  const { edge, labels } = gateway;
-  if (edge?.locality === undefined) return undefined;
-  let place = places.get(gateway);
+/** The same object for as long as the sender is: what is worked out for a place is kept by it. */
+function placeOf(sender: Gateway | Workload): Place | undefined {
+  const locality = "listeners" in sender ? sender.edge?.locality : sender.locality;
+  if (locality === undefined) return undefined;
+  let place = places.get(sender);
   if (place === undefined) {
-    place = { locality: edge.locality, labels };
-    places.set(gateway, place);
+    place = { locality, labels: sender.labels };
+    places.set(sender, place);
   }
   return place;
 }
 
 /** Also says which cookie the response must set for the client to come back to its endpoint. */
 export function manage(input: ManagedInput): Management & { readonly cookie: string | null } {
-  const { exchange, route, cluster, subset } = input;
-  const retry = route.policy?.retry ?? null;
+  const { exchange, retry, cluster, subset } = input;
   if (cluster === undefined) return { ...UNMANAGED, retry, cookie: null };
   const policy = policyOf(cluster, subset);
   if (policy === undefined && retry === null) return { ...UNMANAGED, cookie: null };
@@ -51,7 +52,7 @@ export function manage(input: ManagedInput): Management & { readonly cookie: str
   const state = pools.clusters.get(key, policy ?? NO_POLICY, clock.monotonicMs());
   const { text, cookie } = keyFor(policy?.loadBalancer, input);
   const hash = text === null ? null : hashText(text);
-  return { cluster: state, retry, hash, place: placeOf(input.gateway), cookie };
+  return { cluster: state, retry, hash, place: placeOf(input.sender), cookie };
 }
 
 function keyFor(balancer: LoadBalancer | undefined, input: ManagedInput): Key {

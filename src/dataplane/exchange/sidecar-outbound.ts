@@ -1,15 +1,17 @@
 //! A call that a pod makes: restore its lane, pick the lane's endpoint of the called service.
 
 import type { Prng } from "../../base/prng.ts";
+import { decisionByRoute } from "../../lane/decide.ts";
 import type { LaneDecision, PreparedLaneGroup } from "../../lane/decide.ts";
 import { contextTag, isSentOutside, outboundTag, rememberedTag } from "../../lane/context.ts";
 import { drawPoint, indexAt, weightSums } from "../../lane/endpoint-weights.ts";
 import { BASELINE_NAME, chooseEndpoints } from "../../lane/fallback.ts";
-import type { PreparedCluster } from "../../lane/fallback.ts";
+import type { EndpointChoice, PreparedCluster } from "../../lane/fallback.ts";
 import { decisionByCaller, withGroup } from "../../lane/group.ts";
 import type { HeaderLookup } from "../../lane/program.ts";
 import type { Headers } from "../../http/headers.ts";
-import type { Endpoint, Workload } from "../../snapshot/snapshot.ts";
+import type { PreparedRouteTable } from "../../route/route.ts";
+import type { Cluster, Endpoint, Route, Subset, Workload } from "../../snapshot/snapshot.ts";
 import { contextLookup, removeContext, writeContext } from "../filter/lane-context.ts";
 import { believedTag, writeSigned } from "../filter/signed-context.ts";
 import type { OnRefused, SignedGroup } from "../filter/signed-context.ts";
@@ -25,7 +27,10 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { speaksHttp2 } from "../upstream/cluster-policy.ts";
 import type { Exchange } from "./exchange.ts";
 import { UNMANAGED } from "./handler.ts";
-import type { ExchangeHandler, ForwardPlan } from "./handler.ts";
+import type { ExchangeHandler, ForwardPlan, Management, ResponseDraft } from "./handler.ts";
+import { manage } from "./managed-forward.ts";
+import type { ManagedInput } from "./managed-forward.ts";
+import { MeshCall } from "./mesh-call.ts";
 
 const NO_FIRST = {};
 const OUTSIDE_CONNECT_TIMEOUT_MS = 5_000;
@@ -39,6 +44,10 @@ export class SidecarOutbound implements ExchangeHandler {
   readonly #pod: PodState;
   /** Null: hops are not kept. */
   #note: HopNote | null = null;
+  /** Null: the call follows no route. */
+  #meshCall: MeshCall | null = null;
+  /** Set-Cookie that brings the app back to its endpoint; null: none is due. */
+  #cookie: string | null = null;
 
   constructor(runtime: Runtime, workload: Workload, pod: PodState) {
     this.#runtime = runtime;
@@ -60,13 +69,15 @@ export class SidecarOutbound implements ExchangeHandler {
     else this.#call(exchange, host);
   }
 
-  onResponse(): null {
-    // The called service's answer goes back as it is.
+  /** The called service's answer goes back as it is, but for what a route says. */
+  onResponse(_exchange: Exchange, { headers }: ResponseDraft): null {
+    if (this.#cookie !== null) headers.add("set-cookie", this.#cookie);
+    this.#meshCall?.onResponse(headers);
     return null;
   }
 
   onEnd(): void {
-    // Nothing is held.
+    this.#meshCall?.onEnd();
   }
 
   onRecord({ context }: Exchange, record: ExchangeRecord): void {
@@ -87,36 +98,115 @@ export class SidecarOutbound implements ExchangeHandler {
   }
 
   #call(exchange: Exchange, host: MeshHost): void {
-    const { lanes } = this.#runtime;
-    if (host.cluster.isOutside === true) this.#leaveContext(exchange, host.cluster.host);
-    const decision =
-      host.cluster.isOutside === true
-        ? null
-        : this.#decide(exchange, lanes.clusters.get(host.cluster.name));
-    exchange.decision = decision;
+    const { lanes, mesh } = this.#runtime;
+    const routes = mesh === null ? null : mesh.find(host.cluster.name, this.#workload);
+    if (routes !== null) {
+      this.#follow(exchange, host, routes);
+      return;
+    }
+    const decision = this.#decideFor(exchange, host.cluster);
     const choice = chooseEndpoints(lanes, {
       target: host.target,
       fallback: null,
       group: decision?.group ?? null,
       lane: decision?.lane ?? null,
     });
-    exchange.servedLane = choice.servedLane;
-    exchange.fallback = choice.reason.startsWith("fallback") ? choice.reason : "";
+    noteChoice(exchange, choice);
     if (choice.missing !== null) {
       const code = decision === null ? "no_endpoint" : "lane_has_no_endpoint";
       exchange.fail(proxyError(code, choice.missing));
       return;
     }
-    exchange.forward({
-      service: host.cluster.service,
-      endpoints: choice.endpoints,
-      connectTimeoutMs: host.cluster.connectTimeoutMs,
-      timeoutMs: 0,
-      pools: exchange.context.pools.poolsFor(host.cluster, null, exchange.connection),
-      isHttp2: speaksHttp2(host.cluster, exchange.head),
-      ...firstByWeight(choice.endpoints, exchange.context.prng),
-      ...UNMANAGED,
+    this.#forward(exchange, host.cluster, { subset: null, choice, route: null });
+  }
+
+  /** Before its route is looked for a call has the lane's headers, by which routes may ask. */
+  #follow(exchange: Exchange, { cluster }: MeshHost, routes: PreparedRouteTable): void {
+    if (cluster.isOutside !== true) this.#decideFor(exchange, cluster);
+    const { clusters } = this.#runtime.lanes;
+    this.#meshCall = new MeshCall(exchange, this.#runtime, {
+      decide: ({ cluster: name, subset }) => {
+        const to = clusters.get(name)?.cluster;
+        if (to === undefined) return null;
+        return this.#enter(exchange, subset) ?? this.#decideFor(exchange, to);
+      },
+      forward: ({ route, target, choice }) => {
+        const to = clusters.get(target.cluster)?.cluster;
+        if (to === undefined) return;
+        noteChoice(exchange, choice);
+        this.#forward(exchange, to, { subset: target.subset, choice, route });
+      },
     });
+    this.#meshCall.run(routes);
+  }
+
+  /** A route names a lane: the call is in it from here on. Null: it names none. */
+  #enter(exchange: Exchange, subset: Subset | null): LaneDecision | null {
+    if (subset?.kind !== "lane") return null;
+    const { lanes, signed } = this.#runtime;
+    const group = lanes.groups.get(subset.group);
+    if (group === undefined) return null;
+    const decision = decisionByRoute(group, subset.lane);
+    exchange.decision = decision;
+    const { tag } = decision;
+    if (tag === null || group.group.isolated === true) return decision;
+    const { head, context } = exchange;
+    const signing = signed.get(group.name);
+    const droppedCount =
+      signing === undefined
+        ? writeContext(head.headers, group, tag)
+        : writeSigned(head.headers, signing, tag, context.clock.nowMs());
+    reportDropped(exchange, droppedCount);
+    return decision;
+  }
+
+  #decideFor(exchange: Exchange, cluster: Cluster): LaneDecision | null {
+    const { clusters } = this.#runtime.lanes;
+    if (cluster.isOutside === true) {
+      this.#leaveContext(exchange, cluster.host);
+      exchange.decision = null;
+    } else exchange.decision = this.#decide(exchange, clusters.get(cluster.name));
+    return exchange.decision;
+  }
+
+  #forward(
+    exchange: Exchange,
+    cluster: Cluster,
+    { subset, choice: { endpoints }, route }: SidecarHop,
+  ): void {
+    const { head, connection, context } = exchange;
+    const managed = this.#manage(exchange, {
+      cluster,
+      subset,
+      retry: route?.policy?.retry ?? null,
+    });
+    const { prng } = context;
+    exchange.forward({
+      service: cluster.service,
+      endpoints,
+      connectTimeoutMs: managed.cluster?.limits.connectTimeoutMs ?? cluster.connectTimeoutMs,
+      timeoutMs: route?.timeoutMs ?? 0,
+      pools: context.pools.poolsFor(cluster, subset, connection),
+      isHttp2: speaksHttp2(cluster, head),
+      ...(managed.cluster === null ? firstByWeight(endpoints, prng) : NO_FIRST),
+      ...managed,
+    });
+  }
+
+  #manage(
+    exchange: Exchange,
+    wanted: Pick<ManagedInput, "cluster" | "subset" | "retry"> & { readonly cluster: Cluster },
+  ): Management {
+    const { policy, subsetPolicies } = wanted.cluster;
+    const isManaged = policy !== undefined || subsetPolicies !== undefined;
+    if (!isManaged && wanted.retry === null) return UNMANAGED;
+    const sender = this.#workload;
+    const { cookie, ...managed } = manage({
+      ...{ exchange, ...wanted, sender },
+      clientAddress: sender.address,
+    });
+    this.#cookie = cookie;
+    return managed;
   }
 
   /**
@@ -223,7 +313,18 @@ export class SidecarOutbound implements ExchangeHandler {
   }
 }
 
-/** Sidecars draw at random: by weight, where endpoints have some. */
+interface SidecarHop {
+  readonly subset: Subset | null;
+  readonly choice: EndpointChoice;
+  readonly route: Route | null;
+}
+
+function noteChoice(exchange: Exchange, { servedLane, reason }: EndpointChoice): void {
+  exchange.servedLane = servedLane;
+  exchange.fallback = reason.startsWith("fallback") ? reason : "";
+}
+
+/** Without a policy endpoints are drawn at random: by weight, where they have some. */
 function firstByWeight(endpoints: readonly Endpoint[], prng: Prng): Pick<ForwardPlan, "first"> {
   const sums = weightSums(endpoints);
   return sums === null ? NO_FIRST : { first: indexAt(sums, drawPoint(prng)) };

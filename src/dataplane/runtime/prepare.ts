@@ -30,6 +30,8 @@ import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { prepareNetwork } from "./prepare-network.ts";
 import { HostIndex } from "../../lane/host-index.ts";
+import { isMeshTable } from "../../lane/mesh-routes.ts";
+import { MeshRoutes } from "./mesh-routes.ts";
 import { keyFetcher } from "./fetch-keys.ts";
 import { ModuleCache } from "./module-cache.ts";
 import type { ModuleFile } from "./module-cache.ts";
@@ -119,7 +121,7 @@ export class Preparer {
     const plugins = await this.#startPlugins(snapshot, previous?.plugins ?? new Map(), failed);
     const lanes = prepareLanes(snapshot, previous?.lanes);
     const signed = prepareSigned(lanes.groups.values(), previous?.signed);
-    const unused = { hosts: NO_HOSTS, carriedHeaders: "", readsCallers: false };
+    const unused = { hosts: NO_HOSTS, mesh: null, carriedHeaders: "", readsCallers: false };
     const base = { snapshot, lanes, signed, plugins, ...unused };
     const tables = prepareTables(snapshot, previous);
     const sources = await this.#opener.open(snapshot);
@@ -166,6 +168,7 @@ export class Preparer {
       plugins: new Map(),
       listeners: new Map(),
       hosts: new HostIndex(snapshot),
+      mesh: MeshRoutes.of(snapshot, previous?.mesh ?? null),
       readsCallers: groups.some(({ group }) => operandKindsOf(group).has("workload")),
     };
   }
@@ -268,6 +271,7 @@ function prepareTables(
   for (const { routes } of previous?.listeners.values() ?? []) old.set(routes.table, routes);
   const tables = new Map<string, PreparedRouteTable>();
   for (const [name, table] of Object.entries(snapshot.routeTables)) {
+    if (isMeshTable(name)) continue;
     tables.set(name, old.get(table) ?? prepareRouteTable(table));
   }
   return tables;

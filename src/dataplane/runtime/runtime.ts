@@ -8,6 +8,7 @@ import type { PluginSlot } from "../filter/plugin-slot.ts";
 import type { SignedGroup, SignedGroups } from "../filter/signed-context.ts";
 import type { NetworkRuntime } from "../network/network-connection.ts";
 import type { HostIndex } from "../../lane/host-index.ts";
+import type { MeshRoutes } from "./mesh-routes.ts";
 import type { OperandSources } from "./operand-sources.ts";
 
 export interface Runtime {
@@ -16,6 +17,8 @@ export interface Runtime {
   /** By the port that the Gateway resource names. */
   readonly listeners: ReadonlyMap<number, ListenerRuntime>;
   readonly hosts: HostIndex;
+  /** Of a sidecar; null: no VirtualService is for calls between pods. */
+  readonly mesh: MeshRoutes | null;
   /** Of a sidecar: rules read who calls a gateway. */
   readonly readsCallers: boolean;
   /** The lane groups whose context is signed; empty for most configurations. */

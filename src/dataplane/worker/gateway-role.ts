@@ -5,6 +5,7 @@ import type { Plugin, Snapshot } from "../../snapshot/snapshot.ts";
 import type { StartTrial } from "../../wasm/start-trial.ts";
 import type { TrafficContext } from "../context.ts";
 import { HealthChecks } from "../health/health-checks.ts";
+import { watchHealth } from "../health/watch-health.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import { GatewayExchange } from "../exchange/gateway.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
@@ -63,7 +64,7 @@ export class GatewayRole implements WorkerRole {
       return failure;
     }
     const old = this.#runtime;
-    this.#watchHealth(runtime, snapshot);
+    watchHealth(runtime, snapshot, { checks: this.#checks, context: this.#context });
     this.#runtime = runtime;
     this.#preparer.serves(runtime);
     this.#context.pools.retainSecure(snapshot.clusters);
@@ -104,23 +105,6 @@ export class GatewayRole implements WorkerRole {
 
   sourceFaults(): readonly PluginFault[] {
     return this.#preparer.sourceFaults;
-  }
-
-  /** A lane whose endpoints have all been ejected falls back, as if it had none. */
-  #watchHealth(runtime: Runtime, snapshot: Snapshot): void {
-    const { pools, sweeper } = this.#context;
-    this.#checks.update(snapshot);
-    const { clusters } = snapshot;
-    pools.clusters.retain((name) => Object.hasOwn(clusters, name));
-    const policies = Object.values(clusters).flatMap(({ policy, subsetPolicies = {} }) => [
-      policy,
-      ...Object.values(subsetPolicies),
-    ]);
-    const isWatched = policies.some(
-      (policy) => policy?.outliers !== undefined || policy?.healthCheck !== undefined,
-    );
-    if (!isWatched) return;
-    runtime.lanes.isHealthy = (endpoint) => pools.clusters.isHealthy(endpoint, sweeper.nowMs);
   }
 
   async explain(question: ExplainQuestion): Promise<ExplainAnswer | null> {

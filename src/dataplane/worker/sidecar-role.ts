@@ -5,6 +5,8 @@ import { delay } from "../../base/clock.ts";
 import type { Snapshot, Workload } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
+import { HealthChecks } from "../health/health-checks.ts";
+import { watchHealth } from "../health/watch-health.ts";
 import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { SidecarInbound } from "../exchange/sidecar-inbound.ts";
 import { SidecarOutbound } from "../exchange/sidecar-outbound.ts";
@@ -27,6 +29,7 @@ interface Sidecar {
 export class SidecarRole implements WorkerRole {
   readonly #context: TrafficContext;
   readonly #preparer: Preparer;
+  readonly #checks: HealthChecks;
   #runtime: Runtime | null = null;
   readonly #sidecars = new Map<string, Sidecar>();
   /** Pods whose listeners could not be opened, and why. */
@@ -39,6 +42,7 @@ export class SidecarRole implements WorkerRole {
   constructor(context: TrafficContext, preparer: Preparer) {
     this.#context = context;
     this.#preparer = preparer;
+    this.#checks = new HealthChecks(context);
   }
 
   get pods(): ReadonlyMap<string, PodState> {
@@ -47,6 +51,7 @@ export class SidecarRole implements WorkerRole {
 
   async configure(snapshot: Snapshot): Promise<string | null> {
     const runtime = this.#preparer.prepareSidecar(snapshot, this.#runtime);
+    watchHealth(runtime, snapshot, { checks: this.#checks, context: this.#context });
     // The runtime first: a new sidecar's first request must find its own workload.
     this.#runtime = runtime;
     this.#context.pools.retainSecure(snapshot.clusters);
@@ -114,6 +119,7 @@ export class SidecarRole implements WorkerRole {
   }
 
   async stop(): Promise<void> {
+    this.#checks.stop();
     if (!this.#isDrained) this.drainListeners();
     await this.#drained;
   }

@@ -49,6 +49,8 @@ export interface HttpMatch {
   readonly gateways?: readonly string[];
   /** Labels of the proxy: of the gateway, or of the calling pod. */
   readonly sourceLabels?: Labels;
+  /** Of the proxy. */
+  readonly sourceNamespace?: string;
   readonly headers?: Readonly<Record<string, StringMatch>>;
   readonly withoutHeaders?: Readonly<Record<string, StringMatch>>;
   readonly queryParams?: Readonly<Record<string, StringMatch>>;
@@ -154,7 +156,7 @@ const match = Type.Object({
   queryParams: Type.Optional(matches("any-name")),
   ignoreUriCase: Type.Optional(Type.Boolean()),
   statPrefix: accepted(),
-  sourceNamespace: notHonoured(),
+  sourceNamespace: Type.Optional(text("dns-1123-label")),
 });
 
 const directResponse = Type.Object({
@@ -248,7 +250,7 @@ function checkDelegateRoute(route: unknown, path: Path, report: Report): void {
     });
   }
   items(member(route, "match")).forEach((match, index) => {
-    for (const field of ["gateways", "sourceLabels"]) {
+    for (const field of ["gateways", "sourceLabels", "sourceNamespace"]) {
       if (member(match, field) === undefined) continue;
       report({
         code: "GL0119",

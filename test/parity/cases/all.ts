@@ -5,6 +5,7 @@ import { ACTION_GROUPS } from "./actions.ts";
 import { CHANGE_GROUPS } from "./changes.ts";
 import { LANE_GROUPS } from "./lanes.ts";
 import { MATCH_GROUPS } from "./matches.ts";
+import { MESH_GROUPS } from "./mesh.ts";
 import { MESSAGE_GROUPS } from "./messages.ts";
 import { PLACE_GROUPS } from "./places.ts";
 import { ROUTE_FILTER_GROUPS } from "./route-filters.ts";
@@ -13,5 +14,12 @@ import { WALKTHROUGH_GROUPS } from "./walkthroughs.ts";
 
 export const GROUPS: readonly ParityGroup[] = [
   ...[...MATCH_GROUPS, ...ACTION_GROUPS, ...ROUTE_FILTER_GROUPS, ...MESSAGE_GROUPS],
-  ...[...RULE_GROUPS, ...LANE_GROUPS, ...CHANGE_GROUPS, ...PLACE_GROUPS, ...WALKTHROUGH_GROUPS],
+  ...[
+    ...RULE_GROUPS,
+    ...LANE_GROUPS,
+    ...CHANGE_GROUPS,
+    ...PLACE_GROUPS,
+    ...MESH_GROUPS,
+    ...WALKTHROUGH_GROUPS,
+  ],
 ];
