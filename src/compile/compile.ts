@@ -37,6 +37,7 @@ import type { Runner } from "./consistency.ts";
 import type { StoredAllocation } from "./allocation-state.ts";
 import { compileCohorts } from "./cohorts.ts";
 import { ownRoutes } from "./delegate.ts";
+import { hasSelector, SliceIndex } from "./endpoint-slice.ts";
 import { collectSubsets, rulesByService, withPolicy } from "./destination-rule.ts";
 import { collectGateways, compileGateway, reportSharedPorts } from "./gateway.ts";
 import type { Gateways, LostPort } from "./gateway.ts";
@@ -149,12 +150,14 @@ export function compile(input: CompileInput): CompileResult {
     messages,
   });
   const pods = indexPods(index.pods);
+  const members = { pods, slices: new SliceIndex(index.endpointSlices, index.pods) };
   const names = input.names ?? null;
   const workloads = indexWorkloads(index.workloadEntries);
   const entryWorld = { pods, workloads, names, messages };
   const callers = callerNamespaces(gateways, index.pods);
   const rules = visibleRules(index.destinationRules, callers, messages);
-  const world: World = { index, rules, api, pods, scope, bindings, models, laneGroups, plugins };
+  const routed = { bindings, models, laneGroups, plugins };
+  const world: World = { index, rules, api, scope, ...members, ...routed };
   const { lostPorts, ...routing } = compileGateways(world);
   const cohorts = compileCohorts({ models, laneGroups, routing, messages });
   const content = {
@@ -207,6 +210,7 @@ interface World {
   readonly rules: readonly DestinationRule[];
   readonly api: GatewayApi;
   readonly pods: LabelIndex<Pod>;
+  readonly slices: SliceIndex;
   readonly scope: LaneScope;
   readonly bindings: readonly Binding[];
   readonly models: readonly GroupModel[];
@@ -330,7 +334,7 @@ function blockedTables(
 }
 
 function compileServices(
-  { scope, pods, index, rules: visible, api }: World,
+  { scope, pods, slices, index, rules: visible, api }: World,
   entries: ReadonlyMap<string, EntryHost>,
   entryWorld: EntryWorld,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
@@ -349,7 +353,9 @@ function compileServices(
       const own = withPolicy(cluster, rules.get(entry.key), settings);
       clusters[cluster.name] = grpcClusters.has(cluster.name) ? { ...own, protocol: "h2" } : own;
     }
-    Object.assign(endpoints, compileEndpoints(entry, pods));
+    const isSelecting = hasSelector(entry.service);
+    const sets = isSelecting ? compileEndpoints(entry, pods) : slices.endpointsOf(entry);
+    Object.assign(endpoints, sets);
   }
   for (const host of entries.values()) {
     const sets = compileEntryEndpoints(host, entryWorld);
@@ -370,12 +376,12 @@ function compileServices(
 }
 
 function checkLanes(
-  { scope, models, laneGroups, plugins }: World,
+  { scope, slices, models, laneGroups, plugins }: World,
   { routeTables, gateways }: Pick<Snapshot, "routeTables" | "gateways">,
   runners: LabelIndex<Runner>,
 ): void {
   const { services, messages } = scope;
-  checkServices(services, runners, messages);
+  checkServices({ services, slices, runners }, messages);
   for (const model of models) {
     const group = laneGroups[model.name];
     if (group !== undefined) {

@@ -9,6 +9,8 @@ import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
 import type { Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
 import { LabelIndex } from "../lane/label-index.ts";
 import type { LaneModel, GroupModel } from "./lane-model.ts";
+import { hasSelector } from "./endpoint-slice.ts";
+import type { SliceIndex } from "./endpoint-slice.ts";
 import type { MessageList } from "./messages.ts";
 import { pluginKey } from "./plugin-kinds.ts";
 import type { Plugins } from "./wasm-plugin.ts";
@@ -52,21 +54,26 @@ export function collectRunners(
   return new LabelIndex(runners, (runner) => runner);
 }
 
+export interface ServiceWorld {
+  readonly services: ServiceMap;
+  readonly slices: SliceIndex;
+  readonly runners: LabelIndex<Runner>;
+}
+
 export function checkServices(
-  services: ServiceMap,
-  runners: LabelIndex<Runner>,
+  { services, slices, runners }: ServiceWorld,
   messages: MessageList,
 ): void {
   for (const entry of services.values()) {
     if (runnersOf(entry, runners).length > 0) continue;
-    const hasSelector = Object.keys(entry.service.spec.selector ?? {}).length > 0;
+    if (!hasSelector(entry.service) && slices.slicesOf(entry.service).length > 0) continue;
     messages.add(entry.service, {
       severity: "info",
       code: "GL0215",
       path: "spec.selector",
-      message: hasSelector
+      message: hasSelector(entry.service)
         ? "no Deployment or Pod carries the selector's labels, so calls answer 503"
-        : "the Service has no selector, so it has no endpoints and calls answer 503",
+        : "the Service has no selector and no EndpointSlice, so calls answer 503",
     });
   }
 }

@@ -64,7 +64,8 @@ function targetPortOf(pod: Pod, { port, targetPort = port }: ServicePort): numbe
 /** By labels object: a Service with several ports asks several times. */
 const sortedByLabels = new WeakMap<object, Record<string, string>>();
 
-function sortedLabels({ metadata: { labels = {} } }: Pod): Record<string, string> {
+/** Of a Pod, by keys: the same object each time. */
+export function sortedLabels({ metadata: { labels = {} } }: Pod): Record<string, string> {
   let sorted = sortedByLabels.get(labels);
   if (sorted === undefined) {
     sorted = {};

@@ -8,6 +8,7 @@ import type { AsmSwimLane } from "../resources/kinds/asm-swim-lane.ts";
 import type { AsmSwimLaneGroup } from "../resources/kinds/asm-swim-lane-group.ts";
 import type { Deployment } from "../resources/kinds/deployment.ts";
 import type { DestinationRule } from "../resources/kinds/destination-rule.ts";
+import type { EndpointSlice } from "../resources/kinds/endpoint-slice.ts";
 import type { Gateway } from "../resources/kinds/gateway.ts";
 import type { GatewayClass } from "../resources/kinds/gateway-class.ts";
 import type { GRPCRoute } from "../resources/kinds/grpc-route.ts";
@@ -41,6 +42,7 @@ export interface ResourceIndex {
   readonly namespaces: readonly Namespace[];
   readonly destinationRules: readonly DestinationRule[];
   readonly services: readonly Service[];
+  readonly endpointSlices: readonly EndpointSlice[];
   readonly serviceEntries: readonly ServiceEntry[];
   readonly workloadEntries: readonly WorkloadEntry[];
   readonly secrets: readonly Secret[];
@@ -84,6 +86,7 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     namespaces: all("", "Namespace"),
     destinationRules: all("networking.istio.io", "DestinationRule"),
     services: all("", "Service"),
+    endpointSlices: all("discovery.k8s.io", "EndpointSlice"),
     serviceEntries: all("networking.istio.io", "ServiceEntry"),
     workloadEntries: all("networking.istio.io", "WorkloadEntry"),
     secrets: all("", "Secret"),

@@ -4,7 +4,12 @@ import type { KindInfo } from "./kinds/kind.ts";
 import { KINDS } from "./registry.ts";
 
 /** Kinds that every Kubernetes API server has; all others are there when their CRD is. */
-const BUILT_IN: ReadonlySet<string> = new Set(["", "apps", "networking.k8s.io"]);
+const BUILT_IN: ReadonlySet<string> = new Set([
+  "",
+  "apps",
+  "discovery.k8s.io",
+  "networking.k8s.io",
+]);
 /** Nothing that is compiled comes from them. */
 const UNREAD: ReadonlySet<string> = new Set(["ConfigMap"]);
 

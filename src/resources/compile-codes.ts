@@ -110,7 +110,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "info",
     help:
       "No Deployment and no Pod carries the labels of the Service's selector, so calls to it " +
-      "answer 503.",
+      "answer 503. A Service without a selector has the endpoints of the EndpointSlices whose " +
+      "label `kubernetes.io/service-name` names it.",
   },
   GL0216: {
     title: "A route is never reached",

@@ -8,6 +8,7 @@ import { ASM_HEADER_PROPAGATION } from "./kinds/asm-header-propagation.ts";
 import { CONFIG_MAP } from "./kinds/config-map.ts";
 import { DEPLOYMENT } from "./kinds/deployment.ts";
 import { DESTINATION_RULE } from "./kinds/destination-rule.ts";
+import { ENDPOINT_SLICE } from "./kinds/endpoint-slice.ts";
 import { GATEWAY } from "./kinds/gateway.ts";
 import { GATEWAY_CLASS } from "./kinds/gateway-class.ts";
 import { GRPC_ROUTE } from "./kinds/grpc-route.ts";
@@ -35,6 +36,7 @@ export const KINDS: readonly KindInfo[] = [
   SECRET,
   CONFIG_MAP,
   SERVICE,
+  ENDPOINT_SLICE,
   POD,
   DEPLOYMENT,
   GATEWAY,

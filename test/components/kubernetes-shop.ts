@@ -59,6 +59,35 @@ spec:
 `;
 }
 
+/** A Service that somebody else keeps the endpoints of, for requests to `stock.example`. */
+export const STOCK = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: stock, namespace: default }
+spec:
+  hosts: [stock.example]
+  gateways: [shop]
+  http: [{ route: [{ destination: { host: stock } }] }]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: stock, namespace: default }
+spec: { ports: [{ name: http, port: 80 }] }
+`;
+
+/** The API server takes no loopback address. */
+export function stockAt(address: string, port: number): string {
+  return `apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: stock-1
+  namespace: default
+  labels: { kubernetes.io/service-name: stock }
+addressType: IPv4
+endpoints: [{ addresses: [${address}], conditions: { ready: true } }]
+ports: [{ name: http, port: ${port}, protocol: TCP }]
+`;
+}
+
 /** As a kubelet writes it. */
 export function readyAt(podIP: string, isReady = true): string {
   const conditions = [{ type: "Ready", status: isReady ? "True" : "False" }];

@@ -1,9 +1,12 @@
 //! Against a real Kubernetes API server with etcd: our CRDs, and the controller that reads them.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, get } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { delay, systemClock } from "../../src/base/clock.ts";
@@ -15,7 +18,7 @@ import { Controller } from "../support/controller.ts";
 import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer } from "../support/kubernetes.ts";
-import { laneOf, podOf, readyAt, SHOP } from "./kubernetes-shop.ts";
+import { laneOf, podOf, readyAt, SHOP, STOCK, stockAt } from "./kubernetes-shop.ts";
 
 const SETS = "graylane,istio,asm,higress";
 
@@ -178,9 +181,9 @@ let gatewayPort = 0;
 /** As installed; asked once, for there is not always an API server. */
 let bootstraps = "";
 /** An app that says its name, in the place of a Pod's container. */
-async function app(name: string): Promise<number> {
+async function app(name: string, host = "127.0.0.1"): Promise<number> {
   const listening = createServer((_request, response) => response.end(name));
-  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => listening.listen(0, host, resolve));
   closing.push(() => {
     listening.closeAllConnections();
     listening.close();
@@ -254,6 +257,37 @@ test("a Pod that is not ready gets nothing, and its lane falls back", async () =
   await untilAnswers("ann", "200 base");
   await setReady("cart-2");
   await untilAnswers("ann", "200 gray");
+});
+
+/** What the gateway answers for the host. */
+async function askFor(host: string): Promise<string> {
+  const options = { host: "127.0.0.1", port: gatewayPort, headers: { host }, agent: false };
+  const [response] = (await once(get(options), "response")) as [IncomingMessage];
+  return `${response.statusCode} ${(await response.setEncoding("utf8").toArray()).join("")}`;
+}
+
+/** An address of this machine that is not loopback. */
+function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
+  const own = all.find(({ family, internal }) => family === "IPv4" && !internal);
+  assert.ok(own !== undefined, "this machine has no address but loopback");
+  return own.address;
+}
+
+test("a Service without a selector has the endpoints of its EndpointSlice, as it changes", async () => {
+  const address = ownAddress();
+  await demandApplied([STOCK, stockAt(address, await app("old", address))].join("---\n"));
+  await first.until("stock.example is served", async () => {
+    return (await askFor("stock.example")) === "200 old";
+  });
+  await demandApplied(stockAt(address, await app("new", address)));
+  await first.until("stock.example has moved", async () => {
+    return (await askFor("stock.example")) === "200 new";
+  });
+  await kubectl.demand("delete", "endpointslice", "stock-1");
+  await first.until("stock.example is gone", async () => {
+    return (await askFor("stock.example")).startsWith("503 ");
+  });
 });
 
 test("the leader writes statuses, and of a wrong object why it is not used", async () => {

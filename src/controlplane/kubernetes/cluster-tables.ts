@@ -1,5 +1,6 @@
 //! What is read of a cluster's tables: where they are, and which part of their objects is kept.
 
+import { MANAGED_BY_LABEL, POD_SLICES_CONTROLLER } from "../../resources/kinds/endpoint-slice.ts";
 import type { KindInfo } from "../../resources/registry.ts";
 import type { RawObject, Table } from "./reflector.ts";
 
@@ -7,6 +8,14 @@ import type { RawObject, Table } from "./reflector.ts";
 const SECRET_QUERY = `fieldSelector=${encodeURIComponent(
   "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token",
 )}`;
+/** Those that the cluster makes of Pods, which are read themselves, are many. */
+const SLICE_QUERY = `labelSelector=${encodeURIComponent(
+  `${MANAGED_BY_LABEL}!=${POD_SLICES_CONTROLLER}`,
+)}`;
+const QUERIES: ReadonlyMap<string, string> = new Map([
+  ["Secret", SECRET_QUERY],
+  ["EndpointSlice", SLICE_QUERY],
+]);
 const METADATA_ONLY = "application/json;as=PartialObjectMetadata";
 const META_VERSION = "g=meta.k8s.io;v=v1";
 
@@ -20,11 +29,12 @@ export const DEFINITIONS: Table = {
 
 export function tableOf(info: KindInfo): Table {
   const { group, versions, plural, kind } = info;
+  const query = QUERIES.get(kind);
   const roots = versions.map((version) => (group === "" ? `/api/v1` : `/apis/${group}/${version}`));
   return {
     kind,
     paths: roots.map((root) => `${root}/${plural}`),
-    ...(kind === "Secret" ? { query: SECRET_QUERY } : {}),
+    ...(query === undefined ? {} : { query }),
   };
 }
 
