@@ -148,6 +148,7 @@ export function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin)
     ...listener,
     readsRequestBody: requestBody,
     readsResponseBody: responseBody,
+    readsLatency: true,
     plugins: [{ plugin, instance }],
   };
   return { runtime, listener: withIt };

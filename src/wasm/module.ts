@@ -12,6 +12,9 @@ import { moduleDigest } from "./module-digest.ts";
 import { describeSignature, readSections } from "./module-sections.ts";
 import type { ModuleSections } from "./module-sections.ts";
 
+/** The one property that costs something to know: an embedder may want to know who reads it. */
+export const LATENCY_NAME = "backend_latency";
+
 /** A module that has passed every check. Many VMs may be made of it. */
 export class PluginModule {
   readonly name: string;
@@ -21,6 +24,8 @@ export class PluginModule {
   readonly allocator: string;
   /** SHA-256 of the module as it was given, in hexadecimal. */
   readonly digest: string;
+  /** Whether the name of the property `response.backend_latency` is in its code or data. */
+  readonly namesLatency: boolean;
 
   constructor(name: string, parts: Omit<PluginModule, "name">) {
     this.name = name;
@@ -28,6 +33,7 @@ export class PluginModule {
     this.compiled = parts.compiled;
     this.allocator = parts.allocator;
     this.digest = parts.digest;
+    this.namesLatency = parts.namesLatency;
   }
 }
 
@@ -45,6 +51,9 @@ export interface LoadOptions {
 const MEMORY_GROWTH_BYTES_DEFAULT = 256 * 1024 * 1024;
 /** A larger file is refused before it is looked into. */
 const MODULE_BYTES_MAX = 64 * 1024 * 1024;
+
+/** AssemblyScript keeps its texts in UTF-16. */
+const LATENCY_NAMES = [Buffer.from(LATENCY_NAME), Buffer.from(LATENCY_NAME, "utf16le")];
 
 const MAGIC = [0x00, 0x61, 0x73, 0x6d] as const;
 
@@ -105,7 +114,12 @@ export async function loadModule(
     compiled,
     allocator: sections.functionExports.has("malloc") ? "malloc" : "proxy_on_memory_allocate",
     digest: options.digest ?? (await moduleDigest(bytes)),
+    namesLatency: LATENCY_NAMES.some((text) => viewOf(bytes).includes(text)),
   });
+}
+
+function viewOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
 }
 
 /** `bytes` have been compiled as they are: an index that is only now added was not valid there. */

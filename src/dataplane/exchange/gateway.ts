@@ -387,7 +387,7 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       retry: managed.retry,
       hash: managed.hash,
       place: managed.place,
-      isTimed: LiveFacts.isLatencyAsked,
+      isTimed: LiveFacts.isLatencyAsked || this.#listener.readsLatency,
       ...this.#pinned(exchange, endpoints),
     };
     this.#leaveMesh(exchange, cluster);

@@ -12,9 +12,9 @@ import type { Exchange } from "./exchange.ts";
 
 export class LiveFacts implements ExchangeFacts {
   /**
-   * A plug-in of this worker has asked how long an endpoint took: from then on exchanges note when
-   * they begin to be sent. Until then nobody pays for it, and the first answer counts from the
-   * request's coming.
+   * A plug-in of this worker has asked how long an endpoint took, maybe by a name that it has put
+   * together at run time: from then on all exchanges note when they begin to be sent. The first
+   * answer to such a name counts from the request's coming.
    */
   static isLatencyAsked = false;
   readonly #exchange: Exchange;

@@ -59,7 +59,7 @@ export class UpstreamAttempt {
   failure = "";
   /** Of the connection that carries the request, or has carried it; null: none yet. */
   facts: UpstreamFacts | null = null;
-  /** When a connection was ready to take the request, if the plan wants to know. */
+  /** When a connection was ready to take the request, if the plan is timed. */
   #readyMs = NOT_YET;
   /** When it had given the whole response, if asked. */
   #answeredMs = NOT_YET;

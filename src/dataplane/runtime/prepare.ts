@@ -17,6 +17,7 @@ import type {
 } from "../../snapshot/snapshot.ts";
 import { LoadFault } from "../../wasm/fault.ts";
 import type { LoadFaultKind } from "../../wasm/fault.ts";
+import { LATENCY_NAME } from "../../wasm/module.ts";
 import type { PluginModule } from "../../wasm/module.ts";
 import { hooksOf } from "../../wasm/module-hooks.ts";
 import { Plugin } from "../../wasm/plugin.ts";
@@ -277,6 +278,11 @@ function prepareTables(
   return tables;
 }
 
+/** As far as can be told: it is named in its code, or in what it is configured with. */
+function readsLatency({ plugin, instance }: PluginSlot): boolean {
+  return instance?.module.namesLatency === true || plugin.configuration.includes(LATENCY_NAME);
+}
+
 function makeListener(
   base: Pick<Runtime, "snapshot" | "lanes" | "signed" | "plugins"> & {
     readonly sources: OpenedSources;
@@ -298,6 +304,7 @@ function makeListener(
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
+    readsLatency: plugins.some(readsLatency),
     operandSources: operandSourcesOf(groups, { opened: base.sources, pods: base.pods }),
     plugins,
     network: prepareNetwork(parts.listener, base),

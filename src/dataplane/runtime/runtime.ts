@@ -45,6 +45,8 @@ export interface ListenerRuntime {
   /** Whether a filter looks at bodies: else they pass without a stop. */
   readonly readsRequestBody: boolean;
   readonly readsResponseBody: boolean;
+  /** Whether a filter names the property of an endpoint's time: only then is it noted. */
+  readonly readsLatency: boolean;
   /** What lane rules read beyond heads; null: nothing, so that nothing is waited for. */
   readonly operandSources: OperandSources | null;
   /** In request order; responses take the reverse. */
