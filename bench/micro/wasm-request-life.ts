@@ -6,7 +6,7 @@
 //! Processor time, in short blocks in turn: a busy machine's speed changes by the second, and the
 //! ratio within a round says more than two figures.
 
-import { MapKind } from "../../src/wasm/enums.ts";
+import { MapKind, Status } from "../../src/wasm/enums.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
 import type { StreamMapKind } from "../../src/wasm/enums.ts";
 import type { HeaderMap, StreamHost } from "../../src/wasm/stream-host.ts";
@@ -80,8 +80,8 @@ class BenchHost implements StreamHost {
     return null;
   }
 
-  setProperty(): void {
-    return;
+  setProperty(): Status {
+    return Status.ok;
   }
 
   clearRouteCache(): void {

@@ -55,7 +55,7 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
   const listener: Listener = {
     ...{ port: address.port, protocol: "HTTP", hosts: ["*"], routeTable: name },
     ...(network !== undefined && { network }),
-    ...(chain.isHttp2Only && { isHttp2Only: true as const }),
+    ...(chain.codec !== undefined && { codec: chain.codec }),
     notes: readNotes(item),
   };
   const gateway: Gateway = {

@@ -1,6 +1,6 @@
 //! The network filters of a listener: Wasm filters, then HTTP or a TCP proxy.
 
-import type { NetworkFilters, Plugin } from "../snapshot/snapshot.ts";
+import type { HttpCodec, NetworkFilters, Plugin } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
 import { isAnything, readDuration, unsupported, unwrap } from "./common.ts";
 import { HTTP2_FIELDS, readHttp1Options } from "./upstream-options.ts";
@@ -19,6 +19,7 @@ const HCM_FIELDS = [
   "http2_protocol_options",
 ];
 const CODECS = ["AUTO", "HTTP1", "HTTP2"] as const;
+const CODEC_OF = { AUTO: undefined, HTTP1: "http1", HTTP2: "http2" } as const;
 const WASM = "envoy.extensions.filters.network.wasm.v3.Wasm";
 const TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const TCP_PROXY_FIELDS = ["stat_prefix", "cluster", "idle_timeout", "max_connect_attempts"];
@@ -39,11 +40,12 @@ export interface ReadChain {
   readonly plugins: readonly Plugin[];
   /** Undefined: nothing comes before HTTP. */
   readonly network: NetworkFilters | undefined;
-  readonly isHttp2Only: boolean;
+  /** Undefined: both are spoken. */
+  readonly codec: HttpCodec | undefined;
 }
 
 const NOTHING: ReadChain = {
-  ...{ manager: null, plugins: [], network: undefined, isHttp2Only: false },
+  ...{ manager: null, plugins: [], network: undefined, codec: undefined },
 };
 
 export function readFilterChain(listener: Cursor, context: NetworkContext): ReadChain {
@@ -104,9 +106,9 @@ function readTerminal(
     return NOTHING;
   }
   const manager = checkedManager(config, fields);
-  const isHttp2Only = config.at("codec_type").choice(CODECS, "AUTO") === "HTTP2";
+  const codec = CODEC_OF[config.at("codec_type").choice(CODECS, "AUTO")];
   return {
-    ...{ manager, plugins, isHttp2Only },
+    ...{ manager, plugins, codec },
     network: plugins.length === 0 ? undefined : network,
   };
 }

@@ -85,11 +85,14 @@ export interface Listener {
   readonly httpsRedirectHosts?: readonly string[];
   /** What sees the bytes of connections first; absent: nothing, but for files of Envoy. */
   readonly network?: NetworkFilters;
-  /** Nothing but HTTP/2 is spoken, with prior knowledge; absent: HTTP/1.1, too. */
-  readonly isHttp2Only?: true;
+  /** The one version of HTTP that is spoken; absent: whichever a client begins with. */
+  readonly codec?: HttpCodec;
   /** What plug-ins read of it beside; absent: nothing is said. */
   readonly notes?: ListenerNotes;
 }
+
+/** Of HTTP/2 with prior knowledge. */
+export type HttpCodec = "http1" | "http2";
 
 /** Only of files of Envoy, as all metadata. */
 export interface ListenerNotes {

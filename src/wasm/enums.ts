@@ -64,6 +64,16 @@ export type CloseType = (typeof CloseType)[keyof typeof CloseType];
 export const MetricType = { counter: 0, gauge: 1, histogram: 2 } as const;
 export type MetricType = (typeof MetricType)[keyof typeof MetricType];
 
+/** How long what a plug-in stores is there: Envoy's numbers in `declare_property`. */
+export const LifeSpan = {
+  filterChain: 0,
+  /** Also for the same request when it runs through the filters again: nothing does that here. */
+  request: 1,
+  /** For all exchanges of the client's connection. */
+  connection: 2,
+} as const;
+export type LifeSpan = (typeof LifeSpan)[keyof typeof LifeSpan];
+
 /** What a stream callback asks of the embedder. */
 export const StreamAction = {
   /** Go on with the next filter. */

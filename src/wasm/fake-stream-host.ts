@@ -1,9 +1,9 @@
 //! A `StreamHost` for tests: two header lists, and a record of what the plug-in asked for.
 
-import { MapKind } from "./enums.ts";
+import { MapKind, Status } from "./enums.ts";
 import type { StreamKind, StreamMapKind, TrailersKind } from "./enums.ts";
 import type { HeaderPair } from "./header-pairs.ts";
-import type { HeaderMap, LocalResponse, StreamHost } from "./stream-host.ts";
+import type { HeaderMap, LocalResponse, StreamHost, UpstreamHost } from "./stream-host.ts";
 
 export class FakeHeaderMap implements HeaderMap {
   pairs: HeaderPair[];
@@ -53,7 +53,7 @@ export class FakeStreamHost implements StreamHost {
   /** What the plug-in asked for, in order, e.g. `continue 0`. */
   readonly events: string[] = [];
   readonly responses: LocalResponse[] = [];
-  hosts: readonly string[] = [];
+  hosts: readonly UpstreamHost[] = [];
   /** One text for each report of reasons. */
   readonly explanations: string[] = [];
 
@@ -81,9 +81,10 @@ export class FakeStreamHost implements StreamHost {
     return this.properties.get(path.join(".")) ?? null;
   }
 
-  setProperty(name: string, value: Uint8Array): void {
+  setProperty(name: string, value: Uint8Array): Status {
     if (name === "graylane.explain") this.explanations.push(Buffer.from(value).toString("utf8"));
     else this.properties.set(name, value);
+    return Status.ok;
   }
 
   clearRouteCache(): void {
@@ -101,7 +102,7 @@ export class FakeStreamHost implements StreamHost {
     this.events.push(`inject ${Buffer.from(body).toString()}${endOfStream ? " end" : ""}`);
   }
 
-  upstreamHosts(): readonly string[] {
+  upstreamHosts(): readonly UpstreamHost[] {
     return this.hosts;
   }
 

@@ -6,7 +6,8 @@
 //! guest has returned, but while the method that entered it (`onRequestHeaders`) still runs. Keep
 //! what they ask for, and act on it when that method has answered.
 
-import type { StreamKind, StreamMapKind, TrailersKind } from "./enums.ts";
+import type { DeclaredProperty } from "./declared-properties.ts";
+import type { LifeSpan, Status, StreamKind, StreamMapKind, TrailersKind } from "./enums.ts";
 
 /**
  * Header fields in order. Names are lower-case, values are Latin-1 text: one character per byte as
@@ -40,6 +41,13 @@ export interface LocalResponse {
   readonly grpcStatus: number | null;
 }
 
+export interface UpstreamHost {
+  /** `address:port` */
+  readonly address: string;
+  /** It may get requests: it has not been ejected, and fails no check. */
+  readonly isHealthy: boolean;
+}
+
 export interface StreamHost {
   /**
    * Somebody asked for the reasons of this exchange. Plug-ins are told so (by the export
@@ -63,13 +71,17 @@ export interface StreamHost {
    * `["filter_state", "wasm." + name]`.
    */
   property(path: readonly string[]): Uint8Array | null;
-  /** Kept for the exchange: later filters and the access log see it. `value` is the callee's. */
-  setProperty(name: string, value: Uint8Array): void;
+  /**
+   * Kept for the exchange, or for its connection: later filters and the access log see it. `value`
+   * is the callee's. `declared` counts with the first value of a name. BAD_ARGUMENT: that one was
+   * read-only; INTERNAL_FAILURE: too much has been stored.
+   */
+  setProperty(name: string, value: Uint8Array, declared: DeclaredProperty): Status;
   /**
    * As `setProperty`, but for an object of Envoy's, found only under `["filter_state", key]`.
    * Without it no such object is known.
    */
-  setFilterState?(key: string, value: Uint8Array): void;
+  setFilterState?(key: string, value: Uint8Array, lifeSpan: LifeSpan): Status;
   /**
    * Puts `body` into the response's body after this plug-in, and lets the head go that it holds.
    * `endOfStream`: what comes from upstream later is dropped. Comes as `continueStream` does.
@@ -77,8 +89,8 @@ export interface StreamHost {
   injectResponseBody?(body: Uint8Array, endOfStream: boolean): void;
   /** Whether that can be done now: there is a response that has a body and is not over. */
   readonly takesResponseBody?: boolean;
-  /** `address:port` of each host of the route's cluster; empty when no cluster is settled. */
-  upstreamHosts?(): readonly string[];
+  /** Each host of the route's cluster; empty when no cluster is settled. */
+  upstreamHosts?(): readonly UpstreamHost[];
   /** Which of them shall get the request; one that may not get it is not taken. */
   overrideUpstreamHost?(address: string): void;
   /** Forgets the cached route: the guest edited request headers or asked for it. */

@@ -193,7 +193,9 @@ async function observe(
   const reply = await send(host.port, probe, replyMsMax);
   const endMs = systemClock.monotonicMs() + linesMsMax;
   const own = (): string[] => host.lines().filter((line) => line.startsWith(`${probe.name} `));
-  while (!own().includes(`${probe.name} delete`) && systemClock.monotonicMs() < endMs) {
+  const exchanges = 1 + (probe.later?.length ?? 0);
+  const ended = (): number => own().filter((line) => line === `${probe.name} delete`).length;
+  while (ended() < exchanges && systemClock.monotonicMs() < endMs) {
     await new Promise<void>((resolve) => {
       systemClock.after(20, resolve);
     });

@@ -89,15 +89,26 @@ test("in the callback of the headers the same is a foreign function", async () =
   assert.deepEqual(bench.host.events, ["inject hi end"]);
 });
 
-test("hosts of the route's cluster come as pairs with an empty text of metrics", async () => {
+test("hosts of the route's cluster come as pairs with the state of their health", async () => {
   const bench = await make();
   const ask = (): number => bench.inStream(() => bench.call(HOSTS, OUT, OUT + 4));
   assert.equal(ask(), 0);
   assert.equal(bench.received().length, 0);
-  bench.host.hosts = ["10.0.0.1:80", "10.0.0.2:80"];
+  bench.host.hosts = [
+    { address: "10.0.0.1:80", isHealthy: true },
+    { address: "10.0.0.2:80", isHealthy: false },
+  ];
   assert.equal(ask(), 0);
   assert.equal(bench.received().readUInt32LE(), 2);
-  assert.match(bench.received().toString("latin1"), /10\.0\.0\.1:80\0{2}10\.0\.0\.2:80\0{2}$/);
+  const texts = bench
+    .received()
+    .toString("latin1")
+    .split("\0")
+    .filter((text) => /^[1{]/.test(text));
+  assert.deepEqual(texts, [
+    ...["10.0.0.1:80", '{"health_status":"Healthy"}'],
+    ...["10.0.0.2:80", '{"health_status":"Unhealthy"}'],
+  ]);
   assert.equal(
     bench.inStream(() => bench.call(HOSTS, OUTSIDE, OUT)),
     6,

@@ -22,6 +22,12 @@ after(endAll);
 const TIMEOUT = { timeout: 60_000 };
 const A = cluster("a");
 const UPSTREAM_BYTES = 300_000;
+/** In it the health of endpoints counts. */
+const OUTLIERS = {
+  ...{ consecutive5xx: 5, consecutiveGatewayErrors: 0, intervalMs: 10_000 },
+  ...{ baseEjectionMs: 30_000, ejectedPercentMax: 10, healthyPercentMin: 0 },
+};
+const WATCHED = { ...A, policy: { outliers: OUTLIERS } };
 
 const IMPORTS: readonly (readonly [name: string, parameters: number])[] = [
   ["proxy_inject_encoded_data_to_filter_chain", 3],
@@ -31,6 +37,8 @@ const IMPORTS: readonly (readonly [name: string, parameters: number])[] = [
   ["proxy_set_property", 4],
   ["proxy_get_property", 4],
   ["proxy_set_upstream_override_host", 2],
+  ["proxy_get_upstream_hosts", 2],
+  ["proxy_send_local_response", 8],
 ];
 const REQUEST_HEADERS = 0;
 const RESPONSE_HEADERS = 2;
@@ -74,6 +82,7 @@ class Author {
 
 interface Upstream {
   readonly port: number;
+  readonly failsCheck?: boolean;
   hits: number;
 }
 
@@ -117,10 +126,15 @@ async function startGateway(
     source: { kind: "WasmPlugin", namespace: "default", name: "p" },
   };
   const endpoints = { [A.name]: { endpoints: upstreams.map(({ port }) => endpoint(port)) } };
+  const hasFailing = upstreams.some(({ failsCheck }) => failsCheck === true);
   const snapshot = gatewaySnapshot(80, routes, {
-    ...{ clusters: { [A.name]: A }, endpoints, plugins: { p: plugin } },
+    ...{ clusters: { [A.name]: hasFailing ? WATCHED : A }, endpoints, plugins: { p: plugin } },
   });
-  const { port } = await startFixture(snapshot);
+  const { port, context } = await startFixture(snapshot);
+  // As a check of the endpoint does that finds it ill.
+  for (const { failsCheck, port: ill } of upstreams) {
+    if (failsCheck === true) context.pools.clusters.failing.set(`127.0.0.1:${ill}`, 1);
+  }
   return port;
 }
 
@@ -225,6 +239,21 @@ test("the host that a plug-in chooses gets every request, unless unknown", TIMEO
     upstreams.reduce((sum, { hits }) => sum + hits, 0),
     40,
   );
+});
+
+test("a plug-in is told which endpoints of its cluster are healthy", TIMEOUT, async () => {
+  const [well, ill] = await Promise.all([startUpstream(), startUpstream()]);
+  const author = new Author();
+  const found = author.call("proxy_get_upstream_hosts", OUT, OUT + 4);
+  const answer = `(drop (call $proxy_send_local_response (i32.const 200)
+    (i32.const 0) (i32.const 0) (i32.load (i32.const ${OUT})) (i32.load (i32.const ${OUT + 4}))
+    (i32.const 0) (i32.const 0) (i32.const -1)))`;
+  const bytes = author.bytes({ proxy_on_request_headers: `${found} ${answer} (i32.const 1)` });
+  const port = await startGateway(bytes, [well, { ...ill, failsCheck: true }]);
+  const { body } = await ask(port);
+  const state = (host: Upstream): string | undefined =>
+    new RegExp(`127\\.0\\.0\\.1:${host.port}\\0{"health_status":"(\\w+)"}`).exec(body)?.[1];
+  assert.deepEqual([state(well), state(ill)], ["Healthy", "Unhealthy"]);
 });
 
 const LIMITS = [

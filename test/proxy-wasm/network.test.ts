@@ -16,7 +16,7 @@ import { NODE } from "../support/conformance.ts";
 import { envoyMetadata, withNotes } from "../support/metadata-hosts.ts";
 import { manyStreams } from "../support/many-http2-streams.ts";
 import { builtProbe } from "../support/probe.ts";
-import { NETWORK_CASES } from "./probe/network-cases.ts";
+import { CASE, NETWORK_CASES } from "./probe/network-cases.ts";
 import type { NetworkCase, Step } from "./probe/network-cases.ts";
 
 const STEP_MS_MAX = 5_000;
@@ -29,14 +29,16 @@ const PAUSE_MS = 40;
 const TRIES_MAX = 4;
 /** Fewer would mean that cases have been lost. */
 const LINES_COMPARED_MIN = 800;
+const HTTP_WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const NETWORK_WASM = "type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm";
 const TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 
 type ListenerName = NetworkCase["listener"];
-const LISTENERS: readonly (ListenerName | "limited" | "http2")[] = [
+const LISTENERS: readonly (ListenerName | "limited" | "http2" | "http1")[] = [
   ...(["proxy", "two", "http", "dead", "closed", "open"] as const),
-  ...(["limited", "http2"] as const),
+  ...(["limited", "http2", "http1"] as const),
 ];
+const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /** Of the listener `limited`; a client that sends more than buffers of the system take besides. */
 const LIMIT_BYTES = 64 * 1024;
 const LONG_BYTES = 1024 * 1024;
@@ -63,6 +65,12 @@ const engines: readonly (readonly [name: string, Pick<EnvoyOptions, "binary" | "
   ["here", { binary: process.execPath, words: [COMMAND, "envoy"] }],
 ];
 
+/** Of the probe as a network filter, and as an HTTP filter. */
+interface ProbePaths {
+  readonly path: string;
+  readonly httpPath: string;
+}
+
 function filter(path: string, tag: string, more: object = {}): object {
   const scripts = NETWORK_CASES.map(({ script }) => script.join(";"));
   const value = [tag, ...scripts, "dd return 1", HTTP2_SCRIPT.join(";")].join("|");
@@ -77,13 +85,26 @@ function filter(path: string, tag: string, more: object = {}): object {
   return { name: "probe", typed_config: { "@type": NETWORK_WASM, config } };
 }
 
+/** Behind HTTP: it does what requests say, and its lines begin as the network filter's. */
+function httpFilter(path: string): object {
+  const config = {
+    ...{ name: "probe", root_id: "root" },
+    vm_config: {
+      ...{ vm_id: "vm-of-http", runtime: "envoy.wasm.runtime.v8" },
+      code: { local: { filename: path } },
+    },
+    configuration: { "@type": "x/google.protobuf.StringValue", value: "tick nothing" },
+  };
+  return { name: "probe", typed_config: { "@type": HTTP_WASM, config } };
+}
+
 function proxy(cluster: string): object {
   return { name: "tcp", typed_config: { "@type": TCP_PROXY, stat_prefix: "tcp", cluster } };
 }
 
 function filtersOf(
   name: (typeof LISTENERS)[number],
-  path: string,
+  { path, httpPath }: ProbePaths,
   port: number,
 ): readonly object[] {
   switch (name) {
@@ -95,14 +116,21 @@ function filtersOf(
       return [filter(path, "closed"), proxy("echo")];
     case "open":
       return [filter(path, "open", { failure_policy: "FAIL_OPEN" }), proxy("echo")];
+    case "http1":
     case "http2":
     case "http": {
-      const settings = name === "http2" ? { codec_type: "HTTP2" } : {};
+      const settings = name === "http" ? {} : { codec_type: name.toUpperCase() };
       const routes = [{ match: { prefix: "/" }, route: { cluster: "http" } }];
-      const { filter_chains: chains } = httpListener(port, [], routes, settings) as {
+      const { filter_chains: chains } = httpListener(
+        port,
+        [httpFilter(httpPath)],
+        routes,
+        settings,
+      ) as {
         readonly filter_chains: readonly { readonly filters: readonly object[] }[];
       };
-      return [filter(path, "http"), ...(chains[0]?.filters ?? [])];
+      const { filters = [] } = chains[0] ?? {};
+      return name === "http1" ? filters : [filter(path, "http"), ...filters];
     }
     default:
       return [filter(path, "p"), proxy("echo")];
@@ -117,14 +145,14 @@ function cluster(name: string, port: number): object {
 
 async function startHost(
   [name, program]: (typeof engines)[number],
-  path: string,
+  paths: ProbePaths,
   upstreams: Readonly<Record<string, number>>,
 ): Promise<Host> {
   const ports: Record<string, number> = {};
   const listeners: object[] = [];
   for (const listener of LISTENERS) {
     const port = (ports[listener] = await freePort());
-    const filters = filtersOf(listener, path, port);
+    const filters = filtersOf(listener, paths, port);
     listeners.push({
       name: listener,
       address: socketAddress(port),
@@ -175,7 +203,7 @@ async function drive(client: Client, steps: readonly Step[]): Promise<string> {
   await once(socket, "connect").catch(() => undefined);
   for (const step of steps) {
     const shownBefore = client.shownCount();
-    await take(socket, step, seen);
+    await take(socket, withCase(step, number), seen);
     // Else a busy machine reads it together with the next.
     if ("send" in step && step.send !== "") {
       await until(() => client.shownCount() > shownBefore, SHOWN_MS_MAX);
@@ -184,6 +212,11 @@ async function drive(client: Client, steps: readonly Step[]): Promise<string> {
   await delay(systemClock, PAUSE_MS);
   socket.destroy();
   return `${seen.end} ${comparable(seen.text)}`;
+}
+
+/** Requests say by the number of the case which lines are theirs. */
+function withCase(step: Step, number: number): Step {
+  return "send" in step ? { send: step.send.replaceAll(CASE, String(number)) } : step;
 }
 
 async function take(
@@ -224,14 +257,14 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
   let comparedCount = 0;
 
   before(async () => {
-    const path = await builtProbe("network");
+    const paths = { path: await builtProbe("network"), httpPath: await builtProbe() };
     for (const server of [upstream, http]) {
       server.listen(0, "127.0.0.1");
       await once(server, "listening");
     }
     const portOf = (server: Server): number => (server.address() as AddressInfo).port;
     const upstreams = { echo: portOf(upstream), http: portOf(http), dead: await freePort() };
-    for (const engine of engines) hosts.push(await startHost(engine, path, upstreams));
+    for (const engine of engines) hosts.push(await startHost(engine, paths, upstreams));
   });
   after(async () => {
     await Promise.all(hosts.map(({ envoy }) => envoy.stop()));
@@ -257,11 +290,11 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
     const wanted = probe.listener === "two" ? 2 : 1;
     const ended = (): number => lines().filter((line) => line.endsWith(" delete")).length;
     await until(() => ended() >= wanted, isSilent ? PAUSE_MS : LINES_MS_MAX);
-    const own = lines().map((line) => withoutOwn(line, host, probe));
-    return [
-      `client: ${reply}`,
-      ...own.filter((line, at) => line !== PIECE || own.indexOf(PIECE) === at),
-    ];
+    const own = withoutIds(lines()).map((line) => withoutOwn(line, host, probe));
+    // Where requests have a script, their filter sees the same bytes, before it or after it.
+    const isScripted = own.some((line) => line.startsWith("rh "));
+    const isTold = (at: number): boolean => !isScripted && own.indexOf(PIECE) === at;
+    return [`client: ${reply}`, ...own.filter((line, at) => line !== PIECE || isTold(at))];
   }
 
   test("what a filter holds back is bounded, and then the client is not read on", async () => {
@@ -298,7 +331,9 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
         const answers = await manyStreams(where, bodies);
         const lines = (): string[] => linesOf(host, HTTP2_NUMBER).slice(count);
         await until(() => lines().some((line) => line.endsWith(" delete")), LINES_MS_MAX);
-        const told = lines().filter((line) => !/ [du]d size=/.test(line) && line !== PIECE);
+        const told = withoutIds(lines()).filter(
+          (line) => !/ [du]d size=/.test(line) && line !== PIECE,
+        );
         seen.push({ answers, told });
       }
       const [wanted, got] = seen;
@@ -306,6 +341,18 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
       assert.deepEqual(Reflect.get(got ?? {}, "answers"), Array(3).fill("200 the same"));
     });
   }
+
+  test("where only HTTP/1.1 is spoken a client of HTTP/2 is told so", async () => {
+    const ask = async ({ ports }: Host, text: string): Promise<string> => {
+      const client = { port: ports["http1"] ?? 0, number: HTTP2_NUMBER, shownCount: () => 1 };
+      const reply = await drive(client, [{ send: text }, { await: 20 }]);
+      return reply.replace(/^\w+ /, "");
+    };
+    for (const host of hosts) {
+      assert.equal(await ask(host, PREFACE), "HTTP/1.1 400", host.name);
+      assert.equal(await ask(host, "GET / HTTP/1.1\r\nhost: a\r\n\r\n"), "HTTP/1.1 200", host.name);
+    }
+  });
 
   test("where only HTTP/2 is spoken a client of HTTP/1.1 is sent away", async () => {
     for (const host of hosts) {
@@ -353,6 +400,13 @@ function isTrapped({ listener }: NetworkCase): boolean {
 
 /** A filter was shown bytes of the client. */
 const SHOWN = / dd size=/;
+
+/** The number of the connection is each gateway's own, and one for all that see the connection. */
+function withoutIds(lines: readonly string[]): readonly string[] {
+  const ids = lines.map((line) => / s:connection(?:%00|_)id v = 0 (0x\w{16})$/.exec(line)?.[1]);
+  const [first] = ids.filter((id) => id !== undefined);
+  return first === undefined ? lines : lines.map((line) => line.replace(first, "ID"));
+}
 
 /** How a response is cut into writes is each gateway's own. */
 const PIECE = "http ud";

@@ -12,8 +12,15 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { LiveFacts } from "../../src/dataplane/exchange/live-facts.ts";
 import { endAll } from "../../src/dataplane/testing/harness.ts";
-import { REPLY_MS_MAX, send, startEnvoyHost, startOurHost } from "../support/conformance.ts";
+import {
+  CLUSTER,
+  REPLY_MS_MAX,
+  send,
+  startEnvoyHost,
+  startOurHost,
+} from "../support/conformance.ts";
 import type { Host } from "../support/conformance.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { guest } from "../support/guest.ts";
@@ -39,6 +46,8 @@ import {
 import type { PropertyCase } from "./probe/property-cases.ts";
 
 const LINES_MS_MAX = 30_000;
+/** Until a plug-in gives up its own call, and lets the request go on. */
+const HELD_MS = 200;
 /** Fewer would mean that cases have been lost. */
 const LINES_COMPARED_MIN = 50_000;
 
@@ -57,7 +66,7 @@ const endings: (() => unknown)[] = [endAll];
 
 before(async () => {
   if (binary.kind === "missing") return;
-  const plugin = { path: await builtProbe(), configuration: "tick nothing" };
+  const plugin = { path: await builtProbe(), configuration: "tick response.backend_latency" };
   await Promise.all(
     WORLDS.map(async (world) => {
       const upstream = await startUpstream(world);
@@ -165,6 +174,69 @@ test("a plug-in that reads no body sees in its log what trailers say", { skip },
     assert.deepEqual(host.lines(), ["5"]);
   }
 });
+
+test("streams of a connection of HTTP/2 share what is stored for it", { skip }, async () => {
+  const { envoy, ours } = pairOf("http2");
+  const name = "shared";
+  const path = "filter_state%00envoy.string";
+  const input = "%0a%0cenvoy.string%12%05first%18%02";
+  const script = [
+    `rh get_property s:${path} v`,
+    `sh call_foreign_function s:set_envoy_filter_state s:${input} v`,
+    `log get_property s:${path} v`,
+    `* get_property s:connection%00id v`,
+  ];
+  const seen: string[][] = [];
+  for (const host of [envoy, ours]) {
+    const probe = { name, path: "/echo", script, later: [{ script }] };
+    await sendHttp2(host.port, probe, { replyMsMax: REPLY_MS_MAX, isCut: false });
+    const own = (): string[] => host.lines().filter((line) => line.startsWith(`${name} `));
+    await until(() => own().filter((line) => line.startsWith(`${name} delete`)).length >= 4);
+    const ids = own().flatMap((line) => / s:connection%00id v = 0 (.*)/.exec(line)?.[1] ?? []);
+    assert.ok(ids.length > 1 && new Set(ids).size === 1, String(new Set(ids).size));
+    seen.push(own().filter((line) => line.includes("envoy.string")));
+  }
+  const [wanted, got] = seen;
+  assert.deepEqual(got, wanted);
+  const read = `${name} rh get_property s:${path} v`;
+  const reads = got?.filter((line) => line.startsWith(read));
+  assert.deepEqual(reads, [`${read} = 1`, `${read} = 0 "first"`]);
+});
+
+test("an endpoint's time begins when the request is sent on to it", { skip }, async () => {
+  // Of a worker in which nobody has asked before; it is the name in the configuration that counts.
+  LiveFacts.isLatencyAsked = false;
+  const { envoy, ours } = pairOf("clear");
+  const name = "held";
+  const fields = "p::method=GET&:path=/silent&:authority=echo";
+  const script = [
+    `rh http_call s:${CLUSTER} ${fields} s: p: ${HELD_MS} t`,
+    "rh return 1",
+    "call set_effective_context $s",
+    "call continue_stream 0",
+    "log get_property s:response%00backend_latency v",
+    "log get_property s:request%00duration v",
+  ];
+  for (const host of [envoy, ours]) {
+    await send(host.port, { name, path: "/echo", script });
+    const time = (property: string): number => {
+      const wanted = ` s:${property} v = 0 0x`;
+      const line = host.lines().find((each) => each.startsWith(name) && each.includes(wanted));
+      const hex = line?.slice(line.indexOf(wanted) + wanted.length) ?? "";
+      return Number(Buffer.from(hex, "hex").readBigInt64LE()) / 1e6;
+    };
+    await until(() => host.lines().includes(`${name} delete`));
+    const heldMs = time("request%00duration") - time("response%00backend_latency");
+    // Timers of a system may be a little early.
+    assert.ok(heldMs > HELD_MS - 5, `${heldMs} ms`);
+  }
+});
+
+function pairOf(name: string): Pair {
+  const pair = [...pairs].find(([world]) => world.name === name)?.[1];
+  assert.ok(pair !== undefined, name);
+  return pair;
+}
 
 async function until(isTrue: () => boolean): Promise<void> {
   const endMs = systemClock.monotonicMs() + LINES_MS_MAX;

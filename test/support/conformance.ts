@@ -57,6 +57,8 @@ export interface ProbeCase {
   readonly trailers?: readonly (readonly [string, string])[];
   /** A callback may come within a call or after it. */
   readonly anyOrder?: true;
+  /** Sent on the same connection, one after the other, each when the one before is answered. */
+  readonly later?: readonly Pick<ProbeCase, "script">[];
 }
 
 export interface Host {
@@ -303,15 +305,20 @@ export async function send(
   socket.on("error", () => (received.isClosed = true));
   socket.on("close", () => (received.isClosed = true));
   await once(socket, tls === null ? "connect" : "secureConnect");
-  await write(socket, probe);
-  const endMs = systemClock.monotonicMs() + replyMsMax;
-  const method = probe.method ?? "GET";
-  while (!received.isClosed && !isWhole(received.text, method)) {
-    if (systemClock.monotonicMs() > endMs) break;
-    await pause(5);
+  const replies: string[] = [];
+  for (const each of [probe, ...(probe.later ?? [])]) {
+    received.text = "";
+    await write(socket, { ...probe, ...each });
+    const endMs = systemClock.monotonicMs() + replyMsMax;
+    const method = probe.method ?? "GET";
+    while (!received.isClosed && !isWhole(received.text, method)) {
+      if (systemClock.monotonicMs() > endMs) break;
+      await pause(5);
+    }
+    replies.push(normalise(received.text));
   }
   socket.destroy();
-  return normalise(received.text);
+  return replies.join("\n");
 }
 
 async function write(socket: Socket, probe: ProbeCase): Promise<void> {

@@ -1,7 +1,7 @@
 //! Sends a case of the probe over HTTP/2, in clear with prior knowledge.
 
 import { connect, constants } from "node:http2";
-import type { ClientHttp2Stream } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { systemClock } from "../../src/base/clock.ts";
 import { CHUNK_PAUSE_MS, pause } from "./conformance.ts";
 import type { ProbeCase } from "./conformance.ts";
@@ -20,6 +20,17 @@ export async function sendHttp2(
 ): Promise<void> {
   const session = connect(`http://127.0.0.1:${port}`);
   session.on("error", () => undefined);
+  for (const each of [probe, ...(probe.later ?? [])]) {
+    await sendStream(session, { ...probe, ...each }, { replyMsMax, isCut });
+  }
+  session.destroy();
+}
+
+async function sendStream(
+  session: ClientHttp2Session,
+  probe: ProbeCase,
+  { replyMsMax, isCut }: Patience,
+): Promise<void> {
   const hasBody = probe.body !== undefined || probe.chunks !== undefined;
   const stream = session.request(fieldsOf(probe), { endStream: !hasBody });
   stream.on("error", () => undefined);
@@ -35,7 +46,6 @@ export async function sendHttp2(
   if (hasBody) await write(stream, probe);
   await closed;
   timer.cancel();
-  session.destroy();
 }
 
 function fieldsOf(probe: ProbeCase): Record<string, string | string[]> {

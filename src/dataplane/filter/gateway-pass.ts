@@ -16,6 +16,7 @@ import type { Route, VirtualHost } from "../../snapshot/snapshot.ts";
 import { MapKind, StreamKind } from "../../wasm/enums.ts";
 import type { TrailersKind } from "../../wasm/enums.ts";
 import type { LocalResponse } from "../../wasm/stream-host.ts";
+import type { ConnectionState } from "../connection-state.ts";
 import type { ResponseDraft } from "../exchange/handler.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
@@ -28,6 +29,7 @@ import { REQUIRED_REMOVED } from "./exchange-facts.ts";
 import type { ExchangeFacts } from "./exchange-facts.ts";
 import { CollectedOperands } from "./collected-operands.ts";
 import type { CollectingPass } from "./collected-operands.ts";
+import { FilterState } from "./filter-state.ts";
 import { IssuedCookies } from "./issued-cookie.ts";
 import { removeBaggageMembers } from "./lane-context.ts";
 import { runLaneFilter } from "./lane-filter.ts";
@@ -73,6 +75,9 @@ export interface PassOwner {
 /** A client that takes its response so much slower gets nothing more put into it. */
 const UNSENT_BYTES_MAX = 16 * 1024 * 1024;
 
+/** What plug-ins may store for one exchange. */
+const STORED_MAX = { countMax: 64, bytesMax: 1024 * 1024 };
+
 /** A filter holds the response: `onResponseReleased` comes later. */
 export const HELD = "held";
 
@@ -99,7 +104,8 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
   requestChain: BodyChain | null = null;
   /** Set before `runResponse` when filters read the response's body. */
   responseChain: BodyChain | null = null;
-  #properties: Map<string, Uint8Array> | null = null;
+  #filterState: FilterState | null = null;
+  #connection: ConnectionState | null | undefined;
   #route: Route | null | undefined;
   #next = 0;
   #hasOutcome = false;
@@ -157,9 +163,21 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     return this.request.authority;
   }
 
-  /** Set by plug-ins (`proxy_set_property`), seen by later ones. Bounded, see `PluginStream`. */
-  get properties(): Map<string, Uint8Array> {
-    return (this.#properties ??= new Map());
+  /** Set by plug-ins, seen by later ones. */
+  get filterState(): FilterState {
+    return (this.#filterState ??= new FilterState(STORED_MAX, this.#connectionState));
+  }
+
+  /** What has been stored under that name; makes nothing. */
+  stored(name: string): Uint8Array | undefined {
+    if (this.#filterState !== null) return this.#filterState.get(name);
+    return this.#connectionState?.stored(name);
+  }
+
+  /** Null: there is no connection, as in explain. */
+  get #connectionState(): ConnectionState | null {
+    if (this.#connection === undefined) this.#connection = this.owner.peer.facts?.state ?? null;
+    return this.#connection;
   }
 
   header(name: string): string | undefined {

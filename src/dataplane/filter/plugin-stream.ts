@@ -9,23 +9,25 @@ import type { PropertyView } from "./plugin-properties.ts";
 import { metadataProperty } from "./metadata-properties.ts";
 import { routeProperty, xdsProperty } from "./route-properties.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
-import { BodyAction, MapKind, StreamAction, StreamKind } from "../../wasm/enums.ts";
-import type { StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
+import type { DeclaredProperty } from "../../wasm/declared-properties.ts";
+import { BodyAction, MapKind, Status, StreamAction, StreamKind } from "../../wasm/enums.ts";
+import type { LifeSpan, StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
 import type { StreamContext } from "../../wasm/stream-context.ts";
-import type { HeaderMap, LocalResponse, StreamHost } from "../../wasm/stream-host.ts";
+import type { HeaderMap, LocalResponse, StreamHost, UpstreamHost } from "../../wasm/stream-host.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
 import { BODY_HELD_BYTES_LIMIT } from "./body-chain.ts";
 import type { BodyStage, HeadState } from "./body-chain.ts";
 import { FieldMap } from "./field-map.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
+import { objectName, storedName } from "./filter-state.ts";
 import type { PluginSlot } from "./plugin-slot.ts";
 import { RequestHeaderMap } from "./request-header-map.ts";
 import { ResponseHeaderMap } from "./response-header-map.ts";
 
-/** Properties that plug-ins may set on one exchange, and their total size. */
-const PROPERTIES_PER_EXCHANGE_MAX = 64;
 const PROPERTY_BYTES_MAX = 65_536;
+/** Of one plug-in in one exchange. */
+const REASONS_MAX = 64;
 /** Where a plug-in reports why it did what it did. */
 const EXPLAIN_PROPERTY = "graylane.explain";
 
@@ -182,7 +184,8 @@ export class PluginStream implements StreamHost, PropertyView {
   }
 
   property(path: readonly string[]): Uint8Array | null {
-    const set = this.pass.properties.get(storedName(path));
+    const name = storedName(path);
+    const set = name === null ? undefined : this.pass.stored(name);
     if (set !== undefined) return set;
     switch (path[0]) {
       case "request":
@@ -221,13 +224,18 @@ export class PluginStream implements StreamHost, PropertyView {
     return this.slot.instance?.module.abiVersion === "0.2.100";
   }
 
-  setProperty(name: string, value: Uint8Array): void {
-    const { properties } = this.pass;
-    if (properties.size + this.reasons.length >= PROPERTIES_PER_EXCHANGE_MAX) return;
-    if (value.length > PROPERTY_BYTES_MAX) return;
-    if (name === EXPLAIN_PROPERTY && this.explaining) this.reasons.push(value);
-    else properties.set(name, value);
-    if (this.#isHigress) this.#obey(name, value);
+  setProperty(name: string, value: Uint8Array, declared: DeclaredProperty): Status {
+    if (value.length > PROPERTY_BYTES_MAX) return Status.internalFailure;
+    if (name === EXPLAIN_PROPERTY && this.explaining) return this.#explain(value);
+    const status = this.pass.filterState.setProperty(name, value, declared);
+    if (status === Status.ok && this.#isHigress) this.#obey(name, value);
+    return status;
+  }
+
+  #explain(reason: Uint8Array): Status {
+    if (this.reasons.length >= REASONS_MAX) return Status.internalFailure;
+    this.reasons.push(reason);
+    return Status.ok;
   }
 
   /** Higress' own properties are wishes. */
@@ -271,19 +279,24 @@ export class PluginStream implements StreamHost, PropertyView {
     return "stopAll";
   }
 
-  upstreamHosts(): readonly string[] {
+  upstreamHosts(): readonly UpstreamHost[] {
     const cluster = this.pass.routeCluster();
     const { endpoints } = this.pass.runtime.snapshot;
     if (cluster === null || !Object.hasOwn(endpoints, cluster)) return [];
-    return endpoints[cluster]?.endpoints.map(({ address, port }) => `${address}:${port}`) ?? [];
+    const { isHealthy } = this.pass.lanes;
+    const hosts = endpoints[cluster]?.endpoints ?? [];
+    return hosts.map((endpoint) => ({
+      address: `${endpoint.address}:${endpoint.port}`,
+      isHealthy: isHealthy?.(endpoint) ?? true,
+    }));
   }
 
   overrideUpstreamHost(address: string): void {
     this.pass.upstreamOverride = address;
   }
 
-  setFilterState(key: string, value: Uint8Array): void {
-    this.setProperty(filterStateName(key), value);
+  setFilterState(key: string, value: Uint8Array, lifeSpan: LifeSpan): Status {
+    return this.pass.filterState.setObject(objectName(key), value, lifeSpan);
   }
 
   clearRouteCache(): void {
@@ -342,14 +355,4 @@ class PluginBodyStage implements BodyStage {
 function headState(action: StreamAction): HeadState {
   if (action === StreamAction.continue) return "passed";
   return action === StreamAction.stop ? "stop" : "stopAll";
-}
-
-/** Under which a property is stored. Objects of Envoy have names that no path of one part has. */
-function storedName([first = "", second = ""]: readonly string[]): string {
-  if (first !== "filter_state") return first;
-  return second.startsWith("wasm.") ? second.slice("wasm.".length) : filterStateName(second);
-}
-
-function filterStateName(key: string): string {
-  return `filter_state\0${key}`;
 }

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { tlsFactsOf } from "../tls-facts.ts";
 import type { TlsFacts, TlsView } from "../tls-facts.ts";
+import { ConnectionState } from "../connection-state.ts";
 import type { ConnectionEnds } from "./proxy-header.ts";
 
 /** As much of it as properties are read of. */
@@ -12,6 +13,8 @@ export interface ConnectionView {
   readonly localPort: number;
   /** A number of its own in this process. */
   readonly id: number;
+  /** Absent: nothing outlasts an exchange. */
+  readonly state?: ConnectionState;
   readonly remotePort: number;
   /** Null: in clear. */
   readonly tls: TlsView | null;
@@ -20,27 +23,33 @@ export interface ConnectionView {
 }
 
 export class ConnectionFacts implements ConnectionView {
-  static #lastId = 0;
   /** Kept: a socket that is closed has forgotten its own end. */
   readonly localAddress: string;
   readonly localPort: number;
   readonly #socket: Socket;
   /** What a proxy in front says; null: the connection's own. */
   readonly #ends: ConnectionEnds | null;
-  #id = 0;
+  #state: ConnectionState | null;
   #tls: TlsFacts | null | undefined;
 
-  constructor(socket: Socket, ends: ConnectionEnds | null) {
+  constructor(
+    socket: Socket,
+    { ends, state }: { readonly ends: ConnectionEnds | null; readonly state?: ConnectionState },
+  ) {
     this.#socket = socket;
     this.#ends = ends;
+    this.#state = state ?? null;
     const { localAddress, localPort } = ends ?? socket;
     this.localAddress = localAddress ?? "";
     this.localPort = localPort ?? 0;
   }
 
   get id(): number {
-    if (this.#id === 0) this.#id = ConnectionFacts.#lastId += 1;
-    return this.#id;
+    return this.state.id;
+  }
+
+  get state(): ConnectionState {
+    return (this.#state ??= new ConnectionState());
   }
 
   get remotePort(): number {

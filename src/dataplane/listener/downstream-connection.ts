@@ -84,7 +84,7 @@ export class DownstreamConnection
     this.#parts = parts;
     this.tlsServer = parts.tlsServer;
     this.clientNames = parts.clientNames;
-    this.facts = new ConnectionFacts(socket, parts.ends);
+    this.facts = new ConnectionFacts(socket, parts);
     this.#parser = new RequestParser(this);
     this.deadlineMs = context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
     context.sweeper.add(this);
@@ -151,7 +151,7 @@ export class DownstreamConnection
     const match = prefaceMatch(bytes);
     this.#unparsed = bytes;
     if (match === "no") {
-      if (this.#parts.isHttp2Only !== true) return false;
+      if (this.#parts.codec !== "http2") return false;
       this.#parts.context.observer.onRefusedRequest("http2_preface");
       this.destroy();
       return true;
@@ -160,6 +160,11 @@ export class DownstreamConnection
       if (this.#awaitsHead) return true;
       this.#awaitsHead = true;
       this.deadlineMs = this.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
+      return true;
+    }
+    if (this.#parts.codec === "http1") {
+      const message = "the client began with HTTP/2, and this listener speaks HTTP/1.1 only";
+      this.#refuse({ status: 400, code: "http2_not_spoken", message });
       return true;
     }
     this.#closed = true;

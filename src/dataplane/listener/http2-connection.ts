@@ -70,7 +70,7 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
     this.isSecure = socket instanceof TLSSocket;
     this.tlsServer = parts.tlsServer;
     this.clientNames = parts.clientNames;
-    this.facts = new ConnectionFacts(socket, parts.ends);
+    this.facts = new ConnectionFacts(socket, parts);
     this.#parts = parts;
     // Until its SETTINGS have come, with the preface.
     this.#endMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;

@@ -14,6 +14,7 @@ import { Http2Connection } from "./http2-connection.ts";
 import { NetworkConnection } from "../network/network-connection.ts";
 import type { NetworkRuntime } from "../network/network-connection.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
+import type { HttpCodec } from "../../snapshot/snapshot.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import { ProxiedSocket } from "./proxied-socket.ts";
 import type { ConnectionEnds } from "./proxy-header.ts";
@@ -54,7 +55,7 @@ export class TrafficListener {
   #isPatient = false;
   #tls: TlsContexts | null;
   #network: () => NetworkRuntime | null = () => null;
-  #isHttp2Only: () => boolean = () => false;
+  #codec: () => HttpCodec | undefined = () => undefined;
   #proxyProtocol: () => EdgeSettings["proxyProtocol"] = () => undefined;
   /** What PROXY headers said, by the client's own socket. */
   readonly #ends = new WeakMap<Socket, ConnectionEnds>();
@@ -97,7 +98,7 @@ export class TrafficListener {
         tlsServer: tlsServer ?? null,
         clientNames: clientNamesReader(socket, tlsServer ?? null),
         ends: this.#endsOf(socket),
-        isHttp2Only: this.#isHttp2Only(),
+        codec: this.#codec(),
         onHttp2: (before, taken, bytes) => {
           this.#connections.delete(before);
           taken.unshift(bytes);
@@ -148,9 +149,9 @@ export class TrafficListener {
     this.#network = network;
   }
 
-  /** Asked at each new connection whether nothing but HTTP/2 is spoken. */
-  setHttp2Only(isHttp2Only: () => boolean): void {
-    this.#isHttp2Only = isHttp2Only;
+  /** Asked at each new connection which version of HTTP is spoken; undefined: both are. */
+  setCodec(codec: () => HttpCodec | undefined): void {
+    this.#codec = codec;
   }
 
   /** Asked at each new connection whether it begins with a header of the PROXY protocol. */

@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { CloseType } from "../../wasm/enums.ts";
 import type { ProxyNode } from "../../snapshot/proxy-node.ts";
 import type { ListenerNotes } from "../../snapshot/snapshot.ts";
+import { ConnectionState } from "../connection-state.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { FilterChain } from "./filter-chain.ts";
 import type { NetworkFilter } from "./filter-chain.ts";
@@ -29,10 +30,11 @@ export class FilteredSocket extends Duplex implements FilteredConnection, Networ
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  readonly properties: Map<string, Uint8Array> = new Map();
+  /** Shared with HTTP behind the filters. */
+  readonly state: ConnectionState = new ConnectionState();
   /** Set when the upstream is known; stays null for HTTP, where each request has its own. */
   upstream: NetworkUpstream | null = null;
-  readonly id: number;
+  isWithoutCluster = false;
   protocol = "";
   /** Of what has passed the filters: as a socket counts them. */
   bytesRead = 0;
@@ -52,19 +54,13 @@ export class FilteredSocket extends Duplex implements FilteredConnection, Networ
   #onRoom: (() => void) | null = null;
 
   /** `onOpen`: all filters let it in. False: its bytes wait until `takeBytes`. */
-  constructor(
-    raw: Socket,
-    id: number,
-    settings: FilterSettings,
-    onOpen: (socket: FilteredSocket) => boolean,
-  ) {
+  constructor(raw: Socket, settings: FilterSettings, onOpen: (socket: FilteredSocket) => boolean) {
     // It closes with the client's socket, which has bytes to send when this one has none any more.
     super({ allowHalfOpen: true, autoDestroy: false });
     this.remoteAddress = raw.remoteAddress ?? "";
     this.remotePort = raw.remotePort ?? 0;
     this.localAddress = raw.localAddress ?? "";
     this.localPort = raw.localPort ?? 0;
-    this.id = id;
     this.#raw = raw;
     this.#settings = settings;
     this.#filters = settings.plugins.map((slot) => new PluginFilter(slot, this));
@@ -78,6 +74,10 @@ export class FilteredSocket extends Duplex implements FilteredConnection, Networ
       },
     });
     this.#listen();
+  }
+
+  get id(): number {
+    return this.state.id;
   }
 
   get isHttp(): boolean {

@@ -5,6 +5,9 @@ import type { Socket } from "node:net";
 import type { ClientConnection, ConnectionParts } from "../listener/client-connection.ts";
 import { DownstreamConnection } from "../listener/downstream-connection.ts";
 import { Http2Connection } from "../listener/http2-connection.ts";
+import { TCP_CLUSTER_OBJECT } from "../../wasm/abi/envoy-objects.ts";
+import { utf8 } from "../../wasm/field-text.ts";
+import { objectName } from "../filter/filter-state.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
@@ -19,11 +22,12 @@ export interface NetworkRuntime {
   readonly bufferBytesMax: number;
   /** Null: HTTP. */
   readonly target: TcpTarget | null;
+  /** Another cluster in its place, for as long as the first; null: there is no such cluster. */
+  readonly targetOf: (cluster: string) => TcpTarget | null;
   readonly notes: ListenerNotes | undefined;
 }
 
 export class NetworkConnection implements ClientConnection, Expirable {
-  static #lastId = 0;
   /** For filters to let it in. */
   readonly deadlineMs: number;
   readonly #parts: ConnectionParts;
@@ -38,13 +42,10 @@ export class NetworkConnection implements ClientConnection, Expirable {
     this.#network = network;
     this.deadlineMs = sweeper.after(TUNNEL_IDLE_TIMEOUT_MS);
     sweeper.add(this);
-    NetworkConnection.#lastId += 1;
     const { plugins, bufferBytesMax, target, notes } = network;
     const { node } = parts.context;
     const settings = { plugins, bufferBytesMax, isHttp: target === null, node, notes };
-    this.#socket = new FilteredSocket(raw, NetworkConnection.#lastId, settings, (socket) =>
-      this.#open(socket),
-    );
+    this.#socket = new FilteredSocket(raw, settings, (socket) => this.#open(socket));
     this.#socket.on("close", () => {
       sweeper.remove(this);
       this.#http?.destroy();
@@ -73,11 +74,12 @@ export class NetworkConnection implements ClientConnection, Expirable {
     context.sweeper.remove(this);
     const { target } = this.#network;
     if (target !== null) {
-      new TcpProxy(context, socket, target).start();
+      new TcpProxy(context, socket, this.#wishedTarget(target)).start();
       return false;
     }
     this.#http = new DownstreamConnection(socket as unknown as Socket, {
       ...this.#parts,
+      state: socket.state,
       // Told when the client's own connection is closed.
       onClosed: () => undefined,
       onHttp2: (_before, taken, bytes) => {
@@ -89,8 +91,14 @@ export class NetworkConnection implements ClientConnection, Expirable {
     return true;
   }
 
+  /** A plug-in may have chosen another cluster. Null: one that is not there. */
+  #wishedTarget(target: TcpTarget): TcpTarget | null {
+    const wish = this.#socket.state.stored(objectName(TCP_CLUSTER_OBJECT));
+    return wish === undefined ? target : this.#network.targetOf(utf8(wish));
+  }
+
   #openHttp2(socket: FilteredSocket): void {
-    const parts = { ...this.#parts, onClosed: () => undefined };
+    const parts = { ...this.#parts, state: socket.state, onClosed: () => undefined };
     this.#http = new Http2Connection(socket as unknown as Socket, parts);
     socket.protocol = "HTTP/2";
     if (this.#isDraining) this.#http.drain();

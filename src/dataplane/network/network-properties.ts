@@ -30,8 +30,13 @@ export interface NetworkUpstream {
   failure: string;
 }
 
+/** Envoy's response flag NC. */
+const NO_CLUSTER_FLAG = 2 ** 24;
+
 export interface NetworkView {
   readonly id: number;
+  /** A plug-in has chosen a cluster that is not there. */
+  readonly isWithoutCluster: boolean;
   readonly node: ProxyNode | undefined;
   readonly notes: ListenerNotes | undefined;
   readonly remoteAddress: string;
@@ -94,7 +99,8 @@ function isConnected({ upstream }: NetworkView): boolean {
   return upstream !== null && upstream.localAddress !== "";
 }
 
-function flagsOf({ upstream }: NetworkView): number {
+function flagsOf({ upstream, isWithoutCluster }: NetworkView): number {
+  if (isWithoutCluster) return NO_CLUSTER_FLAG;
   return upstream === null || upstream.failure === "" ? 0 : CONNECT_FAILURE_FLAGS;
 }
 

@@ -2,15 +2,18 @@
 
 import type { BodyBuffer } from "../../wasm/body-buffer.ts";
 import type { ConnectionContext } from "../../wasm/connection-context.ts";
-import { CloseType, ConnectionAction, StreamKind } from "../../wasm/enums.ts";
+import type { DeclaredProperty } from "../../wasm/declared-properties.ts";
+import { CloseType, ConnectionAction, LifeSpan, StreamKind } from "../../wasm/enums.ts";
+import type { Status } from "../../wasm/enums.ts";
 import type { HeaderMap, StreamHost } from "../../wasm/stream-host.ts";
+import type { ConnectionState } from "../connection-state.ts";
+import { objectName, storedName } from "../filter/filter-state.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import type { NetworkFilter } from "./filter-chain.ts";
 
 /** The connection as its filters see it. */
 export interface FilteredConnection {
-  /** What plug-ins have stored, by name. */
-  readonly properties: Map<string, Uint8Array>;
+  readonly state: ConnectionState;
   /** Of the connection itself; null when it is unknown. */
   property(path: readonly string[]): Uint8Array | null;
   continueBehind(filter: NetworkFilter): void;
@@ -80,16 +83,20 @@ export class PluginFilter implements NetworkFilter, StreamHost {
   // --- for the plug-in ---
 
   property(path: readonly string[]): Uint8Array | null {
-    const name = path[0] === "filter_state" ? path.slice(1).join("\0") : `wasm.${path.join("\0")}`;
-    return this.#connection.properties.get(name) ?? this.#connection.property(path);
+    const name = storedName(path);
+    const set = name === null ? undefined : this.#connection.state.stored(name);
+    return set ?? this.#connection.property(path);
   }
 
-  setProperty(name: string, value: Uint8Array): void {
-    this.#connection.properties.set(`wasm.${name}`, value);
+  /** Whatever the life span, there is only the connection's. */
+  setProperty(name: string, value: Uint8Array, { isReadOnly }: DeclaredProperty): Status {
+    const declared = { isReadOnly, lifeSpan: LifeSpan.connection };
+    return this.#connection.state.filterState.setProperty(name, value, declared);
   }
 
-  setFilterState(key: string, value: Uint8Array): void {
-    this.#connection.properties.set(key, value);
+  setFilterState(key: string, value: Uint8Array): Status {
+    const { filterState } = this.#connection.state;
+    return filterState.setObject(objectName(key), value, LifeSpan.connection);
   }
 
   continueStream(kind: StreamKind): void {

@@ -55,6 +55,7 @@ async function proxyTo(
       notes: undefined,
       bufferBytesMax: 65_536,
       target,
+      targetOf: () => null,
     });
   });
   return { port, forgotten };

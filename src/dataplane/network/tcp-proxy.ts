@@ -4,8 +4,11 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
+import { TCP_IDLE_OBJECT } from "../../wasm/abi/envoy-objects.ts";
+import { latin1 } from "../../wasm/field-text.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Expirable } from "../deadlines.ts";
+import { objectName } from "../filter/filter-state.ts";
 import type { FilteredSocket } from "./filtered-socket.ts";
 
 export interface TcpTarget {
@@ -19,33 +22,36 @@ export class TcpProxy implements Expirable {
   deadlineMs: number;
   readonly #context: TrafficContext;
   readonly #client: FilteredSocket;
-  readonly #target: TcpTarget;
+  /** Null: a plug-in has chosen a cluster that is not there. */
+  readonly #target: TcpTarget | null;
   #upstream: Socket | null = null;
 
-  constructor(context: TrafficContext, client: FilteredSocket, target: TcpTarget) {
+  constructor(context: TrafficContext, client: FilteredSocket, target: TcpTarget | null) {
     this.#context = context;
     this.#client = client;
     this.#target = target;
-    this.deadlineMs = context.sweeper.after(target.cluster.connectTimeoutMs);
+    this.deadlineMs = context.sweeper.after(target?.cluster.connectTimeoutMs ?? 0);
   }
 
   /** Dials. Bytes of the client wait until the upstream has answered. */
   start(): void {
-    const endpoint = this.#pick();
-    if (endpoint === null) {
+    const target = this.#target;
+    const endpoint = target === null ? null : this.#pick(target);
+    this.#client.isWithoutCluster = target === null;
+    if (target === null || endpoint === null) {
       this.#client.destroySoon();
       return;
     }
     const { address: host, port } = endpoint;
     const upstream = connect({ host, port, noDelay: true, allowHalfOpen: true });
     this.#upstream = upstream;
-    const facts = { cluster: this.#target.cluster, endpoint, localAddress: "", failure: "" };
+    const facts = { cluster: target.cluster, endpoint, localAddress: "", failure: "" };
     this.#client.upstream = facts;
     this.#context.sweeper.add(this);
     this.#context.observer.onTunnel(1);
     upstream.on("connect", () => {
       facts.localAddress = `${upstream.localAddress ?? ""}:${upstream.localPort ?? 0}`;
-      this.#join(upstream);
+      this.#join(upstream, this.#idleMs(target));
     });
     upstream.on("error", ({ code }: NodeJS.ErrnoException) => {
       if (facts.localAddress === "") facts.failure = code ?? "";
@@ -64,9 +70,8 @@ export class TcpProxy implements Expirable {
     this.#upstream?.destroy();
   }
 
-  #pick(): Endpoint | null {
+  #pick({ cluster, endpoints }: TcpTarget): Endpoint | null {
     const { pools, prng, sweeper } = this.#context;
-    const { cluster, endpoints } = this.#target;
     if (endpoints.length === 0) return null;
     const { policy } = cluster;
     if (policy === undefined) return endpoints[prng.below(endpoints.length)] ?? null;
@@ -75,9 +80,15 @@ export class TcpProxy implements Expirable {
     return endpoints[state.pick(endpoints, input, sweeper.nowMs)] ?? null;
   }
 
-  #join(upstream: Socket): void {
+  /** A plug-in may have said it for this connection. */
+  #idleMs({ idleTimeoutMs }: TcpTarget): number {
+    const wish = this.#client.state.stored(objectName(TCP_IDLE_OBJECT));
+    return wish === undefined ? idleTimeoutMs : Number(latin1(wish));
+  }
+
+  #join(upstream: Socket, idleMs: number): void {
     const touch = (): void => {
-      this.deadlineMs = this.#context.sweeper.nowMs + this.#target.idleTimeoutMs;
+      this.deadlineMs = this.#context.sweeper.nowMs + idleMs;
     };
     touch();
     upstream.on("data", touch);

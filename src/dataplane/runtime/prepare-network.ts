@@ -16,6 +16,10 @@ export function prepareNetwork(
     plugins: plugins.flatMap((name) => base.plugins.get(name) ?? []),
     ...{ bufferBytesMax, notes },
     target: tcpProxy === undefined ? null : targetOf(tcpProxy, base.snapshot),
+    targetOf: (cluster) => {
+      const { idleTimeoutMs = 0 } = tcpProxy ?? {};
+      return targetOf({ cluster, idleTimeoutMs }, base.snapshot);
+    },
   };
 }
 
@@ -23,7 +27,7 @@ function targetOf(
   { cluster: name, idleTimeoutMs }: { readonly cluster: string; readonly idleTimeoutMs: number },
   { clusters, endpoints }: Runtime["snapshot"],
 ): TcpTarget | null {
-  const cluster = clusters[name];
+  const cluster = Object.hasOwn(clusters, name) ? clusters[name] : undefined;
   if (cluster === undefined) return null;
   return { cluster, endpoints: endpoints[name]?.endpoints ?? [], idleTimeoutMs };
 }

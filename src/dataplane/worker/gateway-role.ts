@@ -165,9 +165,7 @@ export class GatewayRole implements WorkerRole {
       const handler = (): ExchangeHandler => this.#handler(port);
       const listener = new TrafficListener(address, this.#context, handler, tls);
       listener.setNetwork(() => this.#runtime?.listeners.get(port)?.network ?? null);
-      listener.setHttp2Only(
-        () => this.#runtime?.listeners.get(port)?.listener.isHttp2Only === true,
-      );
+      listener.setCodec(() => this.#runtime?.listeners.get(port)?.listener.codec);
       listener.setProxyProtocol(
         () =>
           this.#runtime?.listeners.get(port)?.gateway.edge?.proxyProtocol ??

@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DeclaredProperties } from "../declared-properties.ts";
-import { Status } from "../enums.ts";
+import { DeclaredProperties, UNDECLARED } from "../declared-properties.ts";
+import { LifeSpan, Status } from "../enums.ts";
 import { decodeBytesFields, decodeVarintFields } from "./protobuf.ts";
 
 test("a context declares a thousand properties, each once", () => {
   const declared = new DeclaredProperties();
+  const fixed = { isReadOnly: true, lifeSpan: LifeSpan.connection };
   for (let index = 0; index < 1_024; index++) {
-    assert.equal(declared.declare(`p${index}`, index === 3), Status.ok);
+    assert.equal(declared.declare(`p${index}`, index === 3 ? fixed : UNDECLARED), Status.ok);
   }
-  assert.equal(declared.declare("p3", false), Status.badArgument);
-  assert.equal(declared.declare("one more", true), Status.internalFailure);
-  assert.equal(declared.isReadOnly("p3"), true);
-  assert.equal(declared.isReadOnly("p4"), false);
-  assert.equal(declared.isReadOnly("one more"), false);
+  assert.equal(declared.declare("p3", UNDECLARED), Status.badArgument);
+  assert.equal(declared.declare("one more", fixed), Status.internalFailure);
+  assert.deepEqual(declared.of("p3"), fixed);
+  assert.deepEqual(declared.of("p4"), UNDECLARED);
+  assert.deepEqual(declared.of("one more"), UNDECLARED);
 });
 
 test("varints and texts of one message are told apart, wherever it is cut", () => {

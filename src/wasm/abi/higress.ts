@@ -14,6 +14,8 @@ const ADDRESS_BYTES_MAX = 256;
 const BODY = 1;
 const END_OF_STREAM = 2;
 const NOTHING = new Uint8Array(0);
+const HEALTHY = JSON.stringify({ health_status: "Healthy" });
+const UNHEALTHY = JSON.stringify({ health_status: "Unhealthy" });
 
 export function higressFunctions(vm: Vm): HostFunctions {
   const { memory } = vm;
@@ -27,11 +29,17 @@ export function higressFunctions(vm: Vm): HostFunctions {
       const start = body >>> 0;
       return inject(vm, memory.bytes.subarray(start, start + (length >>> 0)), endOfStream !== 0);
     },
-    /** Pairs of address and metrics text; nobody here asks hosts for their metrics. */
+    /**
+     * Pairs of an address and what is known of it, in JSON: plug-ins pick among those whose
+     * `health_status` is `Healthy`. Nobody here asks hosts for their `metrics`.
+     */
     proxy_get_upstream_hosts(outPairs: number, outLength: number): Status {
       if (vm.stream === null) return Status.badArgument;
       const hosts = vm.stream.host.upstreamHosts?.() ?? [];
-      const pairs = hosts.map((address): HeaderPair => [address, ""]);
+      const pairs = hosts.map(({ address, isHealthy }): HeaderPair => [
+        address,
+        isHealthy ? HEALTHY : UNHEALTHY,
+      ]);
       return memory.giveBytes(
         pairs.length === 0 ? NOTHING : encodePairs(pairs),
         outPairs,

@@ -4,6 +4,7 @@
 //! told by the callback `graylane_on_explain(stream, 1)` that reasons of an exchange are wanted,
 //! so an exchange that nobody explains pays nothing; other hosts never call it.
 
+import { UNDECLARED } from "../declared-properties.ts";
 import { Status } from "../enums.ts";
 import { encodePairs } from "../header-pairs.ts";
 import { encodeInteger, encodeUtf8, UNSERIALIZABLE } from "../property-encoding.ts";
@@ -63,10 +64,12 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       }
       const start = name >>> 0;
       const key = utf8(memory.bytes.subarray(start, start + (nameLength >>> 0)));
-      if (vm.root?.declared?.isReadOnly(key) === true && isSet(vm.stream, key)) {
-        return Status.badArgument;
-      }
-      vm.stream.host.setProperty(key, bytes);
+      const status = vm.stream.host.setProperty(
+        key,
+        bytes,
+        vm.root?.declared?.of(key) ?? UNDECLARED,
+      );
+      if (status !== Status.ok) return status;
       if (isHigress(vm) && REBUILD.has(key) && latin1(bytes) === "true") vm.root?.onRebuildAsked();
       return Status.ok;
     },
@@ -76,10 +79,6 @@ export function propertyFunctions(vm: Vm): HostFunctions {
 /** Without an exchange there is only what the configuration says. */
 function isObject(name: string, stream: StreamContext | null): boolean {
   return stream === null ? name === "" || name === "xds" : OBJECTS.has(name);
-}
-
-function isSet(stream: StreamContext, key: string): boolean {
-  return stream.host.property(["filter_state", `wasm.${key}`]) !== null;
 }
 
 /** As the plug-in sees it in the phase of that exchange. */

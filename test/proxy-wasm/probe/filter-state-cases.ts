@@ -32,7 +32,38 @@ function storeAndRead(path: string, ...values: readonly string[]): string[] {
 
 const ANY_TEXT = ["string", "hashable_string", "network.upstream_server_name"];
 const MORE_TEXT = ["network.network_namespace", "tcp_proxy.cluster", "upstream.dynamic_host"];
+const UNREAD = ["network.application_protocols", "router.debug_config"];
+const ADDRESSES = [
+  "network.transport_socket.original_dst_address",
+  "filters.listener.original_dst.local_ip",
+  "filters.listener.original_dst.remote_ip",
+];
+const SPANS = [0, 1, 2] as const;
+/** A name for each pair of life spans; the numbers in them can be read back, too. */
+const OF_SPANS = [
+  ...["string", "hashable_string", "network.upstream_server_name"],
+  ...["network.network_namespace", "tcp_proxy.cluster", "upstream.dynamic_host"],
+  ...["upstream.dynamic_port", "ratelimit.hits_addend", "network.upstream_subject_alt_names"],
+].map((name) => `envoy.${name}`);
 const GET_CALL = "p::method=GET&:path=/call&:authority=echo&:scheme=http";
+
+/** Of a later exchange of the connection. */
+const LATER_SCRIPT: readonly string[] = [
+  ...SPANS.flatMap((span) =>
+    ["span", "fixed"].flatMap((kind) => [
+      `rh get_property s:${kind}${span} v`,
+      `rh get_property s:filter_state%00wasm.${kind}${span} v`,
+      `rh set_property s:${kind}${span} s:third`,
+      `log get_property s:${kind}${span} v`,
+    ]),
+  ),
+  ...OF_SPANS.flatMap((name) => [
+    `rh get_property s:filter_state%00${name} v`,
+    `rh ${store(name, "3", number(3, 2))}`,
+    `log get_property s:filter_state%00${name} v`,
+  ]),
+  "rh get_property s:plain v",
+];
 
 export const FILTER_STATE: ProbeGroup = {
   covers: "declared properties and Envoy's filter state",
@@ -103,9 +134,83 @@ export const FILTER_STATE: ProbeGroup = {
           "007",
         ),
         ...storeAndRead("envoy.ratelimit.hits_addend", "v1", "7", "4294967295", "4294967296"),
+        ...storeAndRead("envoy.ratelimit.hits_addend", "%201", "1%20", "+1", "1.5", "0x1"),
         ...storeAndRead("wasm.x", "v1"),
         ...storeAndRead("nothing", "v1"),
       ],
+    },
+    {
+      name: "filter-state-kinds",
+      script: [
+        ...storeAndRead("envoy.network.upstream_subject_alt_names", "a", "a,b", ""),
+        ...UNREAD.flatMap((name) => storeAndRead(`envoy.${name}`, "v1", "")),
+        ...storeAndRead("envoy.tcp_proxy.disable_tunneling", "true", "True", "1", ""),
+        ...storeAndRead(
+          "envoy.tcp_proxy.per_connection_idle_timeout_ms",
+          ...["", "x", "-1", "007", "18446744073709551615", "18446744073709551616"],
+        ),
+      ],
+    },
+    {
+      name: "filter-state-addresses",
+      script: [
+        ...storeAndRead(
+          "envoy.network.ip",
+          ...["1.2.3.4", "01.2.3.4", "::1", "[::1]", "2001:DB8:0::1", "::ffff:1.2.3.4", "x"],
+        ),
+        ...ADDRESSES.flatMap((name) =>
+          ["1.2.3.4:80", "1.2.3.4", "[::1]:080", "::1", "1.2.3.4:65536"].flatMap((value) => [
+            `rh ${store(`envoy.${name}`, value)}`,
+            ...["", "%00ip", "%00port", "%00x"].map(
+              (part) => `rh get_property s:filter_state%00envoy.${name}${part} v`,
+            ),
+          ]),
+        ),
+      ],
+    },
+    {
+      name: "declare-life-spans",
+      script: [
+        `rh http_call s:${CLUSTER} ${GET_CALL} s: p: 2000 n`,
+        "rh return 1",
+        ...SPANS.flatMap((span) => [
+          `call ${declare(`span${span}`, number(5, span))}`,
+          `call ${declare(`fixed${span}`, READ_ONLY, number(5, span))}`,
+        ]),
+        `call ${declare("declared-late", READ_ONLY, number(5, 2))}`,
+        "call set_effective_context $s",
+        "call continue_stream 0",
+        "rh set_property s:declared-late s:first",
+        "sh set_property s:declared-late s:second",
+        "sh set_property s:declared-late s:third",
+        "log get_property s:declared-late v",
+      ],
+      later: [{ script: ["rh get_property s:declared-late v"] }],
+    },
+    {
+      name: "life-spans",
+      script: [
+        ...SPANS.flatMap((span) =>
+          ["span", "fixed"].flatMap((kind) => [
+            `rh set_property s:${kind}${span} s:first`,
+            `sh set_property s:${kind}${span} s:second`,
+            `log get_property s:${kind}${span} v`,
+          ]),
+        ),
+        ...SPANS.flatMap((first) =>
+          SPANS.map((second) => [OF_SPANS[first * 3 + second] ?? "", first, second] as const),
+        ).flatMap(([name, first, second]) => [
+          `rh ${store(name, "1", number(3, first))}`,
+          `sh ${store(name, "2", number(3, second))}`,
+          `log get_property s:filter_state%00${name} v`,
+        ]),
+        "rh set_property s:request s:mine",
+        "rh get_property s:request%00method v",
+        "rh set_property s:plain s:mine",
+        "rh get_property s:plain%00part v",
+        "rh get_property s:filter_state%00wasm.plain%00part v",
+      ],
+      later: [{ script: LATER_SCRIPT }, { script: LATER_SCRIPT }],
     },
     {
       name: "filter-state-everywhere",

@@ -1,5 +1,7 @@
 //! What the probe does with connections, and what client and upstream do meanwhile.
 
+import { fieldBytes, percent } from "./case-parts.ts";
+
 export type Step =
   | { readonly send: string }
   /** Waits until so many bytes have come. */
@@ -19,6 +21,9 @@ export interface NetworkCase {
   readonly clientHere?: string;
 }
 
+/** Stands in requests for the number of the case. */
+export const CASE = "THE-CASE";
+
 const send = (text: string): Step => ({ send: text });
 const awaits = (bytes: number): Step => ({ await: bytes });
 const END: Step = { end: true };
@@ -37,6 +42,18 @@ function everywhere(line: string): string[] {
 }
 
 const CALL = "http_call s:http p::method=GET&:path=/&:authority=a s: p: 3000 n";
+
+function storeObject(path: string, value: string, lifeSpan: number): string {
+  const parts = [fieldBytes(1, Buffer.from(path)), fieldBytes(2, Buffer.from(value))];
+  const input = percent(Buffer.concat([...parts, Buffer.from([3 * 8, lifeSpan])]));
+  return `call_foreign_function s:set_envoy_filter_state s:${input} v`;
+}
+
+/** By HTTP/1.1, with a script for the filter of exchanges. */
+function request(script: readonly string[]): string {
+  const fields = [`x-case: ${CASE}`, `x-probe: ${script.join(";")}`];
+  return `GET / HTTP/1.1\r\nhost: a\r\n${fields.join("\r\n")}\r\n\r\n`;
+}
 
 /** The upstream echoes; after `bye` it ends, after `cut` it resets. */
 export const NETWORK_CASES: readonly NetworkCase[] = [
@@ -362,6 +379,96 @@ export const NETWORK_CASES: readonly NetworkCase[] = [
       END,
       AWAIT_END,
     ],
+  },
+  {
+    covers: "what a filter before HTTP and filters of exchanges store for the connection",
+    listener: "http",
+    script: [
+      "nc get_property s:connection%00id v",
+      "nc get_property s:connection_id v",
+      "nc set_property s:early s:of-network",
+      `nc ${storeObject("envoy.string", "of-network", 0)}`,
+      ...[
+        "early",
+        "late",
+        "filter_state%00envoy.string",
+        "filter_state%00envoy.hashable_string",
+      ].map((path) => `dc get_property s:${path} v`),
+      `dc ${storeObject("envoy.hashable_string", "of-network", 0)}`,
+      "dc get_property s:filter_state%00envoy.hashable_string v",
+    ],
+    steps: [
+      ...[1, 2].flatMap((count) => [
+        send(
+          request([
+            "rh get_property s:connection%00id v",
+            "rh get_property s:connection_id v",
+            "rh get_property s:early v",
+            "rh get_property s:filter_state%00wasm.early v",
+            `rh set_property s:early s:of-exchange-${count}`,
+            `rh set_property s:late s:of-exchange-${count}`,
+            "log get_property s:early v",
+            `rh ${storeObject("envoy.string", "of-exchange", 0)}`,
+            "rh get_property s:filter_state%00envoy.string v",
+            `rh ${storeObject("envoy.string", `of-exchange-${count}`, 2)}`,
+            "rh get_property s:filter_state%00envoy.string v",
+            `rh ${storeObject("envoy.hashable_string", `of-exchange-${count}`, 2)}`,
+          ]),
+        ),
+        awaits(100 * count),
+      ]),
+      END,
+      AWAIT_END,
+    ],
+  },
+  {
+    covers: "a cluster that a filter chooses for the TCP proxy",
+    listener: "dead",
+    script: [
+      `nc ${storeObject("envoy.tcp_proxy.cluster", "echo", 0)}`,
+      ...everywhere("get_property s:xds%00cluster_name v"),
+    ],
+    steps: [send("hello"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "a cluster that a filter chooses when it lets the connection in",
+    listener: "dead",
+    script: [
+      "nc return 1",
+      `nc ${CALL.replace(/n$/, "t")}`,
+      "call set_effective_context $s",
+      `call ${storeObject("envoy.tcp_proxy.cluster", "echo", 2)}`,
+      "call continue_stream 2",
+    ],
+    steps: [{ send: "" }, { send: "" }, { send: "" }, send("hello"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "a cluster that a filter chooses too late",
+    listener: "proxy",
+    script: [
+      `dd1 ${storeObject("envoy.tcp_proxy.cluster", "dead", 0)}`,
+      "dd1 get_property s:filter_state%00envoy.tcp_proxy.cluster v",
+    ],
+    steps: [send("hello"), awaits(5), END, AWAIT_END],
+  },
+  {
+    covers: "a cluster that is not there",
+    listener: "proxy",
+    script: [
+      `nc ${storeObject("envoy.tcp_proxy.cluster", "nowhere", 0)}`,
+      ...["xds%00cluster_name", "upstream%00address", "upstream%00request_attempt_count"].flatMap(
+        (path) => [`dc get_property s:${path} v`, `done get_property s:${path} v`],
+      ),
+      "dc get_property s:response%00flags v",
+      "dc get_property s:upstream%00transport_failure_reason v",
+    ],
+    steps: [AWAIT_END],
+  },
+  {
+    covers: "an idle time that a filter sets for its connection",
+    listener: "proxy",
+    script: [`nc ${storeObject("envoy.tcp_proxy.per_connection_idle_timeout_ms", "300", 0)}`],
+    steps: [send("hello"), awaits(5), AWAIT_END],
   },
   {
     covers: "a trap with the fail mode closed",
