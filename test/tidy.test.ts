@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...["base", "telemetry", "resources", "snapshot", "compile", "compile-envoy", "lane"],
   ],
   "plugin-tools": [...PURE, "dataplane"],
-  envoy: ["base", "resources", "snapshot"],
+  envoy: ["base", "telemetry", "resources", "snapshot"],
   local: ["base", "telemetry", "resources", "snapshot"],
   agent: ["base", "lane", "snapshot"],
   api: ["base", "resources"],

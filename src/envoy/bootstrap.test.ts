@@ -241,7 +241,54 @@ for (const [form, cluster] of [
   });
 }
 
+test("metrics get labels, exchanges a log, answers a server and edits of hosts and tables", () => {
+  const stats_config = {
+    use_all_default_tags: true,
+    stats_tags: [
+      { tag_name: "value", regex: "(_value=([a-z]+))" },
+      { tag_name: "place", fixed_value: "here" },
+    ],
+  };
+  const root = JSON.parse(bootstrap({ root: { stats_config } })) as {
+    static_resources: { listeners: ListenerJson[] };
+  };
+  const [{ typed_config: manager } = assert.fail()] =
+    root.static_resources.listeners[0]?.filter_chains[0].filters ?? assert.fail();
+  const edits = (value: string): object => ({ header: { key: "x-a", value } });
+  const [host] = manager.route_config.virtual_hosts;
+  Object.assign(host, { response_headers_to_add: [edits("host")] });
+  Object.assign(manager.route_config, {
+    response_headers_to_add: [edits("table")],
+    response_headers_to_remove: ["x-b"],
+  });
+  manager.access_log = logTo("/a", { log_format: { text_format: "%PROTOCOL%" } });
+  const { bootstrap: found, faults } = read(JSON.stringify(root));
+  assert.deepEqual(faults, []);
+  assert.deepEqual(found?.accessLog, { path: "/a", format: "%PROTOCOL%" });
+  assert.deepEqual(
+    found.statTags.map(({ label }) => label),
+    ["value", "place"],
+  );
+  assert.equal(found.snapshot.gateways["main"]?.listeners[0]?.serverName, "envoy");
+  const [route] = found.snapshot.routeTables["main"]?.virtualHosts[0]?.routes ?? [];
+  const add = [
+    ["x-a", "host"],
+    ["x-a", "table"],
+  ];
+  assert.deepEqual(route?.responseHeaders, { remove: ["x-b"], set: [], add });
+});
+
 const REFUSED = [
+  {
+    name: "an expression without a group",
+    parts: { root: { stats_config: { stats_tags: [{ tag_name: "a", regex: "b" }] } } },
+    fault: /GL0621: stats_config\.stats_tags\[0\]\.regex is "b"; .*: it has no group/,
+  },
+  {
+    name: "a matcher of metrics",
+    parts: { root: { stats_config: { stats_matcher: { reject_all: true } } } },
+    fault: /GL0622: stats_config\.stats_matcher is not supported/,
+  },
   {
     name: "a dynamic configuration",
     parts: { root: { dynamic_resources: {} } },
@@ -374,12 +421,40 @@ test("redirects, direct answers and rewrites are the snapshot's", () => {
 interface ListenerJson {
   name: string;
   address: { socket_address: { port_value: number } };
-  filter_chains: [{ filters: [{ typed_config: { access_log?: object[] } }] }];
+  filter_chains: [{ filters: [{ typed_config: ManagerJson }] }];
 }
 
-function logTo(path: string): object[] {
+interface ManagerJson {
+  access_log?: object[];
+  route_config: { virtual_hosts: [object] };
+}
+
+function logTo(path: string, settings: object = {}): object[] {
   const type = "x/envoy.extensions.access_loggers.file.v3.FileAccessLog";
-  return [{ name: "log", typed_config: { "@type": type, path } }];
+  return [{ name: "log", typed_config: { "@type": type, path, ...settings } }];
+}
+
+for (const [form, settings, format] of [
+  ["no format", {}, "envoy"],
+  ["the old text", { format: "%PROTOCOL%" }, "%PROTOCOL%"],
+  ["the old JSON", { json_format: { a: "%PROTOCOL%" } }, '{"a":"%PROTOCOL%"}'],
+  ["JSON", { log_format: { json_format: { a: "%PROTOCOL%" } } }, '{"a":"%PROTOCOL%"}'],
+  [
+    "a source of text",
+    { log_format: { text_format_source: { inline_string: "%PROTOCOL%" } } },
+    "%PROTOCOL%",
+  ],
+  ["an operator that nobody knows", { log_format: { text_format: "%WEATHER%" } }, null],
+  ["two formats", { format: "a", json_format: {} }, null],
+] as const) {
+  test(`an access log with ${form} is ${format === null ? "refused with its place" : "read"}`, () => {
+    const root = JSON.parse(bootstrap({})) as { static_resources: { listeners: ListenerJson[] } };
+    const manager = root.static_resources.listeners[0]?.filter_chains[0].filters[0].typed_config;
+    Object.assign(manager ?? assert.fail(), { access_log: logTo("/a", settings) });
+    const { bootstrap: found, faults } = read(JSON.stringify(root, null, 1));
+    assert.equal(found?.accessLog.format ?? null, format, faults.join("\n"));
+    if (format === null) assert.match(faults.join("\n"), /^envoy\.yaml:\d+:\d+: error GL062[12]: /);
+  });
 }
 
 const SECOND_LISTENERS: readonly {

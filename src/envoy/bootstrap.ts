@@ -10,11 +10,15 @@ import { snapshotVersion } from "../snapshot/delta.ts";
 import { Cursor } from "../resources/cursor.ts";
 import type { Fault } from "../resources/fault.ts";
 import { parseManifests } from "../resources/parse.ts";
+import { NO_ACCESS_LOG } from "./access-log.ts";
+import type { AccessLogSettings } from "./access-log.ts";
 import { choiceWord, ENVOY_CODES, fieldName, isAnything, readSocketAddress } from "./common.ts";
 import type { Address } from "./common.ts";
 import { readClusters } from "./clusters.ts";
 import { readListener } from "./listeners.ts";
 import { readNode } from "./node.ts";
+import { readStatTags } from "./stats-config.ts";
+import type { StatTag } from "../telemetry/stat-tags.ts";
 import type { CodeResolver } from "./wasm-filter.ts";
 import { readWasmServices } from "./wasm-services.ts";
 
@@ -35,11 +39,14 @@ export interface EnvoyBootstrap {
   readonly clusters: readonly string[];
   /** Null: the bootstrap has no admin. */
   readonly admin: Address | null;
-  /** Where exchanges are logged: a file, `-` for standard output, `""` for nowhere. */
-  readonly accessLog: string;
+  readonly accessLog: AccessLogSettings;
+  readonly statTags: readonly StatTag[];
 }
 
-const FIELDS = ["node", "admin", "static_resources", "layered_runtime", "bootstrap_extensions"];
+const FIELDS = [
+  ...["node", "admin", "static_resources", "layered_runtime", "bootstrap_extensions"],
+  ...["stats_config", "stats_flush_interval"],
+];
 const ADMIN_FIELDS = ["address", "access_log_path", "profile_path", "access_log"];
 
 /** Null with an error. `file` is named in faults. */
@@ -55,7 +62,7 @@ export function importBootstrap(
     if (faults.length === 0) faults.push(emptyFault(file));
     return { bootstrap: null, faults };
   }
-  const spelling = { codes: ENVOY_CODES, fieldName, choiceWord };
+  const spelling = { codes: ENVOY_CODES, fieldName, choiceWord, listOfOne: true as const };
   const source = { positionOf: document.positionOf, faults, ...spelling };
   const bootstrap = readBootstrap(new Cursor(source, document.value), resolveCode);
   if (faults.some(isError)) return { bootstrap: null, faults };
@@ -103,6 +110,7 @@ function readBootstrap(root: Cursor, resolveCode: CodeResolver): Omit<EnvoyBoots
     clusters: names,
     node,
     admin: readAdmin(root.at("admin")),
+    statTags: readStatTags(root.at("stats_config")),
     accessLog,
   };
 }
@@ -126,7 +134,7 @@ interface Read {
     readonly plugins: Record<string, Plugin>;
   };
   readonly list: readonly EnvoyListener[];
-  readonly accessLog: string;
+  readonly accessLog: AccessLogSettings;
 }
 
 function readListeners(
@@ -135,30 +143,31 @@ function readListeners(
 ): Read {
   const parts: Read["parts"] = { gateways: {}, routeTables: {}, plugins: {} };
   const list: EnvoyListener[] = [];
-  let accessLog = "";
+  let accessLog = NO_ACCESS_LOG;
   for (const [index, item] of cursor.items().entries()) {
     const read = readListener(item, { ...known, index });
     const { gateway, table, address } = read;
-    const first = list[0]?.address;
-    if (first !== undefined && first.host !== address.host) {
-      const message = `${item.place} listens on ${address.host}, the first one on ${first.host}`;
-      item.at("address").fault(ENVOY_CODES.unknown, message, "Give all listeners one address.");
-    }
     if (list.some((other) => other.address.port === address.port)) {
       item.at("address").fault(ENVOY_CODES.wrong, `port ${address.port} is taken twice`);
     }
     if (Object.hasOwn(parts.gateways, gateway.name)) {
       item.at("name").wrong("a name that no other listener has");
     }
-    if (read.accessLog !== "" && accessLog !== "" && read.accessLog !== accessLog) {
-      const message = `${item.place} logs to ${read.accessLog}, another one to ${accessLog}`;
-      item.fault(ENVOY_CODES.unknown, message, "Give all listeners one access log.");
+    if (read.accessLog.path !== "" && accessLog.path !== "") {
+      checkSameLog(item, read.accessLog, accessLog);
     }
     parts.gateways[gateway.name] = gateway;
     parts.routeTables[table.name] = table;
     for (const plugin of read.plugins) parts.plugins[plugin.name] = plugin;
     list.push({ name: gateway.name, address });
-    accessLog = read.accessLog === "" ? accessLog : read.accessLog;
+    if (read.accessLog.path !== "") accessLog = read.accessLog;
   }
   return { parts, list, accessLog };
+}
+
+function checkSameLog(item: Cursor, one: AccessLogSettings, other: AccessLogSettings): void {
+  if (one.path === other.path && one.format === other.format) return;
+  const how = one.path === other.path ? " in another form" : "";
+  const message = `${item.place} logs to ${one.path}${how}, another one to ${other.path}`;
+  item.fault(ENVOY_CODES.unknown, message, "Give all listeners one access log.");
 }

@@ -3,6 +3,8 @@
 import type { Gateway, Listener, ListenerNotes, Plugin, RouteTable } from "../snapshot/snapshot.ts";
 import { NO_METADATA } from "../snapshot/metadata.ts";
 import type { Cursor } from "../resources/cursor.ts";
+import { NO_ACCESS_LOG, readAccessLog } from "./access-log.ts";
+import type { AccessLogSettings } from "./access-log.ts";
 import { readSocketAddress, unsupported, unwrap } from "./common.ts";
 import type { Address } from "./common.ts";
 import { readMetadata } from "./metadata.ts";
@@ -22,7 +24,7 @@ export interface ReadListener {
   readonly table: RouteTable;
   readonly plugins: readonly Plugin[];
   readonly address: Address;
-  readonly accessLog: string;
+  readonly accessLog: AccessLogSettings;
 }
 
 const LISTENER_FIELDS = [
@@ -37,7 +39,6 @@ const LISTENER_FIELDS = [
 const DIRECTIONS = ["UNSPECIFIED", "INBOUND", "OUTBOUND"] as const;
 const WASM = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const ROUTER = "envoy.extensions.filters.http.router.v3.Router";
-const LOGGER = /^envoy\.extensions\.access_loggers\.(file|stream)\.v3\./;
 
 export function readListener(item: Cursor, context: ListenerContext): ReadListener {
   const isMap = item.isMap(LISTENER_FIELDS);
@@ -53,9 +54,11 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
       ? { name, virtualHosts: [] }
       : readRouteTable(manager.at("route_config"), name, context);
   const listener: Listener = {
-    ...{ port: address.port, protocol: "HTTP", hosts: ["*"], routeTable: name },
+    ...{ port: address.port, host: address.host, protocol: "HTTP" },
+    ...{ hosts: ["*"], routeTable: name },
     ...(network !== undefined && { network }),
     ...(chain.codec !== undefined && { codec: chain.codec }),
+    ...(manager !== null && readServerName(manager)),
     notes: readNotes(item),
   };
   const gateway: Gateway = {
@@ -64,8 +67,17 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
     listeners: [listener],
     plugins: plugins.map((plugin) => plugin.name),
   };
-  const accessLog = manager === null ? "" : readAccessLog(manager.at("access_log"));
+  const accessLog = manager === null ? NO_ACCESS_LOG : readAccessLog(manager.at("access_log"));
   return { gateway, table, plugins: [...chain.plugins, ...plugins], address, accessLog };
+}
+
+/** Envoy's own `server` of every answer, which stands in place of the endpoint's. */
+function readServerName(manager: Cursor): Pick<Listener, "serverName"> {
+  const serverName = manager.at("server_name").text("") || "envoy";
+  const change = manager.at("server_header_transformation");
+  return change.choice(["OVERWRITE", "PASS_THROUGH"], "OVERWRITE") === "OVERWRITE"
+    ? { serverName }
+    : {};
 }
 
 function readNotes(item: Cursor): ListenerNotes {
@@ -102,19 +114,4 @@ function readFilters(
 function isRouterName(item: Cursor): boolean {
   const name = item.at("name").text();
   return name === "envoy.filters.http.router" || name === "envoy.router";
-}
-
-/** Where exchanges are logged; the lines have our own form. */
-function readAccessLog(cursor: Cursor): string {
-  let path = "";
-  for (const item of cursor.items()) {
-    if (!item.isMap(["name", "typed_config"])) continue;
-    const { type, config, fields } = unwrap(item.at("typed_config"));
-    const parts = LOGGER.exec(type);
-    if (parts === null) unsupported(item, `the access logger ${type}`);
-    else if (!config.isMap([...fields, "path"])) continue;
-    else if (type.endsWith(".StderrAccessLog")) unsupported(item, "an access log on stderr");
-    else path = parts[1] === "file" ? config.at("path").text(null) : "-";
-  }
-  return path === "/dev/stdout" ? "-" : path;
 }

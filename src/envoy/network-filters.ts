@@ -17,6 +17,8 @@ const HCM_FIELDS = [
   "generate_request_id",
   "http_protocol_options",
   "http2_protocol_options",
+  "server_name",
+  "server_header_transformation",
 ];
 const CODECS = ["AUTO", "HTTP1", "HTTP2"] as const;
 const CODEC_OF = { AUTO: undefined, HTTP1: "http1", HTTP2: "http2" } as const;

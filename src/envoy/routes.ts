@@ -14,7 +14,7 @@ import type {
 import { NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { RoutePolicy } from "../snapshot/routing.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { readDataSource, readDuration, unsupported } from "./common.ts";
+import { readDataSource, readDuration } from "./common.ts";
 import { readMetadata } from "./metadata.ts";
 
 export interface RouteContext {
@@ -39,27 +39,36 @@ const ROUTE_FIELDS = [
 ];
 
 export function readRouteTable(cursor: Cursor, name: string, context: RouteContext): RouteTable {
-  if (!cursor.isMap(["name", "virtual_hosts", "validate_clusters"])) {
+  if (!cursor.isMap(["name", "virtual_hosts", "validate_clusters", ...EDIT_FIELDS])) {
     return { name, virtualHosts: [] };
   }
   const hosts = cursor.at("virtual_hosts").items();
+  const edits = readEdits(cursor);
   return {
     name,
-    virtualHosts: hosts.map((host, index) => readHost(host, `${name}/${index}`, context)),
+    virtualHosts: hosts.map((host, index) => {
+      const read = readHost(host, `${name}/${index}`, context);
+      return { ...read, routes: read.routes.map((route) => withEdits(route, edits)) };
+    }),
   };
 }
 
 function readHost(cursor: Cursor, id: string, context: RouteContext): VirtualHost {
-  if (!cursor.isMap(["name", "domains", "routes", "metadata"])) return { domains: [], routes: [] };
+  if (!cursor.isMap(["name", "domains", "routes", "metadata", ...EDIT_FIELDS])) {
+    return { domains: [], routes: [] };
+  }
   const domains = cursor.at("domains").items().map(readDomain);
   if (domains.length === 0) cursor.at("domains").wrong("a list of at least one domain");
   const routes = cursor.at("routes").items();
   const name = cursor.at("name").text();
   const metadata = readMetadata(cursor.at("metadata"));
+  const edits = readEdits(cursor);
   return {
     ...(name === "" ? {} : { name }),
     domains,
-    routes: routes.map((route, index) => readRoute(route, `${id}/${index}`, context)),
+    routes: routes.map((route, index) =>
+      withEdits(readRoute(route, `${id}/${index}`, context), edits),
+    ),
     ...(metadata && { metadata }),
   };
 }
@@ -68,8 +77,8 @@ function readHost(cursor: Cursor, id: string, context: RouteContext): VirtualHos
 function readDomain(cursor: Cursor): string {
   const text = cursor.text(null).toLowerCase();
   const domain = text.replace(/:(\d+|\*)$/, "");
-  if (domain.includes("*", 1) || (domain.startsWith("*") && !/^\*(\..+)?$/.test(domain))) {
-    unsupported(cursor, `the domain ${text}`, "Write *, *.example.com or example.com.");
+  if (!/^(\*[^*]*|[^*]+\*?)$/.test(domain)) {
+    cursor.wrong("a host, or a part of one with * before or behind it: *.example.com, example.*");
   }
   return domain;
 }
@@ -249,10 +258,7 @@ function readPolicy(forward: Cursor): RoutePolicy | null {
   return { rewrite: { ...(uri !== "" && { uri }), ...(authority !== "" && { authority }) } };
 }
 
-function readEdits(cursor: Cursor): {
-  requestHeaders: HeaderOperations;
-  responseHeaders: HeaderOperations;
-} {
+function readEdits(cursor: Cursor): Edits {
   return {
     requestHeaders: readOperations(cursor, "request"),
     responseHeaders: readOperations(cursor, "response"),
@@ -280,6 +286,33 @@ function readOperations(cursor: Cursor, side: "request" | "response"): HeaderOpe
     .map((name) => name.text(null));
   if (set.length + add.length + remove.length === 0) return NO_HEADER_OPERATIONS;
   return { remove: remove.map((name) => name.toLowerCase()), set, add };
+}
+
+interface Edits {
+  readonly requestHeaders: HeaderOperations;
+  readonly responseHeaders: HeaderOperations;
+}
+
+/** Those of a virtual host, and then of the table, come after the route's own. */
+function withEdits(route: Route, { requestHeaders, responseHeaders }: Edits): Route {
+  return {
+    ...route,
+    requestHeaders: inTurn(route.requestHeaders, requestHeaders),
+    responseHeaders: inTurn(route.responseHeaders, responseHeaders),
+  };
+}
+
+/** What the later one removes or sets, the earlier one need not have made. */
+function inTurn(earlier: HeaderOperations, later: HeaderOperations): HeaderOperations {
+  if (later === NO_HEADER_OPERATIONS) return earlier;
+  if (earlier === NO_HEADER_OPERATIONS) return later;
+  const undone = new Set([...later.remove, ...later.set.map(([name]) => name)]);
+  const lasts = ([name]: readonly [string, string]): boolean => !undone.has(name);
+  return {
+    remove: [...earlier.remove, ...later.remove],
+    set: [...earlier.set.filter(lasts), ...later.set],
+    add: [...earlier.add.filter(lasts), ...later.add],
+  };
 }
 
 const APPEND_ACTIONS = ["APPEND_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS_OR_ADD"] as const;

@@ -4,6 +4,7 @@ import { RE2JS } from "re2js";
 import { FAILED_CHECK } from "../dataplane/worker/protocol.ts";
 import type { Cluster, Endpoint, Snapshot } from "../snapshot/snapshot.ts";
 import type { FamilySnapshot, MetricsSnapshot } from "../telemetry/metrics.ts";
+import { PLUGINS_SCOPE } from "../telemetry/stat-tags.ts";
 
 /** A gateway's port that is open. */
 export interface OpenListener {
@@ -122,13 +123,10 @@ const CLASSED = /_xx$/;
 const OVERLOAD =
   /^envoy_overload_envoy_([a-z]+_(?:monitors|actions))_(.*)_(pressure|active|scale_percent)$/;
 
-/** The stat namespace of metrics that plug-ins define, in Envoy. */
-const PLUGINS = "wasmcustom";
-
 /** `http.gateway.downstream_rq_2xx` of Envoy's families; ours are named as in Prometheus. */
 function statName(family: FamilySnapshot, labelValues: readonly string[]): string {
-  const { name, labelNames, isPlugins } = family;
-  if (isPlugins === true) return `${PLUGINS}.${name}`;
+  const { name, labelNames, definedAs } = family;
+  if (definedAs !== undefined) return `${PLUGINS_SCOPE}.${definedAs}`;
   if (OVERLOAD.test(name)) return name.replace(OVERLOAD, "overload.envoy.$1.$2.$3");
   const envoy = /^envoy_(server|http|cluster|listener)_(.*)$/.exec(name);
   if (envoy === null) {

@@ -10,6 +10,8 @@ import { LOG_LEVELS } from "../telemetry/logger.ts";
 import type { LogLevel } from "../telemetry/logger.ts";
 import type { MetricsSnapshot } from "../telemetry/metrics.ts";
 import { encodePrometheus, PROMETHEUS_CONTENT_TYPE } from "../telemetry/prometheus.ts";
+import { withStatTags } from "../telemetry/stat-tags.ts";
+import type { StatTag } from "../telemetry/stat-tags.ts";
 import {
   clustersJson,
   clustersText,
@@ -41,6 +43,8 @@ export interface AdminSource {
   readonly isDrained: () => boolean;
   /** Resolves when they accept nothing any more. */
   readonly drainListeners: () => Promise<void>;
+  /** Labels in the names of plug-ins' metrics. Present: metrics are written as Envoy writes them. */
+  readonly statTags?: readonly StatTag[];
 }
 
 interface Page {
@@ -223,7 +227,12 @@ async function stats(source: AdminSource, query: URLSearchParams): Promise<Page>
 }
 
 async function prometheus(source: AdminSource): Promise<Page> {
-  const body = encodePrometheus(await allMetrics(source));
+  const metrics = await allMetrics(source);
+  const { statTags } = source;
+  const body = encodePrometheus(
+    statTags === undefined ? metrics : withStatTags(metrics, statTags),
+    statTags === undefined ? "" : "{}",
+  );
   return { status: 200, type: PROMETHEUS_CONTENT_TYPE, body };
 }
 

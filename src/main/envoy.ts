@@ -176,9 +176,11 @@ function workerOptions(
   const ports = listeners.map(({ address }) => [String(address.port), address.port] as const);
   return {
     node: withFlags(node, flags),
-    gatewayHost: listeners[0]?.address.host ?? "127.0.0.1",
+    // Each listener has an address of its own.
+    gatewayHost: "127.0.0.1",
     portMap: Object.fromEntries(ports),
-    accessLogPath: accessLog,
+    accessLogPath: accessLog.path,
+    ...(accessLog.path !== "" && { accessLogFormat: accessLog.format }),
     logLevel: "info",
     logPath: "",
     envoyLog: levels,
@@ -260,5 +262,6 @@ function adminSource({ engine, log }: Running, bootstrap: EnvoyBootstrap): Admin
     },
     isDrained: () => engine.isDrained,
     drainListeners: () => engine.drainListeners(),
+    statTags: bootstrap.statTags,
   };
 }

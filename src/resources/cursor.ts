@@ -18,6 +18,8 @@ export interface CursorSource {
   readonly fieldName?: (written: string) => string;
   /** The word of a choice that is meant: for formats that do not mind how it is spelt. */
   readonly choiceWord?: (written: string) => string;
+  /** A value stands for a list with it alone: Protocol buffers' reader of JSON takes that. */
+  readonly listOfOne?: true;
 }
 
 type Members = Readonly<Record<string, unknown>>;
@@ -102,6 +104,7 @@ export class Cursor {
   items(): Cursor[] {
     if (this.isAbsent) return [];
     if (!Array.isArray(this.value)) {
+      if (this.#source.listOfOne === true) return [this];
       this.wrong("a list");
       return [];
     }

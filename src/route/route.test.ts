@@ -143,7 +143,8 @@ for (const [authority, want] of hostCases) {
 }
 
 test("a host keeps its IPv6 brackets and loses its port", () => {
-  assert.deepEqual(["[::1]", "[::1]:80", "A.b:1", "a"].map(hostOf), ["[::1]", "[::1]", "a.b", "a"]);
+  const authorities = ["[::1]", "[::1]:80", "A.b:1", "a", "a:1-x", "a:"];
+  assert.deepEqual(authorities.map(hostOf), ["[::1]", "[::1]", "a.b", "a", "a:1-x", "a"]);
 });
 
 test("the start line can be matched by its pseudo header names", () => {

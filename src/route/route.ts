@@ -36,6 +36,8 @@ export interface PreparedRouteTable {
   readonly exactHosts: ReadonlyMap<string, PreparedVirtualHost>;
   /** Suffixes such as `.example.com`, longest first. */
   readonly wildcardHosts: readonly (readonly [suffix: string, host: PreparedVirtualHost])[];
+  /** `example.*` of files of Envoy. */
+  readonly prefixHosts: readonly (readonly [prefix: string, host: PreparedVirtualHost])[];
   readonly anyHost: PreparedVirtualHost | null;
   /** The prepared form of routes that have a policy or redirect: few, so others cost nothing. */
   readonly special: ReadonlyMap<Route, PreparedRoute>;
@@ -81,30 +83,42 @@ export interface PreparedField {
 /** Beyond this many index entries a virtual host is searched in order. */
 const PATH_INDEX_ENTRIES_MAX = 100_000;
 const NO_FIELDS: readonly PreparedField[] = [];
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
 const NO_PATTERNS: readonly Pattern[] = [];
 
 /** Throws `PatternError` on a regular expression that does not compile. */
 export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
   const exactHosts = new Map<string, PreparedVirtualHost>();
   const wildcards = new Map<string, PreparedVirtualHost>();
+  const prefixes = new Map<string, PreparedVirtualHost>();
   let anyHost: PreparedVirtualHost | null = null;
   for (const virtualHost of table.virtualHosts) {
     const prepared = prepareVirtualHost(virtualHost);
     for (const domain of virtualHost.domains) {
       if (domain === "*") anyHost ??= prepared;
-      else if (!domain.startsWith("*")) setOnce(exactHosts, domain, prepared);
-      else setOnce(wildcards, domain.slice(1), prepared);
+      else if (domain.startsWith("*")) setOnce(wildcards, domain.slice(1), prepared);
+      else if (domain.endsWith("*")) setOnce(prefixes, domain.slice(0, -1), prepared);
+      else setOnce(exactHosts, domain, prepared);
     }
   }
-  const wildcardHosts = [...wildcards].sort(([a], [b]) => b.length - a.length);
+  const wildcardHosts = longestFirst(wildcards);
+  const prefixHosts = longestFirst(prefixes);
   const special = new Map<Route, PreparedRoute>();
-  for (const host of [...exactHosts.values(), ...wildcards.values(), anyHost]) {
+  const hosts = [exactHosts, wildcards, prefixes].flatMap((map) => [...map.values()]);
+  for (const host of [...hosts, anyHost]) {
     for (const prepared of host?.routes ?? []) {
       const { policy, action } = prepared.route;
       if (policy !== undefined || action.kind === "redirect") special.set(prepared.route, prepared);
     }
   }
-  return { table, exactHosts, wildcardHosts, anyHost, special };
+  return { table, exactHosts, wildcardHosts, prefixHosts, anyHost, special };
+}
+
+function longestFirst(
+  hosts: ReadonlyMap<string, PreparedVirtualHost>,
+): readonly (readonly [string, PreparedVirtualHost])[] {
+  return [...hosts].sort(([a], [b]) => b.length - a.length);
 }
 
 /** The first route that matches, or null. Allocates nothing but the path's slice before a query. */
@@ -124,14 +138,18 @@ export function findVirtualHost(
   prepared: PreparedRouteTable,
   authority: string,
 ): PreparedVirtualHost | null {
-  if (prepared.exactHosts.size === 0 && prepared.wildcardHosts.length === 0) {
+  const { exactHosts, wildcardHosts, prefixHosts } = prepared;
+  if (exactHosts.size === 0 && wildcardHosts.length === 0 && prefixHosts.length === 0) {
     return prepared.anyHost;
   }
   const host = hostOf(authority);
   const exact = prepared.exactHosts.get(host);
   if (exact !== undefined) return exact;
-  for (const [suffix, virtualHost] of prepared.wildcardHosts) {
+  for (const [suffix, virtualHost] of wildcardHosts) {
     if (host.length > suffix.length && host.endsWith(suffix)) return virtualHost;
+  }
+  for (const [prefix, virtualHost] of prefixHosts) {
+    if (host.length > prefix.length && host.startsWith(prefix)) return virtualHost;
   }
   return prepared.anyHost;
 }
@@ -160,8 +178,17 @@ export function pickDestination(
 /** An authority's host: lower-case, without port; an IPv6 literal keeps its brackets. */
 export function hostOf(authority: string): string {
   const colon = authority.lastIndexOf(":");
-  const isPort = colon !== -1 && authority.indexOf("]", colon) === -1;
+  const isPort = colon !== -1 && isDigits(authority, colon + 1);
   return (isPort ? authority.slice(0, colon) : authority).toLowerCase();
+}
+
+/** A plug-in may put something behind the port: then that is none. */
+function isDigits(text: string, from: number): boolean {
+  for (let index = from; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code < DIGIT_0 || code > DIGIT_9) return false;
+  }
+  return true;
 }
 
 export function pathOf(pathAndQuery: string): string {

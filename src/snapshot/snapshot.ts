@@ -73,6 +73,8 @@ export interface Gateway {
 export interface Listener {
   /** The port that the resource asks for; the command line may map it to another. */
   readonly port: number;
+  /** The address to listen on; absent: that of all gateways. Only of files of Envoy. */
+  readonly host?: string;
   readonly protocol: "HTTP";
   /** The Gateway resource that asks for it, the first by name; absent: an Ingress does. */
   readonly source?: ObjectRef;
@@ -87,6 +89,8 @@ export interface Listener {
   readonly network?: NetworkFilters;
   /** The one version of HTTP that is spoken; absent: whichever a client begins with. */
   readonly codec?: HttpCodec;
+  /** The `server` of every answer; absent: what the endpoint says. Only of files of Envoy. */
+  readonly serverName?: string;
   /** What plug-ins read of it beside; absent: nothing is said. */
   readonly notes?: ListenerNotes;
 }
@@ -121,7 +125,7 @@ export interface RouteTable {
 export interface VirtualHost {
   /** The user's own; absent: its domains name it. */
   readonly name?: string;
-  /** Lower-case: `*`, `*.example.com` or an exact host, without port. */
+  /** Lower-case: `*`, `*.example.com`, `example.*` (files of Envoy) or a host, without port. */
   readonly domains: readonly string[];
   /** First match wins. */
   readonly routes: readonly Route[];

@@ -34,8 +34,8 @@ export interface FamilySnapshot {
   /** Upper bounds of the buckets without `+Inf`; empty unless it is a histogram. */
   readonly bounds: readonly number[];
   readonly series: readonly SeriesSnapshot[];
-  /** A plug-in has defined it. */
-  readonly isPlugins?: true;
+  /** A plug-in has defined it, under this name. */
+  readonly definedAs?: string;
 }
 
 export interface SeriesSnapshot {

@@ -4,11 +4,14 @@ import type { FamilySnapshot, MetricsSnapshot, SeriesSnapshot } from "./metrics.
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** The whole exposition; families by name, series in the order they were made. */
-export function encodePrometheus(snapshot: MetricsSnapshot): string {
+/**
+ * The whole exposition; families by name, series in the order they were made. `noLabels`: what
+ * stands behind the name of a metric without labels (Envoy writes `{}`, which means the same).
+ */
+export function encodePrometheus(snapshot: MetricsSnapshot, noLabels: "" | "{}" = ""): string {
   return [...snapshot.families]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(encodeFamily)
+    .map((family) => encodeFamily(family, noLabels))
     .join("");
 }
 
@@ -18,13 +21,16 @@ export function metricName(text: string): string {
   return /^[a-zA-Z_:]/.test(name) ? name : `_${name}`;
 }
 
-function encodeFamily(family: FamilySnapshot): string {
+function encodeFamily(family: FamilySnapshot, noLabels: string): string {
   if (family.series.length === 0) return "";
   const { name, help, type } = family;
   const lines = [`# HELP ${name} ${escapeHelp(help)}`, `# TYPE ${name} ${type}`];
   for (const series of family.series) {
     if (type === "histogram") encodeHistogram(family, series, lines);
-    else lines.push(`${name}${labelsOf(family, series)} ${numberText(series.values[0] ?? 0)}`);
+    else {
+      const labels = labelsOf(family, series) || noLabels;
+      lines.push(`${name}${labels} ${numberText(series.values[0] ?? 0)}`);
+    }
   }
   return `${lines.join("\n")}\n`;
 }

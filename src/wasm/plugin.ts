@@ -16,7 +16,7 @@ import type { StreamContext } from "./stream-context.ts";
 import type { StreamHost } from "./stream-host.ts";
 import { startVm } from "./vm.ts";
 import type { PluginServices, Vm, VmSettings } from "./vm.ts";
-import { vmKey } from "./vm-pool.ts";
+import { keyOf, vmKey } from "./vm-pool.ts";
 
 /** The first rebuild waits this long; each failure soon after doubles it. */
 const BACK_OFF_MS_MIN = 1_000;
@@ -201,7 +201,7 @@ export class Plugin {
   }
 
   #joinable(): Vm | null {
-    return this.#services.vms?.joinable(this.#vmKey, this.settings.name) ?? null;
+    return this.#services.vms?.joinable(this.#vmKey, keyOf(this.settings)) ?? null;
   }
 
   #adopt(vm: Vm, root: RootContext): void {

@@ -25,6 +25,8 @@ const QUEUE_NEWS_MAX = 10_000;
 
 /** What a plug-in is made with, apart from its VM. */
 export interface PluginSettings {
+  /** What tells it from all others, whatever they are called; absent: its name. */
+  readonly key?: string;
   /** Shown in logs and as the property `plugin_name`. */
   readonly name: string;
   /** Of the code, for crash reports: a digest or a tag. */

@@ -10,13 +10,13 @@ export class VmPool {
 
   /**
    * The VM to join, or null: then the plug-in starts its own. A VM that only older versions of the
-   * same plug-in use is not joined, so that an update cannot hurt what serves now.
+   * same plug-in (`keyOf`) use is not joined, so that an update cannot hurt what serves now.
    */
   joinable(key: string, plugin: string): Vm | null {
     const vm = this.#vms.get(key);
     if (vm?.trap !== null) return null;
     for (const root of vm.roots.values()) {
-      if (root.plugin.name !== plugin) return vm;
+      if (keyOf(root.plugin) !== plugin) return vm;
     }
     return null;
   }
@@ -34,6 +34,10 @@ export class VmPool {
   get size(): number {
     return this.#vms.size;
   }
+}
+
+export function keyOf({ key, name }: { readonly key?: string; readonly name: string }): string {
+  return key ?? name;
 }
 
 export function vmKey(module: PluginModule, settings: VmSettings): string {

@@ -14,6 +14,7 @@ import { freePort } from "../../src/base/testing/free-port.ts";
 import { A_TEST, CA } from "../../src/dataplane/testing/certificates.ts";
 import { Envoy, findEnvoy, httpListener, socketAddress, wasmFilter } from "../support/envoy.ts";
 import type { EnvoyOptions } from "../support/envoy.ts";
+import { askAt } from "../support/envoy-fleet.ts";
 import { ask, COMMAND } from "../support/graylane.ts";
 import type { Answer, Question } from "../support/graylane.ts";
 import { builtPlugin } from "../support/plugin.ts";
@@ -27,7 +28,20 @@ const TAGGING = {
   rules: [{ header: "x-user-id", modulo: 100, tagHeader: "x-tag", policies: POLICIES }],
 };
 /** Of an answer: what a proxy decides, without what names or times it. */
-const COMPARED = ["content-type", "content-length", "location", "x-said", "x-tagged"];
+const COMPARED = [
+  ...["content-type", "content-length", "location", "server", "x-said", "x-tagged", "x-host"],
+];
+/** Of the second listener: hosts, and the name of the virtual host that takes each. */
+const HOSTS = [
+  ["a-canary", "canary"],
+  ["A.B-CANARY", "canary"],
+  ["-canary", "rest"],
+  ["web.test", "web"],
+  ["web.", "rest"],
+  ["web.a.b-canary", "canary"],
+  ["whole.test", "whole"],
+  ["other", "rest"],
+] as const;
 
 const binary = await findEnvoy();
 const skip = binary.kind === "missing" ? binary.reason : false;
@@ -64,7 +78,35 @@ function listener(port: number, configuration: object): object {
       },
       { match: { prefix: "/echo" }, route: { cluster: "echo" } },
     ],
+    { hostFields: { response_headers_to_add: [{ header: { key: "x-host", value: "all" } }] } },
   );
+}
+
+/** At an address of its own, with every form of a domain; it answers with the host's name. */
+function secondListener(port: number): object {
+  const hosts = { canary: "*-canary", web: "web.*", whole: "whole.test", rest: "*" };
+  const header = { key: "x-host", value: "table" };
+  const manager = "envoy.extensions.filters.network.http_connection_manager.v3";
+  const router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+  const typed_config = {
+    "@type": `type.googleapis.com/${manager}.HttpConnectionManager`,
+    ...{ stat_prefix: "second", server_name: "second" },
+    // One in place of a list: Envoy reads that so, and files have it.
+    http_filters: { name: "router", typed_config: { "@type": router } },
+    route_config: {
+      response_headers_to_add: { header, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" },
+      virtual_hosts: Object.entries(hosts).map(([name, domains]) => ({
+        ...{ name, domains },
+        routes: {
+          match: { prefix: "/" },
+          direct_response: { status: 200, body: { inline_string: name } },
+          response_headers_to_add: { header: { key: "x-host", value: "route" } },
+        },
+      })),
+    },
+  };
+  const address = { socket_address: { address: "127.0.0.2", port_value: port } };
+  return { name: "second", address, filter_chains: { filters: { name: "http", typed_config } } };
 }
 
 function cluster(name: string, port: number, settings: object = {}): object {
@@ -123,6 +165,7 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
     response.end();
   });
   const running: { readonly name: string; readonly port: number; readonly envoy: Envoy }[] = [];
+  const seconds: number[] = [];
 
   before(async () => {
     const [upstreamPort, securePort, http2Port] = await Promise.all([
@@ -131,9 +174,10 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
       portOf(http2),
     ]);
     for (const [name, program] of engines) {
-      const port = await freePort();
+      const [port, secondPort] = [await freePort(), await freePort()];
+      seconds.push(secondPort);
       const staticResources = {
-        listeners: [listener(port, TAGGING)],
+        listeners: [listener(port, TAGGING), secondListener(secondPort)],
         clusters: [
           cluster("echo", upstreamPort),
           cluster("tls", securePort, tlsTo("a.test")),
@@ -174,6 +218,19 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
     assert.deepEqual([...statuses].sort(), [200, 302, 404, 418]);
   });
 
+  for (const [host, name] of HOSTS) {
+    test(`at another address ${host} is a host of ${name}`, async () => {
+      const [envoys, ours] = await Promise.all(
+        seconds.map(async (port) => {
+          const question = { address: "127.0.0.2", port, host, path: "/", headers: [] };
+          return seen(await askAt(question), port);
+        }),
+      );
+      assert.deepEqual(ours, envoys);
+      assert.equal((ours as { body: string }).body, name);
+    });
+  }
+
   const UPSTREAMS = [
     {
       name: "in TLS, whose certificate is for its name",
@@ -195,11 +252,13 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
   }
 
   test("both say on their admin port what they serve", async () => {
-    for (const { name, port, envoy } of running) {
+    const listening = (port: number, index: number): string =>
+      `test::127.0.0.1:${port}\nsecond::127.0.0.2:${seconds[index]}\n`;
+    for (const [index, { name, port, envoy }] of running.entries()) {
       const page = async (path: string): Promise<string> =>
         (await ask(`http://127.0.0.1:${envoy.adminPort}`, { path })).body;
       assert.equal(await page("/ready"), "LIVE\n", name);
-      assert.equal(await page("/listeners"), `test::127.0.0.1:${port}\n`, name);
+      assert.equal(await page("/listeners"), listening(port, index), name);
       assert.match(await page("/clusters"), /^echo::127\.0\.0\.1:\d+::weight::1$/m, name);
       assert.match(await page("/server_info"), /"state": ?"LIVE"/, name);
       const stats = await page("/stats?filter=^cluster.echo.upstream_rq_2xx$");

@@ -36,20 +36,26 @@ const GUEST = guest({
       (drop (call $set (i32.const 16) (i32.const 3) (i32.const 16) (i32.const 1) (i32.const 0))))`,
 });
 
+interface Options {
+  readonly vmId?: string;
+  readonly configuration?: string;
+  readonly key?: string;
+}
+
 async function setUp(): Promise<{
   services: TestServices & { vms: VmPool };
-  start: (name: string, options?: { vmId?: string; configuration?: string }) => Plugin | LoadFault;
+  start: (name: string, options?: Options) => Plugin | LoadFault;
 }> {
   const module = await loadModule(GUEST, { name: "p" });
   assert.ok(module instanceof PluginModule);
   const services = { ...testServices(), vms: new VmPool() };
   return {
     services,
-    start: (name, { vmId = "", configuration = "" } = {}) =>
+    start: (name, { vmId = "", configuration = "", key = name } = {}) =>
       Plugin.start(
         module,
         {
-          ...{ name, rootId: name, vmId, env: {}, vmConfiguration: Buffer.from("") },
+          ...{ key, name, rootId: name, vmId, env: {}, vmConfiguration: Buffer.from("") },
           configuration: Buffer.from(configuration),
         },
         services,
@@ -81,6 +87,17 @@ test("plug-ins of one vm_id and code share a VM; another vm_id has one of its ow
   assert.deepEqual(services.lines, ["info: 2", "info: 2", "info: 1"]);
   assert.equal(services.vms.size, 2);
 });
+
+for (const [what, keys, seen] of [
+  ["two plug-ins that are called alike share a VM", ["one", "other"], ["info: 2", "info: 2"]],
+  ["two versions of one plug-in do not", ["one", "one"], ["info: 1", "info: 1"]],
+] as const) {
+  test(what, async () => {
+    const { services, start } = await setUp();
+    for (const plugin of keys.map((key) => ready(start("", { key })))) ask(plugin);
+    assert.deepEqual(services.lines, seen);
+  });
+}
 
 test("shared data of one vm_id is not seen in another", async () => {
   const { start } = await setUp();

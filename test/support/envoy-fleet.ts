@@ -106,19 +106,21 @@ export async function startGatewayEnvoy(
 
 /** One request with a Host of its own. Never rejects: a broken connection has status 0. */
 export function askAt(question: {
+  /** Left out: 127.0.0.1. */
+  readonly address?: string;
   readonly port: number;
   readonly host: string;
   readonly path: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly method?: string;
 }): Promise<Answer> {
-  const { port, host, path, headers, method = "GET" } = question;
+  const { address = "127.0.0.1", port, host, path, headers, method = "GET" } = question;
   return new Promise((done) => {
     const fail = (error: Error): void => {
       done({ status: 0, headers: {}, body: error.message });
     };
     const fields = { host, ...Object.fromEntries(headers) };
-    const options = { host: "127.0.0.1", port, path, method, headers: fields };
+    const options = { host: address, port, path, method, headers: fields };
     const request = httpRequest(options, (response) => {
       let body = "";
       response.setEncoding("utf8");

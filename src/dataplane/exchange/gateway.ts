@@ -351,6 +351,8 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     if (this.#listener.gateway.edge !== undefined) this.#addVia(response);
     const clientAddress = this.#clientAddress;
     const { headers } = response;
+    const { serverName } = this.#listener.listener;
+    if (serverName !== undefined) headers.set("server", serverName);
     const told = { headers, outcome: this.#outcome, clientAddress, asked: this.#asked };
     tellLane(exchange, this.#runtime.lanes, told);
   }

@@ -96,7 +96,8 @@ export class RequestHeaderMap implements HeaderMap {
     switch (name) {
       case ":authority":
       case "host":
-        if (value === "" || isNamedAuthority(value)) this.#setAuthority(value);
+        if (value === "" || isNamedAuthority(value)) this.#setAuthority(value, value);
+        else this.#setRouted(value);
         return;
       case ":path":
         if (value === "" || isPath(value)) this.#request.target = value;
@@ -109,11 +110,20 @@ export class RequestHeaderMap implements HeaderMap {
     }
   }
 
-  #setAuthority(value: string): void {
+  /** Plug-ins put words behind an authority to choose its route: that is no port to send on. */
+  #setRouted(value: string): void {
+    const [, host = ""] = BEHIND_PORT.exec(value) ?? [];
+    if (host !== "" && isNamedAuthority(host)) this.#setAuthority(value, host);
+  }
+
+  /** `host` is what goes out. */
+  #setAuthority(value: string, host: string): void {
     this.#request.authority = value;
-    this.#request.headers.set("host", value);
+    this.#request.headers.set("host", host);
   }
 }
+
+const BEHIND_PORT = /^([^:]+):[-._~A-Za-z0-9]{1,255}$/;
 
 /** The forms that a request to an origin may have (RFC 9112 section 3.2). */
 function isPath(value: string): boolean {

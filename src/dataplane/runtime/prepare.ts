@@ -254,6 +254,7 @@ export function environmentOf({ env, hostEnv }: PluginResource): Readonly<Record
 
 function settingsOf(plugin: PluginResource): Parameters<typeof Plugin.start>[1] {
   return {
+    key: plugin.name,
     name: plugin.pluginName ?? plugin.name,
     version: `sha256:${plugin.module.sha256.slice(0, VERSION_DIGITS)}`,
     rootId: plugin.rootId,

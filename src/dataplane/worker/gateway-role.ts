@@ -159,7 +159,7 @@ export class GatewayRole implements WorkerRole {
         void open.drain();
       }
       const address = {
-        host: this.#options.gatewayHost,
+        host: wanted.host ?? this.#options.gatewayHost,
         port: openPortOf(port, this.#options.portMap),
       };
       const handler = (): ExchangeHandler => this.#handler(port);

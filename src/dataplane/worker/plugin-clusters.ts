@@ -44,15 +44,19 @@ export class PluginClusters {
 
   /** Whether there is such a cluster, or will be. */
   knows(name: string): boolean {
-    if (this.find(name) !== null) return true;
-    if (this.#next === null) return false;
-    this.#nextHosts ??= new HostIndex(this.#next);
-    return findIn(this.#next, this.#nextHosts, name) !== null;
+    return this.find(name) !== null || this.#findNext(name) !== null;
   }
 
+  #findNext(name: string): Cluster | null {
+    if (this.#next === null) return null;
+    this.#nextHosts ??= new HostIndex(this.#next);
+    return findIn(this.#next, this.#nextHosts, name);
+  }
+
+  /** While nothing serves yet, of the snapshot that will: plug-ins may tick before they serve. */
   find(name: string): Cluster | null {
     const { snapshot } = this.#runtime ?? {};
-    if (snapshot === undefined) return null;
+    if (snapshot === undefined) return this.#findNext(name);
     this.#hosts ??= new HostIndex(snapshot);
     return findIn(snapshot, this.#hosts, name);
   }
@@ -60,7 +64,7 @@ export class PluginClusters {
   /** The baseline's: a plug-in's own call travels in no lane. */
   endpointsOf(cluster: Cluster): readonly Endpoint[] {
     const runtime = this.#runtime;
-    if (runtime === null) return [];
+    if (runtime === null) return this.#next?.endpoints[cluster.name]?.endpoints ?? [];
     const target = { kind: "cluster", cluster: cluster.name, subset: null } as const;
     const wanted = { target, fallback: null, group: null, lane: null };
     return chooseEndpoints(runtime.lanes, wanted).endpoints;

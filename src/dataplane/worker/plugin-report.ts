@@ -92,7 +92,7 @@ export class PluginReport {
         help: "Defined by a plug-in.",
         type: TYPES[metric.type],
         labelNames: [],
-        isPlugins: true,
+        definedAs: metric.name,
         bounds: isHistogram ? BOUNDS : [],
         series: [
           { labelValues: [], values: isHistogram ? this.#histogram(metric) : [metric.value] },
