@@ -1,91 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatFault } from "../resources/format-fault.ts";
-import { importBootstrap } from "./bootstrap.ts";
 import { withFlags } from "./node.ts";
-import type { EnvoyBootstrap } from "./bootstrap.ts";
-import type { WasmCode } from "./wasm-filter.ts";
-
-const CODES: WasmCode[] = [];
-
-function read(text: string): { bootstrap: EnvoyBootstrap | null; faults: string[] } {
-  const { bootstrap, faults } = importBootstrap(text, "envoy.yaml", (code) => {
-    CODES.push(code);
-    if (code.kind === "file" && code.path === "gone.wasm") return "there is no such file";
-    return { sha256: "0".repeat(64), path: "/plugin.wasm" };
-  });
-  return { bootstrap, faults: faults.map(formatFault) };
-}
-
-const HCM =
-  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
-  "HttpConnectionManager";
-const WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
-
-const PLUGIN = {
-  name: "p",
-  root_id: "r",
-  vm_config: {
-    vm_id: "v",
-    runtime: "envoy.wasm.runtime.v8",
-    code: { local: { filename: "a.wasm" } },
-    configuration: { "@type": "x/google.protobuf.Struct", value: { a: 1 } },
-    environment_variables: { host_env_keys: ["HOME"], key_values: { A: "b" } },
-  },
-  configuration: { "@type": "type.googleapis.com/google.protobuf.StringValue", value: "text" },
-};
-
-const TYPED = { "@type": WASM, config: PLUGIN };
-
-interface Parts {
-  readonly filter?: object;
-  readonly route?: object;
-  readonly listener?: object;
-  readonly root?: object;
-  readonly cluster?: object;
-}
-
-/** A bootstrap as JSON, which is YAML too: one filter, one route, one cluster. */
-function bootstrap(parts: Parts): string {
-  const { filter = TYPED, route, listener = {}, root = {}, cluster = {} } = parts;
-  const routes = [{ match: { prefix: "/" }, route: { cluster: "web" }, ...route }];
-  const manager = {
-    "@type": HCM,
-    stat_prefix: "s",
-    route_config: { virtual_hosts: [{ name: "all", domains: ["*"], routes }] },
-    http_filters: [{ name: "wasm", typed_config: filter }, { name: "envoy.filters.http.router" }],
-  };
-  const address = (host: string, port: number): object => ({
-    socket_address: { address: host, port_value: port },
-  });
-  const endpoint = { endpoint: { address: address("localhost", 8000) } };
-  return JSON.stringify(
-    {
-      admin: { address: address("127.0.0.1", 9901) },
-      static_resources: {
-        listeners: [
-          {
-            name: "main",
-            address: address("127.0.0.1", 10000),
-            filter_chains: [{ filters: [{ name: "http", typed_config: manager }] }],
-            ...listener,
-          },
-        ],
-        clusters: [
-          {
-            name: "web",
-            type: "STRICT_DNS",
-            load_assignment: { cluster_name: "web", endpoints: [{ lb_endpoints: [endpoint] }] },
-            ...cluster,
-          },
-        ],
-      },
-      ...root,
-    },
-    null,
-    1,
-  );
-}
+import { bootstrap, CODES, logTo, PLUGIN, read, TYPED, WASM } from "./testing/bootstrap-json.ts";
+import type { ListenerJson } from "./testing/bootstrap-json.ts";
 
 const FORMS = [
   { name: "the typed form", filter: TYPED },
@@ -241,43 +158,6 @@ for (const [form, cluster] of [
   });
 }
 
-test("metrics get labels, exchanges a log, answers a server and edits of hosts and tables", () => {
-  const stats_config = {
-    use_all_default_tags: true,
-    stats_tags: [
-      { tag_name: "value", regex: "(_value=([a-z]+))" },
-      { tag_name: "place", fixed_value: "here" },
-    ],
-  };
-  const root = JSON.parse(bootstrap({ root: { stats_config } })) as {
-    static_resources: { listeners: ListenerJson[] };
-  };
-  const [{ typed_config: manager } = assert.fail()] =
-    root.static_resources.listeners[0]?.filter_chains[0].filters ?? assert.fail();
-  const edits = (value: string): object => ({ header: { key: "x-a", value } });
-  const [host] = manager.route_config.virtual_hosts;
-  Object.assign(host, { response_headers_to_add: [edits("host")] });
-  Object.assign(manager.route_config, {
-    response_headers_to_add: [edits("table")],
-    response_headers_to_remove: ["x-b"],
-  });
-  manager.access_log = logTo("/a", { log_format: { text_format: "%PROTOCOL%" } });
-  const { bootstrap: found, faults } = read(JSON.stringify(root));
-  assert.deepEqual(faults, []);
-  assert.deepEqual(found?.accessLog, { path: "/a", format: "%PROTOCOL%" });
-  assert.deepEqual(
-    found.statTags.map(({ label }) => label),
-    ["value", "place"],
-  );
-  assert.equal(found.snapshot.gateways["main"]?.listeners[0]?.serverName, "envoy");
-  const [route] = found.snapshot.routeTables["main"]?.virtualHosts[0]?.routes ?? [];
-  const add = [
-    ["x-a", "host"],
-    ["x-a", "table"],
-  ];
-  assert.deepEqual(route?.responseHeaders, { remove: ["x-b"], set: [], add });
-});
-
 const REFUSED = [
   {
     name: "an expression without a group",
@@ -417,45 +297,6 @@ test("redirects, direct answers and rewrites are the snapshot's", () => {
     ?.virtualHosts[0]?.routes[0];
   assert.deepEqual([route?.policy, route?.timeoutMs], [{ rewrite: { uri: "/x" } }, 500]);
 });
-
-interface ListenerJson {
-  name: string;
-  address: { socket_address: { port_value: number } };
-  filter_chains: [{ filters: [{ typed_config: ManagerJson }] }];
-}
-
-interface ManagerJson {
-  access_log?: object[];
-  route_config: { virtual_hosts: [object] };
-}
-
-function logTo(path: string, settings: object = {}): object[] {
-  const type = "x/envoy.extensions.access_loggers.file.v3.FileAccessLog";
-  return [{ name: "log", typed_config: { "@type": type, path, ...settings } }];
-}
-
-for (const [form, settings, format] of [
-  ["no format", {}, "envoy"],
-  ["the old text", { format: "%PROTOCOL%" }, "%PROTOCOL%"],
-  ["the old JSON", { json_format: { a: "%PROTOCOL%" } }, '{"a":"%PROTOCOL%"}'],
-  ["JSON", { log_format: { json_format: { a: "%PROTOCOL%" } } }, '{"a":"%PROTOCOL%"}'],
-  [
-    "a source of text",
-    { log_format: { text_format_source: { inline_string: "%PROTOCOL%" } } },
-    "%PROTOCOL%",
-  ],
-  ["an operator that nobody knows", { log_format: { text_format: "%WEATHER%" } }, null],
-  ["two formats", { format: "a", json_format: {} }, null],
-] as const) {
-  test(`an access log with ${form} is ${format === null ? "refused with its place" : "read"}`, () => {
-    const root = JSON.parse(bootstrap({})) as { static_resources: { listeners: ListenerJson[] } };
-    const manager = root.static_resources.listeners[0]?.filter_chains[0].filters[0].typed_config;
-    Object.assign(manager ?? assert.fail(), { access_log: logTo("/a", settings) });
-    const { bootstrap: found, faults } = read(JSON.stringify(root, null, 1));
-    assert.equal(found?.accessLog.format ?? null, format, faults.join("\n"));
-    if (format === null) assert.match(faults.join("\n"), /^envoy\.yaml:\d+:\d+: error GL062[12]: /);
-  });
-}
 
 const SECOND_LISTENERS: readonly {
   readonly name: string;

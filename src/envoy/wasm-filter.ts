@@ -50,7 +50,7 @@ export function readWasmPlugin(
   const isMap = config.isMap(PLUGIN_FIELDS);
   const vm = config.at("vm_config");
   if (isMap) vm.isMap(VM_FIELDS);
-  refuseRest(config);
+  const capabilities = readCapabilities(config.at("capability_restriction_config"));
   const environment = vm.at("environment_variables");
   isAnything(environment, ["host_env_keys", "key_values"]);
   const hostEnv = environment
@@ -71,18 +71,19 @@ export function readWasmPlugin(
     env: Object.fromEntries(values.map(([key, value]) => [key, value.text()])),
     ...(hostEnv.length > 0 && { hostEnv }),
     ...(vmConfiguration !== "" && { vmConfiguration }),
+    ...(capabilities !== undefined && { capabilities }),
+    ...(config.at("allow_on_headers_stop_iteration").flag(false) && {
+      stopsHeadersAlone: true as const,
+    }),
   };
 }
 
-/** What would change the plug-in's behaviour, and is not there. */
-function refuseRest(config: Cursor): void {
-  const restriction = config.at("capability_restriction_config");
-  for (const [, value] of restriction.at("allowed_capabilities").entries()) {
-    unsupported(value, "a restriction of capabilities", "Leave it out: every call is allowed.");
-    break;
-  }
-  const iteration = config.at("allow_on_headers_stop_iteration");
-  if (iteration.value === true) unsupported(iteration, "stopping only the headers");
+/** Undefined, as for Envoy, when none is named. */
+function readCapabilities(cursor: Cursor): readonly string[] | undefined {
+  if (cursor.isAbsent || !cursor.isMap(["allowed_capabilities"])) return undefined;
+  const names = cursor.at("allowed_capabilities").entries();
+  for (const [, settings] of names) isAnything(settings, []);
+  return names.length === 0 ? undefined : names.map(([name]) => name).sort();
 }
 
 /** A VM that trapped is always rebuilt here: FAIL_RELOAD is FAIL_CLOSED. */

@@ -303,6 +303,10 @@ export interface Plugin {
   readonly env: Readonly<Record<string, string>>;
   /** Variables that get the worker's own value; absent: none. */
   readonly hostEnv?: readonly string[];
+  /** Host functions that it may call and callbacks that it gets; absent: all. Files of Envoy. */
+  readonly capabilities?: readonly string[];
+  /** Stopped at the headers it still gets the body, whatever its ABI version. Files of Envoy. */
+  readonly stopsHeadersAlone?: true;
 }
 
 /** A pod with a sidecar: where the sidecar listens and where the app does. */

@@ -34,6 +34,8 @@ export interface PluginSettings {
   readonly rootId: string;
   /** Handed to `proxy_on_configure` as it is; our plug-ins want JSON. */
   readonly configuration: Uint8Array;
+  /** Stopped at the headers it still gets the body, as in 0.2.100 always. */
+  readonly stopsHeadersAlone?: boolean;
 }
 
 export class RootContext {

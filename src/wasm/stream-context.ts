@@ -311,10 +311,15 @@ export class StreamContext {
     return isAnswering;
   }
 
+  #stopsHeadersAlone(): boolean {
+    const { stopsHeadersAlone } = this.root.plugin;
+    return stopsHeadersAlone === true || this.#vm.module.abiVersion === "0.2.100";
+  }
+
   #leaveHeaders(result: number, mapBit: number): StreamAction {
     let action: StreamAction = StreamAction.stopAll;
     if (result === 0 || result === 2) action = StreamAction.continue;
-    else if (result === 1 && this.#vm.module.abiVersion === "0.2.100") action = StreamAction.stop;
+    else if (result === 1 && this.#stopsHeadersAlone()) action = StreamAction.stop;
     if (this.#isAnswering) action = StreamAction.stopAll;
     this.#isAnswering = false;
     if (action === StreamAction.continue) this.#readableMaps &= ~mapBit;

@@ -43,7 +43,9 @@ export function keyOf({ key, name }: { readonly key?: string; readonly name: str
 export function vmKey(module: PluginModule, settings: VmSettings): string {
   const environment = Object.entries(settings.env).sort(([a], [b]) => (a < b ? -1 : 1));
   const hash = createHash("sha256");
-  for (const part of [settings.vmId, JSON.stringify(environment), module.digest]) {
+  const capabilities = settings.capabilities === undefined ? "" : [...settings.capabilities].join();
+  const parts = [settings.vmId, JSON.stringify(environment), capabilities, module.digest];
+  for (const part of parts) {
     hash.update(`${part.length}:${part}`);
   }
   return hash.update(settings.vmConfiguration).digest("hex");

@@ -48,6 +48,8 @@ export interface VmSettings {
   readonly vmConfiguration: Uint8Array;
   /** Environment variables of the guest; it sees no others. */
   readonly env: Readonly<Record<string, string>>;
+  /** Host functions that may be called, and callbacks that are; absent: all. */
+  readonly capabilities?: ReadonlySet<string>;
 }
 
 /** One line that a plug-in, or the host on its behalf, wants in the log. */
@@ -207,7 +209,7 @@ export class Vm {
       instance.exports["memory"] as WebAssembly.Memory,
       instance.exports[module.allocator] as (size: number) => number,
     );
-    this.guest = callbacksOf(instance.exports, probe);
+    this.guest = callbacksOf(instance.exports, { probe, allowed: settings.capabilities });
   }
 
   /** Runs the start section, then the language runtime's own start: `_initialize`, or `_start`. */
@@ -371,12 +373,21 @@ function requestIdOf(stream: StreamContext | null): string {
   return id === null ? "" : latin1(id.subarray(0, REQUEST_ID_BYTES_MAX));
 }
 
-function callbacksOf(exports: Record<string, unknown>, probe?: GuestProbe): GuestCallbacks {
+/** What is not allowed is as if the guest had none. */
+function callbacksOf(
+  exports: Record<string, unknown>,
+  options: {
+    readonly probe: GuestProbe | undefined;
+    readonly allowed?: ReadonlySet<string> | undefined;
+  },
+): GuestCallbacks {
+  const { probe, allowed } = options;
   const find = <Result, Parameters extends number[] = Three>(
     name: string,
   ): Callback<Result, Parameters> => {
     const value = exports[name];
     if (typeof value !== "function") return null;
+    if (allowed?.has(name) === false && name.startsWith("proxy_on_")) return null;
     const run = probe?.callback(name, value as GuestFunction) ?? value;
     return run as Callback<Result, Parameters>;
   };

@@ -262,6 +262,8 @@ function settingsOf(plugin: PluginResource): Parameters<typeof Plugin.start>[1] 
     configuration: Buffer.from(plugin.configuration),
     vmConfiguration: Buffer.from(plugin.vmConfiguration ?? ""),
     env: environmentOf(plugin),
+    ...(plugin.capabilities !== undefined && { capabilities: new Set(plugin.capabilities) }),
+    ...(plugin.stopsHeadersAlone === true && { stopsHeadersAlone: true }),
   };
 }
 

@@ -1,5 +1,6 @@
 //! Gathers the faces of the ABI into the import object of one VM.
 
+import { LogLevel, Status } from "../enums.ts";
 import type { Vm } from "../vm.ts";
 import { bufferFunctions } from "./buffers.ts";
 import { contextFunctions } from "./contexts.ts";
@@ -19,6 +20,9 @@ import { sharedQueueFunctions } from "./shared-queue.ts";
 import { importSignature } from "./signatures.ts";
 import { timerFunctions } from "./timers.ts";
 import { wasiFunctions } from "./wasi.ts";
+
+/** WASI's errno. */
+const NOT_CAPABLE = 76;
 
 /** Host functions of one face. i64 parameters arrive as BigInt. */
 export type HostFunctions = Record<string, (...parameters: never[]) => number | undefined>;
@@ -50,5 +54,28 @@ export function createImports(vm: Vm): Record<string, HostFunctions> {
     }
   }
   const wasi = wasiFunctions(vm);
+  const { capabilities } = vm.settings;
+  if (capabilities !== undefined) {
+    restrict(env, { vm, capabilities, answer: Status.internalFailure });
+    restrict(wasi, { vm, capabilities, answer: NOT_CAPABLE });
+  }
   return { env, wasi_snapshot_preview1: wasi, wasi_unstable: wasi };
+}
+
+/** As Envoy: what may not be called can be imported, says so in the log, and answers an error. */
+function restrict(
+  functions: HostFunctions,
+  {
+    vm,
+    capabilities,
+    answer,
+  }: { readonly vm: Vm; readonly capabilities: ReadonlySet<string>; readonly answer: number },
+): void {
+  for (const name of Object.keys(functions)) {
+    if (capabilities.has(name)) continue;
+    functions[name] = () => {
+      vm.log(LogLevel.error, `Attempted call to restricted proxy-wasm capability: ${name}`);
+      return answer;
+    };
+  }
 }
