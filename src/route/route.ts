@@ -106,11 +106,10 @@ export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
   const prefixHosts = longestFirst(prefixes);
   const special = new Map<Route, PreparedRoute>();
   const hosts = [exactHosts, wildcards, prefixes].flatMap((map) => [...map.values()]);
-  for (const host of [...hosts, anyHost]) {
-    for (const prepared of host?.routes ?? []) {
-      const { policy, action } = prepared.route;
-      if (policy !== undefined || action.kind === "redirect") special.set(prepared.route, prepared);
-    }
+  if (anyHost !== null) hosts.push(anyHost);
+  for (const prepared of hosts.flatMap(({ routes }) => routes)) {
+    const { policy, action } = prepared.route;
+    if (policy !== undefined || action.kind === "redirect") special.set(prepared.route, prepared);
   }
   return { table, exactHosts, wildcardHosts, prefixHosts, anyHost, special };
 }

@@ -1,7 +1,7 @@
 //! A gateway worker's part: listeners of the gateways, and one runtime that is swapped whole.
 
 import type { Prng } from "../../base/prng.ts";
-import type { Plugin, Snapshot } from "../../snapshot/snapshot.ts";
+import type { Listener, Plugin, Snapshot } from "../../snapshot/snapshot.ts";
 import type { StartTrial } from "../../wasm/start-trial.ts";
 import type { TrafficContext } from "../context.ts";
 import { HealthChecks } from "../health/health-checks.ts";
@@ -158,10 +158,7 @@ export class GatewayRole implements WorkerRole {
         this.#listeners.delete(port);
         void open.drain();
       }
-      const address = {
-        host: wanted.host ?? this.#options.gatewayHost,
-        port: openPortOf(port, this.#options.portMap),
-      };
+      const address = this.#addressOf(port, wanted);
       const handler = (): ExchangeHandler => this.#handler(port);
       const listener = new TrafficListener(address, this.#context, handler, tls);
       listener.setNetwork(() => this.#runtime?.listeners.get(port)?.network ?? null);
@@ -184,6 +181,11 @@ export class GatewayRole implements WorkerRole {
     // Drained while these were being opened.
     if (this.#isDrained) this.#shutListeners();
     return null;
+  }
+
+  #addressOf(port: number, wanted: Listener): { readonly host: string; readonly port: number } {
+    const { gatewayHost, portMap } = this.#options;
+    return { host: wanted.host ?? gatewayHost, port: openPortOf(port, portMap) };
   }
 
   /** Asked again, it may be less patient. */
