@@ -53,7 +53,7 @@ for (const [form, settings, format] of [
   ["an operator that nobody knows", { log_format: { text_format: "%WEATHER%" } }, null],
   ["two formats", { format: "a", json_format: {} }, null],
 ] as const) {
-  test(`an access log with ${form} is ${format === null ? "refused with its place" : "read"}`, () => {
+  test(`an access log with ${form} is ${format === null ? "refused" : "read"}`, () => {
     const root = JSON.parse(bootstrap({})) as { static_resources: { listeners: ListenerJson[] } };
     const manager = root.static_resources.listeners[0]?.filter_chains[0].filters[0].typed_config;
     Object.assign(manager ?? assert.fail(), { access_log: logTo("/a", settings) });

@@ -43,7 +43,7 @@ export interface AdminSource {
   readonly isDrained: () => boolean;
   /** Resolves when they accept nothing any more. */
   readonly drainListeners: () => Promise<void>;
-  /** Labels in the names of plug-ins' metrics. Present: metrics are written as Envoy writes them. */
+  /** Labels in plug-ins' names of metrics. Present: metrics are written as Envoy writes them. */
   readonly statTags?: readonly StatTag[];
 }
 
