@@ -7,6 +7,7 @@ import { NO_ACCESS_LOG, readAccessLog } from "./access-log.ts";
 import type { AccessLogSettings } from "./access-log.ts";
 import { readSocketAddress, unsupported, unwrap } from "./common.ts";
 import type { Address } from "./common.ts";
+import { readListenerFilters } from "./listener-tls.ts";
 import { readMetadata } from "./metadata.ts";
 import { readFilterChain } from "./network-filters.ts";
 import { readRouteTable } from "./routes.ts";
@@ -31,6 +32,7 @@ const LISTENER_FIELDS = [
   "name",
   "address",
   "filter_chains",
+  "listener_filters",
   "stat_prefix",
   "traffic_direction",
   "per_connection_buffer_limit_bytes",
@@ -53,9 +55,12 @@ export function readListener(item: Cursor, context: ListenerContext): ReadListen
     manager === null
       ? { name, virtualHosts: [] }
       : readRouteTable(manager.at("route_config"), name, context);
+  readListenerFilters(item.at("listener_filters"));
+  const { tls } = chain;
   const listener: Listener = {
     ...{ port: address.port, host: address.host, protocol: "HTTP" },
     ...{ hosts: ["*"], routeTable: name },
+    ...(tls !== undefined && { tls }),
     ...(network !== undefined && { network }),
     ...(chain.codec !== undefined && { codec: chain.codec }),
     ...(manager !== null && readServerName(manager)),

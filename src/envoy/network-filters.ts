@@ -2,7 +2,9 @@
 
 import type { HttpCodec, NetworkFilters, Plugin } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
+import type { TlsServer } from "../snapshot/tls.ts";
 import { isAnything, readDuration, unsupported, unwrap } from "./common.ts";
+import { readListenerTls } from "./listener-tls.ts";
 import { HTTP2_FIELDS, readHttp1Options } from "./upstream-options.ts";
 import { readWasmPlugin } from "./wasm-filter.ts";
 import type { CodeResolver } from "./wasm-filter.ts";
@@ -44,6 +46,8 @@ export interface ReadChain {
   readonly network: NetworkFilters | undefined;
   /** Undefined: both are spoken. */
   readonly codec: HttpCodec | undefined;
+  /** Undefined: in clear. */
+  readonly tls?: readonly TlsServer[] | undefined;
 }
 
 const NOTHING: ReadChain = {
@@ -53,7 +57,7 @@ const NOTHING: ReadChain = {
 export function readFilterChain(listener: Cursor, context: NetworkContext): ReadChain {
   const chains = listener.at("filter_chains");
   const [chain, other] = chains.items();
-  if (chain === undefined || !chain.isMap(["name", "filters"])) {
+  if (chain === undefined || !chain.isMap(["name", "filters", "transport_socket"])) {
     if (chain === undefined) chains.wrong("a list with one filter chain");
     return NOTHING;
   }
@@ -70,7 +74,12 @@ export function readFilterChain(listener: Cursor, context: NetworkContext): Read
     plugins: plugins.map(({ name }) => name),
     bufferBytesMax: limit.count({ least: 1, most: BUFFER_BYTES_MAX }, BUFFER_BYTES_DEFAULT),
   };
-  return readTerminal(last, { plugins, network, context });
+  const read = readTerminal(last, { plugins, network, context });
+  const tls = readListenerTls(chain);
+  if (tls !== undefined && read.network !== undefined) {
+    unsupported(chain.at("transport_socket"), "TLS before network filters and TCP proxies");
+  }
+  return { ...read, tls };
 }
 
 function readWasm(filter: Cursor, index: number, context: NetworkContext): Plugin | null {

@@ -1,9 +1,10 @@
 //! What a cluster says of its connections: HTTP/2, and TLS towards its endpoints.
 
-import { X509Certificate, createPrivateKey } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import type { Cursor } from "../resources/cursor.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
-import { isAnything, readDataSource, unsupported, unwrap } from "./common.ts";
+import { isAnything, unsupported, unwrap } from "./common.ts";
+import { readPair, readPem } from "./tls-parts.ts";
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -73,7 +74,7 @@ export function readUpstreamTls(cluster: Cursor): UpstreamTls | undefined {
 
 /** Without authorities any certificate is taken, as in Envoy; with them its name is checked. */
 function readValidation(common: Cursor, sni: Cursor): Partial<UpstreamTls> {
-  const own = readPair(common.at("tls_certificates"));
+  const own = readPair(common.at("tls_certificates")) ?? {};
   const validation = common.at("validation_context");
   if (validation.isAbsent || !validation.isMap(["trusted_ca", NAMES])) return own;
   const authorities = readPem(validation.at("trusted_ca"), (pem) => new X509Certificate(pem));
@@ -93,23 +94,4 @@ function readNames(cursor: Cursor): string[] {
     const matcher = item.at("matcher");
     return matcher.isMap(["exact"]) ? [matcher.at("exact").text(null)] : [];
   });
-}
-
-function readPair(cursor: Cursor): Partial<UpstreamTls> {
-  const [first, second] = cursor.isAbsent ? [] : cursor.items();
-  if (second !== undefined) unsupported(second, "a second certificate");
-  if (first === undefined || !first.isMap(["certificate_chain", "private_key"])) return {};
-  const certificate = readPem(first.at("certificate_chain"), (pem) => new X509Certificate(pem));
-  const privateKey = readPem(first.at("private_key"), (pem) => createPrivateKey(pem));
-  return { certificate, privateKey };
-}
-
-function readPem(cursor: Cursor, check: (pem: string) => unknown): string {
-  const pem = readDataSource(cursor);
-  try {
-    check(pem);
-  } catch (error) {
-    cursor.wrong(`PEM: ${(error as Error).message}`);
-  }
-  return pem;
 }
