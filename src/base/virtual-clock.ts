@@ -9,6 +9,7 @@ interface Pending {
 
 export class VirtualClock implements Clock {
   #nowMs: number;
+  #wallAheadMs = 0;
   readonly #pending = new Set<Pending>();
 
   constructor(startMs = 1_000_000) {
@@ -16,7 +17,7 @@ export class VirtualClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#wallAheadMs;
   }
 
   monotonicMs(): number {
@@ -44,6 +45,11 @@ export class VirtualClock implements Clock {
       next.run();
     }
     this.#nowMs = endMs;
+  }
+
+  /** Sets the wall clock forward or back, as whoever owns the machine may: no time passes. */
+  jump(byMs: number): void {
+    this.#wallAheadMs += byMs;
   }
 
   get pendingCount(): number {

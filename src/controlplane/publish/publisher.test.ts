@@ -446,3 +446,19 @@ test("when a lane expires the same objects are compiled anew, once", async () =>
   assert.equal(world.compilations, before + 1);
   world.publisher.stop();
 });
+
+test("a lane expires within a minute of a clock that was set forward, and not before", async () => {
+  const world = new World();
+  world.expiryMs = world.clock.nowMs() + 86_400_000;
+  await world.startWith(["gray"], [new FakeNode("gateway")]);
+  const before = world.compilations;
+  world.clock.jump(-3_600_000);
+  world.clock.advance(86_400_000);
+  await world.turn();
+  assert.equal(world.compilations, before, "an hour is left on the wall");
+  world.clock.jump(3_600_000);
+  world.clock.advance(60_000);
+  await world.turn();
+  assert.equal(world.compilations, before + 1);
+  world.publisher.stop();
+});

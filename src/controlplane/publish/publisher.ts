@@ -35,8 +35,8 @@ export const COALESCE_MS = 10;
 export const DRAIN_MAX_MS = 5_000;
 /** How many retired snapshots sidecars keep at one time; the oldest goes first. */
 const RETIRED_MAX = 16;
-/** The longest single wait for the expiry of a lane. */
-const EXPIRY_WAIT_MAX_MS = 86_400_000;
+/** The longest single wait for the expiry of a lane: how late it is seen when wall time jumps. */
+const EXPIRY_WAIT_MAX_MS = 60_000;
 /** How many callers may wait for a revision. */
 const WAITERS_MAX = 10_000;
 
@@ -251,7 +251,7 @@ export class Publisher {
     await this.#writeStatuses(items);
   }
 
-  /** Wakes when the next lane expires. Wall time may jump, so the wait is cut into days. */
+  /** Wakes when the next lane expires. Wall time may jump, so the wait is cut into minutes. */
   #awaitExpiry(expiryMs: number): void {
     this.#expiryMs = expiryMs;
     this.#expiryTimer?.cancel();
