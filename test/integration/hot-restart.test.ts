@@ -1,5 +1,6 @@
-//! `graylane envoy` is restarted by SIGUSR2 under an open-loop load without retries: on connections
-//! that are kept, on one for each request, and with a long answer under way.
+//! `graylane envoy` is restarted by SIGUSR2 under open-loop loads without retries: HTTP/1.1 and
+//! HTTP/2, in clear and over TLS, on connections that are kept, on one for each request, and with
+//! long answers under way.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -7,6 +8,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, get } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,17 +16,25 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { A_TEST } from "../../src/dataplane/testing/certificates.ts";
 import { httpListener, socketAddress } from "../support/envoy.ts";
 import { COMMAND } from "../support/graylane.ts";
+import { figuresOf } from "../support/load-setup.ts";
+import { Http2Load } from "../support/mixed-load.ts";
 
 const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 200);
 const RESTARTS = Number(process.env["GRAYLANE_RESTARTS"] ?? 2);
 /** Of the load before and after each restart. */
 const REQUESTS_BETWEEN = 200;
 const FRESH_EVERY_MS = 10;
+const STREAM_EVERY_MS = 50;
+/** Of the requests over TLS, so many keep their connection for one with a new one. */
+const SECURE_FRESH_EVERY = 3;
 
 const folder = mkdtempSync(join(tmpdir(), "graylane-restart-"));
 const file = join(folder, "envoy.json");
+/** So many restarts later a long answer ends, and with it the process that it keeps. */
+const LONG_RESTARTS = 2;
 /** Answers that wait to be ended, by their request's path. */
 const held = new Map<string, ServerResponse>();
 const upstream = createServer((request, response) => {
@@ -38,6 +48,8 @@ const upstream = createServer((request, response) => {
 let port: number;
 /** Of another listener: some accept sooner than others. */
 let otherPort: number;
+/** With TLS. */
+let securePort: number;
 let adminPort: number;
 let program: ChildProcess;
 let log = "";
@@ -64,15 +76,30 @@ function configure(version: string): void {
     },
     { match: { prefix: "/" }, route: { cluster: "up", timeout: "0s" } },
   ];
+  const listeners = [port, otherPort, securePort].map((each) => ({
+    ...httpListener(each, [], routes),
+    name: `at-${each}`,
+  }));
   const resources = {
-    listeners: [port, otherPort].map((each) => ({
-      ...httpListener(each, [], routes),
-      name: `at-${each}`,
-    })),
+    listeners: listeners.map((one, index) => (index === 2 ? withTls(one) : one)),
     clusters: [cluster],
   };
   const admin = { address: socketAddress(adminPort) };
   writeFileSync(file, JSON.stringify({ admin, static_resources: resources }));
+}
+
+function withTls(listener: ReturnType<typeof httpListener>): object {
+  const type = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+  const pair = {
+    certificate_chain: { inline_string: A_TEST.certificate },
+    private_key: { inline_string: A_TEST.privateKey },
+  };
+  const context = { "@type": type, common_tls_context: { tls_certificates: [pair] } };
+  const socket = { transport_socket: { name: "tls", typed_config: context } };
+  return {
+    ...listener,
+    filter_chains: listener.filter_chains.map((one) => ({ ...one, ...socket })),
+  };
 }
 
 /** Resolves when the program has logged it once more than before. */
@@ -94,6 +121,7 @@ before(async () => {
   await once(upstream, "listening");
   port = await freePort();
   otherPort = await freePort();
+  securePort = await freePort();
   adminPort = await freePort();
   configure("0");
   // A test of an SDK gives Envoy the second; both are without effect, also in a restart.
@@ -138,6 +166,47 @@ function fetchFresh(path: string, atPort = port): Promise<Fetched> {
   });
 }
 
+/** Of this restart and those before. */
+function endHeld(restart: number): void {
+  for (const [path, response] of held) {
+    if (Number(/\d+$/.exec(path)?.[0]) <= restart) response.end("end");
+  }
+}
+
+/** A stream on a session of its own, over TLS. */
+async function longStream(path: string): Promise<string> {
+  const session = connectHttp2(`https://127.0.0.1:${securePort}`, { rejectUnauthorized: false });
+  session.on("error", () => undefined);
+  try {
+    const stream = session.request({ ":path": path });
+    let body = "";
+    stream.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    await once(stream, "close");
+    return body;
+  } catch (error) {
+    return String(error);
+  } finally {
+    session.destroy();
+  }
+}
+
+function openLoop(isSecure: boolean): OpenLoopClient {
+  return new OpenLoopClient({
+    ...{ host: "127.0.0.1", port: isSecure ? securePort : port, isSecure, timeoutMs: 30_000 },
+    // A handshake in its own process costs the client as much as the program.
+    ratePerSecond: isSecure ? RATE_PER_SECOND / 4 : RATE_PER_SECOND,
+    request: (index) => {
+      const isLast = isSecure && index % SECURE_FRESH_EVERY === 0;
+      const end = isLast ? "Connection: close\r\n" : "";
+      return {
+        bytes: `GET / HTTP/1.1\r\nHost: a\r\n${end}\r\n`,
+        check: ({ status, body }) =>
+          status === 200 && body.toString() === "short" ? null : `status ${status}`,
+      };
+    },
+  });
+}
+
 /** Begins one every few milliseconds, whatever becomes of those before. */
 class FreshClient {
   readonly #all: Promise<string>[] = [];
@@ -162,25 +231,27 @@ class FreshClient {
 }
 
 test("restarts refuse and lose nothing, and what is new serves after them", async (context) => {
-  const kept = new OpenLoopClient({
-    ...{ host: "127.0.0.1", port, ratePerSecond: RATE_PER_SECOND },
-    request: () => ({
-      bytes: "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-      check: ({ status, body }) =>
-        status === 200 && body.toString() === "short" ? null : `status ${status}`,
-    }),
-  });
+  const [kept, secure] = [openLoop(false), openLoop(true)];
   kept.start();
+  secure.start();
   const fresh = new FreshClient();
+  const streams = [port, securePort].map(
+    (each) => new Http2Load(each, STREAM_EVERY_MS, each === securePort),
+  );
   const more = async (): Promise<void> => {
     const wanted = kept.progress.sent + REQUESTS_BETWEEN;
     while (kept.progress.sent < wanted) await new Promise((resolve) => setTimeout(resolve, 5));
   };
-  const longAnswers: Promise<Fetched>[] = [];
+  const longAnswers: Promise<string>[] = [];
   for (let restart = 1; restart <= RESTARTS; restart += 1) {
     await more();
-    longAnswers.push(fetchFresh(`/long${restart}`));
-    while (!held.has(`/long${restart}`)) await new Promise((resolve) => setImmediate(resolve));
+    const paths = [`/long${restart}`, `/long-stream${restart}`] as const;
+    longAnswers.push(
+      fetchFresh(paths[0]).then(({ body }) => body),
+      longStream(paths[1]),
+    );
+    while (!paths.every((path) => held.has(path))) await new Promise(setImmediate);
+    endHeld(restart - LONG_RESTARTS);
     configure(String(restart));
     // Always the process that was started first.
     program.kill("SIGUSR2");
@@ -189,17 +260,23 @@ test("restarts refuse and lose nothing, and what is new serves after them", asyn
     assert.equal((await fetchFresh("/version")).body, String(restart));
     assert.equal((await fetchFresh("/ready", adminPort)).status, 200);
   }
-  for (const response of held.values()) response.end("end");
-  for (const answer of await Promise.all(longAnswers)) assert.equal(answer.body, "begin,end");
-  const [one, other] = [await kept.stop(), await fresh.stop()];
-  context.diagnostic(
-    `${RESTARTS} restarts; kept connections: ${one.sent} requests, ${one.failed} failed, ` +
-      `p99 ${(one.latencyUs.percentile(99) / 1_000).toFixed(1)} ms; ` +
-      `fresh connections: ${other.sent} requests, ${other.wrong.length} failed`,
-  );
-  assert.deepEqual(one.failures, []);
-  assert.equal(one.right, one.sent);
-  assert.deepEqual(other.wrong, []);
+  endHeld(RESTARTS);
+  for (const answer of await Promise.all(longAnswers)) assert.equal(answer, "begin,end");
+  const results = [await kept.stop(), await secure.stop()];
+  const other = await fresh.stop();
+  await Promise.all(streams.map((one) => one.stop()));
+  context.diagnostic(`${RESTARTS} restarts; ${longAnswers.length} long answers`);
+  for (const result of results) context.diagnostic(`HTTP/1.1 (TLS second): ${figuresOf(result)}`);
+  context.diagnostic(`new connections: ${other.sent} requests, ${other.wrong.length} failed`);
+  for (const { sent, again, wrong } of streams) {
+    const figures = `${sent} sent, ${again} of them again, ${wrong.length} failed`;
+    context.diagnostic(`HTTP/2 (TLS second): ${figures}`);
+  }
+  const wrong = [
+    ...results.flatMap(({ failures }) => failures),
+    ...[other, ...streams].flatMap((one) => one.wrong),
+  ];
+  assert.deepEqual(wrong, [], `${wrong.join("\n")}\n${log}`);
 });
 
 test("when the new process does not start, the one before serves on and says why", async () => {

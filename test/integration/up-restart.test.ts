@@ -1,5 +1,5 @@
 //! `graylane up` is restarted by SIGUSR2 under open-loop loads without retries: HTTP/1.1 on kept and
-//! on fresh connections, TLS, HTTP/2, calls between pods with the lane kept by a trace id, answers
+//! on fresh connections, TLS, HTTP/2 with and without it, calls between pods with the lane kept by a trace id, answers
 //! that take longer than the restart, a watch and writes of the API.
 //! Longer: GRAYLANE_RESTARTS=20 npm test -- up-restart
 
@@ -40,6 +40,8 @@ const WRITE_EVERY_MS = 50;
 const FRESH_EVERY = 3;
 const LANE_EVERY = 2;
 
+/** So many restarts later a long answer ends, and with it the process that it keeps. */
+const LONG_RESTARTS = 2;
 /** Answers that wait to be ended, by their request's path. */
 const held = new Map<string, ServerResponse>();
 const slow = createServer((request, response) => {
@@ -225,7 +227,9 @@ async function restart(): Promise<void> {
 test("restarts refuse and lose nothing, and pods notice none of it", async (context) => {
   const pods = await podsNow();
   const [plain, secure] = [load(graylane.port, false), load(securePort, true)];
-  const http2 = new Http2Load(graylane.port, STREAM_EVERY_MS);
+  const streams = [graylane.port, securePort].map(
+    (each) => new Http2Load(each, STREAM_EVERY_MS, each === securePort),
+  );
   const api = new ApiLoad();
   plain.start();
   secure.start();
@@ -240,28 +244,34 @@ test("restarts refuse and lose nothing, and pods notice none of it", async (cont
       await more();
       longAnswers.push(longAnswer(`/echo${count}`));
       while (!held.has(`/echo${count}`)) await sleep(1);
+      held.get(`/echo${count - LONG_RESTARTS}`)?.end("end");
       await restart();
       await more();
     }
     isDone = true;
   } finally {
     for (const response of held.values()) response.end("end");
-    if (!isDone) await Promise.all([plain, secure, http2].map((one) => one.stop()));
+    if (!isDone) await Promise.all([plain, secure, ...streams].map((one) => one.stop()));
   }
   for (const answer of await Promise.all(longAnswers)) assert.equal(answer, "begin,end");
   await api.stop();
   const results = [await plain.stop(), await secure.stop()];
-  await http2.stop();
+  await Promise.all(streams.map((one) => one.stop()));
   context.diagnostic(`${RESTARTS} restarts; ${longAnswers.length} long answers`);
   for (const result of results) context.diagnostic(`HTTP/1.1 (TLS second): ${figuresOf(result)}`);
-  const { sent: streams, again, wrong } = http2;
-  context.diagnostic(`HTTP/2: ${streams} sent, ${again} of them again, ${wrong.length} failed`);
+  for (const { sent, again, wrong } of streams) {
+    const figures = `${sent} sent, ${again} of them again, ${wrong.length} failed`;
+    context.diagnostic(`HTTP/2 (TLS second): ${figures}`);
+  }
   context.diagnostic(`API: ${api.written} writes, ${api.reconnects} watches ended`);
   for (const { failures, right, sent } of results) {
     assert.deepEqual(failures, []);
     assert.equal(right, sent);
   }
-  assert.deepEqual(http2.wrong, []);
+  assert.deepEqual(
+    streams.flatMap(({ wrong }) => wrong),
+    [],
+  );
   assert.deepEqual(api.wrong, []);
   assert.equal(api.seen.size >= api.written, true, `${api.seen.size} of ${api.written} told`);
   assert.deepEqual(await podsNow(), pods);

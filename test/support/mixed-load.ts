@@ -53,12 +53,13 @@ export class Http2Load {
    */
   again = 0;
   readonly wrong: string[] = [];
-  readonly #port: number;
+  readonly #origin: string;
   readonly #timer: NodeJS.Timeout;
   #session: ClientHttp2Session | null = null;
 
-  constructor(port: number, everyMs: number) {
-    this.#port = port;
+  /** Over TLS with whatever certificate the server has, where `isSecure`. */
+  constructor(port: number, everyMs: number, isSecure = false) {
+    this.#origin = `${isSecure ? "https" : "http"}://127.0.0.1:${port}`;
     this.#timer = setInterval(() => void this.#send(), everyMs);
   }
 
@@ -86,7 +87,7 @@ export class Http2Load {
   async #ask(): Promise<string> {
     let session = this.#session;
     if (session === null || session.closed || session.destroyed) {
-      session = connect(`http://127.0.0.1:${this.#port}`);
+      session = connect(this.#origin, { rejectUnauthorized: false });
       session.on("error", () => undefined);
       this.#session = session;
     }
