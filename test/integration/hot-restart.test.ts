@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
+import type { OpenLoopResult } from "../../bench/support/open-loop.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { A_TEST } from "../../src/dataplane/testing/certificates.ts";
 import { httpListener, socketAddress } from "../support/envoy.ts";
@@ -22,11 +23,11 @@ import { COMMAND } from "../support/graylane.ts";
 import { figuresOf } from "../support/load-setup.ts";
 import { Http2Load } from "../support/mixed-load.ts";
 
-const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 200);
+const RATE_PER_SECOND = Number(process.env["GRAYLANE_RATE"] ?? 100);
 const RESTARTS = Number(process.env["GRAYLANE_RESTARTS"] ?? 2);
 /** Of the load before and after each restart. */
-const REQUESTS_BETWEEN = 200;
-const FRESH_EVERY_MS = 10;
+const REQUESTS_BETWEEN = 100;
+const FRESH_EVERY_MS = 20;
 const STREAM_EVERY_MS = 50;
 /** Of the requests over TLS, so many keep their connection for one with a new one. */
 const SECURE_FRESH_EVERY = 3;
@@ -173,6 +174,14 @@ function endHeld(restart: number): void {
   }
 }
 
+async function longAnswer(path: string): Promise<string> {
+  try {
+    return (await fetchFresh(path)).body;
+  } catch (error) {
+    return String(error);
+  }
+}
+
 /** A stream on a session of its own, over TLS. */
 async function longStream(path: string): Promise<string> {
   const session = connectHttp2(`https://127.0.0.1:${securePort}`, { rejectUnauthorized: false });
@@ -182,7 +191,7 @@ async function longStream(path: string): Promise<string> {
     let body = "";
     stream.on("data", (chunk: Buffer) => (body += chunk.toString()));
     await once(stream, "close");
-    return body;
+    return `${body}${stream.rstCode === 0 ? "" : ` reset with ${stream.rstCode}`}`;
   } catch (error) {
     return String(error);
   } finally {
@@ -230,6 +239,11 @@ class FreshClient {
   }
 }
 
+interface Outcome {
+  readonly results: readonly OpenLoopResult[];
+  readonly other: Awaited<ReturnType<FreshClient["stop"]>>;
+}
+
 test("restarts refuse and lose nothing, and what is new serves after them", async (context) => {
   const [kept, secure] = [openLoop(false), openLoop(true)];
   kept.start();
@@ -243,28 +257,35 @@ test("restarts refuse and lose nothing, and what is new serves after them", asyn
     while (kept.progress.sent < wanted) await new Promise((resolve) => setTimeout(resolve, 5));
   };
   const longAnswers: Promise<string>[] = [];
-  for (let restart = 1; restart <= RESTARTS; restart += 1) {
-    await more();
-    const paths = [`/long${restart}`, `/long-stream${restart}`] as const;
-    longAnswers.push(
-      fetchFresh(paths[0]).then(({ body }) => body),
-      longStream(paths[1]),
-    );
-    while (!paths.every((path) => held.has(path))) await new Promise(setImmediate);
-    endHeld(restart - LONG_RESTARTS);
-    configure(String(restart));
-    // Always the process that was started first.
-    program.kill("SIGUSR2");
-    await logged("the new process serves", restart);
-    await more();
-    assert.equal((await fetchFresh("/version")).body, String(restart));
-    assert.equal((await fetchFresh("/ready", adminPort)).status, 200);
+  const stopAll = async (): Promise<Outcome> => {
+    endHeld(RESTARTS);
+    const [results, other] = await Promise.all([
+      Promise.all([kept.stop(), secure.stop()]),
+      fresh.stop(),
+      ...streams.map((one) => one.stop()),
+    ]);
+    return { results, other };
+  };
+  let outcome: Outcome;
+  try {
+    for (let restart = 1; restart <= RESTARTS; restart += 1) {
+      await more();
+      const paths = [`/long${restart}`, `/long-stream${restart}`] as const;
+      longAnswers.push(longAnswer(paths[0]), longStream(paths[1]));
+      while (!paths.every((path) => held.has(path))) await new Promise(setImmediate);
+      endHeld(restart - LONG_RESTARTS);
+      configure(String(restart));
+      // Always the process that was started first.
+      program.kill("SIGUSR2");
+      await logged("the new process serves", restart);
+      await more();
+      assert.equal((await fetchFresh("/version")).body, String(restart));
+      assert.equal((await fetchFresh("/ready", adminPort)).status, 200);
+    }
+  } finally {
+    outcome = await stopAll();
   }
-  endHeld(RESTARTS);
-  for (const answer of await Promise.all(longAnswers)) assert.equal(answer, "begin,end");
-  const results = [await kept.stop(), await secure.stop()];
-  const other = await fresh.stop();
-  await Promise.all(streams.map((one) => one.stop()));
+  const { results, other } = outcome;
   context.diagnostic(`${RESTARTS} restarts; ${longAnswers.length} long answers`);
   for (const result of results) context.diagnostic(`HTTP/1.1 (TLS second): ${figuresOf(result)}`);
   context.diagnostic(`new connections: ${other.sent} requests, ${other.wrong.length} failed`);
@@ -272,7 +293,9 @@ test("restarts refuse and lose nothing, and what is new serves after them", asyn
     const figures = `${sent} sent, ${again} of them again, ${wrong.length} failed`;
     context.diagnostic(`HTTP/2 (TLS second): ${figures}`);
   }
+  const cut = (await Promise.all(longAnswers)).filter((answer) => answer !== "begin,end");
   const wrong = [
+    ...cut,
     ...results.flatMap(({ failures }) => failures),
     ...[other, ...streams].flatMap((one) => one.wrong),
   ];
