@@ -31,6 +31,12 @@ export const LEGAL: readonly Row[] = [
     target("http://b.test:81/x?y"),
     [{ target: "/x?y", authority: "b.test:81", fields: { host: "b.test:81" } }],
   ],
+  [
+    "3986 3.2.3",
+    "absolute-form with an empty port",
+    target("http://b.test:/x"),
+    [{ target: "/x", authority: "b.test:", fields: { host: "b.test:" } }],
+  ],
   ["9112 3.2.2", "absolute-form without a path", target("http://b.test"), [{ target: "/" }]],
   ["9112 3.2.2", "absolute-form with query only", target("HTTP://b.test?q"), [{ target: "/?q" }]],
   ["9112 3.2.4", "OPTIONS absolute-form", target("http://b.test", "OPTIONS"), [{ target: "*" }]],

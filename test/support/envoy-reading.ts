@@ -225,6 +225,11 @@ export const ENVOY_DIFFERENCES: readonly KnownDifference[] = [
   },
   {
     reason: /^laxer: [\d,]*400$/,
+    holds: ({ authority }, raw) => authority.endsWith(":") && /http:\/\//i.test(raw),
+    why: "it takes no empty port in a target (RFC 3986 3.2.3 has one)",
+  },
+  {
+    reason: /^laxer: [\d,]*400$/,
     holds: ({ authority }, raw) => /[^\w.:[\]-]/.test(authority) && /http:\/\//i.test(raw),
     why: "it takes fewer characters in the host of a target than RFC 3986 3.2.2",
   },

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { A_TEST, CA } from "../dataplane/testing/certificates.ts";
-import { formatFault } from "../resources/format-fault.ts";
-import type { TlsServer } from "../snapshot/tls.ts";
-import { importBootstrap } from "./bootstrap.ts";
+import { A_TEST, CA } from "../../src/dataplane/testing/certificates.ts";
+import { formatFault } from "../../src/resources/format-fault.ts";
+import type { TlsServer } from "../../src/snapshot/tls.ts";
+import { importBootstrap } from "../../src/envoy/bootstrap.ts";
 
 const TYPES = "type.googleapis.com/envoy.extensions";
 const TLS = `${TYPES}.transport_sockets.tls.v3.DownstreamTlsContext`;
