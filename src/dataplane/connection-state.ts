@@ -21,6 +21,10 @@ export class ConnectionState {
     return (this.#filterState ??= new FilterState(STORED_MAX));
   }
 
+  get isEmpty(): boolean {
+    return this.#filterState === null;
+  }
+
   /** What has been stored under that name; makes nothing. */
   stored(name: string): Uint8Array | undefined {
     return this.#filterState?.get(name);

@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MapKind } from "../../src/wasm/enums.ts";
 import { decodePairs, encodePairs } from "../../src/wasm/header-pairs.ts";
+import { loadModule, PluginModule } from "../../src/wasm/module.ts";
 import { Bench, OUT, OUTSIDE, SCRATCH } from "../support/bench.ts";
+import { guest } from "../support/guest.ts";
 
 async function inRequest(): Promise<Bench> {
   const bench = await Bench.make();
@@ -289,4 +291,17 @@ test("a function of another ABI version is not registered", async () => {
   const last = await Bench.make("0_2_1");
   assert.ok(first.has("proxy_clear_route_cache") && !last.has("proxy_clear_route_cache"));
   assert.ok(!first.has("proxy_continue_stream") && last.has("proxy_continue_stream"));
+});
+
+test("a module is known by the name of the one property that costs something to know", async () => {
+  const wide = Buffer.from("backend_latency", "utf16le")
+    .toString("latin1")
+    .replaceAll("\0", "\\00");
+  const texts = { "response\\00backend_latency": true, [wide]: true, backend_late: false };
+  for (const [text, wanted] of Object.entries(texts)) {
+    const bytes = guest({ body: `(data (i32.const 1024) "${text}")` });
+    const module = await loadModule(bytes, { name: "p" });
+    assert.ok(module instanceof PluginModule);
+    assert.equal(module.namesLatency, wanted, text);
+  }
 });

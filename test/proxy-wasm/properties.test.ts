@@ -35,6 +35,7 @@ import {
   WORLDS,
 } from "../support/property-hosts.ts";
 import type { World } from "../support/property-hosts.ts";
+import { fieldBytes, percent } from "./probe/case-parts.ts";
 import {
   FORMS,
   ROOT_PROPERTIES,
@@ -202,6 +203,44 @@ test("streams of a connection of HTTP/2 share what is stored for it", { skip }, 
   const reads = got?.filter((line) => line.startsWith(read));
   assert.deepEqual(reads, [`${read} = 1`, `${read} = 0 "first"`]);
 });
+
+const SERVER_NAME = "envoy.network.upstream_server_name";
+const NAMES = "envoy.network.upstream_subject_alt_names";
+/** The endpoint's certificate is for a.test, which is also its configured server name. */
+const TLS_WISHES: readonly (readonly [name: string, wishes: readonly string[][], says: RegExp])[] =
+  [
+    ["none", [], /^HTTP\/1.1 200[^]*\na.test$/],
+    ["server-name", [[SERVER_NAME, "b.test"]], /^HTTP\/1.1 200[^]*\nb.test$/],
+    ["empty-name", [[SERVER_NAME, ""]], /^HTTP\/1.1 200[^]*\na.test$/],
+    ["empty-list", [[NAMES, ""]], /^HTTP\/1.1 503/],
+    ["other-certificate", [[NAMES, "b.test,c.test"]], /^HTTP\/1.1 503/],
+    [
+      "one-of-them",
+      [
+        [SERVER_NAME, "c.test"],
+        [NAMES, "b.test,a.test"],
+      ],
+      /200[^]*\nc.test$/,
+    ],
+    ["later", [], /^HTTP\/1.1 200[^]*\na.test$/],
+  ];
+
+for (const [name, wishes, says] of TLS_WISHES) {
+  test(`a plug-in's wish for TLS is followed: ${name}`, { skip }, async () => {
+    const { envoy, ours } = pairOf("tls");
+    const [, world] = WORLDS;
+    assert.ok(world?.name === "tls");
+    const script = wishes.map(([path = "", value = ""]) => {
+      const parts = [fieldBytes(1, Buffer.from(path)), fieldBytes(2, Buffer.from(value))];
+      const input = percent(Buffer.concat(parts));
+      return `rh call_foreign_function s:set_envoy_filter_state s:${input} v`;
+    });
+    const probe = { name, path: "/echo/server-name", script };
+    for (const { port } of [envoy, ours]) {
+      assert.match(await send(port, probe, REPLY_MS_MAX, clientOptions(world)), says);
+    }
+  });
+}
 
 test("an endpoint's time begins when the request is sent on to it", { skip }, async () => {
   // Of a worker in which nobody has asked before; it is the name in the configuration that counts.

@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { ConnectionOptions } from "node:tls";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
 import {
   A_TEST,
   A_TEST_EXPIRED,
@@ -117,6 +117,10 @@ function secureServer({ server, own }: EndpointSide, listener: RequestListener) 
 function serve(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   request.on("end", () => {
+    if (request.url === "/echo/server-name") {
+      response.end(String((response.socket as Partial<TLSSocket> | null)?.servername));
+      return;
+    }
     answer(request.url ?? "", response);
   });
 }

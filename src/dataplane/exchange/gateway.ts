@@ -37,6 +37,7 @@ import {
 } from "./gateway-replies.ts";
 import { HELD, UNMANAGED } from "./handler.ts";
 import type { ExchangeHandler, Management, Replacement, ResponseDraft } from "./handler.ts";
+import type { ReadStored } from "../upstream/upstream-pools.ts";
 import { LiveFacts } from "./live-facts.ts";
 import { tellLane } from "./lane-report.ts";
 import { manage } from "./managed-forward.ts";
@@ -369,6 +370,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     exchange.fail(pass.noRoute(isTold ? pass.explainNoMatch() : []));
   }
 
+  get #stored(): ReadStored | null {
+    return this.#pass?.storedOrNull ?? null;
+  }
+
   #forward(
     exchange: Exchange,
     target: Target,
@@ -384,7 +389,10 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
       connectTimeoutMs: managed.cluster?.limits.connectTimeoutMs ?? connectTimeoutMs,
       timeoutMs: route.timeoutMs,
       cluster: managed.cluster,
-      pools: exchange.context.pools.poolsFor(cluster, target.subset, exchange.connection),
+      pools: exchange.context.pools.poolsFor(cluster, target.subset, {
+        client: exchange.connection,
+        stored: this.#stored,
+      }),
       isHttp2: speaksHttp2(cluster, exchange.head),
       retry: managed.retry,
       hash: managed.hash,

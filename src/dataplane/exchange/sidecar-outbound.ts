@@ -186,7 +186,7 @@ export class SidecarOutbound implements ExchangeHandler {
       endpoints,
       connectTimeoutMs: managed.cluster?.limits.connectTimeoutMs ?? cluster.connectTimeoutMs,
       timeoutMs: route?.timeoutMs ?? 0,
-      pools: context.pools.poolsFor(cluster, subset, connection),
+      pools: context.pools.poolsFor(cluster, subset, { client: connection }),
       isHttp2: speaksHttp2(cluster, head),
       ...(managed.cluster === null ? firstByWeight(endpoints, prng) : NO_FIRST),
       ...managed,

@@ -174,6 +174,12 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     return this.#connectionState?.stored(name);
   }
 
+  /** Null: nothing has been stored. */
+  get storedOrNull(): ((name: string) => Uint8Array | undefined) | null {
+    if (this.#filterState === null && this.#connectionState?.isEmpty !== false) return null;
+    return (name) => this.stored(name);
+  }
+
   /** Null: there is no connection, as in explain. */
   get #connectionState(): ConnectionState | null {
     if (this.#connection === undefined) this.#connection = this.owner.peer.facts?.state ?? null;

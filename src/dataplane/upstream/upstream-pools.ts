@@ -13,6 +13,7 @@ import { PoolSet } from "./pool-set.ts";
 import { ProxiedPools } from "./proxied-pools.ts";
 import { SecurePools } from "./secure-pools.ts";
 import type { UpstreamPool } from "./upstream.ts";
+import { wishedTls } from "./wished-tls.ts";
 import { writtenProxyHeader } from "./written-proxy-header.ts";
 
 /** A client's connection, as far as a PROXY header tells of it. */
@@ -29,6 +30,19 @@ export interface PoolWishes {
   readonly isHttp2?: boolean;
 }
 
+export interface PoolUser {
+  /** On whose behalf endpoints are called that want to be told; null: on our own. */
+  readonly client: ClientConnectionFacts | null;
+  /** Where plug-ins may have wished for another TLS. */
+  readonly stored?: ReadStored | null;
+}
+
+/** What plug-ins have stored for an exchange, by name. */
+export type ReadStored = (name: string) => Uint8Array | undefined;
+
+/** Wishes of plug-ins for TLS; connections of the oldest go first. */
+const WISHED_MAX = 256;
+
 export class UpstreamPools {
   /** Of clusters that have a policy. */
   readonly clusters: ClusterStates = new ClusterStates();
@@ -37,6 +51,8 @@ export class UpstreamPools {
   /** By what the settings say: equal ones share their connections. */
   readonly #secure = new Map<string, SecurePools>();
   readonly #bySettings = new WeakMap<UpstreamTls, SecurePools>();
+  /** As plug-ins have wished it, the oldest wish first; bounded. */
+  readonly #wished = new Map<string, SecurePools>();
   /** No longer asked for; they go when their last connection has gone. */
   #retired: SecurePools[] = [];
 
@@ -59,18 +75,15 @@ export class UpstreamPools {
     return this.#plain.getHttp2(address, port, from);
   }
 
-  /**
-   * Null: in clear, with connections that all clients share. `client`: on whose behalf endpoints
-   * are called that want to be told; null: on our own.
-   */
+  /** Null: in clear, with connections that all clients share. */
   poolsFor(
     cluster: Cluster | undefined,
     subset: Subset | null,
-    client: ClientConnectionFacts | null,
+    { client, stored = null }: PoolUser,
   ): EndpointPools | null {
     if (cluster?.policy === undefined && cluster?.subsetPolicies === undefined) return null;
     const { tls, proxyProtocol } = policyOf(cluster, subset) ?? {};
-    const secure = tls === undefined ? null : this.#secureOf(tls);
+    const secure = tls === undefined ? null : this.#wishedOf(tls, stored);
     if (proxyProtocol === undefined) return secure;
     const header = writtenProxyHeader(proxyProtocol, client === null ? null : endsOf(client));
     return new ProxiedPools(secure ?? this.#plain, header);
@@ -82,7 +95,7 @@ export class UpstreamPools {
     cluster: Cluster | undefined,
     { subset, client, isHttp2 = cluster?.protocol === "h2" }: PoolWishes,
   ): UpstreamPool | string {
-    const pools = this.poolsFor(cluster, subset, client);
+    const pools = this.poolsFor(cluster, subset, { client });
     if (pools !== null) return pools.pool(address, port, isHttp2);
     return isHttp2 ? this.getHttp2(address, port) : this.get(address, port);
   }
@@ -90,6 +103,7 @@ export class UpstreamPools {
   /** Lets go of what no cluster asks for any more. */
   retainSecure(clusters: Readonly<Record<string, Cluster>>): void {
     this.#retired = this.#retired.filter(({ size }) => size > 0);
+    for (const key of [...this.#wished.keys()]) this.#forgetWish(key);
     if (this.#secure.size === 0) return;
     const kept = new Set<SecurePools>();
     for (const { policy, subsetPolicies = {} } of Object.values(clusters)) {
@@ -115,6 +129,28 @@ export class UpstreamPools {
     for (const pools of this.#allSecure()) pools.closeIdle();
   }
 
+  #wishedOf(tls: UpstreamTls, stored: ReadStored | null): SecurePools {
+    const wish = stored === null ? null : wishedTls(tls, stored);
+    if (wish === null) return this.#secureOf(tls);
+    const key = JSON.stringify(wish);
+    const known = this.#wished.get(key);
+    if (known !== undefined) return known;
+    const [oldest] = this.#wished.keys();
+    if (this.#wished.size >= WISHED_MAX && oldest !== undefined) this.#forgetWish(oldest);
+    const pools = new SecurePools(wish, this.#sweeper);
+    this.#wished.set(key, pools);
+    return pools;
+  }
+
+  #forgetWish(key: string): void {
+    const pools = this.#wished.get(key);
+    this.#wished.delete(key);
+    if (pools === undefined) return;
+    pools.retire();
+    this.#retired = this.#retired.filter(({ size }) => size > 0);
+    this.#retired.push(pools);
+  }
+
   #secureOf(tls: UpstreamTls): SecurePools {
     const known = this.#bySettings.get(tls);
     if (known?.isRetired === false) return known;
@@ -126,7 +162,7 @@ export class UpstreamPools {
   }
 
   #allSecure(): SecurePools[] {
-    return [...this.#secure.values(), ...this.#retired];
+    return [...this.#secure.values(), ...this.#wished.values(), ...this.#retired];
   }
 }
 

@@ -92,8 +92,8 @@ describe("an endpoint that is spoken to in TLS", () => {
     const subset = { kind: "labels" as const, name: "v2", labels: {} };
     const { pools } = fixture.context;
     const to = snapshot.clusters[A.name];
-    assert.notEqual(pools.poolsFor(to, subset, null), null);
-    assert.equal(pools.poolsFor(to, null, null), null);
+    assert.notEqual(pools.poolsFor(to, subset, { client: null }), null);
+    assert.equal(pools.poolsFor(to, null, { client: null }), null);
   });
 });
 

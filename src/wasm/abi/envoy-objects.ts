@@ -64,11 +64,16 @@ export const TCP_CLUSTER_OBJECT = "envoy.tcp_proxy.cluster";
 /** After how many milliseconds without a byte it shall close it. */
 export const TCP_IDLE_OBJECT = "envoy.tcp_proxy.per_connection_idle_timeout_ms";
 
+/** The server name (SNI) of TLS to the endpoint. */
+export const SERVER_NAME_OBJECT = "envoy.network.upstream_server_name";
+/** Names, separated by commas, of which the endpoint's certificate must have one. */
+export const ACCEPTED_NAMES_OBJECT = "envoy.network.upstream_subject_alt_names";
+
 export const ENVOY_OBJECTS: ReadonlyMap<string, Reader> = new Map([
   ["envoy.string", asText],
   ["envoy.hashable_string", asText],
-  ["envoy.network.upstream_server_name", asText],
-  ["envoy.network.upstream_subject_alt_names", asText],
+  [SERVER_NAME_OBJECT, asText],
+  [ACCEPTED_NAMES_OBJECT, asText],
   ["envoy.network.application_protocols", asNothing],
   ["envoy.network.network_namespace", asText],
   ["envoy.network.ip", asAddress],
