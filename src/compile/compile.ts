@@ -70,9 +70,17 @@ import {
 } from "./route-table.ts";
 import type { Binding } from "./route-table.ts";
 import { collectServices } from "./service.ts";
+import type { HostClusters } from "./service.ts";
 import { collectEntries, compileEntryEndpoints, indexWorkloads } from "./service-entry.ts";
 import type { EntryHost, EntryWorld, NameMap } from "./service-entry.ts";
 import type { MatchPlaces, TargetScope } from "./target.ts";
+import {
+  collectRegistryHosts,
+  podsByAddress,
+  registryEndpoints,
+  registryFindings,
+} from "./registry.ts";
+import type { RegistryAnswers, RegistryHost } from "./registry.ts";
 import { UpstreamTlsResolver } from "./upstream-tls.ts";
 import { compileRoutes } from "./virtual-service.ts";
 import { reportUnmet, sidecarPods } from "./unmet-policies.ts";
@@ -95,6 +103,8 @@ export interface CompileInput {
   readonly before?: Snapshot;
   /** What DNS says of `namesToResolve`. Absent: names stand for themselves, unresolved. */
   readonly names?: NameMap;
+  /** What the registries of McpBridges say. Absent: nobody asks them. */
+  readonly registries?: RegistryAnswers;
   /** Where the gateways of this machine listen. Absent: not known, and no status tells it. */
   readonly gatewayAddress?: string;
   /** Wall time in milliseconds: lanes that have expired by then are closed. Absent: none has. */
@@ -107,7 +117,7 @@ export interface CompileResult {
   readonly messages: readonly Fault[];
   /** By `namespace/name` of LaneGroups: what `status.allocation` must hold from now on. */
   readonly allocations: ReadonlyMap<string, StoredAllocation>;
-  /** By `refText` of lanes and lane groups: what their status says of pods and shares. */
+  /** By `refText` of lanes, lane groups and McpBridges: what their status says beside messages. */
   readonly findings: ReadonlyMap<string, LaneFindings>;
   /** By `refText` of objects of the Gateway API: what their status must say. */
   readonly gatewayApi: ReadonlyMap<string, ApiStatus>;
@@ -126,7 +136,9 @@ export function compile(input: CompileInput): CompileResult {
   ]);
   const known = collectServices(index.services);
   const entries = collectEntries(index.serviceEntries, (key) => known.has(key), messages);
-  const services = collectServices(index.services, entries);
+  const registered = registryHosts(index, input, (host) => entries.has(host));
+  const hosts = new Map<string, HostClusters>([...entries, ...registered]);
+  const services = collectServices(index.services, hosts, input.registries !== undefined);
   const scope: LaneScope = {
     gateways,
     services,
@@ -151,9 +163,8 @@ export function compile(input: CompileInput): CompileResult {
   });
   const pods = indexPods(index.pods);
   const members = { pods, slices: new SliceIndex(index.endpointSlices, index.pods) };
-  const names = input.names ?? null;
   const workloads = indexWorkloads(index.workloadEntries);
-  const entryWorld = { pods, workloads, names, messages };
+  const entryWorld = { pods, workloads, names: input.names ?? null, messages };
   const callers = callerNamespaces(gateways, index.pods);
   const rules = visibleRules(index.destinationRules, callers, messages);
   const routed = { bindings, models, laneGroups, plugins };
@@ -163,13 +174,15 @@ export function compile(input: CompileInput): CompileResult {
   const content = {
     formatVersion: 1 as const,
     ...routing,
-    ...compileServices(world, entries, entryWorld),
+    ...compileServices(world, { entries, registered }, entryWorld),
     laneGroups: cohorts.laneGroups,
     plugins: plugins.plugins,
     workloads: compileWorkloads(index.pods, messages),
   };
   const runners = collectRunners(index.deployments, index.pods, pods);
-  checkLanes(world, routing, runners);
+  checkLanes(world, { ...routing, endpoints: content.endpoints }, runners);
+  const found = laneFindings({ ...content, models, services, pods, runners });
+  const bridges = bridgeFindings(index, input, messages);
   const kept = keptFrom(input.before ?? EMPTY_SNAPSHOT, content);
   const snapshot = sorted({ ...kept, version: snapshotVersion(kept) });
   return {
@@ -177,9 +190,28 @@ export function compile(input: CompileInput): CompileResult {
     messages: messages.sorted(),
     allocations: cohorts.allocations,
     gatewayApi: api.statuses(lostPorts, input.gatewayAddress ?? null),
-    findings: laneFindings({ models, laneGroups: cohorts.laneGroups, services, pods, runners }),
+    findings: new Map([...found, ...bridges]),
     nextExpiryMs: nextExpiryMs(index.lanes, input.nowMs ?? null),
   };
+}
+
+function bridgeFindings(
+  { mcpBridges }: ResourceIndex,
+  { registries }: CompileInput,
+  messages: MessageList,
+): ReadonlyMap<string, LaneFindings> {
+  if (registries === undefined) return new Map<string, LaneFindings>();
+  return registryFindings(mcpBridges, registries, messages);
+}
+
+function registryHosts(
+  { mcpBridges }: ResourceIndex,
+  { registries }: CompileInput,
+  isTaken: (host: string) => boolean,
+): ReadonlyMap<string, RegistryHost> {
+  return registries === undefined
+    ? new Map<string, RegistryHost>()
+    : collectRegistryHosts(mcpBridges, registries, isTaken);
 }
 
 /** Of both kinds, in the order of their names. */
@@ -333,9 +365,27 @@ function blockedTables(
   return tables;
 }
 
+/** Hosts that no Service stands for. */
+interface OtherHosts {
+  readonly entries: ReadonlyMap<string, EntryHost>;
+  readonly registered: ReadonlyMap<string, RegistryHost>;
+}
+
+function othersWithSets(
+  { entries, registered }: OtherHosts,
+  entryWorld: EntryWorld,
+  { pods }: ResourceIndex,
+): (readonly [HostClusters, Snapshot["endpoints"]])[] {
+  const places = registered.size === 0 ? new Map<string, Pod | null>() : podsByAddress(pods);
+  return [
+    ...[...entries.values()].map((host) => [host, compileEntryEndpoints(host, entryWorld)] as const),
+    ...[...registered.values()].map((host) => [host, registryEndpoints(host, places)] as const),
+  ];
+}
+
 function compileServices(
   { scope, pods, slices, index, rules: visible, api }: World,
-  entries: ReadonlyMap<string, EntryHost>,
+  { entries, registered }: OtherHosts,
   entryWorld: EntryWorld,
 ): Pick<Snapshot, "clusters" | "endpoints"> {
   const { services, secrets, messages } = scope;
@@ -357,8 +407,7 @@ function compileServices(
     const sets = isSelecting ? compileEndpoints(entry, pods) : slices.endpointsOf(entry);
     Object.assign(endpoints, sets);
   }
-  for (const host of entries.values()) {
-    const sets = compileEntryEndpoints(host, entryWorld);
+  for (const [host, sets] of othersWithSets({ entries, registered }, entryWorld, index)) {
     for (const cluster of host.clusters) {
       const own = withPolicy(cluster, rules.get(host.key), settings);
       clusters[cluster.name] = withWeights(own, sets[cluster.name]);
@@ -367,7 +416,7 @@ function compileServices(
   }
   const sidecars = sidecarPods(index.pods);
   for (const [key, rule] of rules) {
-    const hosts = services.get(key) ?? entries.get(key);
+    const hosts = services.get(key) ?? entries.get(key) ?? registered.get(key);
     const sets = hosts?.clusters.map(({ name }) => endpoints[name]) ?? [];
     reportNearness(rule, sets, scope);
     reportUnmet(rule, sets, { sidecars, messages });
@@ -377,7 +426,7 @@ function compileServices(
 
 function checkLanes(
   { scope, slices, models, laneGroups, plugins }: World,
-  { routeTables, gateways }: Pick<Snapshot, "routeTables" | "gateways">,
+  { routeTables, gateways, endpoints }: Pick<Snapshot, "routeTables" | "gateways" | "endpoints">,
   runners: LabelIndex<Runner>,
 ): void {
   const { services, messages } = scope;
@@ -385,7 +434,7 @@ function checkLanes(
   for (const model of models) {
     const group = laneGroups[model.name];
     if (group !== undefined) {
-      checkLanePods({ model, group, services, runners }, messages);
+      checkLanePods({ model, group, services, runners, endpoints }, messages);
       reportCallers(model, group, { gateways, messages });
     }
     if (model.entryRoutes !== null) {

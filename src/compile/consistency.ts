@@ -6,7 +6,7 @@ import type { Deployment } from "../resources/kinds/deployment.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { VirtualService } from "../resources/kinds/virtual-service.ts";
 import type { WasmPlugin } from "../resources/kinds/wasm-plugin.ts";
-import type { Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
+import type { EndpointSet, Lane, LaneGroup, Route } from "../snapshot/snapshot.ts";
 import { LabelIndex } from "../lane/label-index.ts";
 import type { LaneModel, GroupModel } from "./lane-model.ts";
 import { hasSelector } from "./endpoint-slice.ts";
@@ -83,17 +83,35 @@ export interface LanePods {
   readonly group: LaneGroup;
   readonly services: ServiceMap;
   readonly runners: LabelIndex<Runner>;
+  /** By cluster: who is behind hosts that no Service stands for. */
+  readonly endpoints: Readonly<Record<string, EndpointSet>>;
+}
+
+/** The endpoints of a host that no Service stands for, as what runs there. */
+export function instancesOf(
+  host: string,
+  { services, endpoints }: Pick<LanePods, "services" | "endpoints">,
+): readonly Runner[] {
+  const [cluster] = services.entryHosts.get(host)?.clusters ?? [];
+  const own = cluster === undefined ? [] : (endpoints[cluster.name]?.endpoints ?? []);
+  return own.map(({ address, port, pod, labels }) => ({
+    name: pod === "" ? `${address}:${port}` : `Pod ${pod}`,
+    namespace: "",
+    labels,
+  }));
 }
 
 /** Every lane against everything that runs behind the group's member services. */
 export function checkLanePods(
-  { model, group, services, runners }: LanePods,
+  { model, group, services, runners, endpoints }: LanePods,
   messages: MessageList,
 ): void {
   const members = new Set(
     group.services.flatMap((key) => {
       const entry = services.get(key);
-      return entry === undefined ? [] : runnersOf(entry, runners);
+      return entry === undefined
+        ? instancesOf(key, { services, endpoints })
+        : runnersOf(entry, runners);
     }),
   );
   const memberships = membershipsOf(members, group.lanes);

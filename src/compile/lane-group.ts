@@ -12,6 +12,7 @@ import { compileAny, compileRule } from "./lane-rule.ts";
 import { modelSignature } from "./lane-signature.ts";
 import { compareTexts } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
+import { memberKeyOf } from "./service.ts";
 import { modelTraceToken } from "./trace-token.ts";
 
 export function modelLaneGroups(
@@ -38,17 +39,17 @@ export function modelLaneGroups(
 
 function modelGroup(
   group: LaneGroup,
-  members: readonly LaneResource[],
+  laneResources: readonly LaneResource[],
   scope: LaneScope,
 ): GroupModel {
   const { spec } = group;
-  const lanes = [...members].sort(compareLanes).map((lane) => modelLane(lane, scope.nowMs));
+  const lanes = [...laneResources].sort(compareLanes).map((lane) => modelLane(lane, scope));
   const own = namespaceOf(group);
   return {
     name: keyOf(group),
     resource: group,
     gateways: references(spec.entry.gateways, own, "spec.entry.gateways"),
-    services: references(spec.services, own, "spec.services"),
+    services: members(spec.services, own, scope),
     baseline:
       spec.baseline.lane === undefined
         ? { kind: "untagged", labelKeys: labelKeysOf(lanes, spec.baseline.labelKeys ?? []) }
@@ -58,7 +59,7 @@ function modelGroup(
     serviceFallback: (spec.serviceFallback ?? []).map(({ service, lane, policy }, index) => {
       const path = `spec.serviceFallback[${index}]`;
       return {
-        service: reference(service, own, `${path}.service`),
+        service: memberOf(service, own, `${path}.service`, scope),
         lane: lane === undefined ? null : { key: lane, path: `${path}.lane` },
         policy: policy ?? null,
       };
@@ -102,9 +103,10 @@ function compareLanes(a: LaneResource, b: LaneResource): number {
   return a.spec.priority - b.spec.priority || compareTexts(a.metadata.name, b.metadata.name);
 }
 
-function modelLane(resource: LaneResource, nowMs: number | null): LaneModel {
+function modelLane(resource: LaneResource, scope: LaneScope): LaneModel {
   const { spec } = resource;
-  const services = references(spec.services ?? [], namespaceOf(resource), "spec.services");
+  const { nowMs } = scope;
+  const services = members(spec.services ?? [], namespaceOf(resource), scope);
   const isExpired = nowMs !== null && expiryMs(resource) <= nowMs;
   return {
     lane: compileLane(resource, services, isExpired),
@@ -195,6 +197,18 @@ function tokenPlace(header?: string, cookie?: string, query?: string): TokenSett
 
 function references(names: readonly ObjectName[], own: string, path: string): NamedReference[] {
   return names.map((name, index) => reference(name, own, `${path}[${index}]`));
+}
+
+/** Services, and hosts that no Service stands for. */
+function members(names: readonly ObjectName[], own: string, scope: LaneScope): NamedReference[] {
+  return names.map((name, index) => memberOf(name, own, `spec.services[${index}]`, scope));
+}
+
+function memberOf(
+  { name, namespace }: ObjectName,
+  ...[own, path, { services }]: readonly [string, string, LaneScope]
+): NamedReference {
+  return { key: memberKeyOf(name, namespace ?? own, services), path };
 }
 
 function reference(name: ObjectName, own: string, path: string): NamedReference {

@@ -10,8 +10,9 @@ import { isPodReady } from "../resources/kinds/pod.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import { refOf, refText } from "../resources/object.ts";
 import type { CohortInterval } from "../snapshot/cohort.ts";
-import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import type { EndpointSet, Lane, LaneGroup } from "../snapshot/snapshot.ts";
 import { percent } from "./cohorts.ts";
+import { instancesOf } from "./consistency.ts";
 import type { Runner } from "./consistency.ts";
 import type { LabelIndex } from "../lane/label-index.ts";
 import type { GroupModel, LaneModel } from "./lane-model.ts";
@@ -43,6 +44,8 @@ export interface FindingScope {
   readonly services: ServiceMap;
   readonly pods: LabelIndex<Pod>;
   readonly runners: LabelIndex<Runner>;
+  /** By cluster: who is behind hosts that no Service stands for. */
+  readonly endpoints: Readonly<Record<string, EndpointSet>>;
 }
 
 /** By `refText` of the object. */
@@ -119,7 +122,7 @@ function findingsOfGroup(
 
 function memberOfLane(service: string, lane: Lane, scope: FindingScope): FoundMember {
   const entry = scope.services.get(service);
-  if (entry === undefined) return { service, workloads: [], pods: 0, ready: 0 };
+  if (entry === undefined) return hostMember(service, scope, (each) => isInLane(each, lane));
   const namespace = namespaceOf(entry.service);
   const own = entry.service.spec.selector ?? {};
   // The lane's labels too, so that few have to be looked at; where both name one key, one is tried.
@@ -135,12 +138,23 @@ function memberOfLane(service: string, lane: Lane, scope: FindingScope): FoundMe
 
 function memberOfBaseline(service: string, group: LaneGroup, scope: FindingScope): FoundMember {
   const entry = scope.services.get(service);
-  if (entry === undefined) return { service, workloads: [], pods: 0, ready: 0 };
   const isOfIt = (labels: Runner["labels"]): boolean =>
     isInBaseline({ labels }, group.baseline, group.lanes);
+  if (entry === undefined) return hostMember(service, scope, ({ labels }) => isOfIt(labels));
   const pods = behind(entry, scope.pods).filter(({ metadata }) => isOfIt(metadata.labels ?? {}));
   const runners = behind(entry, scope.runners).filter(({ labels }) => isOfIt(labels));
   return member(service, runners, pods);
+}
+
+/** Of a host that no Service stands for: its endpoints, all of which are ready. */
+function hostMember(
+  service: string,
+  scope: FindingScope,
+  isOfIt: (instance: Runner) => boolean,
+): FoundMember {
+  const own = instancesOf(service, scope).filter(isOfIt);
+  const workloads = own.slice(0, STATUS_WORKLOADS_MAX).map(({ name }) => name);
+  return { service, workloads, pods: own.length, ready: own.length };
 }
 
 function behind<Item>({ service }: ServiceClusters, index: LabelIndex<Item>): readonly Item[] {

@@ -6,6 +6,7 @@ import type { Baseline, Lane, LaneGroup, LaneSignature } from "../snapshot/snaps
 import type { GroupModel, LaneModel, LaneScope } from "./lane-model.ts";
 import { parentsOf, reportParents, reportRules } from "./lane-messages.ts";
 import type { MessageList } from "./messages.ts";
+import { isRegistryHost } from "./service.ts";
 
 /** `matchesHeader` tells whether a route at one of the gateways matches on a header. */
 export function compileLaneGroups(
@@ -139,13 +140,18 @@ function reportReferences(model: GroupModel, { gateways, services, messages }: L
     });
   }
   for (const { key, path } of model.services) {
-    if (services.has(key)) continue;
+    if (services.has(key) || services.entryHosts.has(key)) continue;
+    const host = key.slice(key.indexOf("/") + 1);
+    const isRegistered = isRegistryHost(host);
+    if (isRegistered && !services.areRegistriesAsked) continue;
     messages.add(resource, {
       severity: "warning",
       code: "GL0303",
       path,
-      message: `there is no Service ${key}`,
-      remedy: "Correct the name and namespace, or apply the Service.",
+      message: isRegistered ? `no registry has the service ${host}` : `there is no Service ${key}`,
+      remedy: isRegistered
+        ? "Correct the name, or register the service."
+        : "Correct the name and namespace, or apply the Service.",
     });
   }
   reportBaseline(model, messages);

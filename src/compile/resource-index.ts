@@ -16,6 +16,7 @@ import type { HTTPRoute } from "../resources/kinds/http-route.ts";
 import type { Ingress } from "../resources/kinds/ingress.ts";
 import type { LaneGroup } from "../resources/kinds/lane-group.ts";
 import type { Lane } from "../resources/kinds/lane.ts";
+import type { McpBridge } from "../resources/kinds/mcp-bridge.ts";
 import type { Namespace } from "../resources/kinds/namespace.ts";
 import type { Pod } from "../resources/kinds/pod.ts";
 import type { ReferenceGrant } from "../resources/kinds/reference-grant.ts";
@@ -45,6 +46,7 @@ export interface ResourceIndex {
   readonly endpointSlices: readonly EndpointSlice[];
   readonly serviceEntries: readonly ServiceEntry[];
   readonly workloadEntries: readonly WorkloadEntry[];
+  readonly mcpBridges: readonly McpBridge[];
   readonly secrets: readonly Secret[];
   readonly pods: readonly Pod[];
   readonly deployments: readonly Deployment[];
@@ -89,6 +91,7 @@ export function indexResources(resources: readonly Resource[]): ResourceIndex {
     endpointSlices: all("discovery.k8s.io", "EndpointSlice"),
     serviceEntries: all("networking.istio.io", "ServiceEntry"),
     workloadEntries: all("networking.istio.io", "WorkloadEntry"),
+    mcpBridges: all("networking.higress.io", "McpBridge"),
     secrets: all("", "Secret"),
     pods: all("", "Pod"),
     deployments: all("apps", "Deployment"),

@@ -8,9 +8,9 @@ const DOMAIN = "svc.cluster.local";
 export const CONNECT_TIMEOUT_MS = 10_000;
 const HTTP2_PROTOCOLS: ReadonlySet<string> = new Set(["kubernetes.io/h2c", "http2", "grpc"]);
 
-/** What a host stands for: a Service, or a host of a ServiceEntry. */
+/** What a host stands for: a Service, or a host of a ServiceEntry or of a registry. */
 export interface HostClusters {
-  /** `namespace/name` of the Service; of a ServiceEntry the host, which has no slash. */
+  /** `namespace/name` of the Service; of another host itself, which has no slash. */
   readonly key: string;
   /** By ports, in the order of the resource. */
   readonly clusters: readonly Cluster[];
@@ -27,28 +27,52 @@ export interface ServiceClusters extends HostClusters {
 
 /** The Services by `namespace/name`, and beside them the hosts of ServiceEntries. */
 export interface ServiceMap extends ReadonlyMap<string, ServiceClusters> {
-  /** By host, lower-case. */
+  /** By host, lower-case; those of registries too. */
   readonly entryHosts: ReadonlyMap<string, HostClusters>;
+  /** Whether registries have been asked; else a host of theirs may be there or not. */
+  readonly areRegistriesAsked: boolean;
 }
 
 class ServiceIndex extends Map<string, ServiceClusters> implements ServiceMap {
   readonly entryHosts: ServiceMap["entryHosts"];
+  readonly areRegistriesAsked: boolean;
 
-  constructor(services: readonly ServiceClusters[], entryHosts: ServiceMap["entryHosts"]) {
+  constructor(
+    services: readonly ServiceClusters[],
+    entryHosts: ServiceMap["entryHosts"],
+    areRegistriesAsked: boolean,
+  ) {
     super(services.map((service) => [service.key, service]));
     this.entryHosts = entryHosts;
+    this.areRegistriesAsked = areRegistriesAsked;
   }
 }
 
 export function collectServices(
   services: readonly Service[],
   entries: ServiceMap["entryHosts"] = new Map(),
+  areRegistriesAsked = false,
 ): ServiceMap {
   const own = services.filter(({ spec }) => spec.type !== "ExternalName");
   return new ServiceIndex(
     own.map((service) => ({ service, key: keyOf(service), clusters: clustersOf(service) })),
     entries,
+    areRegistriesAsked,
   );
+}
+
+/**
+ * How a lane group knows a member: a Service by `namespace/name`, else a host beside the Services
+ * by itself.
+ */
+export function memberKeyOf(name: string, namespace: string, services: ServiceMap): string {
+  const key = `${namespace}/${name}`;
+  return !services.has(key) && services.entryHosts.has(name) ? name : key;
+}
+
+/** A service of Nacos, as Higress names it: `<service>.<group>.<namespace>.nacos`. */
+export function isRegistryHost(host: string): boolean {
+  return /^[^/]+\.[^./]+\.[^./]+\.nacos\.?$/i.test(host);
 }
 
 /** A Service goes before a ServiceEntry for the same host. */

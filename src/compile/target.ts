@@ -5,7 +5,7 @@ import type { Lane, LaneGroup, RouteMatch, Target } from "../snapshot/snapshot.t
 import type { SubsetMap } from "./destination-rule.ts";
 import type { MessageList } from "./messages.ts";
 import { listNames, namespaceOf } from "./resource-index.ts";
-import { findHost, serviceKeyOf } from "./service.ts";
+import { findHost, isRegistryHost, serviceKeyOf } from "./service.ts";
 import type { HostClusters, ServiceMap } from "./service.ts";
 
 /** What the routes of one VirtualService are resolved against. */
@@ -41,6 +41,8 @@ interface Dangling {
   readonly field: "host" | "port" | "subset";
   readonly message: string;
   readonly remedy: string;
+  /** Whether it is missing cannot be told. */
+  readonly isUnknown?: boolean;
 }
 
 type Resolution =
@@ -98,6 +100,7 @@ function resolve(destination: Destination, scope: TargetScope): Resolution {
   const namespace = namespaceOf(scope.resource);
   const service = findHost(destination.host, namespace, scope.services);
   if (service === undefined) {
+    if (isRegistryHost(destination.host)) return missing(unregistered(destination.host, scope));
     const key = serviceKeyOf(destination.host, namespace);
     const wanted = key === null ? "a ServiceEntry for it" : `the Service ${key}`;
     return missing({
@@ -130,6 +133,19 @@ function portOf(
   { callPort }: TargetScope,
 ): number | undefined {
   return port?.number ?? (clusters.length > 1 ? callPort : undefined);
+}
+
+function unregistered(host: string, { services }: TargetScope): Dangling {
+  if (!services.areRegistriesAsked) {
+    const message = `whether a registry has the service ${host} is known only while it is asked`;
+    return { code: "GL0296", field: "host", message, remedy: "", isUnknown: true };
+  }
+  return {
+    code: "GL0201",
+    field: "host",
+    message: `no registry has the service ${host}`,
+    remedy: "Correct <service>.<group>.<namespace>.nacos (`-` for each `_`), or register it.",
+  };
 }
 
 function findCluster(
@@ -202,11 +218,15 @@ function missing(dangling: Dangling): Resolution {
 }
 
 function reportDangling(
-  { code, field, message, remedy }: Dangling,
+  { code, field, message, remedy, isUnknown = false }: Dangling,
   path: string,
   fallback: string | null,
   { resource, messages }: TargetScope,
 ): void {
+  if (isUnknown) {
+    messages.add(resource, { severity: "info", code, path: `${path}.${field}`, message });
+    return;
+  }
   const outcome =
     fallback === null
       ? "requests that take the route answer 503"
@@ -260,7 +280,7 @@ function whyNot(lane: Lane, service: string): string {
 }
 
 function serviceOfCluster(cluster: string, services: ServiceMap): string {
-  for (const { key, clusters } of services.values()) {
+  for (const { key, clusters } of [...services.values(), ...services.entryHosts.values()]) {
     if (clusters.some(({ name }) => name === cluster)) return key;
   }
   return "";

@@ -2,6 +2,7 @@
 
 import type { AnalyzeRequest, TypedRef } from "../api/types.ts";
 import { compile } from "../compile/compile.ts";
+import type { RegistryAnswers } from "../compile/registry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { compareMessages } from "../compile/messages.ts";
 import { storeKeyOf } from "../controlplane/store/open-store.ts";
@@ -17,6 +18,7 @@ import { validateResource } from "../resources/validate.ts";
 interface Situation {
   readonly resources: readonly Resource[];
   readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
+  readonly registries: RegistryAnswers;
   /** What runs now. */
   readonly snapshot: Snapshot;
   /** Wall time: lanes may have expired. */
@@ -47,11 +49,11 @@ export async function analyzeChange(
 
 async function messagesOf(
   resources: readonly Resource[],
-  { resolveModules, snapshot, nowMs }: Situation,
+  { resolveModules, registries, snapshot, nowMs }: Situation,
 ): Promise<readonly Fault[]> {
   const modules = await resolveModules(resources);
   return compile({
-    ...{ resources, modules, nowMs, before: snapshot },
+    ...{ resources, modules, registries, nowMs, before: snapshot },
     lastGoodPlugins: snapshot.plugins,
     servingGateways: servingGateways(snapshot),
   }).messages;

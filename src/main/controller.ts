@@ -15,6 +15,7 @@ import { bringsPlugin, pluginKey } from "../compile/plugin-kinds.ts";
 import { namesToResolve } from "../compile/service-entry.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
+import { Registries } from "../controlplane/nacos/registries.ts";
 import { ClusterClient } from "../controlplane/kubernetes/cluster-client.ts";
 import { ClusterMirror } from "../controlplane/kubernetes/cluster-mirror.ts";
 import { clusterStatusWriter } from "../controlplane/kubernetes/cluster-status.ts";
@@ -142,6 +143,12 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
       publisher.refresh();
     },
   });
+  const registries = new Registries({
+    clock,
+    onChange: () => {
+      publisher.refresh();
+    },
+  });
   const write = clusterStatusWriter(client, clock, () => election.isLeader);
   const retry = new Retry(() => {
     publisher.refresh();
@@ -150,10 +157,12 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
     store: mirror,
     resolveModules: (resources) => Promise.resolve(noModules(resources)),
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
-    compile: (resources, modules, found) => {
+    resolveRegistries: (resources) => registries.resolve(resources),
+    compile: (resources, modules, found, answers) => {
       const compiled = compile({
         ...{ resources: mirror.usable(resources), modules, nowMs: clock.nowMs() },
         ...(found === undefined ? {} : { names: found }),
+        ...(answers === undefined ? {} : { registries: answers }),
       });
       return { ...compiled, messages: [...mirror.faults(), ...compiled.messages] };
     },
@@ -176,6 +185,7 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
     retry.stop();
     ads.stop();
     names.stop();
+    registries.stop();
     publisher.stop();
     await election.stop();
     mirror.stop();

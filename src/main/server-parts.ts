@@ -11,6 +11,7 @@ import { namesToResolve } from "../compile/service-entry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
+import { Registries } from "../controlplane/nacos/registries.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
@@ -86,6 +87,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const clock = systemClock;
   const resolver = makeResolver(options, images, () => publisher);
   const names = makeNameResolver(() => publisher);
+  const registries = makeRegistries(() => publisher);
   const before = legacy?.state ?? null;
   const memory = makeSharedMemoryFolder(options.stateDirectory, logger, before?.sharedMemory);
   const workers = { logger, sharedMemory: memory.path, legacy };
@@ -95,8 +97,8 @@ export function assemble(options: UpOptions, given: Given): Parts {
     store,
     resolveModules: (resources) => resolver.resolve(resources),
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
-    compile: (resources, modules, found) =>
-      compileAfter(publisher.snapshot, resources, modules, found),
+    resolveRegistries: (resources) => registries.resolve(resources),
+    compile: (...input) => compileAfter(publisher.snapshot, ...input),
     writeStatus: statusWriter(store),
     drained: () => fleet.drained(),
     areLeaving: () => fleet.areLeaving,
@@ -107,7 +109,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const local = makeLocalCluster(options, { ...given, sidecars });
   const agents = startEndpointFile(options.stateDirectory, local, logger);
   publisher.join(agents);
-  const sharers = { store, local, fleet, publisher, ads, resolver, names, agents };
+  const sharers = { store, local, fleet, publisher, ads, resolver, names, registries, agents };
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
@@ -117,6 +119,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
     analyzeChange(request, {
       resources: store.all().items,
       resolveModules: (resources) => resolver.resolve(resources, { peek: true }),
+      registries: registries.answers,
       snapshot: publisher.snapshot,
       nowMs: clock.nowMs(),
     });
@@ -142,17 +145,21 @@ export function assemble(options: UpOptions, given: Given): Parts {
       pluginLog: pluginLogOf(fleet, publisher),
     }),
     ...succeeding(options, sharers, { sharedMemory: memory.path, applied: given.applied }),
-    stop: () => stopAll([resolver, names, publisher, agents, ads], { fleet, local, memory, store }),
+    stop: () =>
+      stopAll([resolver, names, registries, publisher, agents, ads], {
+        ...{ fleet, local, memory, store },
+      }),
   };
 }
 
 function compileAfter(
   last: Snapshot,
-  ...[resources, modules, found]: Parameters<PublisherOptions["compile"]>
+  ...[resources, modules, names, registries]: Parameters<PublisherOptions["compile"]>
 ): ReturnType<PublisherOptions["compile"]> {
   return compile({
     ...{ resources, modules, nowMs: systemClock.nowMs(), gatewayAddress: GATEWAY_HOST },
-    ...(found === undefined ? {} : { names: found }),
+    ...(names === undefined ? {} : { names }),
+    ...(registries === undefined ? {} : { registries }),
     before: last,
     lastGoodPlugins: last.plugins,
     servingGateways: servingGateways(last),
@@ -193,6 +200,15 @@ async function stopAll(
 function makeNameResolver(publisher: () => Publisher): NameResolver {
   return new NameResolver({
     lookUp: lookUpByDns,
+    clock: systemClock,
+    onChange: () => {
+      publisher().refresh();
+    },
+  });
+}
+
+function makeRegistries(publisher: () => Publisher): Registries {
+  return new Registries({
     clock: systemClock,
     onChange: () => {
       publisher().refresh();

@@ -105,6 +105,7 @@ interface Sharers {
   readonly ads: AdsServer | null;
   readonly resolver: { stop(): void };
   readonly names: { stop(): void };
+  readonly registries: { stop(): void };
   readonly agents: EndpointFile;
 }
 
@@ -120,13 +121,13 @@ export interface Succeeding {
 
 export function succeeding(
   { xds }: UpOptions,
-  { store, local, fleet, publisher, ads, resolver, names, agents }: Sharers,
+  { store, local, fleet, publisher, ads, resolver, names, registries, agents }: Sharers,
   given: Pick<UpState, "sharedMemory" | "applied">,
 ): Succeeding {
   let pods: readonly PodHandover[] = [];
   let isLeaving = false;
   const stopSources = (): void => {
-    for (const source of [resolver, names, publisher, agents]) source.stop();
+    for (const source of [resolver, names, registries, publisher, agents]) source.stop();
     ads?.stop();
   };
   return {

@@ -48,7 +48,7 @@ export const CRD_SETS: Readonly<Record<string, readonly string[]>> = {
   graylane: [OWN_GROUP],
   istio: ISTIO_GROUPS,
   asm: ["istio.alibabacloud.com"],
-  higress: ["extensions.higress.io"],
+  higress: ["extensions.higress.io", "networking.higress.io"],
 };
 
 const OPEN = { "x-kubernetes-preserve-unknown-fields": true } as const;

@@ -17,6 +17,7 @@ import { INGRESS } from "./kinds/ingress.ts";
 import { HIGRESS_WASM_PLUGIN } from "./kinds/higress-wasm-plugin.ts";
 import { LANE } from "./kinds/lane.ts";
 import { LANE_GROUP } from "./kinds/lane-group.ts";
+import { MCP_BRIDGE } from "./kinds/mcp-bridge.ts";
 import { NAMESPACE } from "./kinds/namespace.ts";
 import { POD } from "./kinds/pod.ts";
 import { REFERENCE_GRANT } from "./kinds/reference-grant.ts";
@@ -44,6 +45,7 @@ export const KINDS: readonly KindInfo[] = [
   VIRTUAL_SERVICE,
   SERVICE_ENTRY,
   WORKLOAD_ENTRY,
+  MCP_BRIDGE,
   INGRESS,
   GATEWAY_CLASS,
   API_GATEWAY,

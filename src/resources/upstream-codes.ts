@@ -132,6 +132,35 @@ export const UPSTREAM_CODES: Readonly<Record<string, CodeInfo>> = {
       "sidecar of a pod of the local cluster takes plain HTTP only, so calls to such pods fail " +
       "(503, or 400 of the sidecar). Both are for hosts without such sidecars.",
   },
+  GL0293: {
+    title: "A registry cannot be read",
+    severity: "error",
+    help:
+      "The registry that an McpBridge names does not answer, refuses the user, or says what " +
+      "cannot be understood. What it said last stays in use (then this is a warning, and says " +
+      "since when); it is asked again by itself. [nacos.md](nacos.md) says how.",
+  },
+  GL0294: {
+    title: "A service of a registry is left out",
+    severity: "warning",
+    help:
+      "Its name cannot stand in a host name (Dubbo's interfaces with `:`), or the registry has " +
+      "more services than are followed. [nacos.md](nacos.md) has the limits.",
+  },
+  GL0295: {
+    title: "A registry has no service",
+    severity: "warning",
+    help:
+      "Nacos answers an unknown namespace or group with an empty list. `nacosNamespaceId` is the " +
+      "id, which is not the name that the console shows.",
+  },
+  GL0296: {
+    title: "A service of a registry is not known here",
+    severity: "info",
+    help:
+      "Hosts that end in `.nacos` are services of a registry that an McpBridge names. Files " +
+      "alone do not say whether they are there; the running gateway does.",
+  },
   GL0269: {
     title: "A health check cannot be read",
     severity: "error",

@@ -7,10 +7,12 @@ import type { Resource } from "../../resources/object.ts";
 
 /** Parts of a status that the publisher writes. */
 const OWN_STATUS = new Set(["conditions", "validationMessages", "observedGeneration"]);
-/** Parts of a lane's or a lane group's status that the publisher writes. */
+/** Parts of the status of lanes, lane groups and McpBridges that the publisher writes. */
 export const FINDINGS: readonly string[] = [
   ...["state", "services", "members", "share", "shares"],
   ...["openLanes", "lanes", "baseline"],
+  // Of McpBridges.
+  "registries",
 ];
 /** Parts of a status of the Gateway API that the publisher writes. */
 const API_STATUS: ReadonlySet<string> = new Set([
@@ -18,13 +20,13 @@ const API_STATUS: ReadonlySet<string> = new Set([
   ...["addresses", "listeners", "parents"],
 ]);
 const GATEWAY_API = "gateway.networking.k8s.io/";
-const LANE_KINDS: ReadonlySet<string> = new Set([
-  ...["LaneGroup", "Lane", "ASMSwimLaneGroup", "ASMSwimLane"],
+const KINDS_WITH_FINDINGS: ReadonlySet<string> = new Set([
+  ...["LaneGroup", "Lane", "ASMSwimLaneGroup", "ASMSwimLane", "McpBridge"],
 ]);
 /** Bookkeeping that no compiler reads. */
 const BOOKKEEPING = new Set(["resourceVersion", "managedFields", "generation"]);
 
-const LANE_STATUS: ReadonlySet<string> = new Set([...OWN_STATUS, ...FINDINGS]);
+const FOUND_STATUS: ReadonlySet<string> = new Set([...OWN_STATUS, ...FINDINGS]);
 
 interface Remembered {
   readonly resourceVersion: string;
@@ -55,13 +57,14 @@ function meaning(resource: Resource): unknown {
   const metadata = without(resource.metadata, BOOKKEEPING);
   if (resource.kind === "Pod") return { ...resource, metadata };
   const isApi = resource.apiVersion.startsWith(GATEWAY_API);
-  const own = isApi ? API_STATUS : isLaneKind(resource) ? LANE_STATUS : OWN_STATUS;
+  const own = isApi ? API_STATUS : hasFindings(resource) ? FOUND_STATUS : OWN_STATUS;
   const status = isRecord(resource.status) ? without(resource.status, own) : {};
   return { ...without(resource, new Set(["status"])), metadata, status };
 }
 
-export function isLaneKind({ kind }: Resource): boolean {
-  return LANE_KINDS.has(kind);
+/** Whether its status says what was found, beside messages. */
+export function hasFindings({ kind }: Resource): boolean {
+  return KINDS_WITH_FINDINGS.has(kind);
 }
 
 export function without(

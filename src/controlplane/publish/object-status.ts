@@ -9,7 +9,7 @@ import type { Fault, Severity } from "../../resources/fault.ts";
 import { refOf, refText } from "../../resources/object.ts";
 import type { Resource } from "../../resources/object.ts";
 import { nextApiStatus } from "./gateway-api-status.ts";
-import { FINDINGS, isLaneKind, isRecord, without } from "./inputs.ts";
+import { FINDINGS, hasFindings, isRecord, without } from "./inputs.ts";
 
 /** How many messages one object's status carries; `analyze` prints all. */
 const MESSAGES_MAX = 32;
@@ -157,7 +157,7 @@ function withFindings(
   current: StatusWrite["status"],
   findings: Findings | undefined,
 ): StatusWrite["status"] {
-  if (!isLaneKind(resource)) return current;
+  if (!hasFindings(resource)) return current;
   if (findings !== undefined && judged.get(current) === findings) return current;
   const names = new Set(FINDINGS);
   const rest = without(current, names);

@@ -11,6 +11,7 @@
 //! Draining does not hold up the next change: a retired snapshot is one more part of the union.
 
 import type { Clock, Timer } from "../../base/clock.ts";
+import type { RegistryAnswers } from "../../compile/registry.ts";
 import type { NameMap } from "../../compile/service-entry.ts";
 import type { Fault } from "../../resources/fault.ts";
 import type { Resource } from "../../resources/object.ts";
@@ -68,10 +69,13 @@ export interface PublisherOptions {
   readonly resolveModules: (resources: readonly Resource[]) => Promise<ModuleMap>;
   /** What DNS says of the objects' names. Absent: nobody is asked. Never rejects. */
   readonly resolveNames?: (resources: readonly Resource[]) => Promise<NameMap>;
+  /** What the objects' registries say. Absent: nobody is asked. Never rejects. */
+  readonly resolveRegistries?: (resources: readonly Resource[]) => Promise<RegistryAnswers>;
   readonly compile: (
     resources: readonly Resource[],
     modules: ModuleMap,
     names?: NameMap,
+    registries?: RegistryAnswers,
   ) => CompileOutcome;
   /** Writes a status. False: the object has changed since, which causes a new pass. */
   readonly writeStatus: (write: StatusWrite) => Promise<boolean>;
@@ -271,11 +275,13 @@ export class Publisher {
     try {
       const modules = await resolveModules(resources);
       const names = await this.#options.resolveNames?.(resources);
+      const registries = await this.#options.resolveRegistries?.(resources);
       // A module file or an answer of DNS may have changed although no object has.
-      const found = JSON.stringify([[...modules], [...(names ?? [])]]);
+      const answers = [[...modules], [...(names ?? [])], registries?.version ?? ""];
+      const found = JSON.stringify(answers);
       const input = `${this.#fingerprint.of(resources)} ${found}`;
       if (input === this.#input && this.#options.clock.nowMs() < this.#expiryMs) return;
-      this.#compiled = compile(resources, modules, names);
+      this.#compiled = compile(resources, modules, names, registries);
       this.#input = input;
       this.#compiledAtMs = this.#options.clock.nowMs();
       this.#awaitExpiry(this.#compiled.nextExpiryMs ?? Infinity);
