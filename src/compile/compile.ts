@@ -378,7 +378,9 @@ function othersWithSets(
 ): (readonly [HostClusters, Snapshot["endpoints"]])[] {
   const places = registered.size === 0 ? new Map<string, Pod | null>() : podsByAddress(pods);
   return [
-    ...[...entries.values()].map((host) => [host, compileEntryEndpoints(host, entryWorld)] as const),
+    ...[...entries.values()].map(
+      (host) => [host, compileEntryEndpoints(host, entryWorld)] as const,
+    ),
     ...[...registered.values()].map((host) => [host, registryEndpoints(host, places)] as const),
   ];
 }
