@@ -70,6 +70,9 @@ export interface ApiResourceList {
     readonly name: string;
     readonly singularName: string;
     readonly namespaced: boolean;
+    /** Where they are not those of the list. */
+    readonly group?: string;
+    readonly version?: string;
     readonly kind: string;
     readonly verbs: readonly string[];
     readonly shortNames?: readonly string[];

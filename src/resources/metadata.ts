@@ -2,7 +2,7 @@
 
 import Type from "./typebox.ts";
 import type { TSchema } from "typebox";
-import { accepted, acceptedFields, labels, strings } from "./kinds/fields.ts";
+import { accepted, acceptedFields, labels, strings, text } from "./kinds/fields.ts";
 import type { KindInfo } from "./kinds/kind.ts";
 
 const wholeSchemas = new Map<string, TSchema>();
@@ -35,6 +35,8 @@ function makeWholeSchema(info: KindInfo): TSchema {
   });
 }
 
+const FINALIZERS_MAX = 100;
+
 function metadataSchema(info: KindInfo): TSchema {
   return Type.Object({
     name: Type.String({ minLength: 1, format: info.nameFormat }),
@@ -48,9 +50,9 @@ function metadataSchema(info: KindInfo): TSchema {
     generation: Type.Optional(Type.Integer()),
     creationTimestamp: Type.Optional(Type.String()),
     deletionTimestamp: Type.Optional(Type.String()),
+    finalizers: Type.Optional(Type.Array(text(), { maxItems: FINALIZERS_MAX })),
     ...acceptedFields(
       "deletionGracePeriodSeconds",
-      "finalizers",
       "generateName",
       "managedFields",
       "ownerReferences",

@@ -78,6 +78,8 @@ export async function readBody(call: Call): Promise<unknown> {
   const text = await readText(call.request);
   if (text === "") return undefined;
   switch (type) {
+    // As a Kubernetes API server: its scale client sends none.
+    case "":
     case "application/json":
       return parseJson(text);
     case "application/yaml":

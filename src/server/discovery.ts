@@ -3,6 +3,7 @@
 import type { ApiResourceList } from "../api/types.ts";
 import { KINDS, type KindInfo } from "../resources/registry.ts";
 import { parameter, sendJson, type Call } from "./call.ts";
+import { SCALE } from "./scale.ts";
 import { notFound } from "./status.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -62,6 +63,10 @@ function resourcesOf(info: KindInfo): ApiResourceList["resources"] {
     { name: plural, ...common, verbs: VERBS, shortNames },
     { name: `${plural}/status`, ...common, singularName: "", verbs: ["get", "patch", "update"] },
   ];
+  if (kind === "Deployment") {
+    const scale = { name: `${plural}/scale`, singularName: "", namespaced, ...SCALE };
+    return [...all, { ...scale, verbs: ["get", "patch", "update"] }];
+  }
   if (plural !== "pods") return all;
   return [...all, { name: "pods/log", ...common, singularName: "", verbs: ["get"] }];
 }

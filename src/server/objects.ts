@@ -1,4 +1,4 @@
-//! The verbs on objects: get, list, create, update, status, delete.
+//! The verbs on objects, but for delete: get, list, create, update, status.
 
 import { randomBytes } from "node:crypto";
 import { timestamp } from "../base/clock.ts";
@@ -12,22 +12,15 @@ import type { Fault } from "../resources/fault.ts";
 import type { ObjectMeta, Resource } from "../resources/object.ts";
 import { apiVersionOf } from "../resources/registry.ts";
 import { validateResource } from "../resources/validate.ts";
-import { isDryRun, parameter, readBody, sendJson, setWarnings, type Call } from "./call.ts";
+import { isDryRun, parameter, readBody, setWarnings, type Call } from "./call.ts";
+import { checkFinalizers, finalizersOf, isPending } from "./finalizers.ts";
 import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
 import { isObject, type Json } from "./patch/json.ts";
 import { listRulesOf } from "./patch/list-rules.ts";
 import { MANAGER_NAME_CHARS_MAX, managedAfterUpdate, type Writer } from "./patch/managed-fields.ts";
 import { selectionOf } from "./selection.ts";
 import { sendList, sendObject } from "./table.ts";
-import {
-  badRequest,
-  faultText,
-  invalid,
-  notFound,
-  refuse,
-  success,
-  writeRefused,
-} from "./status.ts";
+import { badRequest, faultText, invalid, notFound, refuse, writeRefused } from "./status.ts";
 import { streamWatch } from "./watch-stream.ts";
 
 export function getObject(call: Call): void {
@@ -130,6 +123,12 @@ export interface Written {
 
 /** Validates, writes and answers. Throws `StatusError`. */
 export async function writeObject(call: Call, written: Written): Promise<void> {
+  const code = written.existing === null && written.subresource === "" ? 201 : 200;
+  sendObject(call, written.path, code, await storeObject(call, written));
+}
+
+/** Validates and writes; resolves to what is stored. Throws `StatusError`. */
+export async function storeObject(call: Call, written: Written): Promise<Resource> {
   const { body, path, key, existing, dryRun } = written;
   const { store } = call.dependencies;
   const metadata = metadataOf(body);
@@ -140,22 +139,17 @@ export async function writeObject(call: Call, written: Written): Promise<void> {
     ...(written.ifRevision === undefined ? {} : { ifRevision: written.ifRevision }),
     ...(ifUid === undefined ? {} : { ifUid }),
   };
-  const what = keyText(key);
   if (written.subresource === "status") {
-    const result = await store.updateStatus(key, body["status"], options);
-    answer(call, path, { result, code: 200, what });
-    return;
+    return stored(await store.updateStatus(key, body["status"], options));
   }
   const own = withoutOwn({ ...metadata, name: key.name, ...namespaceOf(path) }, existing);
   const resource = withManagers(call, written, validated(call, path, { ...body, metadata: own }));
-  const result = await (existing === null
-    ? store.create(resource, { dryRun })
-    : store.update(resource, options));
-  answer(call, path, {
-    result: dryRun && existing !== null ? asStored(result, existing) : result,
-    code: existing === null ? 201 : 200,
-    what,
-  });
+  if (existing === null) return stored(await store.create(resource, { dryRun }));
+  checkFinalizers(path.info.kind, resource, existing);
+  // The last finalizer of an object that is to be deleted has gone.
+  const isOver = isPending(existing) && finalizersOf(resource).length === 0;
+  const result = await (isOver ? store.delete(key, options) : store.update(resource, options));
+  return stored(dryRun ? asStored(result, existing) : result);
 }
 
 /** Nothing was written: the object still has the revision that it had. */
@@ -213,54 +207,12 @@ export async function updateObjectStatus(call: Call): Promise<void> {
   checkName(metadata, key.name);
   const options = { ...conditionsOf(metadata), dryRun: isDryRun(call) };
   const result = await call.dependencies.store.updateStatus(key, body["status"], options);
-  answer(call, path, { result, code: 200, what: keyText(key) });
+  sendObject(call, path, 200, stored(result));
 }
 
-export async function deleteObject(call: Call): Promise<void> {
-  const path = kindPathOf(call);
-  const key = keyOfPath(path, parameter(call, "name"));
-  const body = (await readBody(call)) ?? {};
-  if (!isObject(body)) throw badRequest("the body must be a DeleteOptions object");
-  const conditions = isObject(body["preconditions"]) ? body["preconditions"] : {};
-  const dryRun = isDryRun(call) || isAll(body["dryRun"]);
-  const options = { ...conditionsOf(conditions), dryRun };
-  const result = await call.dependencies.store.delete(key, options);
+function stored(result: WriteResult): Resource {
   if (!result.ok) throw writeRefused(result);
-  const { group, kind } = path.info;
-  const { uid } = result.resource.metadata;
-  sendJson(
-    call,
-    200,
-    success({ name: key.name, group, kind, ...(uid === undefined ? {} : { uid }) }),
-  );
-}
-
-/** Deletes what a list with the same selectors would show; answers with what was there. */
-export async function deleteCollection(call: Call): Promise<void> {
-  const path = kindPathOf(call);
-  if (path.info.namespaced && path.namespace === null) {
-    throw refuse(405, "MethodNotAllowed", "name the namespace whose objects are to be deleted");
-  }
-  const selection = selectionOf(call, path);
-  const { store } = call.dependencies;
-  const { items, revision } = store.list(selection.filter);
-  const chosen = items.filter((item) => selection.matches(item));
-  for (const { metadata } of chosen) {
-    const key = keyOfPath({ ...path, namespace: metadata.namespace ?? null }, metadata.name);
-    const result = await store.delete(key, { dryRun: isDryRun(call) });
-    if (!result.ok && result.reason !== "not_found") throw writeRefused(result);
-  }
-  sendList(call, path, { items: chosen, resourceVersion: String(revision) });
-}
-
-function answer(
-  call: Call,
-  path: KindPath,
-  outcome: { readonly result: WriteResult; readonly code: number; readonly what: string },
-): void {
-  const { result, code } = outcome;
-  if (!result.ok) throw writeRefused(result);
-  sendObject(call, path, code, result.resource);
+  return result.resource;
 }
 
 /** Throws 422 with all the faults; warnings go into headers. */
@@ -330,9 +282,10 @@ function namespaceOf(path: KindPath): Json {
 function withoutOwn(metadata: Json, existing: Resource | null): Json {
   const { name, namespace, labels, annotations, finalizers, ownerReferences } = metadata;
   const own: Partial<ObjectMeta> = existing?.metadata ?? {};
-  const { deletionTimestamp } = own;
+  const { deletionTimestamp, deletionGracePeriodSeconds } = own;
   const written = { name, namespace, labels, annotations, finalizers, ownerReferences };
-  return defined({ ...unknownMetadata(metadata), ...written, deletionTimestamp });
+  const deletion = { deletionTimestamp, deletionGracePeriodSeconds };
+  return defined({ ...unknownMetadata(metadata), ...written, ...deletion });
 }
 
 const OWN_METADATA: ReadonlySet<string> = new Set([
@@ -355,7 +308,7 @@ function defined(value: Json): Json {
   return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined));
 }
 
-function conditionsOf(holder: Json): ConditionalOptions {
+export function conditionsOf(holder: Json): ConditionalOptions {
   const { resourceVersion, uid } = holder;
   return {
     ...(isText(resourceVersion) ? { ifRevision: resourceVersion } : {}),
@@ -365,10 +318,6 @@ function conditionsOf(holder: Json): ConditionalOptions {
 
 function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "";
-}
-
-function isAll(value: unknown): boolean {
-  return Array.isArray(value) && value.includes("All");
 }
 
 function metadataOf(value: Json): Json {

@@ -4,16 +4,16 @@ import type { Call } from "./call.ts";
 import { coreVersions, group, groups, resources, version } from "./discovery.ts";
 import {
   createObject,
-  deleteCollection,
-  deleteObject,
   getObject,
   listObjects,
   updateObject,
   updateObjectStatus,
 } from "./objects.ts";
+import { deleteCollection, deleteObject } from "./deletion.ts";
 import { analyze, configDump, explain, recent, runtimeStatus, shutdown } from "./own.ts";
 import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
 import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
+import { getScale, patchScale, updateScale } from "./scale.ts";
 import { streamPluginLog, streamPodLog } from "./pod-log.ts";
 
 export type Verb = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -39,6 +39,7 @@ function guarded(path: string, verbs: Route["verbs"]): Route {
 
 const COLLECTION = { GET: listObjects, POST: createObject, DELETE: deleteCollection };
 const OBJECT = { GET: getObject, PUT: updateObject, PATCH: patchObject, DELETE: deleteObject };
+const SCALED = { GET: getScale, PUT: updateScale, PATCH: patchScale };
 const STATUS = { GET: getObject, PUT: updateObjectStatus, PATCH: patchObjectStatus };
 
 function routesOfGroup(base: string): readonly Route[] {
@@ -51,6 +52,7 @@ function routesOfGroup(base: string): readonly Route[] {
     guarded(`${base}/namespaces/:namespace/:plural`, COLLECTION),
     guarded(`${base}/namespaces/:namespace/:plural/:name`, OBJECT),
     guarded(`${base}/namespaces/:namespace/:plural/:name/status`, STATUS),
+    guarded(`${base}/namespaces/:namespace/:plural/:name/scale`, SCALED),
   ];
 }
 

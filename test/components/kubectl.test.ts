@@ -117,6 +117,33 @@ test("a field that does not exist is refused with its path before anything chang
   assert.match(stderr, /unknown field "spec\.selectr".*Did you mean selector\?/s);
 });
 
+test("scale changes the replicas, on condition of their number if told so", async () => {
+  const deployment = "deployment/mockc-v2";
+  await kubectl.demand("scale", deployment, "--replicas=1");
+  const path = ["get", deployment, "-o", "jsonpath={.spec.replicas}"];
+  assert.equal(await kubectl.demand(...path), "1");
+  await kubectl.demand("scale", deployment, "--current-replicas=1", "--replicas=2");
+  assert.equal(await kubectl.demand(...path), "2");
+  const { exitCode, stderr } = await kubectl.run(
+    ...["scale", deployment, "--current-replicas=1", "--replicas=3"],
+  );
+  assert.notEqual(exitCode, 0);
+  assert.match(stderr, /Expected replicas to be 1, was 2/);
+});
+
+test("an object with a finalizer is gone when the finalizer is", async () => {
+  const file = graylane.file(
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [graylane.io/test]}\n",
+  );
+  await kubectl.demand("apply", "-f", file);
+  const deleting = kubectl.demand("delete", "configmap", "held");
+  const since = "jsonpath={.metadata.deletionTimestamp}";
+  await kubectl.demand("wait", `--for=${since}`, "configmap/held", "--timeout=60s");
+  const patch = JSON.stringify({ metadata: { finalizers: null } });
+  await kubectl.demand("patch", "configmap", "held", "--type=merge", "-p", patch);
+  assert.match(await deleting, /configmap "held" deleted/);
+});
+
 test("delete deletes, and waits until it is gone", async () => {
   await kubectl.demand("delete", "wasmplugin", "hash-tagging", "-n", "istio-system");
   await kubectl.demand("delete", "asmswimlane", "s2");

@@ -17,8 +17,8 @@ import { applyFields, type Conflict } from "./managed-fields.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { PatchError, strategicMerge } from "./strategic-merge.ts";
 
-const JSON_PATCH = "application/json-patch+json";
-const MERGE_PATCH = "application/merge-patch+json";
+export const JSON_PATCH = "application/json-patch+json";
+export const MERGE_PATCH = "application/merge-patch+json";
 const STRATEGIC_PATCH = "application/strategic-merge-patch+json";
 const APPLY_PATCH = "application/apply-patch+yaml";
 const TYPES = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH];
@@ -112,7 +112,7 @@ function changed({ type, body, path }: Patch, before: Json): unknown {
 }
 
 /** RFC 6902; a failed operation refuses the whole patch. */
-function jsonPatched(before: Json, body: unknown): unknown {
+export function jsonPatched(before: Json, body: unknown): unknown {
   if (!Array.isArray(body)) throw badRequest("a JSON patch must be a list of operations");
   if (body.length > OPERATIONS_MAX) {
     throw refuse(413, "RequestEntityTooLarge", `a patch may have ${OPERATIONS_MAX} operations`);
