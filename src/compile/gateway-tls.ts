@@ -44,7 +44,10 @@ export function compileTlsServer(
   const find = findSecret(secrets, namespace);
   const material = readMaterial(credentialName, mode === "MUTUAL", find);
   if ("code" in material) {
-    const path = `spec.servers[${index}].tls.credentialName`;
+    const isIngress = resource.kind === "Ingress";
+    const path = isIngress
+      ? `spec.tls[${index}].secretName`
+      : `spec.servers[${index}].tls.credentialName`;
     messages.add(resource, { severity: "error", path, ...material });
     return null;
   }
@@ -60,8 +63,8 @@ function readMaterial(
 ): Pick<TlsServer, "certificate" | "privateKey" | "clientCa"> | Refusal {
   const secret = find(name);
   if (secret === null) {
-    const missing = `no Secret ${name} in the Gateway's namespace or in ${GATEWAY_NAMESPACE}`;
-    const message = name === "" ? "no credentialName is given" : missing;
+    const missing = `no Secret ${name} in its namespace or in ${GATEWAY_NAMESPACE}`;
+    const message = name === "" ? "no Secret is named" : missing;
     return { code: "GL0241", message, remedy: "Apply a Secret of the type kubernetes.io/tls." };
   }
   const certificate = certificateOf(secret);

@@ -48,7 +48,8 @@ export function collectGateways(resources: readonly GatewayResource[]): Gateways
     const gateway = { name, labels: members[0]?.spec.selector ?? {}, resources: members };
     for (const member of members) {
       // Istio's come first, and have the name when one of the Gateway API has it too.
-      if (!byResource.has(keyOf(member))) byResource.set(keyOf(member), gateway);
+      if (isIngress(member) || byResource.has(keyOf(member))) continue;
+      byResource.set(keyOf(member), gateway);
     }
     return gateway;
   });
@@ -216,9 +217,15 @@ export function reportSharedPorts(
 
 /** The Gateway API calls a server a listener, and keeps its port in another place. */
 function portPath(resource: GatewayResource, index: number): string {
+  if (isIngress(resource)) return `spec.tls[${index}]`;
   return isApiGateway(resource)
     ? `spec.listeners[${index}].port`
     : `spec.servers[${index}].port.number`;
+}
+
+/** Whether it stands for an Ingress, to which no VirtualService can be bound. */
+export function isIngress({ kind }: GatewayResource): boolean {
+  return kind === "Ingress";
 }
 
 /** Whether a Gateway in Istio's form stands for one of the Gateway API. */

@@ -20,6 +20,10 @@ export interface IngressOptions {
   /** Paths are regular expressions, of which the beginning of a request's path is one. */
   readonly isRegex: boolean;
   readonly redirect: RedirectAction | null;
+  /** Requests in clear are sent to https: of hosts with TLS, or of all. */
+  readonly toSecure: "never" | "with-tls" | "always";
+  /** Where requests for `/` are sent; null: nowhere else. */
+  readonly appRoot: string | null;
   /** Of the path and of the host; `$1` in `target` is the first group of the path. */
   readonly rewrite: {
     readonly target?: string;
@@ -43,6 +47,7 @@ const NAMES: ReadonlySet<string> = new Set([
   ...["request-header-control-remove", "response-header-control-add"],
   ...["response-header-control-update", "response-header-control-remove"],
   ...["mirror-target-service", "mirror-percentage", "destination"],
+  ...["ssl-redirect", "force-ssl-redirect", "app-root"],
 ]);
 
 export function isKnownAnnotation(name: string): boolean {
@@ -113,6 +118,8 @@ export function readOptions(annotations: Annotations, paths: readonly string[]):
     conditions: conditionsOf(annotations),
     isRegex,
     redirect: redirectOf(annotations),
+    toSecure: toSecureOf(annotations),
+    appRoot: appRootOf(annotations),
     rewrite: isWanted && !isRegex ? null : rewrite,
     cors: corsOf(annotations),
     requestHeaders: operationsOf("request", annotations),
@@ -203,6 +210,19 @@ function redirectTo(
   const scheme = url.protocol.slice(0, -1);
   const path = `${url.pathname}${url.search}`;
   return { kind: "redirect", status, scheme, authority: url.host, path };
+}
+
+function toSecureOf(annotations: Annotations): IngressOptions["toSecure"] {
+  if (isTrue(annotations.get("force-ssl-redirect") ?? "")) return "always";
+  return isTrue(annotations.get("ssl-redirect") ?? "") ? "with-tls" : "never";
+}
+
+function appRootOf(annotations: Annotations): string | null {
+  const path = annotations.get("app-root");
+  if (path === undefined) return null;
+  if (/^\/[!-~]*$/.test(path) && path !== "/") return path;
+  annotations.refuse("app-root", "is no path other than /", "Write e.g. /app.");
+  return null;
 }
 
 function rewriteOf(annotations: Annotations): IngressOptions["rewrite"] {

@@ -23,6 +23,7 @@ import { canaryOf } from "./ingress-canary.ts";
 import type { Canary } from "./ingress-canary.ts";
 import { cookieMatches, KEPT_OUT_APART_MAX, keptOut, notApart } from "./ingress-kept-out.ts";
 import { policyOf } from "./ingress-policy.ts";
+import { HTTPS_PORT, optionsInClear, secureGateways } from "./ingress-tls.ts";
 import { destinationsOf, mirrorsOf } from "./ingress-targets.ts";
 import type { Weighted } from "./ingress-targets.ts";
 import { compareTexts } from "./messages.ts";
@@ -31,6 +32,7 @@ import { keyOf, namespaceOf } from "./resource-index.ts";
 import type { ServiceClusters, ServiceMap } from "./service.ts";
 
 const HTTP_PORT = 80;
+const FOUND = 302;
 const PPM_TOTAL = 1_000_000;
 /** What a gateway of the class `istio` is selected by, and one of any other (Higress' own). */
 const ISTIO_SELECTOR = { istio: "ingressgateway" };
@@ -65,7 +67,7 @@ export function impliedGateways(ingresses: readonly Ingress[]): GatewayResource[
   const selectors = new Map(
     ingresses.map((ingress) => [selectorName(selectorOf(ingress)), selectorOf(ingress)]),
   );
-  return [...selectors].map(([name, selector]) => ({
+  const inClear = [...selectors].map(([name, selector]) => ({
     apiVersion: "networking.k8s.io/v1",
     kind: "Ingress",
     // No object has this name, so that no VirtualService can be bound to it.
@@ -77,6 +79,7 @@ export function impliedGateways(ingresses: readonly Ingress[]): GatewayResource[
       ],
     },
   }));
+  return [...inClear, ...secureGateways(ingresses, selectorOf)];
 }
 
 function selectorOf({ spec }: Ingress): Readonly<Record<string, string>> {
@@ -91,9 +94,19 @@ export function addIngressRoutes(
 ): Record<string, RouteTable> {
   const result = { ...tables };
   const byTable = new Map<string, PathRule[]>();
+  const add = (name: string, rules: readonly PathRule[]): void => {
+    byTable.set(name, [...(byTable.get(name) ?? []), ...rules]);
+  };
   for (const ingress of ingresses) {
-    const name = routeTableName(selectorName(selectorOf(ingress)), HTTP_PORT);
-    byTable.set(name, [...(byTable.get(name) ?? []), ...rulesOf(ingress, scope)]);
+    const gateway = selectorName(selectorOf(ingress));
+    const rules = rulesOf(ingress, scope);
+    const inClear = rules.map((rule) => ({
+      ...rule,
+      options: optionsInClear(ingress, rule.domain, rule.options),
+    }));
+    add(routeTableName(gateway, HTTP_PORT), inClear);
+    const secure = routeTableName(gateway, HTTPS_PORT);
+    if (tables[secure] !== undefined) add(secure, rules);
   }
   for (const [name, rules] of byTable) {
     const hosts = hostsOf(rules, scope.messages);
@@ -133,7 +146,24 @@ function rulesOf(ingress: Ingress, scope: IngressScope): PathRule[] {
       if (!isTaken) make(host, entry, "spec.defaultBackend");
     }
   }
-  return found;
+  return canary === null ? [...found, ...appRootsOf(found)] : found;
+}
+
+/** `/` alone goes elsewhere, unless a path says what becomes of it. */
+function appRootsOf(found: readonly PathRule[]): PathRule[] {
+  const [first] = found;
+  const path = first?.options.appRoot ?? null;
+  if (path === null) return [];
+  const redirect = { kind: "redirect", status: FOUND, path } as const;
+  const byDomain = new Map(found.map((rule) => [rule.domain, rule]));
+  const hasOwn = found.filter((rule) => rule.isExact && rule.path === "/");
+  return [...byDomain.values()]
+    .filter(({ domain }) => !hasOwn.some((rule) => rule.domain === domain))
+    .map((rule) => ({
+      ...rule,
+      ...{ path: "/", isExact: true, place: "spec.appRoot" },
+      options: { ...rule.options, redirect },
+    }));
 }
 
 /** Those that may be regular expressions. */

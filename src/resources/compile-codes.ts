@@ -186,7 +186,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     title: "The Secret of a TLS server is missing",
     severity: "error",
     help:
-      "`tls.credentialName` names a Secret in the Gateway's namespace or in `istio-system`. " +
+      "`tls.credentialName` of a Gateway, `secretName` of an Ingress: a Secret of its namespace " +
+      "or of `istio-system`. " +
       "Until it exists, TLS handshakes for the server's hosts fail.",
   },
   GL0242: {

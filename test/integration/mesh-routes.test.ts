@@ -5,7 +5,6 @@ import type { Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
-import { compile } from "../../src/compile/compile.ts";
 import { eventually, observedContext } from "../../src/dataplane/testing/fixture.ts";
 import {
   endAll,
@@ -14,8 +13,7 @@ import {
   startRawUpstream,
 } from "../../src/dataplane/testing/harness.ts";
 import { SidecarRole } from "../../src/dataplane/worker/sidecar-role.ts";
-import { parseManifests } from "../../src/resources/parse.ts";
-import { validateResource } from "../../src/resources/validate.ts";
+import { compileYaml } from "../support/compile-yaml.ts";
 
 const { context, assertions } = observedContext(systemClock);
 const role = new SidecarRole(context, preparer());
@@ -124,15 +122,10 @@ spec:
 `;
 
 /** Configures the sidecars; returns the codes of what there is to say. */
-async function apply(text: string): Promise<string[]> {
-  const resources = parseManifests(world() + text, "t.yaml").documents.map((document) => {
-    const { resource, faults } = validateResource(document.value, document.positionOf);
-    assert.ok(resource !== null, JSON.stringify(faults));
-    return resource;
-  });
-  const { snapshot, messages } = compile({ resources, modules: new Map() });
+async function apply(text: string): Promise<readonly string[]> {
+  const { snapshot, codes } = compileYaml(world() + text);
   assert.equal(await role.configure(snapshot), null);
-  return messages.filter(({ severity }) => severity !== "info").map(({ code }) => code);
+  return codes;
 }
 
 interface Call {

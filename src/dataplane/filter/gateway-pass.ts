@@ -186,6 +186,13 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     return this.#connection;
   }
 
+  /** As Envoy has it: what the edge fields say, which trusted proxies may have said. */
+  get scheme(): string {
+    const told = this.header("x-forwarded-proto");
+    if (told === "https" || told === "http") return told;
+    return this.owner.isSecure ? "https" : "http";
+  }
+
   header(name: string): string | undefined {
     const { names, values } = this.request.headers;
     const index = names.indexOf(name);

@@ -13,6 +13,14 @@ export interface IngressSpec {
   /** Takes what no rule takes. */
   readonly defaultBackend?: IngressBackend;
   readonly rules?: readonly IngressRule[];
+  readonly tls?: readonly IngressTls[];
+}
+
+export interface IngressTls {
+  /** Absent or empty: every host. */
+  readonly hosts?: readonly string[];
+  /** Of the Ingress' namespace. */
+  readonly secretName?: string;
 }
 
 export interface IngressRule {
@@ -74,7 +82,14 @@ const spec = Type.Object({
       }),
     ),
   ),
-  tls: notHonoured(),
+  tls: Type.Optional(
+    Type.Array(
+      Type.Object({
+        hosts: Type.Optional(Type.Array(text("virtual-service-host"))),
+        secretName: Type.Optional(text("dns-subdomain")),
+      }),
+    ),
+  ),
 });
 
 export const INGRESS: KindInfo = defineKind({
