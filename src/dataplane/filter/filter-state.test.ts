@@ -38,3 +38,18 @@ test("all exchanges of a connection share its 64 values and 64 KiB", () => {
   assert.equal(exchange().get("p0")?.length, 0);
   assert.equal(connection.stored("p1")?.length, 1_024);
 });
+
+test("the first value of a name settles its life span, and whether it can be changed", () => {
+  const connection = new ConnectionState();
+  const state = new FilterState({ countMax: 9, bytesMax: 99 }, connection);
+  const fixed = { isReadOnly: true, lifeSpan: LifeSpan.connection };
+  const [first, second, third] = [Buffer.from("1"), Buffer.from("2"), Buffer.from("3")];
+  assert.equal(state.setProperty("declared late", first, UNDECLARED), Status.ok);
+  assert.equal(state.setProperty("declared late", second, fixed), Status.ok);
+  assert.equal(state.setProperty("declared late", third, fixed), Status.ok);
+  assert.equal(state.get("declared late"), third);
+  assert.equal(connection.stored("declared late"), undefined);
+  assert.equal(state.setProperty("declared before", first, fixed), Status.ok);
+  assert.equal(state.setProperty("declared before", second, UNDECLARED), Status.badArgument);
+  assert.equal(connection.stored("declared before"), first);
+});
