@@ -11,7 +11,6 @@
 
 import { env } from "node:process";
 import { callUpstream, serve } from "./http-service.js";
-import { NacosMember } from "./nacos.js";
 
 const FORWARDED_HEADERS = ["x-mse-tag"];
 
@@ -22,7 +21,13 @@ const identity =
   (config === "" ? "" : `[config=${config}]`);
 
 const nacosAddress = env["spring.cloud.nacos.discovery.server-addr"] ?? "";
-const nacos = nacosAddress === "" ? null : new NacosMember(nacosAddress, registration());
+const nacos = nacosAddress === "" ? null : await joinNacos();
+
+/** gRPC takes a while to load: only where it is needed. */
+async function joinNacos() {
+  const { NacosMember } = await import("./nacos.js");
+  return new NacosMember(nacosAddress, registration());
+}
 
 function registration() {
   const tag = env.service_tag ?? "";

@@ -5,7 +5,7 @@
 // too.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,6 +32,10 @@ function waitForTurn() {
 }
 
 function build() {
+  // What a run that was ended has left is of no use.
+  for (const name of readdirSync(folder).filter((each) => each.startsWith("made-"))) {
+    rmSync(join(folder, name), { recursive: true, force: true });
+  }
   // Made aside and moved, so that another run never sees half of it.
   const made = mkdtempSync(join(folder, "made-"));
   const words = ["install", "rnacos", "--version", VERSION, "--locked", "--quiet", "--root", made];
