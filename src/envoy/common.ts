@@ -5,6 +5,7 @@ import type { Cursor } from "../resources/cursor.ts";
 
 /** A value that is wrong, and a field or value that this engine does not have. */
 export const ENVOY_CODES = { wrong: "GL0621", unknown: "GL0622" } as const;
+const NO_EFFECT = "GL0623";
 
 export interface Address {
   readonly host: string;
@@ -30,6 +31,15 @@ export function unsupported(cursor: Cursor, what: string, remedy = ""): void {
 /** A part that means nothing here, and harms nothing: only its fields' names are checked. */
 export function isAnything(cursor: Cursor, known: readonly string[]): void {
   if (!cursor.isAbsent) cursor.isMap(known);
+}
+
+/** Fields of Envoy's that change nothing here, and without which requests go the same way. */
+export function warnOf(cursor: Cursor, names: readonly string[]): void {
+  for (const name of names) {
+    const field = cursor.at(name);
+    if (field.isAbsent) continue;
+    field.fault(NO_EFFECT, `${field.place} has no effect`, "", "key");
+  }
 }
 
 /** `address: {socket_address: {address, port_value}}`. */

@@ -3,7 +3,7 @@
 import type { HttpCodec, NetworkFilters, Plugin } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
-import { isAnything, readDuration, unsupported, unwrap } from "./common.ts";
+import { isAnything, readDuration, unsupported, unwrap, warnOf } from "./common.ts";
 import { readListenerTls } from "./listener-tls.ts";
 import { HTTP2_FIELDS, readHttp1Options } from "./upstream-options.ts";
 import { readWasmPlugin } from "./wasm-filter.ts";
@@ -24,6 +24,12 @@ const HCM_FIELDS = [
 ];
 const CODECS = ["AUTO", "HTTP1", "HTTP2"] as const;
 const CODEC_OF = { AUTO: undefined, HTTP1: "http1", HTTP2: "http2" } as const;
+const HCM_WITHOUT_EFFECT = [
+  ...["tracing", "stream_idle_timeout", "request_timeout", "request_headers_timeout"],
+  ...["drain_timeout", "delayed_close_timeout", "common_http_protocol_options"],
+];
+/** Its other fields would change what is let through. */
+const COMMON_FIELDS = ["idle_timeout", "max_connection_duration", "max_headers_count"];
 const WASM = "envoy.extensions.filters.network.wasm.v3.Wasm";
 const TCP_PROXY = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 const TCP_PROXY_FIELDS = ["stat_prefix", "cluster", "idle_timeout", "max_connect_attempts"];
@@ -133,7 +139,8 @@ function readTcpProxy(
   fields: readonly string[],
   { clusters }: NetworkContext,
 ): NonNullable<NetworkFilters["tcpProxy"]> | null {
-  if (!config.isMap([...fields, ...TCP_PROXY_FIELDS])) return null;
+  if (!config.isMap([...fields, ...TCP_PROXY_FIELDS, "access_log"])) return null;
+  warnOf(config, ["access_log"]);
   const cluster = config.at("cluster");
   const name = cluster.text(null);
   if (!clusters.has(name)) {
@@ -145,7 +152,9 @@ function readTcpProxy(
 }
 
 function checkedManager(config: Cursor, fields: readonly string[]): Cursor | null {
-  if (!config.isMap([...fields, ...HCM_FIELDS])) return null;
+  if (!config.isMap([...fields, ...HCM_FIELDS, ...HCM_WITHOUT_EFFECT])) return null;
+  warnOf(config, HCM_WITHOUT_EFFECT);
+  isAnything(config.at("common_http_protocol_options"), COMMON_FIELDS);
   readHttp1Options(config.at("http_protocol_options"));
   isAnything(config.at("http2_protocol_options"), HTTP2_FIELDS);
   return config;

@@ -77,3 +77,29 @@ test("what a plug-in may call, and how it stops, is the plug-in's", () => {
   assert.deepEqual(plugin?.capabilities, ["fd_write", "proxy_log"]);
   assert.equal(plugin.stopsHeadersAlone, true);
 });
+
+test("what has no effect is read, with a warning that names its place", () => {
+  const root = JSON.parse(bootstrap({})) as { static_resources: { listeners: ListenerJson[] } };
+  const [filter] = root.static_resources.listeners[0]?.filter_chains[0].filters ?? assert.fail();
+  Object.assign(filter.typed_config, { stream_idle_timeout: "5s", tracing: {} });
+  const tcp = structuredClone(root.static_resources.listeners[0] ?? assert.fail());
+  const proxy = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+  const typed_config = { "@type": proxy, stat_prefix: "t", cluster: "web", access_log: [] };
+  const address = { socket_address: { address: "127.0.0.1", port_value: 10_001 } };
+  root.static_resources.listeners.push({
+    ...{ ...tcp, name: "tcp", address },
+    filter_chains: [{ filters: [{ name: "tcp", typed_config }] }],
+  } as unknown as ListenerJson);
+  const { bootstrap: found, faults } = read(JSON.stringify(root, null, 1));
+  assert.notEqual(found, null, faults.join("\n"));
+  for (const field of ["tracing", "stream_idle_timeout", "access_log"]) {
+    const warning = new RegExp(
+      `^envoy\\.yaml:\\d+:\\d+: warning GL0623: .*\\.${field} has no effect`,
+    );
+    assert.ok(
+      faults.some((fault) => warning.test(fault)),
+      `${field}: ${faults.join("\n")}`,
+    );
+  }
+  assert.equal(faults.length, 3);
+});

@@ -460,6 +460,14 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "`graylane envoy` runs the static part that plug-in examples use, and refuses what it does " +
       "not have rather than pass it over. [plug-ins.md](plug-ins.md) lists what it has.",
   },
+  GL0623: {
+    title: "A field of an Envoy configuration has no effect",
+    severity: "warning",
+    help:
+      "Envoy has it, `graylane envoy` has not, and requests are answered without it as with it: " +
+      "tracing, the log of a TCP proxy, timeouts beside those of routes. " +
+      "[http.md](http.md) says which limits hold.",
+  },
   GL0630: {
     title: "A Kubernetes cluster cannot be reached as it is described",
     severity: "error",
