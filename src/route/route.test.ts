@@ -125,6 +125,9 @@ const hosts = prepareRouteTable(
     "*": [route("any")],
     "*.example.com": [route("wild")],
     "*.deep.example.com": [route("deep")],
+    "*.flat.example.com": [route("flat")],
+    "static.*": [route("static")],
+    "static.old.*": [route("old")],
     "shop.example.com": [route("exact")],
   }),
 );
@@ -134,6 +137,11 @@ const hostCases = [
   ["a.example.com", "wild"],
   ["example.com", "any"],
   ["a.deep.example.com", "deep"],
+  ["a.flat.example.com", "flat"],
+  ["static.example.com", "wild"],
+  ["static.example.org", "static"],
+  ["static.old.example.org", "old"],
+  ["static.", "any"],
   ["[::1]:80", "any"],
 ] as const;
 for (const [authority, want] of hostCases) {

@@ -34,10 +34,10 @@ export interface RouteRequest {
 export interface PreparedRouteTable {
   readonly table: RouteTable;
   readonly exactHosts: ReadonlyMap<string, PreparedVirtualHost>;
-  /** Suffixes such as `.example.com`, longest first. */
-  readonly wildcardHosts: readonly (readonly [suffix: string, host: PreparedVirtualHost])[];
+  /** Suffixes such as `.example.com`. */
+  readonly wildcardHosts: PartIndex;
   /** `example.*` of files of Envoy. */
-  readonly prefixHosts: readonly (readonly [prefix: string, host: PreparedVirtualHost])[];
+  readonly prefixHosts: PartIndex;
   readonly anyHost: PreparedVirtualHost | null;
   /** The prepared form of routes that have a policy or redirect: few, so others cost nothing. */
   readonly special: ReadonlyMap<Route, PreparedRoute>;
@@ -80,6 +80,12 @@ export interface PreparedField {
   readonly match: HeaderMatch;
 }
 
+/** Parts of hosts by their length, the longest first: of any number few are looked up. */
+type PartIndex = readonly (readonly [
+  length: number,
+  hosts: ReadonlyMap<string, PreparedVirtualHost>,
+])[];
+
 /** Beyond this many index entries a virtual host is searched in order. */
 const PATH_INDEX_ENTRIES_MAX = 100_000;
 const NO_FIELDS: readonly PreparedField[] = [];
@@ -102,8 +108,8 @@ export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
       else setOnce(exactHosts, domain, prepared);
     }
   }
-  const wildcardHosts = longestFirst(wildcards);
-  const prefixHosts = longestFirst(prefixes);
+  const wildcardHosts = byLength(wildcards);
+  const prefixHosts = byLength(prefixes);
   const special = new Map<Route, PreparedRoute>();
   const hosts = [exactHosts, wildcards, prefixes].flatMap((map) => [...map.values()]);
   if (anyHost !== null) hosts.push(anyHost);
@@ -114,10 +120,13 @@ export function prepareRouteTable(table: RouteTable): PreparedRouteTable {
   return { table, exactHosts, wildcardHosts, prefixHosts, anyHost, special };
 }
 
-function longestFirst(
-  hosts: ReadonlyMap<string, PreparedVirtualHost>,
-): readonly (readonly [string, PreparedVirtualHost])[] {
-  return [...hosts].sort(([a], [b]) => b.length - a.length);
+function byLength(hosts: ReadonlyMap<string, PreparedVirtualHost>): PartIndex {
+  const found = new Map<number, Map<string, PreparedVirtualHost>>();
+  for (const [part, host] of hosts) {
+    const alike = found.get(part.length) ?? new Map<string, PreparedVirtualHost>();
+    found.set(part.length, alike.set(part, host));
+  }
+  return [...found].sort(([a], [b]) => b - a);
 }
 
 /** The first route that matches, or null. Allocates nothing but the path's slice before a query. */
@@ -144,11 +153,13 @@ export function findVirtualHost(
   const host = hostOf(authority);
   const exact = prepared.exactHosts.get(host);
   if (exact !== undefined) return exact;
-  for (const [suffix, virtualHost] of wildcardHosts) {
-    if (host.length > suffix.length && host.endsWith(suffix)) return virtualHost;
+  for (const [length, hosts] of wildcardHosts) {
+    const found = host.length > length ? hosts.get(host.slice(-length)) : undefined;
+    if (found !== undefined) return found;
   }
-  for (const [prefix, virtualHost] of prefixHosts) {
-    if (host.length > prefix.length && host.startsWith(prefix)) return virtualHost;
+  for (const [length, hosts] of prefixHosts) {
+    const found = host.length > length ? hosts.get(host.slice(0, length)) : undefined;
+    if (found !== undefined) return found;
   }
   return prepared.anyHost;
 }
