@@ -76,7 +76,7 @@ function gateways(view: GatewayView, context: ActionContext): Made {
   const made: Made = { listeners: [], routes: [], clusters: [], secrets: [] };
   for (const { gateway, groups, listener } of listenersOf(snapshot, view, refusals)) {
     const source = sourceOf(gateway, listener);
-    const compiled = compileListener(gateway, listener, { snapshot, view, source });
+    const compiled = compileListener(gateway, listener, { snapshot, view, source, groups });
     made.listeners.push(compiled.listener);
     made.secrets.push(...compiled.secrets);
     const name = listener.routeTable;
@@ -112,7 +112,8 @@ interface OpenedListener {
 function listenersOf(snapshot: Snapshot, view: GatewayView, refusals: Refusals): OpenedListener[] {
   const taken = new Set<number>();
   return gatewaysOf(snapshot, view).flatMap((gateway) => {
-    const groups = enteredGroups(gateway, snapshot, refusals);
+    const hasBuckets = view.laneBucket !== undefined;
+    const groups = enteredGroups(gateway, snapshot, { refusals, hasBuckets });
     return gateway.listeners.flatMap((listener) => {
       const refused = refusedListener(gateway, listener, { taken, view });
       taken.add(listener.port);

@@ -63,6 +63,8 @@ export interface GatewayView {
   readonly bindAddress: string;
   /** From a Gateway's port to the port that is opened instead. */
   readonly portMap: Readonly<Record<string, number>>;
+  /** The plug-in that tells buckets of shares; absent: there is none. */
+  readonly laneBucket?: ModuleFile;
   /** It has shown that it may be told private keys. */
   readonly hasKeys?: true;
   /** The file with the authorities that its machine trusts; absent: there is none. */

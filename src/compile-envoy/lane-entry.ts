@@ -3,8 +3,8 @@
 import type { Condition, Gateway, Lane, LaneGroup, Snapshot } from "../snapshot/snapshot.ts";
 import { clausesOf } from "./lane-condition.ts";
 import type { Clause } from "./lane-condition.ts";
-import { NO_SHARES, sharesOf } from "./lane-shares.ts";
-import type { SharesAt } from "./lane-shares.ts";
+import { NO_SHARES, sharesOf, stickyShares } from "./lane-shares.ts";
+import type { SharesAt, StickyShares } from "./lane-shares.ts";
 import { laneSource } from "./lane-source.ts";
 import type { Refusals } from "./refusals.ts";
 
@@ -28,19 +28,28 @@ export interface EnteredGroup {
   readonly entries: readonly LaneEntry[];
   /** What lanes take of the requests that nothing else has decided. */
   readonly sharesAt: SharesAt;
+  /** The same of shares that are sticky; null: none are. */
+  readonly sticky: StickyShares | null;
+}
+
+interface Given {
+  readonly refusals: Refusals;
+  /** The plug-in that tells buckets is there. */
+  readonly hasBuckets: boolean;
 }
 
 /** The lane groups of a gateway, by name. */
 export function enteredGroups(
   gateway: Gateway,
   { laneGroups }: Snapshot,
-  refusals: Refusals,
+  given: Given,
 ): EnteredGroup[] {
+  const { refusals } = given;
   const groups = Object.values(laneGroups)
     .filter(({ gateways }) => gateways.includes(gateway.name))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const removed = new Set(removedByRoutes(gateway, groups));
-  const entered = groups.map((group) => enteredGroup(group, removed, refusals));
+  const entered = groups.map((group) => enteredGroup(group, removed, given));
   const deciding = entered.filter(
     ({ group, entries }) => entries.length > 0 || group.cohorts !== undefined,
   );
@@ -48,7 +57,7 @@ export function enteredGroups(
   for (const { group } of deciding) {
     refusals.add(group.source, "enter lanes of several groups at one gateway by rules or shares");
   }
-  return entered.map((one) => ({ ...one, entries: [], sharesAt: NO_SHARES }));
+  return entered.map((one) => ({ ...one, entries: [], sharesAt: NO_SHARES, sticky: null }));
 }
 
 /** Lower-case names of the lane headers that clients may not send to the gateway. */
@@ -65,11 +74,8 @@ function removedByRoutes({ plugins }: Gateway, groups: readonly LaneGroup[]): st
   return plugins.length > 0 ? [] : headersOfLanes(groups);
 }
 
-function enteredGroup(
-  group: LaneGroup,
-  removed: ReadonlySet<string>,
-  refusals: Refusals,
-): EnteredGroup {
+function enteredGroup(group: LaneGroup, removed: ReadonlySet<string>, given: Given): EnteredGroup {
+  const { refusals } = given;
   const isRefused = refuseContext(group, refusals);
   const routeHeader = group.context.routeHeader.toLowerCase();
   const isRemoved = removed.has(routeHeader);
@@ -80,6 +86,7 @@ function enteredGroup(
     mayCarryContext: !isRefused && !isRemoved,
     entries: isRefused ? [] : entriesOf(group, removed, refusals),
     sharesAt: isRefused ? NO_SHARES : sharesOf(group, refusals),
+    sticky: isRefused ? null : stickyShares(group, removed, given),
   };
 }
 

@@ -4,6 +4,7 @@ import type { JsonObject } from "../base/json.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { Lane, LaneGroup, Route, Snapshot } from "../snapshot/snapshot.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
+import type { GatewayView } from "./envoy-config.ts";
 
 const CLUSTER = "outbound|80||shop.default.svc.cluster.local";
 const VIEW = { role: "gateway", labels: { a: "b" }, bindAddress: "::", portMap: {} } as const;
@@ -64,7 +65,12 @@ function route(weights: readonly number[], more: Partial<Route> = {}): Route {
 function compiled(
   groups: readonly LaneGroup[],
   routes: readonly Route[],
-): { readonly routes: readonly JsonObject[]; readonly refused: readonly string[] } {
+  view: GatewayView = VIEW,
+): {
+  readonly routes: readonly JsonObject[];
+  readonly refused: readonly string[];
+  readonly listener: string;
+} {
   const host = "shop.default.svc.cluster.local";
   const listener = { port: 80, protocol: "HTTP", hosts: ["*"], routeTable: "a=b:80" } as const;
   const snapshot: Snapshot = {
@@ -79,10 +85,11 @@ function compiled(
     },
     laneGroups: Object.fromEntries(groups.map((one) => [one.name, one])),
   };
-  const config = compileForEnvoy(snapshot, VIEW);
+  const config = compileForEnvoy(snapshot, view);
   const [host0] = config.routes["a=b:80"]?.json["virtual_hosts"] as readonly JsonObject[];
   return {
     routes: (host0?.["routes"] ?? []) as readonly JsonObject[],
+    listener: JSON.stringify(config.listeners["a=b:80"]?.json),
     refused: config.refusals.map(
       ({ object, message }) => `${object?.kind} ${object?.name}: ${message}`,
     ),
@@ -108,6 +115,18 @@ test("a share is exact to a millionth, within each destination's weight", () => 
     assert.deepEqual(routes.map(weightsOf), [want]);
     assert.deepEqual(refused, []);
   }
+});
+
+test("a sticky share is a range of buckets, told by a plug-in behind the gateway's own", () => {
+  const laneBucket = { path: "/lane-bucket.wasm", sha256: "0123" };
+  const one = group("shops", share(1, true));
+  const { routes, refused, listener } = compiled([one], [route([1])], { ...VIEW, laneBucket });
+  assert.deepEqual(refused, []);
+  const [sticky, plain] = routes.map(({ match }) => (match as JsonObject)["headers"]);
+  const range = { name: "x-graylane-bucket", range_match: { start: 0, end: 1 } };
+  assert.deepEqual([sticky, plain], [[range], undefined]);
+  assert.match(listener, /"vm_id":"graylane.lane-bucket\/0123"/);
+  assert.match(listener, /\\"key\\":\{\\"kind\\":\\"clientIp\\",\\"trustedHops\\":0\}/);
 });
 
 test("what no route can say is refused at the object that asks for it", () => {

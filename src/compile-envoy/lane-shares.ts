@@ -1,7 +1,12 @@
-//! Shares of lanes that are drawn anew for each request: weights of Envoy's clusters.
+//! Shares of lanes. Those drawn anew for each request are weights of Envoy's clusters. Those that
+//! keep a user in his lane are conditions on the bucket that the plug-in `plugins/lane-bucket`
+//! writes.
 
 import { DEFAULT_TABLE } from "../lane/cohort.ts";
-import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import type { CohortDeal, CohortInterval } from "../snapshot/cohort.ts";
+import type { Condition, Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import { bothOf, clausesOf } from "./lane-condition.ts";
+import type { Clause } from "./lane-condition.ts";
 import { laneSource } from "./lane-source.ts";
 import type { Refusals } from "./refusals.ts";
 
@@ -15,13 +20,28 @@ export type SharesAt = (routeId: string | null) => readonly LaneShare[];
 
 export const NO_SHARES: SharesAt = () => [];
 
+/** What a sticky share asks of the requests of one base route. */
+export interface ShareEntry {
+  readonly lane: Lane;
+  readonly clause: Clause;
+}
+
+export type ShareEntriesAt = (routeId: string | null) => readonly ShareEntry[];
+
+/** The shares of a group that are sticky. */
+export interface StickyShares {
+  readonly deal: CohortDeal;
+  readonly entriesAt: ShareEntriesAt;
+}
+
+/** Written by the plug-in, and removed by the routes. */
+export const BUCKET_HEADER = "x-graylane-bucket";
+/** Of one base route: each is a route of Envoy's. */
+const INTERVALS_MAX = 64;
+
 export function sharesOf(group: LaneGroup, refusals: Refusals): SharesAt {
   const { cohorts, lanes } = group;
-  if (cohorts === undefined) return NO_SHARES;
-  if (cohorts.deal !== null) {
-    refusals.add(group.source, "enter lanes by shares that keep a user in his lane");
-    return NO_SHARES;
-  }
+  if (cohorts === undefined || cohorts.deal !== null) return NO_SHARES;
   const entered = new Map<string, Lane>();
   for (const lane of lanes) {
     if (!lane.enabled) continue;
@@ -40,6 +60,82 @@ export function sharesOf(group: LaneGroup, refusals: Refusals): SharesAt {
     }
     return [...parts].map(([lane, partsPpm]) => ({ lane, partsPpm }));
   };
+}
+
+/** Null: the group has none, or Envoy cannot have them. */
+export function stickyShares(
+  group: LaneGroup,
+  removed: ReadonlySet<string>,
+  { refusals, hasBuckets }: { readonly refusals: Refusals; readonly hasBuckets: boolean },
+): StickyShares | null {
+  const deal = group.cohorts?.deal ?? null;
+  if (deal === null) return null;
+  const refused = refusedDeal(deal, group, hasBuckets);
+  if (refused !== null) {
+    refusals.add(group.source, `enter lanes by shares ${refused}`);
+    return null;
+  }
+  const open = group.lanes.filter(({ enabled }) => enabled);
+  const ways = new Map(open.map((lane) => [lane.name, waysInto(group, lane, removed, refusals)]));
+  const { tables = {}, routes = {} } = group.cohorts ?? {};
+  return {
+    deal,
+    entriesAt: (routeId) => {
+      const table = tables[routes[routeId ?? ""] ?? DEFAULT_TABLE] ?? [];
+      return table.flatMap((interval) => {
+        const into = ways.get(interval.lane);
+        return into === undefined ? [] : entriesOf(interval, into);
+      });
+    },
+  };
+}
+
+/** What completes "Envoy cannot enter lanes by shares …"; or null. */
+function refusedDeal(
+  { key }: CohortDeal,
+  { cohorts }: LaneGroup,
+  hasBuckets: boolean,
+): string | null {
+  if (!hasBuckets) return "that keep a user in his lane, without the plug-in lane-bucket";
+  if (key.kind === "claim") return "of users that a token tells apart";
+  if (key.kind === "issuedCookie") return "of users to whom the gateway gives a cookie";
+  const isTooLong = Object.values(cohorts?.tables ?? {}).some(
+    (intervals) => intervals.length > INTERVALS_MAX,
+  );
+  return isTooLong ? `of more than ${INTERVALS_MAX} intervals` : null;
+}
+
+/** A lane, with the ways in which nobody is forced out of it. */
+interface WaysInto {
+  readonly lane: Lane;
+  readonly clauses: readonly Clause[];
+}
+
+function waysInto(
+  group: LaneGroup,
+  lane: Lane,
+  removed: ReadonlySet<string>,
+  refusals: Refusals,
+): WaysInto {
+  const { forcedOut } = lane;
+  const unless: Condition =
+    forcedOut === undefined ? { kind: "all", of: [] } : { kind: "not", of: forcedOut.condition };
+  const outcome = clausesOf(unless, removed);
+  if (outcome.kind === "clauses") return { lane, clauses: outcome.clauses };
+  if (hasShare(group, lane)) {
+    const what = `enter the lane ${lane.name} by its share, out of which some are forced by`;
+    refusals.add(laneSource(group, lane), `${what} ${outcome.what}`);
+  }
+  return { lane, clauses: [] };
+}
+
+function entriesOf({ fromPpm, toPpm }: CohortInterval, { lane, clauses }: WaysInto): ShareEntry[] {
+  const range = { name: BUCKET_HEADER, range_match: { start: fromPpm, end: toPpm } };
+  const isIn: Clause = { headers: [range], query: [], pathRegex: null };
+  return clauses.flatMap((clause) => {
+    const both = bothOf(isIn, clause);
+    return both === null ? [] : [{ lane, clause: both }];
+  });
 }
 
 function hasShare({ cohorts }: LaneGroup, { name }: Lane): boolean {

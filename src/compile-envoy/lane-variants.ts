@@ -71,7 +71,7 @@ function bothDraws(some: readonly LaneDraw[], others: readonly LaneDraw[]): Lane
 
 /** As `lane/decide.ts`: a context, whatever it says, comes before rules. */
 function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[] {
-  const { group, routeHeader, mayCarryContext, entries, fixed } = entered;
+  const { group, routeHeader, mayCarryContext, entries, sticky, fixed } = entered;
   const enter = (lane: Lane, clause: Clause): LaneVariant => ({
     clause,
     draws: [draw(group.name, lane.name)],
@@ -91,7 +91,8 @@ function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[
   }
   const isEntry = isEntryRoute({ group }, route);
   if (!isEntry) return [...variants, baseline];
-  for (const { lane, clause } of entries) variants.push(enter(lane, clause));
+  const shares = sticky?.entriesAt(route?.id ?? null) ?? [];
+  for (const { lane, clause } of [...entries, ...shares]) variants.push(enter(lane, clause));
   return [...variants, { ...baseline, draws: shareDraws(entered, route) }];
 }
 

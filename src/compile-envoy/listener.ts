@@ -6,7 +6,9 @@ import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot
 import type { TlsServer } from "../snapshot/tls.ts";
 import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
+import { bucketFilters } from "./lane-bucket.ts";
 import { headersOfLanes } from "./lane-entry.ts";
+import type { EnteredGroup } from "./lane-entry.ts";
 import {
   TLS_INSPECTOR,
   distinctServers,
@@ -16,14 +18,13 @@ import {
 } from "./listener-tls.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import { listOf, serverSecrets } from "./secrets.ts";
+import { TEXT_TYPE, WASM_TYPE } from "./wasm-types.ts";
 
 export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 export const MANAGER_TYPE: string =
   "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
   "HttpConnectionManager";
 export const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
-export const WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
-export const TEXT_TYPE = "type.googleapis.com/google.protobuf.StringValue";
 const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
 const EARLY_MUTATION_TYPE =
   "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3." +
@@ -58,6 +59,8 @@ interface Given {
   readonly snapshot: Snapshot;
   readonly view: GatewayView;
   readonly source: ObjectRef;
+  /** The lane groups of the gateway. */
+  readonly groups: readonly EnteredGroup[];
 }
 
 export function compileListener(
@@ -65,7 +68,8 @@ export function compileListener(
   listener: Listener,
   given: Given,
 ): CompiledListener {
-  const { snapshot, view, source } = given;
+  const { snapshot, view, source, groups } = given;
+  const buckets = bucketFilters(groups, view.laneBucket);
   const filters = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
   const wasm = filters.map((plugin) => ({ source: plugin.source, json: wasmFilter(plugin) }));
   const name = listenerName(gateway, listener);
@@ -82,7 +86,7 @@ export function compileListener(
     ...strippedContext(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router()],
+    http_filters: [...wasm.map(({ json }) => json), ...buckets, ...ROUTE_FILTERS, router()],
   });
   const filtersOf = (routes: string): JsonObject[] => [
     { name: CONNECTION_MANAGER, typed_config: manager(routes) },

@@ -10,7 +10,9 @@ import { MISDIRECTED } from "./listener-tls.ts";
 import type { ActionContext } from "./route-action.ts";
 
 /** The fields of ours that mean something: nobody else writes them. */
-const OWN_HEADERS = ["lane", "trace", "token", "carry"].map((name) => `x-graylane-${name}`);
+const OWN_HEADERS = ["lane", "trace", "token", "carry", "bucket"].map(
+  (name) => `x-graylane-${name}`,
+);
 
 /** What counts before a route is looked for. */
 export interface TableSecurity {

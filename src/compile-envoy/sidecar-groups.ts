@@ -20,7 +20,7 @@ export function sidecarGroups(
   return groupsOf(snapshot).map((indexed) => {
     const { group, routeHeader } = indexed;
     const isRefused = refuseSidecar(group, refusals, hasMemory);
-    const common = { group, routeHeader, entries: [], sharesAt: NO_SHARES };
+    const common = { group, routeHeader, entries: [], sharesAt: NO_SHARES, sticky: null };
     if (group.isolated !== true || isRefused) {
       return { ...common, isRemoved: false, mayCarryContext: !isRefused };
     }

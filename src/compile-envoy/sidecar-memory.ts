@@ -3,7 +3,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ModuleFile } from "./envoy-config.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
-import { TEXT_TYPE, WASM_TYPE } from "./listener.ts";
+import { TEXT_TYPE, WASM_TYPE } from "./wasm-types.ts";
 
 const NAME = "graylane.lane-memory";
 

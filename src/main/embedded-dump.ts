@@ -4,7 +4,7 @@
 import { compileForEnvoy } from "../compile-envoy/compile-envoy.ts";
 import { omissionsOf } from "../compile-envoy/config-dump.ts";
 import type { DumpedNode, DumpedResource } from "../compile-envoy/config-dump.ts";
-import type { EnvoyConfig, ResourceType } from "../compile-envoy/envoy-config.ts";
+import type { EnvoyConfig, GatewayView, ResourceType } from "../compile-envoy/envoy-config.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 
 /** The name under which it is asked for, beside those of Envoys. */
@@ -14,6 +14,8 @@ export interface Opened {
   readonly host: string;
   /** From a Gateway's port to the one that is open. */
   readonly ports: ReadonlyMap<number, number>;
+  /** What the control plane gives Envoys of its machine; absent: nothing. */
+  readonly given?: Pick<GatewayView, "laneBucket" | "systemAuthorities">;
 }
 
 /** `updatedAt`: RFC 3339. */
@@ -35,12 +37,13 @@ export function embeddedDump(snapshot: Snapshot, opened: Opened, updatedAt: stri
 }
 
 /** Each gateway by itself: the embedded engine serves those that Envoys could not share. */
-function configsOf(snapshot: Snapshot, { host, ports }: Opened): EnvoyConfig[] {
+function configsOf(snapshot: Snapshot, { host, ports, given }: Opened): EnvoyConfig[] {
+  const common = { ...given, role: "gateway", bindAddress: host, hasKeys: true } as const;
   const portMap = Object.fromEntries(ports);
   return Object.values(snapshot.gateways).map((gateway) =>
     compileForEnvoy(
       { ...snapshot, gateways: { [gateway.name]: gateway } },
-      { role: "gateway", labels: gateway.labels, bindAddress: host, portMap, hasKeys: true },
+      { ...common, labels: gateway.labels, portMap },
     ),
   );
 }

@@ -22,6 +22,12 @@ export function packageVersion(): string {
 /** The image map that comes with the package. */
 export const CATALOGUE_FILE: string = join(PACKAGE_ROOT, "catalogue", "images.yaml");
 
+/** The buckets of sticky shares, at gateways that are Envoys. */
+export const LANE_BUCKET_FILE: string = join(
+  PACKAGE_ROOT,
+  ...["plugins", "lane-bucket", "lane-bucket.wasm"],
+);
+
 /** The trace-id table of sidecars that are Envoys. */
 export const LANE_MEMORY_FILE: string = join(
   PACKAGE_ROOT,

@@ -1,7 +1,5 @@
 //! Everything that `graylane up` runs, put together: the only place where both planes meet.
 
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RuntimeStatus } from "../api/types.ts";
 import { delay, systemClock, timestamp } from "../base/clock.ts";
@@ -20,9 +18,7 @@ import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
 import { configDump } from "../compile-envoy/config-dump.ts";
-import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
-import { systemAuthoritiesFile } from "../dataplane/upstream/system-authorities.ts";
 import type { AppHost } from "../local/app-keeper.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
 import { endpointFileOf } from "../local/seam.ts";
@@ -38,8 +34,9 @@ import { EMBEDDED, embeddedDump } from "./embedded-dump.ts";
 import { inspectModule } from "./inspect-module.ts";
 import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
+import { machineForEnvoys } from "./envoy-machine.ts";
 import { explainRequest } from "./explain-request.ts";
-import { ENVOY_API_FILE, LANE_MEMORY_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import { ENVOY_API_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
 import { pluginLog } from "./plugin-log.ts";
 import { recentDecisions } from "./recent-decisions.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
@@ -172,9 +169,10 @@ function dumper(parts: {
   readonly openPorts: () => ReadonlyMap<number, number>;
 }): ServerDependencies["configDump"] {
   const { publisher, ads, openPorts } = parts;
+  const machine = machineForEnvoys();
   return (node, { withEndpoints }) => {
     const updatedAt = timestamp(publisher.status().compiledAtMs);
-    const opened = { host: GATEWAY_HOST, ports: openPorts() };
+    const opened = { host: GATEWAY_HOST, ports: openPorts(), given: machine };
     const found =
       node === EMBEDDED
         ? embeddedDump(publisher.snapshot, opened, updatedAt)
@@ -280,14 +278,12 @@ function makeAdsServer(
   logger: Logger,
   publisher: () => Publisher,
 ): AdsServer {
-  const authorities = systemAuthoritiesFile();
   return new AdsServer({
     keyToken: ensureXdsToken(stateDirectory),
-    ...(authorities === null ? {} : { systemAuthorities: authorities.path }),
     api: EnvoyApi.load(ENVOY_API_FILE),
     clock: systemClock,
     logger,
-    ...laneMemory(),
+    ...machineForEnvoys(),
     onUp: (node) => {
       publisher().join(node);
     },
@@ -295,13 +291,6 @@ function makeAdsServer(
       publisher().leave(node);
     },
   });
-}
-
-/** Nothing in a clone whose plug-ins have not been built. */
-function laneMemory(): { readonly laneMemory?: ModuleFile } {
-  if (!existsSync(LANE_MEMORY_FILE)) return {};
-  const sha256 = createHash("sha256").update(readFileSync(LANE_MEMORY_FILE)).digest("hex");
-  return { laneMemory: { path: LANE_MEMORY_FILE, sha256 } };
 }
 
 function makeFleet(

@@ -45,6 +45,8 @@ export interface ParityGroup {
   readonly name: string;
   /** All objects beside the topology. */
   readonly objects: readonly Resource[];
+  /** Nothing of the group before is there any more: shares go by what was. */
+  readonly isFresh?: true;
   /** Deployments with another number of pods than one. */
   readonly replicas?: Readonly<Record<string, number>>;
   /** Done in each engine after the objects are in use. */

@@ -32,7 +32,9 @@ export class Pair {
   }
 
   /** Resolves when both run these objects and no others, and those pods. */
-  async configure({ objects, replicas = {}, prepare }: Partial<ParityGroup>): Promise<void> {
+  async configure(group: Partial<ParityGroup>): Promise<void> {
+    if (group.isFresh === true) await this.configure({ objects: [] });
+    const { objects, replicas = {}, prepare } = group;
     const wanted = new Map<string, { readonly object: Resource; readonly text: string }>();
     for (const object of objects ?? []) {
       wanted.set(keyOf(object), { object, text: JSON.stringify(object) });

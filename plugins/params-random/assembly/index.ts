@@ -9,7 +9,7 @@ import { log } from "../../../sdk/assemblyscript/assembly/log";
 import { receivedPointer, receivedLength } from "../../../sdk/assemblyscript/assembly/received";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
 import { Configuration, readConfiguration } from "./configuration";
-import { sha256Remainder } from "./sha256";
+import { sha256Remainder } from "../../../sdk/assemblyscript/assembly/sha256";
 
 export {
   graylane_on_explain,

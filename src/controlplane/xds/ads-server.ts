@@ -57,6 +57,8 @@ export interface AdsServerOptions {
   readonly logger: Logger;
   /** The plug-in that keeps lanes by trace ids in sidecars; absent: there is none. */
   readonly laneMemory?: ModuleFile;
+  /** The plug-in that tells gateways the buckets of shares; absent: there is none. */
+  readonly laneBucket?: ModuleFile;
   /** Gateways that show it are told private keys; absent: nobody is. */
   readonly keyToken?: string;
   /** The file of the authorities that the Envoys' machine trusts; absent: not known. */
@@ -226,10 +228,11 @@ export class AdsServer {
 
   /** With what the control plane knows of its machine. */
   #viewOf(view: EnvoyView, hasKeys: boolean): EnvoyView {
-    const { laneMemory, systemAuthorities } = this.#options;
+    const { laneMemory, laneBucket, systemAuthorities } = this.#options;
     if (view.role === "sidecar") return laneMemory === undefined ? view : { ...view, laneMemory };
     return {
       ...view,
+      ...(laneBucket === undefined ? {} : { laneBucket }),
       ...(hasKeys ? { hasKeys } : {}),
       ...(systemAuthorities === undefined ? {} : { systemAuthorities }),
     };

@@ -10,16 +10,11 @@ import { MESSAGE_GROUPS } from "./messages.ts";
 import { PLACE_GROUPS } from "./places.ts";
 import { ROUTE_FILTER_GROUPS } from "./route-filters.ts";
 import { RULE_GROUPS } from "./rules.ts";
+import { STICKY_GROUPS } from "./sticky-shares.ts";
 import { WALKTHROUGH_GROUPS } from "./walkthroughs.ts";
 
 export const GROUPS: readonly ParityGroup[] = [
   ...[...MATCH_GROUPS, ...ACTION_GROUPS, ...ROUTE_FILTER_GROUPS, ...MESSAGE_GROUPS],
-  ...[
-    ...RULE_GROUPS,
-    ...LANE_GROUPS,
-    ...CHANGE_GROUPS,
-    ...PLACE_GROUPS,
-    ...MESH_GROUPS,
-    ...WALKTHROUGH_GROUPS,
-  ],
+  ...[...RULE_GROUPS, ...LANE_GROUPS, ...STICKY_GROUPS, ...CHANGE_GROUPS],
+  ...[...PLACE_GROUPS, ...MESH_GROUPS, ...WALKTHROUGH_GROUPS],
 ];

@@ -384,21 +384,6 @@ const REFUSED: readonly ParityGroup[] = [
     ],
     refused: [{ kind: "LaneGroup", name: "shops", says: /Envoy cannot .*baggage/ }],
   },
-  {
-    name: "sticky shares, which Envoys refuse",
-    objects: [
-      TO_A,
-      laneGroup({ ratio: { key: { header: "x-user" } } }),
-      lane("gray", { ratio: { percent: "100%" } }),
-    ],
-    cases: [
-      {
-        ...walk("no lane is entered", [["x-user", "1"]], { hops: "a-gray b-gray c-base" }),
-        onEnvoy: { hops: "a-base b-base c-base" },
-      },
-    ],
-    refused: [{ kind: "LaneGroup", name: "shops", says: /Envoy cannot / }],
-  },
 ];
 
 export const LANE_GROUPS: readonly ParityGroup[] = [

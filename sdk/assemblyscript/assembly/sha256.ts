@@ -21,8 +21,16 @@ const state = new StaticArray<u32>(8);
 const schedule = new StaticArray<u32>(64);
 const lastBlocks = memory.data(128);
 
-/** The digest as one big-endian number, modulo `modulo` (at least 1). */
-export function sha256Remainder(bytes: usize, length: usize, modulo: u32): u32 {
+/** Each of 32 bits. */
+export const DIGEST_WORDS: i32 = 8;
+
+/** The digest as one big-endian number, or its first words, modulo `modulo` (at least 1). */
+export function sha256Remainder(
+  bytes: usize,
+  length: usize,
+  modulo: u32,
+  words: i32 = DIGEST_WORDS,
+): u32 {
   for (let index = 0; index < 8; index++) unchecked((state[index] = START[index]));
   const whole = length & ~(BLOCK_BYTES - 1);
   for (let at: usize = 0; at < whole; at += BLOCK_BYTES) compress(bytes + at);
@@ -34,7 +42,7 @@ export function sha256Remainder(bytes: usize, length: usize, modulo: u32): u32 {
   store<u64>(lastBlocks + padded - 8, bswap<u64>(<u64>length * 8));
   for (let at: usize = 0; at < padded; at += BLOCK_BYTES) compress(lastBlocks + at);
   let remainder: u64 = 0;
-  for (let index = 0; index < 8; index++) {
+  for (let index = 0; index < words; index++) {
     remainder = ((remainder << 32) | unchecked(state[index])) % modulo;
   }
   return <u32>remainder;

@@ -1,0 +1,30 @@
+//! What the control plane gives Envoys of the machine that both are on: files, by their paths.
+
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
+import { systemAuthoritiesFile } from "../dataplane/upstream/system-authorities.ts";
+import { LANE_BUCKET_FILE, LANE_MEMORY_FILE } from "./package-root.ts";
+
+export interface EnvoyMachine {
+  readonly laneMemory?: ModuleFile;
+  readonly laneBucket?: ModuleFile;
+  readonly systemAuthorities?: string;
+}
+
+/** Without plug-ins in a clone where they have not been built. */
+export function machineForEnvoys(): EnvoyMachine {
+  const laneMemory = moduleFile(LANE_MEMORY_FILE);
+  const laneBucket = moduleFile(LANE_BUCKET_FILE);
+  const authorities = systemAuthoritiesFile();
+  return {
+    ...(laneMemory === null ? {} : { laneMemory }),
+    ...(laneBucket === null ? {} : { laneBucket }),
+    ...(authorities === null ? {} : { systemAuthorities: authorities.path }),
+  };
+}
+
+function moduleFile(path: string): ModuleFile | null {
+  if (!existsSync(path)) return null;
+  return { path, sha256: createHash("sha256").update(readFileSync(path)).digest("hex") };
+}
