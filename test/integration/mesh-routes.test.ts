@@ -258,6 +258,12 @@ const cases: readonly Case[] = [
     want: /200 OK[^]*access-control-allow-origin: http:\/\/a\r\n/,
   },
   {
+    name: "an allowed origin is told with the answer",
+    yaml: routes(`[{corsPolicy: {allowOrigins: [{exact: "http://a"}]}, ${to("v1")}}]`),
+    call: { fields: "origin: http://a\r\n" },
+    want: /200 OK[^]*access-control-allow-origin: http:\/\/a\r\n/,
+  },
+  {
     name: "the caller's labels lead to a subset",
     yaml: routes(`[{match: [{sourceLabels: {tier: web}}], ${to("v2")}}, ${OTHERS}]`),
     want: V2,
@@ -374,6 +380,18 @@ describe("a VirtualService for calls between pods", () => {
     assert.equal(await reached(5), "v1");
     await eventually(() => seen.v2.length === 5);
     assert.match(seen.v2[0] ?? "", /host: cart-shadow\r\n/i);
+  });
+
+  test("a lane that only the baggage tells is known before routes are asked", async () => {
+    const asks = "match: [{headers: {x-lane: {exact: gray}}}]";
+    const { snapshot } = compileYaml(
+      world().replace("mode: header", "mode: baggage, baggageKey: at") +
+        RULE +
+        routes(`[{${asks}, directResponse: {status: 418}}, ${OTHERS}]`),
+    );
+    assert.equal(await role.configure(snapshot), null);
+    assert.match(await call({ fields: "baggage: at=gray\r\n" }), /418 /);
+    assert.match(await call(), V1);
   });
 
   test("what names no host that pods call says so, and changes nothing", async () => {
