@@ -13,20 +13,13 @@ import type { Logger, LogLevel } from "../telemetry/logger.ts";
 import { ConnectionShares } from "./connection-shares.ts";
 import { LeavingWorkers } from "./leaving-workers.ts";
 import { LongStarts } from "./long-starts.ts";
+import { RestartDelay } from "./restart-delay.ts";
 import { closeHandle } from "./succession.ts";
 import type { Handles, ListeningHandle } from "./succession.ts";
 import { SpareWorkers } from "./spare-workers.ts";
 import { workerFile, workerFlags } from "./worker-command.ts";
 import { WorkerLink } from "./worker-link.ts";
 
-/** A worker that died at once is started again after this, doubling up to the maximum. */
-const RESTART_DELAY_MS_MIN = 50;
-const RESTART_DELAY_MS_MAX = 10_000;
-/**
- * A worker that lived this long is restarted at once: it has served, so the fault is not in its
- * start, and a pause would only add an outage.
- */
-const HEALTHY_AFTER_MS = 2_000;
 const STOP_GRACE_MS_DEFAULT = 5_000;
 export interface FleetOptions {
   readonly gatewayCount: number;
@@ -53,7 +46,7 @@ interface Slot {
   /** What the publisher knows it by. */
   node: ConfigNode | null;
   restartCount: number;
-  delayMs: number;
+  readonly delay: RestartDelay;
   startedAtMs: number;
 }
 
@@ -104,7 +97,7 @@ export class WorkerFleet {
       link: null,
       node: null,
       restartCount: 0,
-      delayMs: RESTART_DELAY_MS_MIN,
+      delay: new RestartDelay(),
       startedAtMs: 0,
     });
     const gateways = Array.from({ length: options.gatewayCount }, () => slot("gateway"));
@@ -391,9 +384,7 @@ export class WorkerFleet {
 
   #restart(slot: Slot, why: string): void {
     const { clock, logger } = this.#options;
-    const wasHealthy = clock.monotonicMs() - slot.startedAtMs >= HEALTHY_AFTER_MS;
-    const delayMs = wasHealthy ? 0 : slot.delayMs;
-    slot.delayMs = Math.min(wasHealthy ? RESTART_DELAY_MS_MIN : delayMs * 2, RESTART_DELAY_MS_MAX);
+    const delayMs = slot.delay.after(clock.monotonicMs() - slot.startedAtMs);
     logger.warn(`${why}; another takes its place`, { delayMs });
     slot.restartCount += 1;
     clock.after(delayMs, () => {

@@ -1,6 +1,5 @@
 //! Entry of a worker process: a gateway, or the host of every pod's sidecar.
 
-import type { SendHandle } from "node:child_process";
 import { rmSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
@@ -24,7 +23,7 @@ import { PluginReport } from "../dataplane/worker/plugin-report.ts";
 import { envoyPluginLog, pluginServices } from "../dataplane/worker/plugin-services.ts";
 import { memoryInUse, PROCESS_SENSES } from "../dataplane/worker/process-senses.ts";
 import { FAILED_CHECK, WORKER_OPTIONS_VARIABLE } from "../dataplane/worker/protocol.ts";
-import type { FromWorker, ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
+import type { ToWorker, WorkerOptions } from "../dataplane/worker/protocol.ts";
 import { SidecarRole } from "../dataplane/worker/sidecar-role.ts";
 import { TrafficReport } from "../dataplane/worker/traffic-report.ts";
 import { WorkerProcess } from "../dataplane/worker/worker-process.ts";
@@ -32,6 +31,7 @@ import { createLogger } from "../telemetry/logger.ts";
 import { compileLogFormat } from "../telemetry/log-format.ts";
 import { EnvoyLog } from "../telemetry/envoy-log.ts";
 import type { PluginTrap } from "../wasm/fault.ts";
+import { tellMain } from "./tell-main.ts";
 
 const options = JSON.parse(process.env[WORKER_OPTIONS_VARIABLE] ?? "{}") as WorkerOptions;
 const { sharedMemory = "", keepsSharedMemory = false } = options;
@@ -87,7 +87,7 @@ const calls = new PluginCalls(context, clusters);
 const redis = new PluginRedis({ clock, prng: systemPrng, logger }, clusters);
 const lines = new PluginLines();
 const queueNews = new QueueNews(clock, (owner, queues) => {
-  process.send?.({ type: "queuesReady", worker: owner, queues } satisfies FromWorker);
+  tellMain({ type: "queuesReady", worker: owner, queues });
 });
 const shared = new SharedMemory({
   directory: sharedMemory,
@@ -116,7 +116,7 @@ const plugins = {
 };
 const pluginReport = new PluginReport(plugins.usage, plugins.metrics);
 const restartElsewhere = (plugin: string): void => {
-  process.send?.({ type: "longRestart", plugin } satisfies FromWorker);
+  tellMain({ type: "longRestart", plugin });
 };
 const preparer = new Preparer({ logger, plugins, clusters, shared, restartElsewhere });
 const role =
@@ -130,7 +130,7 @@ if (options.sharedTraces !== undefined && role instanceof SidecarRole) {
 
 const worker = new WorkerProcess(
   {
-    send: (message, handle) => process.send?.(message, handle as SendHandle | undefined),
+    send: tellMain,
     onMessage: (listener) => {
       process.on("message", (message, handle) => {
         listener(message as ToWorker, handle);
@@ -198,20 +198,23 @@ function makeOverloadGuard({ role: own, overload: limits }: WorkerOptions): Over
 
 function makeShare({ role: own }: WorkerOptions): EvenShare | null {
   if (own !== "gateway") return null;
-  return new EvenShare(clock, {
+  const even = new EvenShare(clock, {
     tell: (count) => {
-      process.send?.({ type: "connections", count } satisfies FromWorker);
+      tellMain({ type: "connections", count });
     },
     askHandle: (port, handle) => {
-      process.send?.({ type: "handle", port } satisfies FromWorker, handle as SendHandle);
+      tellMain({ type: "handle", port }, handle, () => {
+        even.onHandle(port, null);
+      });
     },
   });
+  return even;
 }
 
 function makeInheritedPorts({ inherited: addresses = [] }: WorkerOptions): InheritedPorts | null {
   if (addresses.length === 0) return null;
   return new InheritedPorts(addresses, (address) => {
-    process.send?.({ type: "inherit", address } satisfies FromWorker);
+    tellMain({ type: "inherit", address });
   });
 }
 

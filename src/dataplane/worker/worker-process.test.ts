@@ -26,6 +26,10 @@ function startWorker() {
   const ready: [token: number, count: number][] = [];
   let tell: (message: ToWorker) => void = () => undefined;
   let disconnect: () => void = () => undefined;
+  /** What the role accepts with, one for each time that it is asked. */
+  const handles: object[] = [];
+  const closed = new Set<object>();
+  const shown: (object | undefined)[] = [];
   const role: WorkerRole = {
     configure: (snapshot) =>
       new Promise((resolve) => {
@@ -35,10 +39,18 @@ function startWorker() {
     oldRuntimesDrained: () => Promise.resolve(),
     podFailure: () => null,
     drainPod: () => Promise.resolve(),
+    listenerHandle: () => handles.shift() ?? null,
     stop: () => Promise.resolve(),
   };
   const channel = {
-    send: (message: FromWorker) => void sent.push(message),
+    send: (message: FromWorker, handle?: object, failed?: () => void) => {
+      if (handle !== undefined && closed.has(handle)) {
+        failed?.();
+        return;
+      }
+      sent.push(message);
+      shown.push(handle);
+    },
     onMessage: (listener: (message: ToWorker) => void) => void (tell = listener),
     onDisconnect: (listener: () => void) => void (disconnect = listener),
   };
@@ -54,6 +66,7 @@ function startWorker() {
     exit: () => void (exitCount += 1),
   }).start();
   return {
+    ...{ handles, closed, shown },
     sent,
     ready,
     calls,
@@ -154,3 +167,20 @@ test("a worker whose main process has gone ends", () => {
   worker.disconnect();
   assert.equal(worker.exitCount(), 1);
 });
+
+const [OPEN, CLOSED, CLOSED_TOO] = [{}, {}, {}];
+for (const { name, handles, want } of [
+  { name: "with its handle", handles: [OPEN], want: OPEN },
+  { name: "with the next one when that has been closed", handles: [CLOSED, OPEN], want: OPEN },
+  { name: "without any when both have been", handles: [CLOSED, CLOSED_TOO], want: undefined },
+]) {
+  test(`a listener is handed on ${name}, and answered for once`, async () => {
+    const worker = startWorker();
+    worker.closed.add(CLOSED).add(CLOSED_TOO);
+    worker.handles.push(...handles);
+    worker.tell({ type: "listener", id: 7, address: "a:1" });
+    await turn();
+    assert.deepEqual(worker.sent, [{ type: "ready" }, { type: "listener", id: 7 }]);
+    assert.equal(worker.shown[1], want);
+  });
+}

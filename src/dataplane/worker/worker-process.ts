@@ -19,7 +19,8 @@ import type { WorkerRole } from "./role.ts";
 
 /** The IPC channel to the main process. */
 export interface Channel {
-  send(message: FromWorker, handle?: object): void;
+  /** `failed`: the handle has been closed before it could be sent, and nothing has been. */
+  send(message: FromWorker, handle?: object, failed?: () => void): void;
   /** Some messages bring a handle. */
   onMessage(listener: (message: ToWorker, handle?: unknown) => void): void;
   onDisconnect(listener: () => void): void;
@@ -164,8 +165,15 @@ export class WorkerProcess {
       this.#channel.send({ type: "listening", id, addresses });
       return;
     }
-    const handle = this.#role.listenerHandle?.(message.address) ?? undefined;
-    this.#channel.send({ type: "listener", id }, handle);
+    const handle = (): object | undefined =>
+      this.#role.listenerHandle?.(message.address) ?? undefined;
+    const answer = { type: "listener", id } as const;
+    // One that has left its port for a moment has another handle then.
+    this.#channel.send(answer, handle(), () => {
+      this.#channel.send(answer, handle(), () => {
+        this.#channel.send(answer);
+      });
+    });
   }
 
   async #tryStart({ id, plugin }: Extract<ToWorker, { type: "tryStart" }>): Promise<void> {
