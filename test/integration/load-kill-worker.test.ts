@@ -20,6 +20,8 @@ const CONNECTIONS_MAX = 2_000;
 const BACK_MS_MAX = 610;
 /** Rounds of kills, until in one of them the machine was not too busy with something else. */
 const ROUNDS_MAX = 5;
+/** Of more kills than these the absences are printed and not judged: one of many may be long. */
+const JUDGED_KILLS_MAX = 10;
 /** Time for the spare worker to start, and for the client to see that all is well again. */
 const PAUSE_MS = 3_000;
 
@@ -122,7 +124,9 @@ async function hasGone(pid: number): Promise<void> {
 
 function report(t: TestContext, result: OpenLoopResult, kills: readonly Kill[]): void {
   t.diagnostic(figuresOf(result));
-  t.diagnostic(`back after ${kills.map(({ backMs }) => backMs.toFixed(0)).join(", ")} ms`);
+  const times = kills.map(({ backMs }) => backMs).sort((a, b) => a - b);
+  const at = (part: number): string => (times[Math.ceil(times.length * part) - 1] ?? 0).toFixed(0);
+  t.diagnostic(`${kills.length} kills; back after p50 ${at(0.5)}, p90 ${at(0.9)}, max ${at(1)} ms`);
   t.diagnostic(`in flight at the kill: ${kills.map(({ inFlight }) => inFlight).join(", ")}`);
   for (const failure of result.failures) t.diagnostic(failure);
 }
@@ -140,7 +144,8 @@ async function calmRound(
     const [result, kills] = await killUnderLoad(role);
     report(t, result, kills);
     judge(result, kills);
-    if (kills.every(({ backMs }) => backMs < BACK_MS_MAX)) return [result, kills];
+    const isJudged = KILLS <= JUDGED_KILLS_MAX;
+    if (!isJudged || kills.every(({ backMs }) => backMs < BACK_MS_MAX)) return [result, kills];
   }
   throw new Error(`in no round were all workers back within ${BACK_MS_MAX} ms`);
 }
