@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { WASI_FUNCTIONS } from "../../src/wasm/abi/signatures.ts";
 import { MapKind } from "../../src/wasm/enums.ts";
 import { decodePairs, encodePairs } from "../../src/wasm/header-pairs.ts";
 import { loadModule, PluginModule } from "../../src/wasm/module.ts";
@@ -256,6 +257,74 @@ test("shared data is set by compare-and-set, a new key takes any number", async 
   assert.equal(set("", 0), 0);
   assert.equal(bench.call("proxy_get_shared_data", "k", OUT, OUT + 4, OUT + 8), 0);
   assert.equal(bench.vm.memory.u32At(OUT), 0);
+});
+
+/** What Envoy answers where there are no files and no sockets, whatever the arguments. */
+const WASI_ANSWERS: Readonly<Record<number, string>> = {
+  0: "args_get fd_advise fd_close fd_seek sched_yield",
+  8: "fd_filestat_get fd_prestat_get",
+  20: "fd_readdir",
+  44: "path_open",
+  52: "fd_fdstat_set_flags fd_pread fd_prestat_dir_name fd_read",
+  58:
+    "fd_allocate fd_datasync fd_fdstat_set_rights fd_filestat_set_size fd_filestat_set_times " +
+    "fd_pwrite fd_renumber fd_sync fd_tell path_create_directory path_filestat_get " +
+    "path_filestat_set_times path_link path_readlink path_remove_directory path_rename " +
+    "path_symlink path_unlink_file proc_raise sock_accept sock_recv sock_send sock_shutdown",
+};
+/** Those that do something: cases of their own are above and below. */
+const WASI_WORKS =
+  "args_sizes_get clock_res_get clock_time_get environ_get environ_sizes_get fd_fdstat_get " +
+  "fd_write poll_oneoff proc_exit random_get";
+
+for (const [status, names] of Object.entries(WASI_ANSWERS)) {
+  test(`WASI's functions that answer ${status} always do`, async () => {
+    const bench = await Bench.make();
+    for (const name of names.split(" ")) {
+      const types = WASI_FUNCTIONS[name]?.split(":")[0] ?? assert.fail(name);
+      const zeros = Array.from(types, (type) => (type === "I" ? 0n : 0));
+      assert.equal(bench.call(name, ...zeros), Number(status), name);
+    }
+  });
+}
+
+test("no function of WASI is without a case", () => {
+  const told = [...Object.values(WASI_ANSWERS), WASI_WORKS].flatMap((names) => names.split(" "));
+  assert.deepEqual(told.sort(), Object.keys(WASI_FUNCTIONS).sort());
+});
+
+test("WASI's state of standard output and error says that they can be written", async () => {
+  const bench = await Bench.make();
+  for (const descriptor of [1, 2]) {
+    bench.vm.memory.bytes.fill(0xff, OUT, OUT + 25);
+    assert.equal(bench.call("fd_fdstat_get", descriptor, OUT), 0);
+    const stat = bench.vm.memory.bytes.subarray(OUT, OUT + 25);
+    assert.deepEqual(
+      [...stat.entries()].filter(([, byte]) => byte !== 0),
+      [
+        [8, 0x40],
+        [24, 0xff],
+      ],
+    );
+  }
+  assert.equal(bench.call("fd_fdstat_get", 0, OUT), 8);
+  assert.equal(bench.call("fd_fdstat_get", 3, OUT), 8);
+});
+
+test("WASI has no arguments, clocks of a nanosecond, and nothing to wait for", async () => {
+  const bench = await Bench.make();
+  const { memory } = bench.vm;
+  memory.bytes.fill(0xff, OUT, OUT + 8);
+  assert.equal(bench.call("args_sizes_get", OUT, OUT + 4), 0);
+  assert.deepEqual([memory.u32At(OUT), memory.u32At(OUT + 4)], [0, 0]);
+  for (const clock of [0, 1]) {
+    assert.equal(bench.call("clock_res_get", clock, OUT), 0);
+    assert.equal(memory.bytes.readBigUInt64LE(OUT), 1n);
+  }
+  assert.equal(bench.call("clock_res_get", 2, OUT), 58);
+  memory.bytes.fill(0xff, OUT, OUT + 4);
+  assert.equal(bench.call("poll_oneoff", SCRATCH, SCRATCH, 1, OUT), 0);
+  assert.equal(memory.u32At(OUT), 0);
 });
 
 test("what a guest prints is logged: output as info, errors as error", async () => {
