@@ -14,7 +14,7 @@ import { LOAD_CORE, Pinned, check, coreTicks, startContender } from "./end-to-en
 import type { BenchContext, Contender } from "./end-to-end/contender.ts";
 import { figureOf, figuresOf } from "./end-to-end/figures.ts";
 import { laneRules } from "./end-to-end/lane-rules.ts";
-import { checkHttp2, runH2load } from "./end-to-end/h2load.ts";
+import { checkHttp2, runH2load, runH2loadAtRate } from "./end-to-end/h2load.ts";
 import type { LatencyFigures, LatencyMs, Run, ScenarioFigures } from "./end-to-end/figures.ts";
 import { report } from "./end-to-end/report.ts";
 import type { ContenderPlan, Scenario } from "./end-to-end/scenario.ts";
@@ -149,7 +149,7 @@ async function runScenario(
     }
     const figures = figuresOf(scenario.name, runs);
     const latency =
-      scenario.isBulky === true || scenario.http2Streams !== undefined
+      scenario.isBulky === true
         ? null
         : await measureLatency(contenders, scenario, figures, {
             ...context,
@@ -173,7 +173,15 @@ async function measureLatency(
   const ratePerSecond = Math.floor(peak * LATENCY_RATE_SHARE);
   const entry = join(root, "dist", "bench", "end-to-end", "latency.js");
   const measured: Record<string, LatencyMs> = {};
+  const { http2Streams: streams } = scenario;
   for (const { name, port } of contenders) {
+    if (streams !== undefined) {
+      const load = { port, seconds, connections: HTTP2_CONNECTIONS, streams };
+      const latency = runH2loadAtRate({ ...load, rate: ratePerSecond });
+      measured[name] = latency;
+      sayLatency(scenario, name, { ratePerSecond, ...latency });
+      continue;
+    }
     const values = [port, ratePerSecond, seconds].map(String);
     const client = new Pinned(LOAD_CORE, [process.execPath, entry, ...values, scenario.name]);
     await client.exited;
@@ -184,12 +192,17 @@ async function measureLatency(
     };
     if (answer.failed > 0) throw new Error(`${name}: ${answer.failures.join("; ")}`);
     measured[name] = answer.latencyMs;
-    const { p50, p99 } = answer.latencyMs;
-    say(
-      `${scenario.name}, ${name}: ${ratePerSecond} requests/s open loop, p50 ${p50} ms, p99 ${p99} ms`,
-    );
+    sayLatency(scenario, name, { ratePerSecond, ...answer.latencyMs });
   }
   return { ratePerSecond, contenders: measured };
+}
+
+function sayLatency(
+  { name: scenario }: Scenario,
+  name: string,
+  { ratePerSecond, p50, p99 }: LatencyMs & { readonly ratePerSecond: number },
+): void {
+  say(`${scenario}, ${name}: at ${ratePerSecond} requests/s p50 ${p50} ms, p99 ${p99} ms`);
 }
 
 /** What load generator and upstream reach together on their one core, without a proxy. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { figureOf, figuresOf, medianBounds } from "./figures.ts";
 import type { Run } from "./figures.ts";
-import { parseH2load } from "./h2load.ts";
+import { latencyOf, parseH2load } from "./h2load.ts";
 import { parseWrk } from "./wrk.ts";
 
 const run = (requestsPerSecond: number, loadBusy: number): Run => ({
@@ -81,6 +81,14 @@ Requests/sec:   1999.50
     p99Ms: 1.5,
     errors: "Socket errors: connect 0, read 1, write 0, timeout 0; Non-2xx or 3xx responses: 7",
   });
+});
+
+test("h2load's log gives percentiles in milliseconds, and stops a benchmark with a failure", () => {
+  const rows = Array.from({ length: 1_000 }, (_, index) => `17\t200\t${(1_000 - index) * 1_000}`);
+  const log = `${rows.join("\n")}\n`;
+  assert.deepEqual(latencyOf(log), { p50: 500, p99: 990, p999: 999, max: 1_000 });
+  assert.throws(() => latencyOf(`${log}17\t-1\t5\n`), /17\t-1\t5/);
+  assert.throws(() => latencyOf(""), /no request/);
 });
 
 test("h2load's failures stop a benchmark", () => {

@@ -2,9 +2,13 @@
 
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:http2";
 import type { ClientHttp2Session } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { LOAD_CORE } from "./contender.ts";
+import type { LatencyMs } from "./figures.ts";
 import type { WrkResult } from "./wrk.ts";
 
 export interface H2loadOptions {
@@ -22,6 +26,39 @@ export function runH2load(options: H2loadOptions): Omit<WrkResult, "p99Ms"> {
   const { status, stdout, stderr } = spawnSync("taskset", command, { encoding: "utf8" });
   if (status !== 0) throw new Error(`h2load failed: ${stdout}${stderr}`);
   return parseH2load(stdout);
+}
+
+/**
+ * Latency at a fixed rate. A request counts from when it is sent: where all streams are taken it
+ * is sent late, so that a proxy that is too slow for the rate looks better than it is.
+ */
+export function runH2loadAtRate(options: H2loadOptions & { readonly rate: number }): LatencyMs {
+  const { port, seconds, connections, streams, rate } = options;
+  const folder = mkdtempSync(join(tmpdir(), "graylane-h2load-"));
+  const log = join(folder, "requests.tsv");
+  const load = ["-t1", `-c${connections}`, `-m${streams}`, "-D", String(seconds)];
+  const pace = [`--rps=${rate / connections}`, `--log-file=${log}`];
+  const url = `http://127.0.0.1:${port}/`;
+  const command = ["-c", String(LOAD_CORE), "h2load", ...load, ...pace, url];
+  try {
+    const { status, stdout, stderr } = spawnSync("taskset", command, { encoding: "utf8" });
+    if (status !== 0) throw new Error(`h2load failed: ${stdout}${stderr}`);
+    return latencyOf(readFileSync(log, "latin1"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Of h2load's log: start, status and microseconds of each request, between tabs. */
+export function latencyOf(log: string): LatencyMs {
+  const rows = log.split("\n").filter((line) => line !== "");
+  const wrong = rows.find((line) => line.split("\t")[1] !== "200");
+  if (wrong !== undefined) throw new Error(`h2load: a request ended with ${wrong}`);
+  if (rows.length === 0) throw new Error("h2load: its log has no request");
+  const times = rows.map((line) => Number(line.split("\t")[2]) / 1_000).sort((a, b) => a - b);
+  const [last = 0] = times.slice(-1);
+  const at = (share: number): number => times[Math.ceil(times.length * share) - 1] ?? 0;
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: last };
 }
 
 export function parseH2load(text: string): Omit<WrkResult, "p99Ms"> {

@@ -33,7 +33,7 @@ Both sides write an access log to a file, count, and give each request an id.
 ${rows.join("\n")}
 
 Latency at the same fixed rate, 70 % of the requests/s of the scenario's first above, open loop (a request's time counts
-from when it was due):
+from when it was due; with HTTP/2 from when h2load sent it):
 
 | Scenario | Rate | What | p50 | p99 | p99.9 | Largest |
 | --- | ---: | --- | ---: | ---: | ---: | ---: |
