@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort } from "../src/base/testing/free-port.ts";
 import { delay, systemClock } from "../src/base/clock.ts";
+import { isInSync } from "../examples/walkthrough/settled.ts";
 import { Graylane, KINDS } from "../test/support/graylane.ts";
 import { Clients } from "./fleet/clients.ts";
 import type { FleetReport } from "./fleet/clients-process.ts";
@@ -98,10 +99,7 @@ const clients = new Clients();
 async function synced(): Promise<void> {
   await graylane.until("all Envoys are in sync", async () => {
     const { envoys, snapshot } = await graylane.client.runtimeStatus();
-    const isIn = envoys.filter(
-      ({ types, snapshotVersion }) =>
-        snapshotVersion === snapshot?.version && Object.values(types).every((t) => t === "SYNCED"),
-    );
+    const isIn = envoys.filter((one) => one.snapshotVersion === snapshot?.version && isInSync(one));
     return isIn.length === ENVOYS;
   });
 }

@@ -1,6 +1,6 @@
 //! Whether every worker runs what was written: read from the status of the API.
 
-import type { RuntimeStatus } from "../../src/api/types.ts";
+import type { EnvoyStatus, RuntimeStatus } from "../../src/api/types.ts";
 
 /** Every live worker runs the newest snapshot, and that holds the store up to this revision. */
 export function isSnapshotEverywhere(status: RuntimeStatus, resourceVersion: string): boolean {
@@ -23,11 +23,16 @@ export function explainUnsettled(status: RuntimeStatus, resourceVersion: string)
     .join(", ");
 }
 
+/** All that is asked for has been taken; who ends no TLS asks for no secrets. */
+export function isInSync({ types }: EnvoyStatus): boolean {
+  const { secrets, ...others } = types;
+  return secrets !== "STALE" && Object.values(others).every((state) => state === "SYNCED");
+}
+
 /** The same of the Envoys. */
 export function explainEnvoys({ snapshot, envoys }: RuntimeStatus): string {
   const behind = envoys.filter(
-    ({ types, snapshotVersion }) =>
-      snapshotVersion !== snapshot?.version || Object.values(types).some((one) => one !== "SYNCED"),
+    (one) => one.snapshotVersion !== snapshot?.version || !isInSync(one),
   );
   return behind
     .map(({ id, error }) => `${id} is behind${error === "" ? "" : `: ${error}`}`)

@@ -9,6 +9,7 @@ import { after, before, suite, test } from "node:test";
 import { Clients } from "../../bench/fleet/clients.ts";
 import { LABELS, LANE, ROUTES, clusterOf, moved, world } from "../../bench/fleet/world.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { isInSync } from "../../examples/walkthrough/settled.ts";
 import { Graylane, KINDS } from "../support/graylane.ts";
 
 const ENVOYS = 50;
@@ -26,11 +27,7 @@ suite("fifty simulated Envoys", { timeout: 240_000 }, () => {
     await graylane.published();
     await graylane.until("all are in sync", async () => {
       const { envoys, snapshot } = await graylane.client.runtimeStatus();
-      const isIn = envoys.map(
-        ({ types, snapshotVersion }) =>
-          snapshotVersion === snapshot?.version &&
-          Object.values(types).every((state) => state === "SYNCED"),
-      );
+      const isIn = envoys.map((one) => one.snapshotVersion === snapshot?.version && isInSync(one));
       return isIn.length === ENVOYS && !isIn.includes(false);
     });
   };
