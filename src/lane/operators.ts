@@ -4,7 +4,8 @@
 //! values; constants are brought into the same form here.
 
 import ipaddr from "ipaddr.js";
-import semver from "semver";
+import parseVersion from "semver/functions/parse.js";
+import Range from "semver/classes/range.js";
 import { fullMatcher } from "../base/full-match.ts";
 import type { Operand, Operator, Test } from "../snapshot/snapshot.ts";
 import { makeKeyHash, MODULO_DEFAULT, PPM_TOTAL, toWireText } from "./key-hash.ts";
@@ -90,10 +91,10 @@ function comparison(
 }
 
 function versionRange(text: string): Predicate {
-  const range = new semver.Range(text, { includePrerelease: true });
+  const range = new Range(text, { includePrerelease: true });
   return (value) => {
     if (value.length > PARSED_CHARS_MAX) return false;
-    const version = semver.parse(value);
+    const version = parseVersion(value);
     return version !== null && range.test(version);
   };
 }

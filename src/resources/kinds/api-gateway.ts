@@ -1,6 +1,6 @@
 //! gateway.networking.k8s.io Gateway: listeners that routes are attached to.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { acceptedFields, labels, notHonoured, notHonouredFields, oneOf, port } from "./fields.ts";
 import { strings, text } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! gateway.networking.k8s.io GatewayClass: who serves the Gateways that name it.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { notHonoured, text } from "./fields.ts";
 import { column, defineKind, described, wideColumn } from "./kind.ts";

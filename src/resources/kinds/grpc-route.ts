@@ -1,6 +1,6 @@
 //! gateway.networking.k8s.io GRPCRoute: which calls of a Gateway's listeners go where.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import type { Resource } from "../object.ts";
 import { accepted, oneOf, text } from "./fields.ts";

@@ -1,6 +1,6 @@
 //! gateway.networking.k8s.io HTTPRoute: which requests of a Gateway's listeners go where.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import { durationMs } from "../duration.ts";
 import type { Resource } from "../object.ts";

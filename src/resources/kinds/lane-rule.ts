@@ -3,7 +3,7 @@
 //! A rule nests without end, which a JSON Schema of ours cannot say; so it is checked here, with
 //! the same codes and the same sentences.
 
-import semver from "semver";
+import validRange from "semver/ranges/valid.js";
 import { parseJsonPath } from "../../base/json-path.ts";
 import { FORMATS, isNetwork, regexFault } from "../formats.ts";
 import { shown } from "../schema-faults.ts";
@@ -358,7 +358,7 @@ class RuleCheck {
         this.#regex(value, path);
         return;
       case "range":
-        if (!this.#text(value, path) || semver.validRange(String(value)) !== null) return;
+        if (!this.#text(value, path) || validRange(String(value)) !== null) return;
         this.#say(
           "GL0113",
           path,

@@ -1,6 +1,6 @@
 //! gateway.networking.k8s.io ReferenceGrant: which objects of other namespaces may name one here.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { Resource } from "../object.ts";
 import { text } from "./fields.ts";
 import { defineKind, described } from "./kind.ts";

@@ -1,6 +1,6 @@
 //! What HTTPRoute and GRPCRoute have in common: parents, references to backends, header filters.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TObject, TUnsafe } from "typebox";
 import { notHonouredFields, oneOf, port, text } from "./fields.ts";
 

@@ -1,6 +1,6 @@
 //! How a LaneGroup or Lane names the object whose routes it means.
 
-import Type from "typebox";
+import Type from "../typebox.ts";
 import type { TUnsafe } from "typebox";
 import { text } from "./fields.ts";
 
