@@ -15,6 +15,7 @@ import type { AccessLogSettings } from "./access-log.ts";
 import { choiceWord, ENVOY_CODES, fieldName, isAnything, readSocketAddress } from "./common.ts";
 import type { Address } from "./common.ts";
 import { readClusters } from "./clusters.ts";
+import { joinEqualPlugins } from "./equal-plugins.ts";
 import { readListener } from "./listeners.ts";
 import { readNode } from "./node.ts";
 import { readStatTags } from "./stats-config.ts";
@@ -94,8 +95,11 @@ function readBootstrap(root: Cursor, resolveCode: CodeResolver): Omit<EnvoyBoots
     resolveCode,
   });
   const services = readWasmServices(root.at("bootstrap_extensions"), resolveCode);
-  const { gateways, routeTables } = listeners.parts;
-  const plugins = { ...listeners.parts.plugins, ...services.everywhere };
+  const { gateways, plugins } = joinEqualPlugins({
+    gateways: listeners.parts.gateways,
+    plugins: { ...listeners.parts.plugins, ...services.everywhere },
+  });
+  const { routeTables } = listeners.parts;
   if (listeners.list.length === 0 && root.at("bootstrap_extensions").items().length === 0) {
     resources.at("listeners").wrong("a list of at least one listener");
   }

@@ -1,5 +1,6 @@
 //! What a bootstrap says of a plug-in beside its code: what it may call, and whether it gets the body
-//! of a request that it has stopped at the headers. The same answers in Envoy and `graylane envoy`.
+//! of a request that it has stopped at the headers; and which filters have one root context together.
+//! The same answers in Envoy and `graylane envoy`.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -66,6 +67,75 @@ const CASES: readonly {
   },
 ];
 
+/**
+ * Adds `x-seen` to responses: three letters for the numbers of root contexts, of starts and of
+ * configurations in its VM (`b` is 1), and one for the root context that it belongs to.
+ */
+const COUNTS = guest({
+  imports: `(import "env" "proxy_add_header_map_value"
+      (func $add (param i32 i32 i32 i32 i32) (result i32)))`,
+  body: `(data (i32.const 16) "x-seenaaaa")
+    (func $count (param $at i32)
+      (i32.store8 (local.get $at) (i32.add (i32.const 1) (i32.load8_u (local.get $at)))))
+    (func (export "proxy_on_context_create") (param $id i32) (param $parent i32)
+      (if (local.get $parent)
+        (then (i32.store8 (i32.const 25) (i32.add (i32.const 97) (local.get $parent))))
+        (else (call $count (i32.const 22)))))
+    (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+      (call $count (i32.const 23)) (i32.const 1))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+      (call $count (i32.const 24)) (i32.const 1))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+      (drop (call $add
+        (i32.const 2) (i32.const 16) (i32.const 6) (i32.const 22) (i32.const 4)))
+      (i32.const 0))`,
+});
+
+interface Pair {
+  readonly name: string;
+  /** What is said of the second plug-in in place of what the first has. */
+  readonly config?: object;
+  /** Of its listener. */
+  readonly listener?: object;
+  /** It is in the first one's listener too, behind it. */
+  readonly isBehind?: true;
+  readonly rootCount: 1 | 2;
+}
+
+const text = (value: string): object => ({
+  "@type": "type.googleapis.com/google.protobuf.StringValue",
+  value,
+});
+const PAIRS: readonly Pair[] = [
+  { name: "equal in all", rootCount: 1 },
+  { name: "equal in all, one behind the other", isBehind: true, rootCount: 1 },
+  {
+    name: "of another name, one behind the other",
+    config: { name: "q" },
+    isBehind: true,
+    rootCount: 2,
+  },
+  { name: "of another name", config: { name: "q" }, rootCount: 2 },
+  { name: "of another root_id", config: { root_id: "other" }, rootCount: 2 },
+  { name: "of another configuration", config: { configuration: text("c") }, rootCount: 2 },
+  { name: "of another failure policy", config: { failure_policy: "FAIL_OPEN" }, rootCount: 2 },
+  {
+    name: "that alone gets bodies behind a head that it holds",
+    config: { allow_on_headers_stop_iteration: true },
+    rootCount: 2,
+  },
+  {
+    name: "in a listener of another direction",
+    listener: { traffic_direction: "OUTBOUND" },
+    rootCount: 1,
+  },
+  {
+    name: "in a listener with other metadata",
+    listener: { metadata: { filter_metadata: { a: { b: 1 } } } },
+    rootCount: 1,
+  },
+];
+
 const binary = await findEnvoy();
 const ENGINES = [
   {
@@ -120,6 +190,40 @@ for (const { name: engine, program, skip } of ENGINES) {
       }
       const isNamed = /restricted proxy-wasm capability: proxy_set_shared_data/;
       assert.match(envoy.log, isNamed);
+      await envoy.stop();
+    });
+
+    test("two filters have one root context where Envoy gives them one", async () => {
+      const path = join(folder, "counts.wasm");
+      writeFileSync(path, COUNTS);
+      const ports: number[] = [];
+      const listeners: object[] = [];
+      for (const [index, { config, listener, isBehind }] of PAIRS.entries()) {
+        const first = wasmFilter("p", path, "", `vm${index}`) as FilterJson;
+        const second = wasmFilter("p", path, "", `vm${index}`) as FilterJson;
+        Object.assign(second.typed_config.config, config);
+        const add = async (filters: readonly object[], place: object = {}): Promise<void> => {
+          const port = await freePort();
+          ports.push(port);
+          const routes = [{ match: { prefix: "/" }, direct_response: { status: 404 } }];
+          listeners.push({ ...httpListener(port, filters, routes), ...place, name: `l${port}` });
+        };
+        await add(isBehind === true ? [first, second] : [first]);
+        await add([second], listener);
+      }
+      envoy = await Envoy.start({ ...program, staticResources: { listeners }, concurrency: 1 });
+      for (const [index, { name, rootCount, isBehind }] of PAIRS.entries()) {
+        const seen: string[] = [];
+        for (const port of ports.slice(index * 2, index * 2 + 2)) {
+          const { headers } = await ask(`http://127.0.0.1:${port}`, {});
+          seen.push(...String(headers["x-seen"]).split(", "));
+        }
+        assert.equal(seen.length, isBehind === true ? 3 : 2, name);
+        const counts = rootCount === 1 ? "bbb" : "ccc";
+        for (const one of seen) assert.equal(one.slice(0, 3), counts, name);
+        const roots = new Set(seen.map((one) => one[3]));
+        if (isBehind !== true) assert.equal(roots.size, rootCount, `${name}: ${seen.join()}`);
+      }
     });
   });
 }
