@@ -1,9 +1,10 @@
 //! How many lines plug-ins may log: more are counted, dropped and told of once.
 
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 
 /** Lines that one plug-in may log in a second. */
 export const LOG_LINES_PER_SECOND_MAX = 1_000;
+const WINDOW_MS = 1_000;
 
 /** One second is counted for all together, so that this holds no more than the names in it. */
 export class LogLimiter {
@@ -11,8 +12,9 @@ export class LogLimiter {
   readonly #onDropped: (plugin: string, count: number) => void;
   readonly #lines = new Map<string, number>();
   #windowStartMs = 0;
+  #telling: Timer | null = null;
 
-  /** `onDropped` hears of a second's dropped lines with the first line that comes after it. */
+  /** `onDropped` hears of a second's dropped lines when that second is over. */
   constructor(clock: Clock, onDropped: (plugin: string, count: number) => void) {
     this.#clock = clock;
     this.#onDropped = onDropped;
@@ -20,10 +22,21 @@ export class LogLimiter {
 
   admits(plugin: string): boolean {
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#windowStartMs >= 1_000) this.#turn(nowMs);
+    if (nowMs - this.#windowStartMs >= WINDOW_MS) this.#turn(nowMs);
     const count = (this.#lines.get(plugin) ?? 0) + 1;
     this.#lines.set(plugin, count);
-    return count <= LOG_LINES_PER_SECOND_MAX;
+    if (count <= LOG_LINES_PER_SECOND_MAX) return true;
+    this.#tellLater(nowMs);
+    return false;
+  }
+
+  /** Else nobody would hear of lines after which no other comes. */
+  #tellLater(nowMs: number): void {
+    const waitMs = Math.ceil(this.#windowStartMs + WINDOW_MS - nowMs);
+    const tell = (): void => {
+      this.#turn(this.#clock.monotonicMs());
+    };
+    this.#telling ??= this.#clock.after(waitMs, tell, { unref: true });
   }
 
   #turn(nowMs: number): void {
@@ -32,6 +45,8 @@ export class LogLimiter {
       if (dropped > 0) this.#onDropped(plugin, dropped);
     }
     this.#lines.clear();
+    this.#telling?.cancel();
+    this.#telling = null;
     this.#windowStartMs = nowMs;
   }
 }
