@@ -5,7 +5,7 @@ import type { CohortKey } from "../snapshot/cohort.ts";
 import type { ModuleFile } from "./envoy-config.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { BUCKET_HEADER } from "./lane-shares.ts";
-import { TEXT_TYPE, WASM_TYPE } from "./wasm-types.ts";
+import { ownFilter } from "./own-filter.ts";
 
 const NAME = "graylane.lane-bucket";
 
@@ -15,23 +15,12 @@ export function bucketFilters(
   module: ModuleFile | undefined,
 ): JsonObject[] {
   if (module === undefined) return [];
-  const { path, sha256 } = module;
   return groups.flatMap(({ group, sticky }) => {
     if (sticky === null) return [];
     const { key, hash, salt, modulo } = sticky.deal;
     const where = keyOf(key, group.operands?.trustedHops ?? 0);
     const configuration = { header: BUCKET_HEADER, key: where, hash, salt, modulo };
-    const config: JsonObject = {
-      name: NAME,
-      failure_policy: "FAIL_RELOAD",
-      vm_config: {
-        vm_id: `${NAME}/${sha256}`,
-        runtime: "envoy.wasm.runtime.v8",
-        code: { local: { filename: path } },
-      },
-      configuration: { "@type": TEXT_TYPE, value: JSON.stringify(configuration) },
-    };
-    return [{ name: NAME, typed_config: { "@type": WASM_TYPE, config } }];
+    return [ownFilter(NAME, module, configuration)];
   });
 }
 

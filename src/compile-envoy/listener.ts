@@ -18,7 +18,7 @@ import {
 } from "./listener-tls.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import { listOf, serverSecrets } from "./secrets.ts";
-import { TEXT_TYPE, WASM_TYPE } from "./wasm-types.ts";
+import { TEXT_TYPE, WASM_RUNTIME, WASM_TYPE } from "./wasm-types.ts";
 
 export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 export const MANAGER_TYPE: string =
@@ -163,7 +163,7 @@ function wasmFilter(plugin: Plugin): JsonObject {
     failure_policy: plugin.failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD",
     vm_config: {
       vm_id: plugin.vmId,
-      runtime: "envoy.wasm.runtime.v8",
+      runtime: WASM_RUNTIME,
       code: { local: { filename: module.path } },
       ...(Object.keys(variables).length === 0 ? {} : { environment_variables: variables }),
     },

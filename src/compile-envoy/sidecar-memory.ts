@@ -3,7 +3,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ModuleFile } from "./envoy-config.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
-import { TEXT_TYPE, WASM_TYPE } from "./wasm-types.ts";
+import { ownFilter } from "./own-filter.ts";
 
 const NAME = "graylane.lane-memory";
 
@@ -11,7 +11,7 @@ const NAME = "graylane.lane-memory";
 export function memoryFilters(
   side: "inbound" | "outbound",
   groups: readonly EnteredGroup[],
-  { path, sha256 }: ModuleFile,
+  module: ModuleFile,
 ): JsonObject[] {
   const kept = groups.flatMap(({ group, routeHeader, mayCarryContext }) => {
     const { name, context } = group;
@@ -20,16 +20,5 @@ export function memoryFilters(
     return [{ name, routeHeader, traceHeader: context.traceHeader.toLowerCase() }];
   });
   if (kept.length === 0) return [];
-  const config: JsonObject = {
-    name: NAME,
-    failure_policy: "FAIL_RELOAD",
-    // One VM for both listeners, so that they share the table; another module is another VM.
-    vm_config: {
-      vm_id: `${NAME}/${sha256}`,
-      runtime: "envoy.wasm.runtime.v8",
-      code: { local: { filename: path } },
-    },
-    configuration: { "@type": TEXT_TYPE, value: JSON.stringify({ side, groups: kept }) },
-  };
-  return [{ name: NAME, typed_config: { "@type": WASM_TYPE, config } }];
+  return [ownFilter(NAME, module, { side, groups: kept })];
 }

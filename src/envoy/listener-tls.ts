@@ -5,9 +5,8 @@ import type { Cursor } from "../resources/cursor.ts";
 import type { TlsServer, TlsVersion } from "../snapshot/tls.ts";
 import { unsupported, unwrap } from "./common.ts";
 import { readPair, readPem } from "./tls-parts.ts";
+import { readTlsContext } from "./transport-socket.ts";
 
-const TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
-const RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 /** It tells Envoy whether TLS is spoken, and for which name; here that is known without it. */
 const INSPECTOR = "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
 const CONTEXT_FIELDS = ["common_tls_context", "require_client_certificate"];
@@ -19,15 +18,8 @@ const VERSIONS = { TLSV1_2: "TLSv1.2", TLSV1_3: "TLSv1.3" } as const;
 
 /** Undefined: in clear, or what is there is wrong. */
 export function readListenerTls(chain: Cursor): readonly TlsServer[] | undefined {
-  const socket = chain.at("transport_socket");
-  if (socket.isAbsent || !socket.isMap(["name", "typed_config"])) return undefined;
-  const { type, config, fields } = unwrap(socket.at("typed_config"));
-  if (type === RAW_BUFFER) return undefined;
-  if (type !== TLS_CONTEXT) {
-    unsupported(socket, `the transport socket ${type || socket.at("name").text()}`);
-    return undefined;
-  }
-  if (!config.isMap([...fields, ...CONTEXT_FIELDS])) return undefined;
+  const config = readTlsContext(chain, "DownstreamTlsContext", CONTEXT_FIELDS);
+  if (config === undefined) return undefined;
   const common = config.at("common_tls_context");
   if (!common.isMap(COMMON_FIELDS)) return undefined;
   for (const item of common.at("alpn_protocols").items()) {

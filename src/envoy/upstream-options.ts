@@ -3,12 +3,12 @@
 import { X509Certificate } from "node:crypto";
 import type { Cursor } from "../resources/cursor.ts";
 import type { UpstreamTls } from "../snapshot/tls.ts";
-import { isAnything, unsupported, unwrap } from "./common.ts";
+import { isAnything, unsupported } from "./common.ts";
 import { readPair, readPem } from "./tls-parts.ts";
+import { readTlsContext } from "./transport-socket.ts";
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
-const RAW_BUFFER = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+const CONTEXT_FIELDS = ["sni", "common_tls_context"];
 const NAMES = "match_typed_subject_alt_names";
 /** Tuning of HTTP/2 that changes no request. */
 export const HTTP2_FIELDS: readonly string[] = [
@@ -51,17 +51,10 @@ export function readHttp1Options(cursor: Cursor): void {
   cursor.at("enable_trailers").flag(true);
 }
 
-/** Undefined: in clear. */
+/** Undefined: in clear, or what is there is wrong. */
 export function readUpstreamTls(cluster: Cursor): UpstreamTls | undefined {
-  const socket = cluster.at("transport_socket");
-  if (socket.isAbsent || !socket.isMap(["name", "typed_config"])) return undefined;
-  const { type, config, fields } = unwrap(socket.at("typed_config"));
-  if (type === RAW_BUFFER) return undefined;
-  if (type !== TLS_CONTEXT) {
-    unsupported(socket, `the transport socket ${type || socket.at("name").text()}`);
-    return undefined;
-  }
-  if (!config.isMap([...fields, "sni", "common_tls_context"])) return undefined;
+  const config = readTlsContext(cluster, "UpstreamTlsContext", CONTEXT_FIELDS);
+  if (config === undefined) return undefined;
   const serverName = config.at("sni").text("").toLowerCase();
   const common = config.at("common_tls_context");
   const none = { authorities: "", certificate: "", privateKey: "" };
