@@ -1,9 +1,11 @@
 // Compiles the official plug-ins: plugins/<name>/assembly/index.ts to plugins/<name>/<name>.wasm.
 // The same source gives the same bytes. What is newer than its sources is left alone.
+//
+//   node scripts/build-plugins.mjs [FOLDER...]   (default: every folder of plugins/)
 
 import asc from "assemblyscript/asc";
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -17,13 +19,15 @@ function changedMs(path) {
   return Math.max(...readdirSync(path).map((name) => changedMs(join(path, name))));
 }
 
-export async function buildPlugin(name) {
-  const folder = join(root, "plugins", name);
+/** `folder`/assembly/index.ts to `folder`/NAME.wasm; folders are within this one's clone. */
+async function buildPlugin(folder) {
+  const name = basename(folder);
   const out = join(folder, `${name}.wasm`);
-  const sources = [join(folder, "assembly"), join(root, SDK), fileURLToPath(import.meta.url)];
+  const entry = join(folder, "assembly", "index.ts");
+  const sources = [dirname(entry), join(root, SDK), fileURLToPath(import.meta.url)];
   if (changedMs(out) >= Math.max(...sources.map(changedMs))) return;
   const { error, stderr } = await asc.main([
-    `plugins/${name}/assembly/index.ts`,
+    relative(root, entry),
     ...["--outFile", relative(root, out), "--baseDir", root],
     ...["--runtime", "minimal", "--use", `abort=${SDK}/log/onAbort`],
     ...["-O3", "--shrinkLevel", "1", "--noAssert"],
@@ -31,10 +35,10 @@ export async function buildPlugin(name) {
   if (error !== null) throw new Error(`plug-in ${name} does not compile\n${stderr.toString()}`);
 }
 
-export async function buildPlugins() {
-  for (const name of readdirSync(join(root, "plugins"))) {
-    if (existsSync(join(root, "plugins", name, "assembly", "index.ts"))) await buildPlugin(name);
-  }
+function officialPlugins() {
+  const folders = readdirSync(join(root, "plugins")).map((name) => join(root, "plugins", name));
+  return folders.filter((folder) => existsSync(join(folder, "assembly", "index.ts")));
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildPlugins();
+const named = process.argv.slice(2).map((folder) => resolve(folder));
+for (const folder of named.length > 0 ? named : officialPlugins()) await buildPlugin(folder);

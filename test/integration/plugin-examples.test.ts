@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { COMMAND, Graylane } from "../support/graylane.ts";
 import type { Question } from "../support/graylane.ts";
@@ -120,6 +120,31 @@ suite("examples/mse-params-random", () => {
       assert.equal(await leadsToGray(question), isExpected, JSON.stringify(question));
     }
   });
+});
+
+test("the plug-in of the SDK's README is compiled as it stands, and does what it says", () => {
+  const page = readFileSync("sdk/assemblyscript/README.md", "utf8");
+  const source = /```ts\n([^]*?)```/.exec(page)?.[1] ?? "";
+  assert.ok(readFileSync("docs/plug-ins.md", "utf8").includes(source), "both pages show the same");
+  // Its imports are relative to a folder two levels below the root.
+  const folder = mkdtempSync(join("dist", "plugin-of-the-readme-"));
+  try {
+    mkdirSync(join(folder, "assembly"));
+    writeFileSync(join(folder, "assembly", "index.ts"), source);
+    writeFileSync(
+      join(folder, "hello.cases.yaml"),
+      `plugin: ${basename(folder)}.wasm
+cases:
+  - {name: it says hello, request: {path: /}, expect: {request: {headers: {x-hello: world}}}}
+`,
+    );
+    for (const words of [["scripts/build-plugins.mjs"], [COMMAND, "plugin", "test"]]) {
+      const { status, stderr, stdout } = spawnSync(process.execPath, [...words, folder]);
+      assert.equal(status, 0, `${String(stdout)}${String(stderr)}`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 for (const plugin of ["canary-conditions", "hash-tagging"]) {

@@ -1,6 +1,9 @@
 //! What every plug-in must export. In your entry file:
 //! `export { graylane_on_explain, malloc, proxy_abi_version_0_2_1 } from "…/exports";`
 
+// Compiled in by name, as AssemblyScript's abort: the compiler must have come across it.
+import "./log";
+
 export { graylane_on_explain } from "./explain";
 export { malloc } from "./received";
 
