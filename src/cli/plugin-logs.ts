@@ -1,5 +1,6 @@
 //! `graylane plugin logs`: what a plug-in logs at the running gateways.
 
+import { visible } from "../base/visible.ts";
 import type { PluginLogLine } from "../api/types.ts";
 import { timestampMs, wallTimeOf } from "../base/clock.ts";
 import { durationMs } from "../resources/duration.ts";
@@ -64,12 +65,4 @@ function* textsOf(line: PluginLogLine, timestamps: boolean): Generator<string> {
   for (const text of line.message.split(/\r?\n/)) {
     yield `${time}[${line.worker}] ${line.level}: ${visible(text)}`;
   }
-}
-
-/** Plug-ins log what clients send: nothing of it may steer the terminal. */
-function visible(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => {
-    if (char === "\t") return char;
-    return `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
-  });
 }

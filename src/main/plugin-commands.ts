@@ -40,6 +40,7 @@ export async function readModule(path: string, terminal: Terminal): Promise<Buff
 }
 
 const CASE_FILE = /\.cases\.ya?ml$/;
+const MODULE_FILE = /\.wasm$/;
 
 /** Exit code 1 when a case fails that is not updated, or when a file cannot be run. */
 export async function testPlugins(options: TestOptions, terminal: Terminal): Promise<number> {
@@ -100,7 +101,7 @@ async function caseFiles(paths: readonly string[], terminal: Terminal): Promise<
 async function filesIn(path: string): Promise<string[]> {
   const info = await stat(path).catch(() => null);
   if (info === null) return [];
-  if (!info.isDirectory()) return [path];
+  if (!info.isDirectory()) return MODULE_FILE.test(path) ? [] : [path];
   const names = await readdir(path, { recursive: true });
   const found = names.filter((name) => CASE_FILE.test(name) && !name.includes("node_modules"));
   return found.sort().map((name) => join(path, name));

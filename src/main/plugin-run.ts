@@ -48,7 +48,7 @@ export async function runPlugin(
     },
     logger: log,
   });
-  const failure = await start(engine);
+  const failure = await start(engine, options.file);
   if (failure === null) {
     const where = `http://${HOST}:${options.port}`;
     terminal.stdout.write(`${options.file} runs at ${where}; the upstream echoes. Ctrl-C stops.\n`);
@@ -61,10 +61,10 @@ export async function runPlugin(
 }
 
 /** Null when it serves; else why not. */
-async function start(engine: StaticEngine): Promise<string | null> {
+async function start(engine: StaticEngine, file: string): Promise<string | null> {
   try {
     const fault = await engine.start(() => true);
-    return fault === null ? null : `${fault.message}\n${fault.remedy}`.trimEnd();
+    return fault === null ? null : `${file}: ${fault.message}\n${fault.remedy}`.trimEnd();
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -323,10 +323,10 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     title: "A plug-in does not start, or refuses its configuration",
     severity: "error",
     help:
-      "The message says in which callback. What the plug-in itself says is in the log of the " +
-      "gateway's workers. The version that ran before goes on serving; where there is none, " +
-      "FAIL_OPEN serves without the plug-in, FAIL_CLOSE answers 503, and the start is tried " +
-      "again after 1 s, doubling to 60 s.",
+      "The message says in which callback, and quotes the last warning or error that the plug-in " +
+      "logged; all of it is in `graylane plugin logs NAME`. The version that ran before goes on " +
+      "serving; where there is none, FAIL_OPEN serves without the plug-in, FAIL_CLOSE answers " +
+      "503, and the start is tried again after 1 s, doubling to 60 s.",
   },
   GL0501: {
     title: "A container image has no local command",

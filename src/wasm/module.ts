@@ -75,7 +75,8 @@ export async function loadModule(
   const { name } = options;
   if (bytes.length > MODULE_BYTES_MAX) {
     const message = `The module has ${bytes.length} bytes, more than ${MODULE_BYTES_MAX}`;
-    return new LoadFault(name, "invalid_module", message);
+    const remedy = "Build it without debug information (wasm-opt --strip-debug takes it out).";
+    return new LoadFault(name, "invalid_module", message, remedy);
   }
   const notWasm = checkMagic(name, bytes);
   if (notWasm !== null) return notWasm;
@@ -146,10 +147,17 @@ async function compileWithFuel(
 }
 
 function checkMagic(name: string, bytes: Uint8Array): LoadFault | null {
-  if (MAGIC.every((byte, index) => bytes[index] === byte)) return null;
+  if (MAGIC.every((byte, index) => bytes[index] === byte)) return checkLayer(name, bytes);
   const start = bytes.length === 0 ? "is empty" : `begins with ${quoteStart(bytes)}`;
   const remedy = "Give a WebAssembly binary (.wasm), not its text form or an archive of it.";
   return new LoadFault(name, "not_wasm", `The file is not a Wasm module: it ${start}`, remedy);
+}
+
+/** After magic and version, 16 bits each: 0 for a module, 1 for what is made for WASI 0.2. */
+function checkLayer(name: string, bytes: Uint8Array): LoadFault | null {
+  if (bytes[6] !== 1 || bytes[7] !== 0) return null;
+  const message = "The file is a WebAssembly component, not a module";
+  return new LoadFault(name, "invalid_module", message, "Build it for WASI preview 1 (wasip1).");
 }
 
 function quoteStart(bytes: Uint8Array): string {

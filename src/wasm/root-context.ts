@@ -1,6 +1,7 @@
 //! The context of one plug-in (module plus configuration) in one VM: configuration, ticks, end.
 
 import type { Timer } from "../base/clock.ts";
+import { visible } from "../base/visible.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { DeclaredProperties } from "./declared-properties.ts";
 import type { ExpressionTable } from "./expression-table.ts";
@@ -22,6 +23,8 @@ const REDIS_OK = 0;
 const REDIS_FAILED = 1;
 /** Items of queues that the plug-in has yet to be told of; more are not told. */
 const QUEUE_NEWS_MAX = 10_000;
+/** Of what it logged when it refused, in characters. */
+const COMPLAINT_MAX = 300;
 
 /** What a plug-in is made with, apart from its VM. */
 export interface PluginSettings {
@@ -103,7 +106,9 @@ export class RootContext {
   static create(vm: Vm, plugin: PluginSettings): RootContext | LoadFault {
     const root = new RootContext(vm, plugin);
     vm.roots.set(root.id, root);
+    vm.complaint = "";
     const fault = root.#start();
+    vm.complaint = null;
     if (fault === null) return root;
     root.abandon();
     vm.roots.delete(root.id);
@@ -344,6 +349,8 @@ export class RootContext {
   }
 
   #fault(kind: "vm_start_refused" | "configure_refused", message: string): LoadFault {
-    return new LoadFault(this.plugin.name, kind, message, "Its reason is in the log.");
+    const said = visible((this.#vm.complaint ?? "").trim().slice(0, COMPLAINT_MAX));
+    const remedy = said === "" ? "Its reason is in the log." : `It logged: ${said}`;
+    return new LoadFault(this.plugin.name, kind, message, remedy);
   }
 }

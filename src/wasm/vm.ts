@@ -11,7 +11,7 @@ import { createImports } from "./abi/imports.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { CallsUnderWay } from "./calls-under-way.ts";
 import type { Caller } from "./calls-under-way.ts";
-import type { LogLevel } from "./enums.ts";
+import { LogLevel } from "./enums.ts";
 import { BudgetSpent, LoadFault, PluginTrap } from "./fault.ts";
 import { fieldName, fieldValue, latin1, utf8 } from "./field-text.ts";
 import {
@@ -178,6 +178,9 @@ export class Vm {
   /** Called once, at the first trap: what the plug-ins of this VM do then. */
   readonly trapListeners: Set<(trap: PluginTrap) => void> = new Set();
 
+  /** While a root context starts: its last warning or error. Null: nobody wants it. */
+  complaint: string | null = null;
+
   readonly #deferred: (() => void)[] = [];
   readonly #exports: Record<string, unknown>;
   #isEntered = false;
@@ -321,6 +324,9 @@ export class Vm {
   }
 
   log(level: LogLevel, message: string): void {
+    if (this.complaint !== null && level >= LogLevel.warn && message.trim() !== "") {
+      this.complaint = message;
+    }
     const plugin = this.root?.plugin;
     this.services.log({
       level,

@@ -97,12 +97,12 @@ const REFUSED: readonly (readonly [name: string, words: () => Promise<string[]>,
     [
       "a configuration that it does not take",
       async () => [FILE, "--port", String(await freePort()), "--config", "bad"],
-      /wasm log plug-in: bad\n.*error: The plug-in refused its configuration/s,
+      /wasm log plug-in: bad\n.*error: .*plugin\.wasm: The plug-in refused its configuration/s,
     ],
     [
       "a file that is no Wasm",
       async () => [CONFIGURATION, "--port", String(await freePort())],
-      /error: The file is not a Wasm module: it begins with .*\nGive a WebAssembly binary/,
+      /error: .*config\.json: The file is not a Wasm module: it begins with .*\nGive a WebAssembly binary/,
     ],
     [
       "a file that is not there",

@@ -77,6 +77,14 @@ test("what is no module has a reason and nothing else", async () => {
   assert.match(describeModule(report), /^Graylane: +refuses it: The file is not a Wasm module/m);
 });
 
+test("a component is told from a module, with how to build a module", async () => {
+  const bytes = Buffer.from("0061736d0d000100", "hex");
+  const { graylane, envoy } = await inspectModule(bytes, "a.wasm");
+  assert.match(graylane.reason, /is a WebAssembly component, not a module/);
+  assert.match(graylane.remedy, /wasip1/);
+  assert.equal(envoy.accepted, false);
+});
+
 test("an official plug-in is taken, and its report is the same as JSON", async () => {
   const report = await inspectModule(readFileSync(builtPlugin("hash-tagging")), "a.wasm");
   assert.equal(report.graylane.accepted, true);

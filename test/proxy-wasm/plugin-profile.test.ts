@@ -193,6 +193,33 @@ const refused: readonly (readonly [name: string, words: readonly string[], says:
   ["no number of requests", [file, "--requests", "many"], /not a number from 1/],
 ];
 
+/** Says why it refuses every configuration: an escape sequence, and then a line of less weight. */
+const REFUSING = join(folder, "refusing.wasm");
+writeFileSync(
+  REFUSING,
+  guest({
+    imports: '(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))',
+    body: `(data (i32.const 16) "no \\1b[1m limits is set")
+      (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (drop (call $log (i32.const 4) (i32.const 16) (i32.const 21)))
+        (drop (call $log (i32.const 2) (i32.const 16) (i32.const 2)))
+        (drop (call $log (i32.const 3) (i32.const 18) (i32.const 1)))
+        (i32.const 0))`,
+  }),
+);
+
+test("a plug-in that refuses its configuration is quoted with its last warning or error", async () => {
+  const { code, text } = await profile(REFUSING);
+  assert.equal(code, 1);
+  assert.match(text, /refused its configuration\nIt logged: no \\x1b\[1m limits is set\n$/);
+});
+
+test("a module in the place of a file of cases is said to be none", async () => {
+  const { code, text } = await run("test", file);
+  assert.equal(code, 1);
+  assert.match(text, /small\.wasm: no file of cases\nName a file, or a folder/);
+});
+
 for (const [name, words, says] of refused) {
   test(`${name} is said, and the exit code is not 0`, async () => {
     const { code, text } = await profile(...words);
