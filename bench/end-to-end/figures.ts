@@ -17,6 +17,9 @@ export interface Figure {
   readonly spread: number;
 }
 
+/** At the fixed rate, before latencies count. */
+export const WARM_UP_MS = 1_000;
+
 /** From the time a request was due to its last byte, at a fixed rate, open loop. */
 export interface LatencyMs {
   readonly p50: number;

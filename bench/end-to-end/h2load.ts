@@ -8,6 +8,7 @@ import type { ClientHttp2Session } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LOAD_CORE } from "./contender.ts";
+import { WARM_UP_MS } from "./figures.ts";
 import type { LatencyMs } from "./figures.ts";
 import type { WrkResult } from "./wrk.ts";
 
@@ -37,9 +38,10 @@ export function runH2loadAtRate(options: H2loadOptions & { readonly rate: number
   const folder = mkdtempSync(join(tmpdir(), "graylane-h2load-"));
   const log = join(folder, "requests.tsv");
   const load = ["-t1", `-c${connections}`, `-m${streams}`, "-D", String(seconds)];
-  const pace = [`--rps=${rate / connections}`, `--log-file=${log}`];
+  const pace = [`--rps=${rate / connections}`, `--warm-up-time=${WARM_UP_MS}ms`];
+  const output = `--log-file=${log}`;
   const url = `http://127.0.0.1:${port}/`;
-  const command = ["-c", String(LOAD_CORE), "h2load", ...load, ...pace, url];
+  const command = ["-c", String(LOAD_CORE), "h2load", ...load, ...pace, output, url];
   try {
     const { status, stdout, stderr } = spawnSync("taskset", command, { encoding: "utf8" });
     if (status !== 0) throw new Error(`h2load failed: ${stdout}${stderr}`);

@@ -1,6 +1,6 @@
 //! The figures as Markdown: what stands in bench/RESULTS.md.
 
-import { LOAD_BUSY_MAX } from "./figures.ts";
+import { LOAD_BUSY_MAX, WARM_UP_MS } from "./figures.ts";
 import type { ContenderFigures, Figure, ScenarioFigures } from "./figures.ts";
 
 export interface ReportHead {
@@ -33,7 +33,7 @@ Both sides write an access log to a file, count, and give each request an id.
 ${rows.join("\n")}
 
 Latency at the same fixed rate, 70 % of the requests/s of the scenario's first above, open loop (a request's time counts
-from when it was due; with HTTP/2 from when h2load sent it):
+from when it was due; with HTTP/2 from when h2load sent it), after ${WARM_UP_MS / 1_000} s at that rate:
 
 | Scenario | Rate | What | p50 | p99 | p99.9 | Largest |
 | --- | ---: | --- | ---: | ---: | ---: | ---: |

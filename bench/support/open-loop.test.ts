@@ -6,7 +6,10 @@ import { test } from "node:test";
 import { OpenLoopClient, parseAnswer } from "./open-loop.ts";
 import type { OpenLoopResult } from "./open-loop.ts";
 
-async function run(listener: RequestListener, timeoutMs = 5_000): Promise<OpenLoopResult> {
+async function run(
+  listener: RequestListener,
+  { timeoutMs = 5_000, warmUpMs = 0 } = {},
+): Promise<OpenLoopResult> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -16,6 +19,7 @@ async function run(listener: RequestListener, timeoutMs = 5_000): Promise<OpenLo
     ratePerSecond: 500,
     connectionsMax: 8,
     timeoutMs,
+    warmUpMs,
     request: (index) => ({
       bytes: `GET /${index} HTTP/1.1\r\nhost: localhost\r\n\r\n`,
       check: ({ status, body }) =>
@@ -38,6 +42,15 @@ test("every request that fell due is sent, received and right", async () => {
   assert.equal(result.latencyUs.count, result.sent);
 });
 
+test("requests of the warm-up are checked, and are not in the latencies", async () => {
+  const all = await run((request, response) => response.end(request.url), { warmUpMs: 60_000 });
+  assert.equal(all.right, all.sent, all.failures.join());
+  assert.equal(all.latencyUs.count, 0);
+  const later = await run((request, response) => response.end(request.url), { warmUpMs: 20 });
+  // The requests numbered 0 to 9 fall due before.
+  assert.equal(later.latencyUs.count, later.sent - 10);
+});
+
 test("chunked answers are read, and connections that the server closes are replaced", async () => {
   const result = await run((request, response) => {
     if (request.url?.endsWith("3") === true) response.setHeader("connection", "close");
@@ -49,13 +62,16 @@ test("chunked answers are read, and connections that the server closes are repla
 
 test("a wrong answer, a lost connection and silence are failures, and are not retried", async () => {
   const seen = new Map<string, number>();
-  const result = await run((request, response) => {
-    const url = request.url ?? "";
-    seen.set(url, (seen.get(url) ?? 0) + 1);
-    if (url === "/1") response.end("wrong");
-    else if (url === "/2") request.socket.destroy();
-    else if (url !== "/3") response.end(url);
-  }, 200);
+  const result = await run(
+    (request, response) => {
+      const url = request.url ?? "";
+      seen.set(url, (seen.get(url) ?? 0) + 1);
+      if (url === "/1") response.end("wrong");
+      else if (url === "/2") request.socket.destroy();
+      else if (url !== "/3") response.end(url);
+    },
+    { timeoutMs: 200 },
+  );
   assert.equal(result.failed, 3);
   assert.equal(result.right, result.sent - 3);
   assert.match(result.failures.join("; "), /request 1: 200 wrong/);

@@ -39,6 +39,11 @@ export interface OpenLoopOptions {
   readonly request: (index: number) => PlannedRequest;
   readonly connectionsMax?: number;
   readonly timeoutMs?: number;
+  /**
+   * Requests that fall due so soon after the start have no part in the latencies: in them the
+   * client itself is compiled, and connections are opened.
+   */
+  readonly warmUpMs?: number;
   /** Over TLS, with whatever certificate the server has. */
   readonly isSecure?: boolean;
 }
@@ -54,7 +59,7 @@ export interface OpenLoopResult {
   /** The first of them. */
   readonly failures: readonly string[];
   readonly seconds: number;
-  /** From the time a request was due to its last byte, microseconds. */
+  /** From the time a request was due to its last byte, microseconds; without the warm-up. */
   readonly latencyUs: RecordableHistogram;
 }
 
@@ -69,6 +74,7 @@ export class OpenLoopClient {
   readonly #options: OpenLoopOptions;
   readonly #connectionsMax: number;
   readonly #timeoutMs: number;
+  readonly #warmUpMs: number;
   readonly #idle: Connection[] = [];
   readonly #open = new Set<Connection>();
   readonly #waiting: Pending[] = [];
@@ -86,6 +92,7 @@ export class OpenLoopClient {
     this.#options = options;
     this.#connectionsMax = options.connectionsMax ?? 64;
     this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#warmUpMs = options.warmUpMs ?? 0;
   }
 
   /** Counts so far. */
@@ -196,7 +203,9 @@ export class OpenLoopClient {
 
   #answered(answer: Answer, { planned, index, dueMs }: Pending): void {
     this.#received += 1;
-    this.#latencyUs.record(Math.max(1, Math.round((performance.now() - dueMs) * 1_000)));
+    if (dueMs - this.#startMs >= this.#warmUpMs) {
+      this.#latencyUs.record(Math.max(1, Math.round((performance.now() - dueMs) * 1_000)));
+    }
     const wrong = planned.check(answer);
     if (wrong === null) this.#right += 1;
     else this.#note(index, wrong);
