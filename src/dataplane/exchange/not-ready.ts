@@ -1,18 +1,14 @@
-//! Answers while there is no configuration for a listener (a worker that is starting or closing).
+//! Answers where a gateway's port has been taken out of the configuration, while it closes.
 
 import { proxyError } from "../proxy-error.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangeHandler } from "./handler.ts";
 
 export class NotReadyExchange implements ExchangeHandler {
-  readonly role: ExchangeHandler["role"];
-
-  constructor(role: ExchangeHandler["role"]) {
-    this.role = role;
-  }
+  readonly role = "gateway";
 
   onRequest(exchange: Exchange): void {
-    exchange.fail(proxyError("not_ready", "this listener has no configuration at the moment"));
+    exchange.fail(proxyError("not_ready", "this port is no longer in the configuration"));
   }
 
   onResponse(): null {

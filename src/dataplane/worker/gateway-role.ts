@@ -161,11 +161,11 @@ export class GatewayRole implements WorkerRole {
       const address = this.#addressOf(port, wanted);
       const handler = (): ExchangeHandler => this.#handler(port);
       const listener = new TrafficListener(address, this.#context, handler, tls);
-      listener.setNetwork(() => this.#runtime?.listeners.get(port)?.network ?? null);
-      listener.setCodec(() => this.#runtime?.listeners.get(port)?.listener.codec);
+      listener.setNetwork(() => this.#runtimeOf(port)?.listeners.get(port)?.network ?? null);
+      listener.setCodec(() => this.#runtimeOf(port)?.listeners.get(port)?.listener.codec);
       listener.setProxyProtocol(
         () =>
-          this.#runtime?.listeners.get(port)?.gateway.edge?.proxyProtocol ??
+          this.#runtimeOf(port)?.listeners.get(port)?.gateway.edge?.proxyProtocol ??
           gateway.edge?.proxyProtocol,
       );
       const inherited = await this.#context.inherited?.take(addressOf(listener));
@@ -214,15 +214,20 @@ export class GatewayRole implements WorkerRole {
     }
   }
 
+  /** From the moment in which the port accepts. */
+  #runtimeOf(port: number): Runtime | null {
+    return this.#runtime?.listeners.has(port) === true ? this.#runtime : this.#opening;
+  }
+
   #handler(port: number): ExchangeHandler {
     const { overload } = this.#context;
     if (overload !== undefined) {
       overload.requestCount += 1;
       if (overload.isShedding && !overload.takesRequest()) return OVERLOADED;
     }
-    const runtime = this.#runtime?.listeners.has(port) === true ? this.#runtime : this.#opening;
+    const runtime = this.#runtimeOf(port);
     const listener: ListenerRuntime | undefined = runtime?.listeners.get(port);
-    if (runtime === null || listener === undefined) return new NotReadyExchange("gateway");
+    if (runtime === null || listener === undefined) return new NotReadyExchange();
     const uses = { whole: this.#uses.current, deciding: this.#deciding.current };
     return new GatewayExchange(runtime, listener, uses);
   }

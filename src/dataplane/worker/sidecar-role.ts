@@ -1,17 +1,17 @@
 //! The sidecars of every pod on this machine, in one process: each with its own listeners and its
 //! own trace tables, all with one runtime.
 
+import { assert } from "../../base/assert.ts";
 import { delay } from "../../base/clock.ts";
 import type { Snapshot, Workload } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import { HealthChecks } from "../health/health-checks.ts";
 import { watchHealth } from "../health/watch-health.ts";
-import { NotReadyExchange } from "../exchange/not-ready.ts";
 import { SidecarInbound } from "../exchange/sidecar-inbound.ts";
 import { SidecarOutbound } from "../exchange/sidecar-outbound.ts";
 import { TrafficListener } from "../listener/listener.ts";
-import type { ListenFailure } from "../listener/listener.ts";
+import type { ListenAddress, ListenFailure } from "../listener/listener.ts";
 import { PodState } from "../runtime/pod-state.ts";
 import type { Preparer } from "../runtime/prepare.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -21,9 +21,10 @@ import { TraceLinks } from "./trace-links.ts";
 const DRAIN_POLL_INTERVAL_MS = 20;
 
 interface Sidecar {
-  readonly workload: Workload;
+  /** The newest that is at the same addresses. */
+  workload: Workload;
   readonly pod: PodState;
-  readonly listeners: readonly TrafficListener[];
+  readonly listeners: TrafficListener[];
 }
 
 export class SidecarRole implements WorkerRole {
@@ -52,7 +53,7 @@ export class SidecarRole implements WorkerRole {
   async configure(snapshot: Snapshot): Promise<string | null> {
     const runtime = this.#preparer.prepareSidecar(snapshot, this.#runtime);
     watchHealth(runtime, snapshot, { checks: this.#checks, context: this.#context });
-    // The runtime first: a new sidecar's first request must find its own workload.
+    // The runtime first: a new sidecar's first request must find one.
     this.#runtime = runtime;
     this.#context.pools.retainSecure(snapshot.clusters);
     this.#failures.clear();
@@ -132,7 +133,7 @@ export class SidecarRole implements WorkerRole {
   async #place(name: string, workload: Workload): Promise<string | null> {
     const old = this.#sidecars.get(name);
     if (old !== undefined && isSamePlace(old.workload, workload)) {
-      this.#sidecars.set(name, { ...old, workload });
+      old.workload = workload;
       return null;
     }
     // Gone until it is open again: a pod that cannot be placed must not look placed.
@@ -140,15 +141,15 @@ export class SidecarRole implements WorkerRole {
     for (const listener of old?.listeners ?? []) listener.close();
     const pod = old?.pod ?? new PodState();
     shareAs(name, pod, this.#links);
-    const listeners = this.#listenersOf(name, workload);
-    for (const listener of listeners) {
+    const sidecar = this.#sidecarOf(name, workload, pod);
+    for (const listener of sidecar.listeners) {
       const failure = await this.#open(listener);
       if (failure === null) continue;
-      for (const opened of listeners) opened.close();
+      for (const opened of sidecar.listeners) opened.close();
       const where = `${failure.address.host}:${failure.address.port}`;
       return `the sidecar of pod ${name} cannot listen on ${where}: ${failure.code}`;
     }
-    this.#sidecars.set(name, { workload, pod, listeners });
+    this.#sidecars.set(name, sidecar);
     return null;
   }
 
@@ -157,32 +158,32 @@ export class SidecarRole implements WorkerRole {
     return await listener.open(inherited ?? null);
   }
 
-  #listenersOf(name: string, workload: Workload): readonly TrafficListener[] {
-    const inbound = workload.inbound.map(({ port, appAddress, appPort }) => {
+  /**
+   * What it answers depends on no other listener of the pod: the first accepts while others are
+   * still being opened, at a socket that another process may have served a moment ago.
+   */
+  #sidecarOf(name: string, workload: Workload, pod: PodState): Sidecar {
+    const sidecar: Sidecar = { workload, pod, listeners: [] };
+    for (const { port, appAddress, appPort } of workload.inbound) {
       const app = { address: appAddress, port: appPort, pod: name, labels: {} };
       const address = { host: workload.address, port };
-      return this.#listener(name, "inbound", address, (runtime, current) => {
-        return new SidecarInbound(runtime, current.workload, current.pod, app);
+      const inbound = this.#listener(address, (runtime) => {
+        return new SidecarInbound(runtime, sidecar.workload, pod, app);
       });
-    });
+      sidecar.listeners.push(inbound);
+    }
     const { address: host, port } = workload.outbound;
-    const outbound = this.#listener(name, "outbound", { host, port }, (runtime, current) => {
-      return new SidecarOutbound(runtime, current.workload, current.pod);
+    const outbound = this.#listener({ host, port }, (runtime) => {
+      return new SidecarOutbound(runtime, sidecar.workload, pod);
     });
-    return [...inbound, outbound];
+    sidecar.listeners.push(outbound);
+    return sidecar;
   }
 
-  #listener(
-    name: string,
-    role: "inbound" | "outbound",
-    address: { readonly host: string; readonly port: number },
-    make: (runtime: Runtime, sidecar: Sidecar) => ExchangeHandler,
-  ): TrafficListener {
+  #listener(address: ListenAddress, make: (runtime: Runtime) => ExchangeHandler): TrafficListener {
     return new TrafficListener(address, this.#context, () => {
-      const sidecar = this.#sidecars.get(name);
-      const runtime = this.#runtime;
-      if (sidecar === undefined || runtime === null) return new NotReadyExchange(role);
-      return make(runtime, sidecar);
+      assert(this.#runtime !== null, "listeners are opened for a runtime");
+      return make(this.#runtime);
     });
   }
 }
