@@ -48,6 +48,8 @@ import type { WorkerLink } from "./worker-link.ts";
 /** Two: while one is replaced, the other goes on accepting. */
 const GATEWAY_WORKERS_DEFAULT = 2;
 const GATEWAY_HOST = "127.0.0.1";
+/** Until then the process before this one serves; it gives up after a little more. */
+const SUCCESSOR_ANSWER_MS = 100_000;
 
 export interface Parts extends Succeeding {
   readonly store: ResourceStore;
@@ -99,6 +101,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
     writeStatus: statusWriter(store),
     drained: () => fleet.drained(),
     areLeaving: () => fleet.areLeaving,
+    ...(legacy === null ? {} : { firstAnswerMs: SUCCESSOR_ANSWER_MS }),
     clock,
     logger,
   });

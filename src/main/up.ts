@@ -5,6 +5,7 @@ import type { Server } from "node:http";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import type { UpOptions } from "../cli/program.ts";
+import type { NodeStatus } from "../controlplane/publish/config-node.ts";
 import { DirectoryLockedError } from "../controlplane/store/directory-lock.ts";
 import { NewerFormatError } from "../controlplane/store/format.ts";
 import { openStore, storeKeyOf } from "../controlplane/store/open-store.ts";
@@ -337,8 +338,11 @@ async function startParts({ parts, options, resources, legacy }: Run): Promise<s
   }
   publisher.start();
   await publisher.settled(store.revision);
-  const refused = publisher.status().nodes.find(({ state }) => state === "NACK");
-  if (refused !== undefined) return refused.error;
+  // The process before this one serves as it should: no reason to go on with less.
+  const isUnfit = ({ state }: NodeStatus): boolean =>
+    state === "NACK" || (legacy !== null && state === "STALE");
+  const unfit = publisher.status().nodes.find(isUnfit);
+  if (unfit !== undefined) return unfit.error;
   const unserved = await serveEnvoys(parts, options.xds);
   if (unserved !== null) return unserved;
   const unplaced = legacy === null ? null : await podFailure(legacy.state.pods, fleet);

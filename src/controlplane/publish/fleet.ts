@@ -14,6 +14,8 @@ export const NODES_MAX = 2_048;
 export interface FleetOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How long a node is waited for now. Absent: as `NodeTrack` has it. */
+  readonly answerTimeoutMs?: () => number;
   /** A node begins to lag, has caught up, or says other things of single objects. */
   readonly reportsChanged: () => void;
 }

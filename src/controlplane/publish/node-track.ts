@@ -19,6 +19,8 @@ const RETRY_MS = 1_000;
 export interface NodeTrackOptions {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Absent: `ANSWER_TIMEOUT_MS`. */
+  readonly answerTimeoutMs?: () => number;
   /** Called whenever the state, or what the node runs, has changed. */
   readonly changed: () => void;
 }
@@ -122,8 +124,9 @@ export class NodeTrack {
     if (this.#state === "STALE") return;
     this.#state = "PENDING";
     this.#stopTimer();
-    this.#timer = this.#options.clock.after(ANSWER_TIMEOUT_MS, () => {
-      this.#giveUp(`no answer in ${ANSWER_TIMEOUT_MS / 1000} s`);
+    const timeoutMs = this.#options.answerTimeoutMs?.() ?? ANSWER_TIMEOUT_MS;
+    this.#timer = this.#options.clock.after(timeoutMs, () => {
+      this.#giveUp(`no answer in ${timeoutMs / 1000} s`);
     });
   }
 

@@ -23,8 +23,9 @@ class World {
   /** Whether gateways serve somebody whose places others have taken. */
   areLeaving = false;
 
-  constructor() {
+  constructor(options: { readonly firstAnswerMs?: number } = {}) {
     this.publisher = new Publisher({
+      ...options,
       store: this.store,
       resolveModules: () => Promise.resolve(new Map()),
       compile: (resources) => {
@@ -100,6 +101,28 @@ test("a new lane reaches delayed sidecars before the gateway uses it", async () 
   delayed.answer();
   await idle();
   assert.deepEqual(laneNames(gateway.held), ["base", "gray"]);
+});
+
+test("who takes over from another process waits longer for its sidecars, the first time", async () => {
+  const firstAnswerMs = 4 * ANSWER_TIMEOUT_MS;
+  const world = new World({ firstAnswerMs });
+  const gateway = new FakeNode("gateway");
+  const slow = new FakeNode("sidecar", "slow");
+  slow.isPrompt = false;
+  await world.startWith(["base"], [gateway, slow]);
+  world.clock.advance(firstAnswerMs - ANSWER_TIMEOUT_MS);
+  await world.turn();
+  assert.equal(gateway.held, EMPTY_SNAPSHOT);
+
+  slow.answer();
+  await world.turn();
+  assert.deepEqual(laneNames(gateway.held), ["base"]);
+
+  world.store.putLanes(["base", "gray"]);
+  await world.turn();
+  world.clock.advance(ANSWER_TIMEOUT_MS);
+  await world.turn();
+  assert.equal(world.stateOf(slow), "STALE");
 });
 
 test("a gateway that joins with what it should run is sent nothing; its faults count", async () => {

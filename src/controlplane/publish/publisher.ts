@@ -25,6 +25,7 @@ import { allocationWrites } from "./allocation-write.ts";
 import type { ConfigNode, NodeStatus } from "./config-node.ts";
 import { Fleet } from "./fleet.ts";
 import { InputFingerprint } from "./inputs.ts";
+import { ANSWER_TIMEOUT_MS } from "./node-track.ts";
 import { mergeForMakeBeforeBreak } from "./make-before-break.ts";
 import { statusWrites } from "./object-status.ts";
 import type { StatusWrite } from "./object-status.ts";
@@ -83,6 +84,11 @@ export interface PublisherOptions {
   readonly drained: () => Promise<void>;
   /** Whether a gateway whose place another has taken still serves somebody. Absent: none does. */
   readonly areLeaving?: () => boolean;
+  /**
+   * How long nodes are waited for when something is published first. Absent: as ever. While another
+   * process serves there is no hurry, and who goes on without a sidecar serves without its lanes.
+   */
+  readonly firstAnswerMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -138,8 +144,9 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    const { clock, logger } = options;
+    const { clock, logger, firstAnswerMs = ANSWER_TIMEOUT_MS } = options;
     this.#fleet = new Fleet({
+      answerTimeoutMs: () => (this.#revision === -1 ? firstAnswerMs : ANSWER_TIMEOUT_MS),
       clock,
       logger,
       reportsChanged: () => {
