@@ -169,7 +169,14 @@ export class Stage {
 
   /** Ends the server; its state goes with it. Harmless when it has ended. */
   async stop(): Promise<void> {
-    await this.#envoys?.stop();
+    try {
+      await this.#envoys?.stop();
+    } finally {
+      await this.#stopServer();
+    }
+  }
+
+  async #stopServer(): Promise<void> {
     const child = this.#child;
     let hung = false;
     if (child.exitCode === null && child.signalCode === null) {

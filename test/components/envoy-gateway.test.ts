@@ -10,6 +10,7 @@ import type { JsonObject } from "../../src/base/json.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
 import { ENVOY_API_FILE } from "../../src/main/package-root.ts";
+import { endEach, stopAll } from "../support/ending.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import type { Envoy } from "../support/envoy.ts";
 import { Backend, askAt, startGatewayEnvoy } from "../support/envoy-fleet.ts";
@@ -144,11 +145,13 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
     }
     await graylane.published();
   });
-  after(async () => {
-    for (const envoy of envoys.values()) await envoy.stop();
-    await graylane.stop();
-    for (const backend of backends) await backend.stop();
-  });
+  after(() =>
+    endEach(
+      () => stopAll(envoys.values()),
+      () => graylane.stop(),
+      () => stopAll(backends),
+    ),
+  );
 
   test("it serves the routes, and follows a change without a restart", async () => {
     for (const subset of ["v1", "v2", "v1"]) {

@@ -9,6 +9,7 @@ import { ask, hangUp } from "../../examples/walkthrough/request.ts";
 import { Script } from "../../examples/walkthrough/script.ts";
 import type { Stage } from "../../examples/walkthrough/stage.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { endEach } from "../support/ending.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { Backend } from "../support/envoy-fleet.ts";
 import type { EnvoySidecars } from "../support/envoy-sidecars.ts";
@@ -60,11 +61,15 @@ suite("examples/mse-order with an Envoy for each pod", { skip, timeout: 240_000 
     const caller = pods.find(({ metadata }) => metadata.name.startsWith("spring-cloud-b"));
     outbound = caller?.metadata.annotations?.[OUTBOUND] ?? "";
   });
-  after(async () => {
-    await stage.stop();
-    await outside.stop();
-    hangUp();
-  });
+  after(() =>
+    endEach(
+      () => stage.stop(),
+      () => outside.stop(),
+      () => {
+        hangUp();
+      },
+    ),
+  );
 
   test("a pod waits for its Envoy, and says how it is started", () => {
     assert.equal(sidecars.count, mse.DEPLOYMENT_COUNT);

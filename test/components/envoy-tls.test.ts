@@ -17,6 +17,7 @@ import {
   CA,
   CLIENT,
 } from "../../src/dataplane/testing/certificates.ts";
+import { allBegun, endEach, stopAll } from "../support/ending.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import type { Envoy } from "../support/envoy.ts";
 import { Backend, askAt, startGatewayEnvoy } from "../support/envoy-fleet.ts";
@@ -334,19 +335,21 @@ suite("TLS at gateways", { skip, timeout: 240_000 }, () => {
       backends.push(backend);
       await backend.announce(graylane, { app: name });
     }
-    const started = (["delta", "sotw"] as const).map((xdsMode) => {
+    const started = (["delta", "sotw"] as const).map(async (xdsMode) => {
       const portMap = [443, 8443].map((port) => `${port}=${portOf(xdsMode, port)}`);
       const options = { xdsPort, port: portOf(xdsMode, 80), id: `edge-${xdsMode}`, xdsMode };
-      return startGatewayEnvoy(binary, graylane, { ...options, portMap });
+      envoys.push(await startGatewayEnvoy(binary, graylane, { ...options, portMap }));
     });
-    envoys.push(...(await Promise.all(started)));
+    await allBegun(started);
     await graylane.published();
   });
-  after(async () => {
-    await Promise.all(envoys.map((envoy) => envoy.stop()));
-    await Promise.all(backends.map((backend) => backend.stop()));
-    await graylane.stop();
-  });
+  after(() =>
+    endEach(
+      () => stopAll(envoys),
+      () => stopAll(backends),
+      () => graylane.stop(),
+    ),
+  );
 
   for (const { name, port = 443, ask, want } of CASES) {
     test(name, async () => {

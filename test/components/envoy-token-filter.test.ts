@@ -11,6 +11,7 @@ import { after, before, suite, test } from "node:test";
 import { parse } from "yaml";
 import { delay, systemClock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { endEach } from "../support/ending.ts";
 import { Envoy, findEnvoy } from "../support/envoy.ts";
 import type { EnvoyOptions } from "../support/envoy.ts";
 import { ask, COMMAND } from "../support/graylane.ts";
@@ -118,10 +119,12 @@ for (const { name, program, skip: why, vmCount } of engines) {
         componentLogLevel: "wasm:info",
       });
     });
-    after(async () => {
-      await envoy.stop();
-      service.kill();
-    });
+    after(() =>
+      endEach(
+        () => envoy.stop(),
+        () => service.kill(),
+      ),
+    );
 
     /** The threads, or processes, in which the plug-in has got a token. */
     function vms(): ReadonlySet<string> {

@@ -23,6 +23,7 @@ import { parseCaseFile } from "../../src/plugin-tools/case-file.ts";
 import { runSuite } from "../../src/plugin-tools/case-suite.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
 import { loadModule } from "../../src/wasm/module.ts";
+import { endEach } from "../support/ending.ts";
 import { Graylane } from "../support/graylane.ts";
 import { GATEWAY, virtualService } from "../support/load-manifests.ts";
 import { Redis, redisMissing } from "../support/redis.ts";
@@ -144,11 +145,15 @@ suite("a plug-in of Higress' SDK with a real Redis", { skip, ...TIMEOUT }, () =>
     port = await startGateway();
   });
 
-  after(async () => {
-    await endAll();
-    await redis.stop();
-    rmSync(folder, { recursive: true });
-  });
+  after(() =>
+    endEach(
+      endAll,
+      () => redis.stop(),
+      () => {
+        rmSync(folder, { recursive: true });
+      },
+    ),
+  );
 
   async function startGateway(): Promise<number> {
     assert.ok(built.kind === "built");
@@ -286,12 +291,16 @@ suite("Redis in TLS, by applied objects", { skip, ...TIMEOUT }, () => {
     graylane = await Graylane.start({ files: [objects] });
   });
 
-  after(async () => {
-    await endAll();
-    await graylane.stop();
-    await redis.stop();
-    rmSync(folder, { recursive: true });
-  });
+  after(() =>
+    endEach(
+      endAll,
+      () => graylane.stop(),
+      () => redis.stop(),
+      () => {
+        rmSync(folder, { recursive: true });
+      },
+    ),
+  );
 
   async function counted(): Promise<{ status: number; body: string }> {
     const { status, body } = await graylane.ask({ path: "/applied" });

@@ -7,6 +7,7 @@ import { request } from "node:http";
 import { after, before, suite, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import { tarGzipOf, TYPES } from "../../src/controlplane/plugins/fake-registry.ts";
+import { endEach } from "../support/ending.ts";
 import { Graylane } from "../support/graylane.ts";
 import { Registry, registryMissing } from "../support/registry.ts";
 import { sdkPlugin } from "../support/sdk-plugins.ts";
@@ -45,10 +46,12 @@ suite("Higress' own plug-in from a real registry", { skip }, () => {
     await graylane.until("v1 answers", async () => (await ask("/foo")).version === "v1");
   });
 
-  after(async () => {
-    await graylane.stop();
-    await registry.stop();
-  });
+  after(() =>
+    endEach(
+      () => graylane.stop(),
+      () => registry.stop(),
+    ),
+  );
 
   async function apply(tag: string): Promise<void> {
     const yaml = readFileSync(`${FOLDER}/wasmplugin.yaml`, "utf8");

@@ -11,6 +11,7 @@ import { after, before, suite, test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { NacosRegistry } from "../../src/controlplane/nacos/nacos-registry.ts";
+import { endEach } from "../support/ending.ts";
 import { Graylane } from "../support/graylane.ts";
 import { NacosServer } from "../support/nacos.ts";
 import type { NacosUser } from "../support/nacos.ts";
@@ -50,12 +51,16 @@ suite("the MSE walk-through with Nacos", { timeout: SETUP_TIMEOUT_MS }, () => {
     graylane = await Graylane.start({ files: [folder] });
   });
 
-  after(async () => {
-    canary?.kill("SIGKILL");
-    await graylane.stop();
-    await nacos.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() =>
+    endEach(
+      () => canary?.kill("SIGKILL"),
+      () => graylane.stop(),
+      () => nacos.stop(),
+      () => {
+        rmSync(folder, { recursive: true, force: true });
+      },
+    ),
+  );
 
   /** As a machine of its own would: no pod, no sidecar. */
   async function startCanary(): Promise<void> {

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import type { Resource } from "../../src/resources/object.ts";
+import { endEach } from "../support/ending.ts";
 import { KINDS, temporaryDirectory } from "../support/graylane.ts";
 import { deployment, GATEWAY, outsideHost, service, withEcho } from "../support/load-manifests.ts";
 import { figuresOf, startWith } from "../support/load-setup.ts";
@@ -59,12 +60,16 @@ before(async () => {
   );
 });
 
-after(async () => {
-  await running.stop();
-  slow.close();
-  slow.closeAllConnections();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() =>
+  endEach(
+    () => running.stop(),
+    () => {
+      slow.close();
+      slow.closeAllConnections();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  ),
+);
 
 function load(): OpenLoopClient {
   return new OpenLoopClient({

@@ -18,6 +18,7 @@ import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import type { OpenLoopResult } from "../../bench/support/open-loop.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { A_TEST } from "../../src/dataplane/testing/certificates.ts";
+import { endEach } from "../support/ending.ts";
 import { httpListener, socketAddress } from "../support/envoy.ts";
 import { COMMAND } from "../support/graylane.ts";
 import { figuresOf } from "../support/load-setup.ts";
@@ -139,12 +140,16 @@ before(async () => {
   await logged("starting main dispatch loop");
 });
 
-after(() => {
-  program.kill("SIGKILL");
-  upstream.close();
-  upstream.closeAllConnections();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() =>
+  endEach(
+    () => program.kill("SIGKILL"),
+    () => {
+      upstream.close();
+      upstream.closeAllConnections();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  ),
+);
 
 interface Fetched {
   readonly status: number;

@@ -16,6 +16,7 @@ import {
 import { GatewayRole } from "../../src/dataplane/worker/gateway-role.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { compileYaml } from "../support/compile-yaml.ts";
+import { endEach } from "../support/ending.ts";
 
 const { context, assertions } = observedContext(systemClock);
 const ports = { http: 0, https: 0, shop: 0, next: 0 };
@@ -136,8 +137,7 @@ before(async () => {
   role = new GatewayRole(options, context, preparer());
 });
 after(async () => {
-  await role.stop();
-  await endAll();
+  await endEach(() => role.stop(), endAll);
   assert.deepEqual(assertions, []);
 });
 

@@ -14,6 +14,7 @@ import {
 } from "../../src/dataplane/testing/harness.ts";
 import { SidecarRole } from "../../src/dataplane/worker/sidecar-role.ts";
 import { compileYaml } from "../support/compile-yaml.ts";
+import { endEach } from "../support/ending.ts";
 
 const { context, assertions } = observedContext(systemClock);
 const role = new SidecarRole(context, preparer());
@@ -158,8 +159,7 @@ before(async () => {
   ports.tool = await freePort();
 });
 after(async () => {
-  await role.stop();
-  await endAll();
+  await endEach(() => role.stop(), endAll);
   assert.deepEqual(assertions, []);
 });
 

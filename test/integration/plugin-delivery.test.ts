@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import { FakeRegistry, TYPES } from "../../src/controlplane/plugins/fake-registry.ts";
+import { endEach } from "../support/ending.ts";
 import { Graylane } from "../support/graylane.ts";
 import { guest } from "../support/guest.ts";
 
@@ -52,10 +53,12 @@ before(async () => {
   graylane = await Graylane.start({ files: ["examples/asm-hash-tagging"] });
 });
 
-after(async () => {
-  await graylane.stop();
-  await registry.stop();
-});
+after(() =>
+  endEach(
+    () => graylane.stop(),
+    () => registry.stop(),
+  ),
+);
 
 function yaml(url: string, more = ""): string {
   return `apiVersion: extensions.istio.io/v1alpha1

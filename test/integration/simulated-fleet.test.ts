@@ -10,6 +10,7 @@ import { Clients } from "../../bench/fleet/clients.ts";
 import { LABELS, LANE, ROUTES, clusterOf, moved, world } from "../../bench/fleet/world.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { isInSync } from "../../examples/walkthrough/settled.ts";
+import { endEach } from "../support/ending.ts";
 import { Graylane, KINDS } from "../support/graylane.ts";
 
 const ENVOYS = 50;
@@ -43,11 +44,15 @@ suite("fifty simulated Envoys", { timeout: 240_000 }, () => {
     const routeNames = [ROUTES];
     await clients.do({ kind: "start", count: ENVOYS, address, labels: LABELS, routeNames });
   });
-  after(async () => {
-    await clients.do({ kind: "stop" });
-    await graylane.stop();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() =>
+    endEach(
+      () => clients.do({ kind: "stop" }),
+      () => graylane.stop(),
+      () => {
+        rmSync(folder, { recursive: true, force: true });
+      },
+    ),
+  );
 
   test("each is told everything", async () => {
     const whole = [`clusters ${SERVICES}`, `endpoints ${SERVICES}`, "listeners 1", "routes 1"];

@@ -16,6 +16,7 @@ import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { A_TEST } from "../../src/dataplane/testing/certificates.ts";
 import type { Resource } from "../../src/resources/object.ts";
+import { endEach } from "../support/ending.ts";
 import { Graylane, KINDS, temporaryDirectory } from "../support/graylane.ts";
 import {
   deployment,
@@ -89,12 +90,16 @@ before(async () => {
   });
 });
 
-after(async () => {
-  await graylane.stop();
-  slow.close();
-  slow.closeAllConnections();
-  rmSync(folder, { recursive: true, force: true });
-});
+after(() =>
+  endEach(
+    () => graylane.stop(),
+    () => {
+      slow.close();
+      slow.closeAllConnections();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  ),
+);
 
 /** Every second one travels in the lane, whose name both services must say. */
 function load(port: number, isSecure: boolean): OpenLoopClient {

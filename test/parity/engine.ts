@@ -10,6 +10,7 @@ import { explainUnsettled } from "../../examples/walkthrough/settled.ts";
 import type { RuntimeStatus } from "../../src/api/types.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import type { Resource } from "../../src/resources/object.ts";
+import { endEach, stopAll } from "../support/ending.ts";
 import type { Envoy } from "../support/envoy.ts";
 import { startGatewayEnvoy } from "../support/envoy-fleet.ts";
 import { EnvoySidecars, QUICK_DRAIN } from "../support/envoy-sidecars.ts";
@@ -51,7 +52,9 @@ export class Engine {
   readonly graylane: Graylane;
   readonly #port: number;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
-  #envoys: { readonly gateway: Envoy; readonly sidecars: EnvoySidecars } | null = null;
+  /** One of each, or, of the embedded engine, none. */
+  readonly #gateways: Envoy[] = [];
+  readonly #sidecars: EnvoySidecars[] = [];
 
   private constructor(kind: EngineKind, graylane: Graylane, port: number) {
     this.kind = kind;
@@ -151,9 +154,10 @@ export class Engine {
 
   async stop(): Promise<void> {
     this.#agent.destroy();
-    const { gateway, sidecars } = this.#envoys ?? {};
-    await Promise.all([gateway?.stop(), sidecars?.stop()]);
-    await this.graylane.stop();
+    await endEach(
+      () => stopAll([...this.#gateways, ...this.#sidecars]),
+      () => this.graylane.stop(),
+    );
   }
 
   async #startEnvoys(binary: string, xdsPort: number): Promise<void> {
@@ -166,15 +170,15 @@ export class Engine {
         return stdout;
       },
     });
+    this.#sidecars.push(sidecars);
     const options = { xdsPort, port: this.#port, id: "edge-1", flags: QUICK_DRAIN };
-    this.#envoys = { sidecars, gateway: await startGatewayEnvoy(binary, graylane, options) };
+    this.#gateways.push(await startGatewayEnvoy(binary, graylane, options));
   }
 
   async #drained(): Promise<void> {
-    const { gateway, sidecars } = this.#envoys ?? {};
-    for (const envoy of [gateway, ...(sidecars?.envoys ?? [])]) {
+    for (const envoy of [...this.#gateways, ...this.#sidecars.flatMap(({ envoys }) => envoys)]) {
       // One whose pod has gone is stopped.
-      while ((await envoy?.isDraining().catch(() => false)) === true) await sleep(POLL_MS);
+      while (await envoy.isDraining().catch(() => false)) await sleep(POLL_MS);
     }
   }
 

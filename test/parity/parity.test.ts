@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { allBegun, stopAll } from "../support/ending.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { GROUPS } from "./cases/all.ts";
 import { Pair } from "./compare.ts";
 import { Engine } from "./engine.ts";
+import type { EngineKind } from "./engine.ts";
 import { makeMutant } from "./mutant.ts";
 import { runRandom, shrink, textOf } from "./random.ts";
 import type { Difference } from "./random.ts";
@@ -32,19 +34,21 @@ const ONLY = process.env["GRAYLANE_PARITY_ONLY"] ?? "";
 const binary = found.kind === "found" ? found.path : "";
 
 suite("both engines", { skip, timeout: 600_000 + SECONDS * 1_000 }, () => {
+  const engines: Engine[] = [];
   let pair: Pair;
 
   before(async () => {
     const objects = topology();
-    const [embedded, envoy] = await Promise.all([
-      Engine.start({ kind: "embedded", binary, objects }),
-      Engine.start({ kind: "envoy", binary, objects }),
-    ]);
-    pair = new Pair(embedded, envoy);
+    const start = async (kind: EngineKind): Promise<Engine> => {
+      const engine = await Engine.start({ kind, binary, objects });
+      engines.push(engine);
+      return engine;
+    };
+    const both = [start("embedded"), start("envoy")] as const;
+    await allBegun(both);
+    pair = new Pair(await both[0], await both[1]);
   });
-  after(async () => {
-    await Promise.all(pair.engines.map((engine) => engine.stop()));
-  });
+  after(() => stopAll(engines));
 
   for (const group of GROUPS.filter(({ name }) => name.includes(ONLY))) {
     suite(group.name, () => {

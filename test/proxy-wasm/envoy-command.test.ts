@@ -12,6 +12,7 @@ import { resolve } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { A_TEST, CA } from "../../src/dataplane/testing/certificates.ts";
+import { stopAll } from "../support/ending.ts";
 import { Envoy, findEnvoy, httpListener, socketAddress, wasmFilter } from "../support/envoy.ts";
 import type { EnvoyOptions } from "../support/envoy.ts";
 import { askAt } from "../support/envoy-fleet.ts";
@@ -190,7 +191,7 @@ suite("a bootstrap in Envoy and in graylane envoy", { skip, timeout: 240_000 }, 
     }
   });
   after(async () => {
-    await Promise.all(running.map(({ envoy }) => envoy.stop()));
+    await stopAll(running.map(({ envoy }) => envoy));
     for (const server of [upstream, secure]) {
       server.closeAllConnections();
       server.close();

@@ -7,6 +7,7 @@ import type { Metadata, ServerDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { endAll } from "../../src/dataplane/testing/harness.ts";
 import { CLUSTER, send, startOurHost } from "../support/conformance.ts";
 import type { Host } from "../support/conformance.ts";
+import { endEach } from "../support/ending.ts";
 import { builtProbe } from "../support/probe.ts";
 
 const buffers = {
@@ -60,11 +61,15 @@ before(async () => {
   host = await startOurHost(plugin, { echo: port, grpc: port, dead: port });
 });
 
-after(async () => {
-  await host.stop();
-  server.forceShutdown();
-  await endAll();
-});
+after(() =>
+  endEach(
+    () => host.stop(),
+    () => {
+      server.forceShutdown();
+    },
+    endAll,
+  ),
+);
 
 /** The lines of a request that the plug-in answers itself, with `done`. */
 async function linesOf(name: string, script: readonly string[]): Promise<string[]> {

@@ -9,6 +9,7 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import { after, before, suite, test } from "node:test";
 import { delay, systemClock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { endEach, stopAll } from "../support/ending.ts";
 import { Envoy, findEnvoy, httpListener, socketAddress } from "../support/envoy.ts";
 import type { EnvoyOptions } from "../support/envoy.ts";
 import { COMMAND } from "../support/graylane.ts";
@@ -267,12 +268,16 @@ suite("network filters in Envoy and here", { skip, timeout: 600_000 }, () => {
     const upstreams = { echo: portOf(upstream), http: portOf(http), dead: await freePort() };
     for (const engine of engines) hosts.push(await startHost(engine, paths, upstreams));
   });
-  after(async () => {
-    await Promise.all(hosts.map(({ envoy }) => envoy.stop()));
-    http.closeAllConnections();
-    http.close();
-    upstream.close();
-  });
+  after(() =>
+    endEach(
+      () => stopAll(hosts.map(({ envoy }) => envoy)),
+      () => {
+        http.closeAllConnections();
+        http.close();
+        upstream.close();
+      },
+    ),
+  );
 
   /** The lines of the connections so far of one case. */
   function linesOf({ envoy }: Host, number: number): string[] {

@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Resource } from "../../src/resources/object.ts";
+import { allBegun, endEach, stopAll } from "./ending.ts";
 import { Envoy } from "./envoy.ts";
 
 const POLL_MS = 50;
@@ -33,6 +34,8 @@ export class EnvoySidecars {
     this.#xdsPort = xdsPort;
     this.#source = source;
     this.#following = this.#follow();
+    // Who stops it is told.
+    this.#following.catch(() => undefined);
   }
 
   get envoys(): readonly Envoy[] {
@@ -45,8 +48,10 @@ export class EnvoySidecars {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    await this.#following;
-    await Promise.all([...this.#envoys.values()].map((envoy) => envoy.stop()));
+    await endEach(
+      () => this.#following,
+      () => stopAll(this.#envoys.values()),
+    );
   }
 
   async #follow(): Promise<void> {
@@ -63,7 +68,7 @@ export class EnvoySidecars {
     const gone = [...this.#envoys].filter(([pod]) => !names.has(pod));
     const asking = pods.filter((pod) => !this.#envoys.has(keyOf(pod)) && messageOf(pod) !== "");
     for (const [pod] of gone) this.#envoys.delete(pod);
-    await Promise.all([
+    await allBegun([
       ...gone.map(([, envoy]) => envoy.stop()),
       ...asking.map((pod) => this.#start(pod)),
     ]);

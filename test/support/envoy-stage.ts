@@ -5,6 +5,7 @@ import { Stage } from "../../examples/walkthrough/stage.ts";
 import type { StageEnvoys } from "../../examples/walkthrough/stage.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { stopAll } from "./ending.ts";
 import { Envoy } from "./envoy.ts";
 import { EnvoySidecars, QUICK_DRAIN } from "./envoy-sidecars.ts";
 import { COMMAND } from "./graylane.ts";
@@ -34,7 +35,7 @@ export async function startEnvoyStage(
     };
     const sidecars = new EnvoySidecars(binary, xdsPort, { pods: () => stage.pods(), bootstrap });
     started.push(sidecars);
-    const gateway = await Envoy.start({
+    const starting = Envoy.start({
       binary,
       concurrency: 2,
       flags: QUICK_DRAIN,
@@ -47,6 +48,10 @@ export async function startEnvoyStage(
         return JSON.parse(text) as object;
       },
     });
+    const gateway = await starting.catch(async (error: unknown) => {
+      await sidecars.stop();
+      throw error;
+    });
     return {
       drained: async () => {
         for (const envoy of [gateway, ...sidecars.envoys]) {
@@ -54,7 +59,7 @@ export async function startEnvoyStage(
         }
       },
       stop: async () => {
-        await Promise.all([gateway.stop(), sidecars.stop()]);
+        await stopAll([gateway, sidecars]);
       },
     };
   };

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { endEach, stopAll } from "./ending.ts";
 import type { Envoy } from "./envoy.ts";
 import { Backend, askAt, startGatewayEnvoy } from "./envoy-fleet.ts";
 import { Graylane, KINDS } from "./graylane.ts";
@@ -163,9 +164,11 @@ export class TwoGateways {
   }
 
   async stop(): Promise<void> {
-    await this.#envoy?.stop();
-    await this.graylane.stop();
-    for (const pod of this.#pods.values()) await pod.stop();
+    await endEach(
+      () => this.#envoy?.stop(),
+      () => this.graylane.stop(),
+      () => stopAll(this.#pods.values()),
+    );
   }
 
   async #addPod(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
