@@ -6,7 +6,10 @@ import type { NodeRole } from "../controlplane/publish/config-node.ts";
 import type { ModuleFile } from "../dataplane/runtime/module-cache.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
-/** So long after a worker has started the spare one is: the machine is busy until then. */
+/**
+ * So long after a worker has started cold the spare one is: the machine is busy until then. After one
+ * that was a spare itself it is started as soon as that one serves: another may go as well.
+ */
 export const SPARE_DELAY_MS = 1_000;
 
 /** The fleet, as far as it is needed here. */
@@ -76,10 +79,15 @@ export class SpareWorkers {
     this.#options.clock.after(
       SPARE_DELAY_MS,
       () => {
-        if (!this.#options.isStopping() && !this.#spares.has(role)) this.#launch(role);
+        this.prepareNow(role);
       },
       { unref: true },
     );
+  }
+
+  /** Makes one unless there is one. */
+  prepareNow(role: NodeRole): void {
+    if (!this.#options.isStopping() && !this.#spares.has(role)) this.#launch(role);
   }
 
   /** A worker that has no place has ended; another will be the spare. */

@@ -54,6 +54,8 @@ export class WorkerFleet {
   readonly #options: FleetOptions;
   readonly #slots: Slot[];
   readonly #spares: SpareWorkers;
+  /** Spares that were given the place of a worker that died, until they serve. */
+  readonly #tookOver = new WeakSet<WorkerLink>();
   /** Gateways whose place another worker has taken, until what runs in them has ended. */
   readonly #leaving: LeavingWorkers;
   readonly #longStarts: LongStarts;
@@ -287,7 +289,9 @@ export class WorkerFleet {
   }
 
   async #start(slot: Slot): Promise<void> {
-    const link = this.#spares.take(slot.role) ?? this.#launch(slot.role);
+    const spare = this.#spares.take(slot.role);
+    const link = spare ?? this.#launch(slot.role);
+    if (spare !== null) this.#tookOver.add(spare);
     slot.link = link;
     slot.startedAtMs = this.#options.clock.monotonicMs();
     await link.ready;
@@ -331,6 +335,7 @@ export class WorkerFleet {
       workers.find((one) => one.id === owner)?.queuesReady(queues);
     };
     link.onHeld = () => {
+      if (this.#tookOver.delete(link)) this.#spares.prepareNow(role);
       this.#spares.load();
     };
     link.onLongRestart = (plugin) => void this.#longStarts.restart(link, plugin);

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { systemClock } from "../../src/base/clock.ts";
+import type { Clock } from "../../src/base/clock.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import {
   forwardRoute,
@@ -17,6 +18,7 @@ import {
 import { diffSnapshots, fullDelta, snapshotVersion } from "../../src/snapshot/delta.ts";
 import type { Plugin, Snapshot } from "../../src/snapshot/snapshot.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
+import { SPARE_DELAY_MS } from "../../src/main/spare-workers.ts";
 import { WorkerFleet } from "../../src/main/worker-fleet.ts";
 import { guest } from "../support/guest.ts";
 
@@ -70,12 +72,25 @@ async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   }
 }
 
-test("a worker that takes another's place has the code of the newest plug-ins, files or not", async () => {
+test("a worker that takes another's place, and is followed by a spare at once, has the code of the newest plug-ins, files or not", async () => {
   const port = await freePort();
   const [first, second] = [plugin(441), plugin(442)];
   let current = snapshotWith(first);
+  let isWaitOver = true;
+  const clock: Clock = {
+    nowMs: () => systemClock.nowMs(),
+    monotonicMs: () => systemClock.monotonicMs(),
+    after: (ms, run, options) =>
+      systemClock.after(
+        ms,
+        () => {
+          if (ms !== SPARE_DELAY_MS || isWaitOver) run();
+        },
+        options,
+      ),
+  };
   const fleet = new WorkerFleet({
-    ...{ gatewayCount: 1, sidecarCount: 0, clock: systemClock, logger: silentLogger },
+    ...{ gatewayCount: 1, sidecarCount: 0, clock, logger: silentLogger },
     worker: {
       ...{ gatewayHost: "127.0.0.1", portMap: { "80": port }, accessLogPath: "" },
       ...{ logLevel: "silent", logPath: "" },
@@ -98,9 +113,11 @@ test("a worker that takes another's place has the code of the newest plug-ins, f
   await until(() => spareHas(second.module.sha256));
   // Whoever serves from now on had the code before.
   rmSync(second.module.path);
+  isWaitOver = false;
   const killed = fleet.gateways[0]?.pid ?? 0;
   process.kill(killed, "SIGKILL");
   await until(() => fleet.gateways[0]?.pid !== killed);
   await until(async () => (await statusAt(port)) === 442);
+  await until(() => spareHas(second.module.sha256));
   await fleet.stop();
 });
