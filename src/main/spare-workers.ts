@@ -7,8 +7,8 @@ import type { ModuleFile } from "../dataplane/runtime/module-cache.ts";
 import type { WorkerLink } from "./worker-link.ts";
 
 /**
- * So long after a worker has started cold the spare one is: the machine is busy until then. After one
- * that was a spare itself it is started as soon as that one serves: another may go as well.
+ * So long after a worker has started cold the spare one is: the machine is busy until then. After
+ * one that was a spare itself it is started as soon as that one serves: another may go as well.
  */
 export const SPARE_DELAY_MS = 1_000;
 

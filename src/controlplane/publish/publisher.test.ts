@@ -103,7 +103,7 @@ test("a new lane reaches delayed sidecars before the gateway uses it", async () 
   assert.deepEqual(laneNames(gateway.held), ["base", "gray"]);
 });
 
-test("who takes over from another process waits longer for its sidecars, the first time", async () => {
+test("who takes over from another process waits longer for sidecars, the first time", async () => {
   const firstAnswerMs = 4 * ANSWER_TIMEOUT_MS;
   const world = new World({ firstAnswerMs });
   const gateway = new FakeNode("gateway");
