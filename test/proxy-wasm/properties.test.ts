@@ -321,9 +321,12 @@ async function observePart(
 ): Promise<Map<string, string>> {
   const caseName = `${world.name}-${probe.name}`;
   const name = `${caseName}/${index}`;
-  const asked = properties.map((path) => `* get_property s:${path.replaceAll(".", "%00")} v`);
+  const { phase = "*" } = probe;
+  const asked = properties.map(
+    (path) => `${phase} get_property s:${path.replaceAll(".", "%00")} v`,
+  );
   const sizes = ["* get_header_map_size 0 n", "* get_header_map_size 2 n"];
-  const expressions = properties.map((path) => `* cel ${expressionOf(path)}`);
+  const expressions = properties.map((path) => `${phase} cel ${expressionOf(path)}`);
   const script = [...asked, ...expressions, ...sizes, ...(probe.script ?? [])];
   const request = { ...probe, name, script };
   const replyMsMax = probe.replyMsMax ?? REPLY_MS_MAX;

@@ -61,6 +61,11 @@ export class ConnectionFacts implements ConnectionView {
     return this.#tls;
   }
 
+  /** What its TLS is stays known when it is closed. */
+  holdTls(): void {
+    this.tls?.hold();
+  }
+
   get serverName(): string {
     const name = this.#socket instanceof TLSSocket ? this.#socket.servername : null;
     return typeof name === "string" ? name : "";

@@ -23,6 +23,7 @@ export class UpstreamFacts implements UpstreamView {
 
   /** Once for each connection, for a socket that is closed has forgotten it. */
   onConnected(): void {
+    this.tls?.hold();
     const { localAddress, localPort } = this.#socket;
     if (localAddress === undefined || localPort === undefined) return;
     const host = localAddress.includes(":") ? `[${localAddress}]` : localAddress;

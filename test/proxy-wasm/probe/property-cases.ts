@@ -11,6 +11,8 @@ export interface PropertyCase extends Omit<ProbeCase, "script"> {
   readonly replyMsMax?: number;
   /** Then it closes its connection, and not only its stream. */
   readonly isCut?: true;
+  /** It asks in this one alone, when connections may have been closed; absent: in every one. */
+  readonly phase?: string;
   /** It asks for `METADATA_PROPERTY_PARTS`, too. */
   readonly readsMetadata?: true;
 }
@@ -157,6 +159,7 @@ export const FORMS: Readonly<Record<string, RegExp>> = {
 const CLEAR = ["clear"];
 const HTTP2 = ["http2"];
 const BOTH = ["clear", "http2"];
+const TLS = ["tls", "mtls"];
 const EVERY = ["clear", "tls", "mtls", "expired", "http2"];
 const HEADERS = [
   ["x-a", "1"],
@@ -181,6 +184,14 @@ export const PROPERTY_CASES: readonly PropertyCase[] = [
   { name: "timeout", path: "/silent", worlds: BOTH },
   { name: "not-connected", path: "/dead", worlds: BOTH },
   { name: "closed", path: "/echo/gone", worlds: BOTH },
+  { name: "late-closed", path: "/echo/gone", worlds: TLS, phase: "log" },
+  {
+    name: "late-client-gone",
+    path: "/echo/never",
+    replyMsMax: GONE_MS,
+    worlds: TLS,
+    phase: "log",
+  },
   { name: "nonsense", path: "/echo/nonsense", worlds: CLEAR },
   { name: "reset", path: "/echo/reset", worlds: HTTP2 },
   { name: "refused", path: "/refused", worlds: HTTP2 },
