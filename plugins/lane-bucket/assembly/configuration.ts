@@ -1,10 +1,12 @@
 //! `{"header", "key": {"kind", "name", "trustedHops"}, "hash", "salt", "modulo"}`.
 
-import { JsonKind, JsonParser, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
+import { numberOf, textOf, wholeOf } from "../../../sdk/assemblyscript/assembly/fields";
+import { JsonKind, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
-import { HashKind, hashKindOf, prefixOf } from "./hash";
+import { HashKind, hashKindOf, prefixOf } from "../../../sdk/assemblyscript/assembly/key-hash";
 
 const PPM_TOTAL: u32 = 1000000;
+const HOPS_MAX: u32 = 1000000;
 
 export enum KeyKind {
   header,
@@ -26,12 +28,8 @@ export class Settings {
 
 export function readSettings(text: string, errors: string[]): Settings {
   const settings = new Settings();
-  const parser = new JsonParser(text);
-  const whole = parser.parse();
-  if (whole === null) {
-    errors.push("the configuration is not JSON: " + parser.error);
-    return settings;
-  }
+  const whole = wholeOf(text, errors);
+  if (whole === null) return settings;
   settings.header = new Utf8(textOf(whole, "header", errors));
   const key = whole.get("key");
   if (key === null || key.kind != JsonKind.object) errors.push("key must be an object");
@@ -41,7 +39,7 @@ export function readSettings(text: string, errors: string[]): Settings {
   if (settings.hash == HashKind.none) errors.push("hash " + hash + " is not known");
   const salt = whole.get("salt");
   settings.prefix = prefixOf(settings.hash, salt === null ? "" : salt.string);
-  const modulo = numberOf(whole, "modulo");
+  const modulo = numberOf(whole, "modulo", PPM_TOTAL);
   if (modulo < 1 || modulo > PPM_TOTAL || PPM_TOTAL % modulo != 0) {
     errors.push("modulo must divide 1000000");
   } else settings.modulo = modulo;
@@ -59,20 +57,6 @@ function readKey(key: JsonValue, settings: Settings, errors: string[]): void {
   } else if (kind == "clientIp") {
     settings.kind = KeyKind.clientIp;
     settings.source = new Utf8("x-forwarded-for");
-    settings.trustedHops = <i32>numberOf(key, "trustedHops");
+    settings.trustedHops = <i32>numberOf(key, "trustedHops", HOPS_MAX);
   } else errors.push("key.kind " + kind + " is not known");
-}
-
-function textOf(value: JsonValue, name: string, errors: string[]): string {
-  const field = value.get(name);
-  if (field !== null && field.kind == JsonKind.string && field.string != "") return field.string;
-  errors.push(name + " must be a text");
-  return "";
-}
-
-/** 0: there is none. */
-function numberOf(value: JsonValue, name: string): u32 {
-  const field = value.get(name);
-  if (field === null || field.kind != JsonKind.number) return 0;
-  return field.number < 0 || field.number > <f64>PPM_TOTAL ? 0 : <u32>field.number;
 }

@@ -2,19 +2,19 @@
 //! in. Which buckets are in which lane, the routes know.
 
 import { configurationText } from "../../../sdk/assemblyscript/assembly/configuration";
-import { HeadersAction, LogLevel, MapKind } from "../../../sdk/assemblyscript/assembly/enums";
+import { Contexts } from "../../../sdk/assemblyscript/assembly/contexts";
+import { HeadersAction, MapKind } from "../../../sdk/assemblyscript/assembly/enums";
 import {
   receiveHeader,
   removeHeader,
   setHeader,
 } from "../../../sdk/assemblyscript/assembly/headers";
-import { log } from "../../../sdk/assemblyscript/assembly/log";
 import { receiveProperty } from "../../../sdk/assemblyscript/assembly/properties";
 import { receivedLength, receivedPointer } from "../../../sdk/assemblyscript/assembly/received";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
 import { KeyKind, Settings, readSettings } from "./configuration";
-import { bucketOf } from "./hash";
-import { addressKey, cookieKey, foundLength, foundStart, hopKey } from "./key";
+import { bucketOf } from "../../../sdk/assemblyscript/assembly/key-hash";
+import { addressKey, cookieKey, foundLength, foundStart, hopKey } from "../../../sdk/assemblyscript/assembly/request-key";
 
 export {
   graylane_on_explain,
@@ -26,38 +26,29 @@ const CALLS_PER_COLLECTION: u32 = 256;
 const SOURCE_ADDRESS = new Utf8("source\0address");
 
 /** By the context of a plug-in's configuration: a VM may have several. */
-const settingsOf = new Map<u32, Settings>();
-const rootOf = new Map<u32, u32>();
+const contexts = new Contexts<Settings>();
 let callCount: u32 = 0;
 
 export function proxy_on_context_create(context: u32, root: u32): void {
-  if (root != 0) rootOf.set(context, root);
+  contexts.create(context, root);
 }
 
 export function proxy_on_configure(root: u32, size: u32): u32 {
   const errors: string[] = [];
   const settings = readSettings(configurationText(size), errors);
-  for (let index = 0; index < errors.length; index++) {
-    log(LogLevel.error, "lane-bucket: " + errors[index]);
-  }
-  if (errors.length > 0) return 0;
-  settingsOf.set(root, settings);
-  return 1;
+  return contexts.configure("lane-bucket", root, settings, errors);
 }
 
 export function proxy_on_request_headers(stream: u32, _count: u32, _endOfStream: u32): u32 {
-  if (rootOf.has(stream)) {
-    const root = rootOf.get(stream);
-    if (settingsOf.has(root)) mark(settingsOf.get(root));
-  }
+  const settings = contexts.find(stream);
+  if (settings !== null) mark(settings);
   callCount += 1;
   if (callCount % CALLS_PER_COLLECTION == 0) __collect();
   return HeadersAction.proceed;
 }
 
 export function proxy_on_delete(context: u32): void {
-  rootOf.delete(context);
-  if (settingsOf.has(context)) settingsOf.delete(context);
+  contexts.remove(context);
 }
 
 /** Nobody else's bucket counts: neither a client's nor that of another plug-in. */

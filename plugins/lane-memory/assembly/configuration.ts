@@ -1,6 +1,7 @@
 //! `{"side": "inbound"|"outbound", "groups": [{"name", "routeHeader", "traceHeader"}]}`.
 
-import { JsonKind, JsonParser, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
+import { listOf, textOf, wholeOf } from "../../../sdk/assemblyscript/assembly/fields";
+import { JsonValue } from "../../../sdk/assemblyscript/assembly/json";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
 
 const GROUPS_MAX: i32 = 1000;
@@ -27,22 +28,14 @@ export class Settings {
 
 export function readSettings(text: string, errors: string[]): Settings {
   const settings = new Settings();
-  const parser = new JsonParser(text);
-  const whole = parser.parse();
-  if (whole === null) {
-    errors.push("the configuration is not JSON: " + parser.error);
-    return settings;
-  }
+  const whole = wholeOf(text, errors);
+  if (whole === null) return settings;
   const side = textOf(whole, "side", errors);
   settings.isInbound = side == "inbound";
   if (side != "inbound" && side != "outbound") errors.push("side must be inbound or outbound");
-  const list = whole.get("groups");
-  if (list === null || list.kind != JsonKind.array || list.items.length > GROUPS_MAX) {
-    errors.push("groups must be a list of at most " + GROUPS_MAX.toString());
-    return settings;
-  }
-  for (let index = 0; index < list.items.length; index++) {
-    settings.groups.push(groupOf(list.items[index], errors));
+  const list = listOf(whole, "groups", GROUPS_MAX, errors);
+  for (let index = 0; index < list.length; index++) {
+    settings.groups.push(groupOf(list[index], errors));
   }
   return settings;
 }
@@ -53,11 +46,4 @@ function groupOf(value: JsonValue, errors: string[]): Group {
     textOf(value, "traceHeader", errors),
     textOf(value, "routeHeader", errors),
   );
-}
-
-function textOf(value: JsonValue, name: string, errors: string[]): string {
-  const field = value.get(name);
-  if (field !== null && field.kind == JsonKind.string && field.string != "") return field.string;
-  errors.push(name + " must be a text");
-  return "";
 }

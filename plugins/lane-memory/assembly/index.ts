@@ -2,14 +2,14 @@
 //! back to the calls that the app makes for it. ASM's mode: the app forwards one header.
 
 import { configurationText } from "../../../sdk/assemblyscript/assembly/configuration";
+import { Contexts } from "../../../sdk/assemblyscript/assembly/contexts";
 import {
   proxy_define_metric,
   proxy_get_current_time_nanoseconds,
   proxy_increment_metric,
 } from "../../../sdk/assemblyscript/assembly/abi";
-import { HeadersAction, LogLevel, MapKind } from "../../../sdk/assemblyscript/assembly/enums";
+import { HeadersAction, MapKind } from "../../../sdk/assemblyscript/assembly/enums";
 import { getHeader, setHeader } from "../../../sdk/assemblyscript/assembly/headers";
-import { log } from "../../../sdk/assemblyscript/assembly/log";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
 import { Group, Settings, readSettings } from "./configuration";
 import { Outcome, begin, end, lookup } from "./table";
@@ -27,8 +27,7 @@ const NOW: usize = memory.data(8);
 const METRIC: usize = memory.data(4);
 
 /** By the context of a plug-in's configuration: one module serves both sides of the sidecar. */
-const settingsOf = new Map<u32, Settings>();
-const rootOf = new Map<u32, u32>();
+const contexts = new Contexts<Settings>();
 /** What a stream has recorded. */
 const recordedBy = new Map<u32, Recorded[]>();
 let callCount: u32 = 0;
@@ -43,24 +42,21 @@ class Recorded {
 }
 
 export function proxy_on_context_create(context: u32, root: u32): void {
-  if (root != 0) rootOf.set(context, root);
+  contexts.create(context, root);
 }
 
 export function proxy_on_configure(root: u32, size: u32): u32 {
   const errors: string[] = [];
   const settings = readSettings(configurationText(size), errors);
-  for (let index = 0; index < errors.length; index++) {
-    log(LogLevel.error, "lane-memory: " + errors[index]);
-  }
-  if (errors.length > 0) return 0;
-  settingsOf.set(root, settings);
+  const outcome = contexts.configure("lane-memory", root, settings, errors);
+  if (outcome == 0) return 0;
   conflicts = counter("graylane_lane_memory_conflicts");
   overflows = counter("graylane_lane_memory_overflows");
   return 1;
 }
 
 export function proxy_on_request_headers(stream: u32, _count: u32, _endOfStream: u32): u32 {
-  const settings = settingsFor(stream);
+  const settings = contexts.find(stream);
   if (settings !== null) {
     for (let index = 0; index < settings.groups.length; index++) {
       const group = settings.groups[index];
@@ -90,14 +86,7 @@ export function proxy_on_done(stream: u32): u32 {
 }
 
 export function proxy_on_delete(context: u32): void {
-  rootOf.delete(context);
-  if (settingsOf.has(context)) settingsOf.delete(context);
-}
-
-function settingsFor(stream: u32): Settings | null {
-  if (!rootOf.has(stream)) return null;
-  const root = rootOf.get(stream);
-  return settingsOf.has(root) ? settingsOf.get(root) : null;
+  contexts.remove(context);
 }
 
 function remember(stream: u32, group: Group): void {

@@ -19,6 +19,12 @@ export declare function proxy_get_header_map_value(
   outValue: usize,
   outLength: usize,
 ): i32;
+@external("env", "proxy_get_header_map_pairs")
+export declare function proxy_get_header_map_pairs(
+  kind: i32,
+  outPairs: usize,
+  outLength: usize,
+): i32;
 @external("env", "proxy_replace_header_map_value")
 export declare function proxy_replace_header_map_value(
   kind: i32,

@@ -1,6 +1,6 @@
 //! Where in what was received the key stands: as `src/dataplane/filter/request-operands.ts` has it.
 
-import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
+import { Utf8 } from "./text";
 
 const SPACE: u8 = 0x20;
 const TAB: u8 = 0x09;

@@ -1,7 +1,7 @@
 //! From a key to its bucket in [0, 1,000,000), as `src/lane/key-hash.ts` has it.
 
-import { sha256Remainder } from "../../../sdk/assemblyscript/assembly/sha256";
-import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
+import { sha256Remainder } from "./sha256";
+import { Utf8 } from "./text";
 
 const PPM_TOTAL: u32 = 1000000;
 const KEY_WORDS: i32 = 2;
