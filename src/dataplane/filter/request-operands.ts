@@ -53,7 +53,7 @@ export function clientAddress(
 ): string {
   if (trustedHops === 0 || !request.headers.has("x-forwarded-for")) return plain(remoteAddress);
   const hops = request.headers.getAll("x-forwarded-for").join(",").split(",");
-  const hop = hops[hops.length - 1 - trustedHops]?.trim() ?? "";
+  const hop = trimBlanks(hops[hops.length - 1 - trustedHops] ?? "");
   return plain(hop === "" ? remoteAddress : hop);
 }
 
@@ -68,12 +68,25 @@ export function cookieValue({ headers }: EditableRequest, name: string): string 
   for (const field of headers.getAll("cookie")) {
     for (const pair of field.split(";")) {
       const equals = pair.indexOf("=");
-      if (equals !== -1 && pair.slice(0, equals).trim() === name) {
-        return pair.slice(equals + 1).trim();
+      if (equals !== -1 && trimBlanks(pair.slice(0, equals)) === name) {
+        return trimBlanks(pair.slice(equals + 1));
       }
     }
   }
   return undefined;
+}
+
+/** No others than blanks: `trim` would take the last byte of `à`, which is a space elsewhere. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** A parameter of a query in the form of HTML forms; one without `=` is there and empty. */
