@@ -11,6 +11,7 @@ import type {
   GatewayView,
   SidecarView,
 } from "./envoy-config.ts";
+import { FilterProgram } from "./filter-program.ts";
 import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { compileListener } from "./listener.ts";
@@ -74,9 +75,9 @@ function sidecar({ pod, laneMemory }: SidecarView, context: ActionContext): Made
 function gateways(view: GatewayView, context: ActionContext): Made {
   const { snapshot, refusals } = context;
   const made: Made = { listeners: [], routes: [], clusters: [], secrets: [] };
-  for (const { gateway, groups, listener } of listenersOf(snapshot, view, refusals)) {
+  for (const { gateway, groups, filter, listener } of listenersOf(snapshot, view, refusals)) {
     const source = sourceOf(gateway, listener);
-    const compiled = compileListener(gateway, listener, { snapshot, view, source, groups });
+    const compiled = compileListener(gateway, listener, { snapshot, view, source, groups, filter });
     made.listeners.push(compiled.listener);
     made.secrets.push(...compiled.secrets);
     const name = listener.routeTable;
@@ -106,6 +107,7 @@ export function gatewaysOf(snapshot: Snapshot, view: GatewayView): Gateway[] {
 interface OpenedListener {
   readonly gateway: Gateway;
   readonly groups: readonly EnteredGroup[];
+  readonly filter: FilterProgram | null;
   readonly listener: Listener;
 }
 
@@ -113,11 +115,12 @@ function listenersOf(snapshot: Snapshot, view: GatewayView, refusals: Refusals):
   const taken = new Set<number>();
   return gatewaysOf(snapshot, view).flatMap((gateway) => {
     const hasBuckets = view.laneBucket !== undefined;
-    const groups = enteredGroups(gateway, snapshot, { refusals, hasBuckets });
+    const filter = view.laneFilter === undefined ? null : new FilterProgram();
+    const groups = enteredGroups(gateway, snapshot, { refusals, hasBuckets, filter });
     return gateway.listeners.flatMap((listener) => {
       const refused = refusedListener(gateway, listener, { taken, view });
       taken.add(listener.port);
-      if (refused === null) return [{ gateway, groups, listener }];
+      if (refused === null) return [{ gateway, groups, filter, listener }];
       refusals.add(sourceOf(gateway, listener), refused);
       return [];
     });

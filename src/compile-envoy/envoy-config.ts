@@ -65,6 +65,8 @@ export interface GatewayView {
   readonly portMap: Readonly<Record<string, number>>;
   /** The plug-in that tells buckets of shares; absent: there is none. */
   readonly laneBucket?: ModuleFile;
+  /** The plug-in that runs rules which routes cannot express; absent: there is none. */
+  readonly laneFilter?: ModuleFile;
   /** It has shown that it may be told private keys. */
   readonly hasKeys?: true;
   /** The file with the authorities that its machine trusts; absent: there is none. */

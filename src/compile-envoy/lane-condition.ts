@@ -6,6 +6,7 @@
 import type { JsonObject } from "../base/json.ts";
 import { holdsWhenMissing, makePredicate } from "../lane/operators.ts";
 import type { Condition, Operator, Test } from "../snapshot/snapshot.ts";
+import { Inexpressible } from "./inexpressible.ts";
 import { cookiePattern, otherwiseSpelled, quoted } from "./operand-pattern.ts";
 
 /** One way of meeting a rule: everything in it has to match. */
@@ -24,7 +25,8 @@ export type ClauseOutcome =
 /** Alternatives of one rule: each is a route of its own, at every route where lanes are entered. */
 export const ALTERNATIVES_MAX = 64;
 
-const ALWAYS: Clause = { headers: [], query: [], pathRegex: null };
+/** Every request meets it. */
+export const UNASKED: Clause = { headers: [], query: [], pathRegex: null };
 /** What the operator denies; those that deny nothing are not here. */
 const DENIED: Readonly<Partial<Record<Operator, Operator>>> = {
   "!=": "==",
@@ -42,29 +44,21 @@ const TEXT_OPERATORS: ReadonlySet<Operator> = new Set<Operator>([
 /** What nobody percent-encodes in the name of a parameter. */
 const PLAIN_NAME = /^[A-Za-z0-9._~-]+$/;
 
-class Inexpressible extends Error {
-  override readonly name = "Inexpressible";
-}
-
-/** To rules the headers named in `removed` (lower-case) are missing, whatever a client has sent. */
-export function clausesOf(
-  condition: Condition,
-  removed: ReadonlySet<string> = new Set<string>(),
-): ClauseOutcome {
+export function clausesOf(condition: Condition): ClauseOutcome {
   try {
-    return { kind: "clauses", clauses: alternatives(missing(condition, removed), true) };
+    return { kind: "clauses", clauses: alternatives(condition, true) };
   } catch (error) {
     if (error instanceof Inexpressible) return { kind: "refused", what: error.message };
     throw error;
   }
 }
 
-function missing(condition: Condition, removed: ReadonlySet<string>): Condition {
+/** To rules the headers named in `removed` (lower-case) are missing, whatever a client has sent. */
+export function withoutRemoved(condition: Condition, removed: ReadonlySet<string>): Condition {
+  const inner = (one: Condition): Condition => withoutRemoved(one, removed);
   if (removed.size === 0) return condition;
-  if (condition.kind === "not") return { kind: "not", of: missing(condition.of, removed) };
-  if (condition.kind !== "test") {
-    return { kind: condition.kind, of: condition.of.map((one) => missing(one, removed)) };
-  }
+  if (condition.kind === "not") return { kind: "not", of: inner(condition.of) };
+  if (condition.kind !== "test") return { kind: condition.kind, of: condition.of.map(inner) };
   const { operand, operator } = condition;
   if (operand.kind !== "header" || !removed.has(operand.name)) return condition;
   return { kind: holdsWhenMissing(operator) ? "all" : "any", of: [] };
@@ -85,7 +79,7 @@ function alternatives(condition: Condition, isWanted: boolean): readonly Clause[
   if (condition.kind === "not") return alternatives(condition.of, !isWanted);
   const members = condition.of.map((member) => alternatives(member, isWanted));
   const isUnion = (condition.kind === "any") === isWanted;
-  return isUnion ? limited(members.flat()) : members.reduce(product, [ALWAYS]);
+  return isUnion ? limited(members.flat()) : members.reduce(product, [UNASKED]);
 }
 
 function product(left: readonly Clause[], right: readonly Clause[]): readonly Clause[] {
@@ -161,14 +155,14 @@ function queryLiteral(test: Test, isWanted: boolean): readonly Clause[] {
     return [clause(matcher(":path", regex(pattern), false))];
   }
   if (!isWanted) throw new Inexpressible("what a query parameter is not");
-  if (operator === "exists") return [{ ...ALWAYS, query: [{ name, present_match: true }] }];
+  if (operator === "exists") return [{ ...UNASKED, query: [{ name, present_match: true }] }];
   const patterns = values.map(otherwiseSpelled);
   if (!["==", "in", "prefix"].includes(operator) || patterns.includes(null)) {
     throw new Inexpressible(`${operator} on a query parameter, which may be percent-encoded`);
   }
   const rest = operator === "prefix" ? ".*" : "";
   const match = regex(`(?:${patterns.join("|")})${rest}`);
-  return [{ ...ALWAYS, query: [{ name, string_match: match }] }];
+  return [{ ...UNASKED, query: [{ name, string_match: match }] }];
 }
 
 /** Envoy's `:path` has the query, too. */
@@ -177,7 +171,7 @@ function pathLiteral(test: Test, isWanted: boolean): readonly Clause[] {
   if (operator === "exists") return constant(isWanted);
   if (operator === "regex") {
     if (!isWanted) throw new Inexpressible("a regular expression that the path must not match");
-    return [{ ...ALWAYS, pathRegex: values[0] ?? "" }];
+    return [{ ...UNASKED, pathRegex: values[0] ?? "" }];
   }
   if (!TEXT_OPERATORS.has(operator)) throw new Inexpressible(`${operator} on the path`);
   const possible = values.filter((value) => !value.includes("?"));
@@ -217,12 +211,12 @@ function textMatch(test: Test, where: string): JsonObject {
 }
 
 function clause(header: JsonObject): Clause {
-  return { ...ALWAYS, headers: [header] };
+  return { ...UNASKED, headers: [header] };
 }
 
 /** No alternative at all is never met. */
 function constant(isMet: boolean): readonly Clause[] {
-  return isMet ? [ALWAYS] : [];
+  return isMet ? [UNASKED] : [];
 }
 
 function matcher(name: string, match: JsonObject, isWanted: boolean): JsonObject {

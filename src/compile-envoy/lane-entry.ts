@@ -1,11 +1,13 @@
 //! Which requests enter which lanes at one gateway, as lists that Envoy's routes are made from.
 
 import type { Condition, Gateway, Lane, LaneGroup, Snapshot } from "../snapshot/snapshot.ts";
-import { clausesOf } from "./lane-condition.ts";
+import type { FilterProgram } from "./filter-program.ts";
 import type { Clause } from "./lane-condition.ts";
 import { NO_SHARES, sharesOf, stickyShares } from "./lane-shares.ts";
 import type { SharesAt, StickyShares } from "./lane-shares.ts";
 import { laneSource } from "./lane-source.ts";
+import { waysOf } from "./lane-way.ts";
+import type { Ways } from "./lane-way.ts";
 import type { Refusals } from "./refusals.ts";
 
 /** One way into a lane. */
@@ -36,6 +38,8 @@ interface Given {
   readonly refusals: Refusals;
   /** The plug-in that tells buckets is there. */
   readonly hasBuckets: boolean;
+  /** Collects what the lane filter decides; null: there is none. */
+  readonly filter: FilterProgram | null;
 }
 
 /** The lane groups of a gateway, by name. */
@@ -54,6 +58,7 @@ export function enteredGroups(
     ({ group, entries }) => entries.length > 0 || group.cohorts !== undefined,
   );
   if (deciding.length <= 1) return entered;
+  given.filter?.clear();
   for (const { group } of deciding) {
     refusals.add(group.source, "enter lanes of several groups at one gateway by rules or shares");
   }
@@ -75,7 +80,8 @@ function removedByRoutes({ plugins }: Gateway, groups: readonly LaneGroup[]): st
 }
 
 function enteredGroup(group: LaneGroup, removed: ReadonlySet<string>, given: Given): EnteredGroup {
-  const { refusals } = given;
+  const { refusals, filter } = given;
+  const ways = { removed, filter };
   const isRefused = refuseContext(group, refusals);
   const routeHeader = group.context.routeHeader.toLowerCase();
   const isRemoved = removed.has(routeHeader);
@@ -84,9 +90,9 @@ function enteredGroup(group: LaneGroup, removed: ReadonlySet<string>, given: Giv
     routeHeader,
     isRemoved,
     mayCarryContext: !isRefused && !isRemoved,
-    entries: isRefused ? [] : entriesOf(group, removed, refusals),
+    entries: isRefused ? [] : entriesOf(group, ways, refusals),
     sharesAt: isRefused ? NO_SHARES : sharesOf(group, refusals),
-    sticky: isRefused ? null : stickyShares(group, removed, given),
+    sticky: isRefused ? null : stickyShares(group, ways, given),
   };
 }
 
@@ -96,11 +102,7 @@ export function refuseContext(group: LaneGroup, refusals: Refusals): boolean {
   return group.signature !== undefined || group.context.mode === "baggage";
 }
 
-function entriesOf(
-  group: LaneGroup,
-  removed: ReadonlySet<string>,
-  refusals: Refusals,
-): LaneEntry[] {
+function entriesOf(group: LaneGroup, ways: Ways, refusals: Refusals): LaneEntry[] {
   const open = group.lanes.filter(({ enabled }) => enabled);
   const forcing = open.flatMap((lane) => laneEntries(group, lane, lane.forcedIn?.condition));
   const ruled = open.flatMap((lane) => laneEntries(group, lane, lane.rule?.condition));
@@ -108,7 +110,7 @@ function entriesOf(
 
   function laneEntries(of: LaneGroup, lane: Lane, rule: Condition | undefined): LaneEntry[] {
     if (rule === undefined) return [];
-    const outcome = clausesOf(withoutForcedOut(rule, lane), removed);
+    const outcome = waysOf(withoutForcedOut(rule, lane), of, ways);
     if (outcome.kind === "clauses") return outcome.clauses.map((clause) => ({ lane, clause }));
     refusals.add(laneSource(of, lane), `enter the lane ${lane.name} by ${outcome.what}`);
     return [];

@@ -129,6 +129,36 @@ test("a sticky share is a range of buckets, told by a plug-in behind the gateway
   assert.match(listener, /\\"key\\":\{\\"kind\\":\\"clientIp\\",\\"trustedHops\\":0\}/);
 });
 
+test("a rule that no route can say is asked of the lane filter, and no other is", () => {
+  const laneFilter = { path: "/lane-filter.wasm", sha256: "0123" };
+  const ruled = (operator: "==" | "semver", kind: "header" | "geo" = "header"): LaneGroup => {
+    const one = group("shops", {});
+    const operand = { kind, name: "x-version" };
+    const condition = { kind: "test", operand, operator, values: ["1.2.3"] } as const;
+    const rule = { programVersion: 2, condition } as const;
+    return { ...one, lanes: one.lanes.map((lane) => ({ ...lane, rule })) };
+  };
+  const at = (of: LaneGroup, view: GatewayView): ReturnType<typeof compiled> =>
+    compiled([of], [route([1])], view);
+  const plain = at(ruled("=="), { ...VIEW, laneFilter });
+  assert.ok(!plain.listener.includes("lane-filter"));
+  const { routes, refused, listener } = at(ruled("semver"), { ...VIEW, laneFilter });
+  assert.deepEqual(refused, []);
+  const asked = JSON.stringify(routes[0]?.["match"]);
+  const [, id = ""] =
+    /"x-graylane-rules","string_match":\{"contains":",(\w{16}),"/.exec(asked) ?? [];
+  assert.match(listener, new RegExp(`\\\\"id\\\\":\\\\"${id}\\\\"`));
+  assert.match(listener, /"vm_id":"graylane.lane-filter\/0123"/);
+  for (const [of, view, says] of [
+    [ruled("semver"), VIEW, /Envoy cannot enter the lane \w+ by semver on the header x-version/],
+    [ruled("==", "geo"), { ...VIEW, laneFilter }, /enter the lane \w+ by the operand geo/],
+  ] as const) {
+    const without = at(of, view);
+    assert.match(without.refused.join(), says);
+    assert.ok(!without.listener.includes("lane-filter"));
+  }
+});
+
 test("what no route can say is refused at the object that asks for it", () => {
   const cases: readonly (readonly [readonly LaneGroup[], Route, string])[] = [
     [

@@ -5,9 +5,11 @@
 import { DEFAULT_TABLE } from "../lane/cohort.ts";
 import type { CohortDeal, CohortInterval } from "../snapshot/cohort.ts";
 import type { Condition, Lane, LaneGroup } from "../snapshot/snapshot.ts";
-import { bothOf, clausesOf } from "./lane-condition.ts";
+import { bothOf } from "./lane-condition.ts";
 import type { Clause } from "./lane-condition.ts";
 import { laneSource } from "./lane-source.ts";
+import { waysOf } from "./lane-way.ts";
+import type { Ways } from "./lane-way.ts";
 import type { Refusals } from "./refusals.ts";
 
 export interface LaneShare {
@@ -65,7 +67,7 @@ export function sharesOf(group: LaneGroup, refusals: Refusals): SharesAt {
 /** Null: the group has none, or Envoy cannot have them. */
 export function stickyShares(
   group: LaneGroup,
-  removed: ReadonlySet<string>,
+  by: Ways,
   { refusals, hasBuckets }: { readonly refusals: Refusals; readonly hasBuckets: boolean },
 ): StickyShares | null {
   const deal = group.cohorts?.deal ?? null;
@@ -76,7 +78,7 @@ export function stickyShares(
     return null;
   }
   const open = group.lanes.filter(({ enabled }) => enabled);
-  const ways = new Map(open.map((lane) => [lane.name, waysInto(group, lane, removed, refusals)]));
+  const ways = new Map(open.map((lane) => [lane.name, waysInto(group, lane, by, refusals)]));
   const { tables = {}, routes = {} } = group.cohorts ?? {};
   return {
     deal,
@@ -111,16 +113,11 @@ interface WaysInto {
   readonly clauses: readonly Clause[];
 }
 
-function waysInto(
-  group: LaneGroup,
-  lane: Lane,
-  removed: ReadonlySet<string>,
-  refusals: Refusals,
-): WaysInto {
+function waysInto(group: LaneGroup, lane: Lane, by: Ways, refusals: Refusals): WaysInto {
   const { forcedOut } = lane;
   const unless: Condition =
     forcedOut === undefined ? { kind: "all", of: [] } : { kind: "not", of: forcedOut.condition };
-  const outcome = clausesOf(unless, removed);
+  const outcome = waysOf(unless, group, by);
   if (outcome.kind === "clauses") return { lane, clauses: outcome.clauses };
   if (hasShare(group, lane)) {
     const what = `enter the lane ${lane.name} by its share, out of which some are forced by`;

@@ -5,7 +5,8 @@ import type { EdgeSettings } from "../snapshot/edge.ts";
 import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot/snapshot.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
 import { FROM_ADS } from "./envoy-config.ts";
-import type { EnvoyResource, GatewayView, ResourcePart } from "./envoy-config.ts";
+import type { EnvoyResource, GatewayView, ModuleFile, ResourcePart } from "./envoy-config.ts";
+import type { FilterProgram } from "./filter-program.ts";
 import { bucketFilters } from "./lane-bucket.ts";
 import { headersOfLanes } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
@@ -16,6 +17,7 @@ import {
   nameOfServer,
   tlsChains,
 } from "./listener-tls.ts";
+import { ownFilter } from "./own-filter.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import { listOf, serverSecrets } from "./secrets.ts";
 import { TEXT_TYPE, WASM_RUNTIME, WASM_TYPE } from "./wasm-types.ts";
@@ -61,6 +63,8 @@ interface Given {
   readonly source: ObjectRef;
   /** The lane groups of the gateway. */
   readonly groups: readonly EnteredGroup[];
+  /** The rules that routes cannot express; null: there is no plug-in for them. */
+  readonly filter: FilterProgram | null;
 }
 
 export function compileListener(
@@ -68,8 +72,11 @@ export function compileListener(
   listener: Listener,
   given: Given,
 ): CompiledListener {
-  const { snapshot, view, source, groups } = given;
-  const buckets = bucketFilters(groups, view.laneBucket);
+  const { snapshot, view, source, groups, filter } = given;
+  const added = [
+    ...bucketFilters(groups, view.laneBucket),
+    ...ruleFilters(filter, view.laneFilter),
+  ];
   const filters = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
   const wasm = filters.map((plugin) => ({ source: plugin.source, json: wasmFilter(plugin) }));
   const name = listenerName(gateway, listener);
@@ -86,7 +93,7 @@ export function compileListener(
     ...strippedContext(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...wasm.map(({ json }) => json), ...buckets, ...ROUTE_FILTERS, router()],
+    http_filters: [...wasm.map(({ json }) => json), ...added, ...ROUTE_FILTERS, router()],
   });
   const filtersOf = (routes: string): JsonObject[] => [
     { name: CONNECTION_MANAGER, typed_config: manager(routes) },
@@ -116,6 +123,12 @@ export function compileListener(
   const own: ResourcePart = { source, json: { address: socket } };
   const needs = [...routeTables, ...secrets].map((one) => one.name);
   return { listener: { name, json, parts: [own, ...wasm], needs }, secrets, routeTables };
+}
+
+/** Behind the gateway's own plug-ins, which may write what rules read. */
+function ruleFilters(filter: FilterProgram | null, module: ModuleFile | undefined): JsonObject[] {
+  if (filter === null || module === undefined || filter.isEmpty) return [];
+  return [ownFilter("graylane.lane-filter", module, filter.configuration())];
 }
 
 function router(): JsonObject {

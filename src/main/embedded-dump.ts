@@ -15,7 +15,7 @@ export interface Opened {
   /** From a Gateway's port to the one that is open. */
   readonly ports: ReadonlyMap<number, number>;
   /** What the control plane gives Envoys of its machine; absent: nothing. */
-  readonly given?: Pick<GatewayView, "laneBucket" | "systemAuthorities">;
+  readonly given?: Pick<GatewayView, "laneBucket" | "laneFilter" | "systemAuthorities">;
 }
 
 /** `updatedAt`: RFC 3339. */

@@ -28,6 +28,12 @@ export const LANE_BUCKET_FILE: string = join(
   ...["plugins", "lane-bucket", "lane-bucket.wasm"],
 );
 
+/** The rules that routes cannot express, at gateways that are Envoys. */
+export const LANE_FILTER_FILE: string = join(
+  PACKAGE_ROOT,
+  ...["plugins", "lane-filter", "lane-filter.wasm"],
+);
+
 /** The trace-id table of sidecars that are Envoys. */
 export const LANE_MEMORY_FILE: string = join(
   PACKAGE_ROOT,

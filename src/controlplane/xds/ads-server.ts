@@ -59,6 +59,8 @@ export interface AdsServerOptions {
   readonly laneMemory?: ModuleFile;
   /** The plug-in that tells gateways the buckets of shares; absent: there is none. */
   readonly laneBucket?: ModuleFile;
+  /** The plug-in that runs rules which routes cannot express; absent: there is none. */
+  readonly laneFilter?: ModuleFile;
   /** Gateways that show it are told private keys; absent: nobody is. */
   readonly keyToken?: string;
   /** The file of the authorities that the Envoys' machine trusts; absent: not known. */
@@ -228,11 +230,12 @@ export class AdsServer {
 
   /** With what the control plane knows of its machine. */
   #viewOf(view: EnvoyView, hasKeys: boolean): EnvoyView {
-    const { laneMemory, laneBucket, systemAuthorities } = this.#options;
+    const { laneMemory, laneBucket, laneFilter, systemAuthorities } = this.#options;
     if (view.role === "sidecar") return laneMemory === undefined ? view : { ...view, laneMemory };
     return {
       ...view,
       ...(laneBucket === undefined ? {} : { laneBucket }),
+      ...(laneFilter === undefined ? {} : { laneFilter }),
       ...(hasKeys ? { hasKeys } : {}),
       ...(systemAuthorities === undefined ? {} : { systemAuthorities }),
     };

@@ -1,0 +1,102 @@
+//! The decision program of one gateway: `{"version", "header", "rules": [{"id",
+//! "condition"}]}`. Conditions are those of the snapshot; what has to be worked out of a test's
+//! constants (automata, ranges, networks, bounds) was worked out by `src/compile-envoy`.
+
+import { listOf, numberOf, textOf, wholeOf } from "../../../sdk/assemblyscript/assembly/fields";
+import { JsonKind, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
+import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
+import { All, Any, Condition, Not, Test } from "./condition";
+import { Operand, OperandKind, operandKindOf } from "./operand";
+import { MEMBERS_MAX, readPredicate } from "./predicate";
+
+const VERSION: u32 = 1;
+const RULES_MAX: i32 = 1000;
+const HOPS_MAX: u32 = 1000;
+
+export class Rule {
+  constructor(
+    /** As it stands in the header, with its comma. */
+    readonly id: Utf8,
+    readonly condition: Condition,
+  ) {}
+}
+
+export class Program {
+  header: Utf8 = new Utf8("");
+  rules: Rule[] = [];
+  operands: Operand[] = [];
+  needsAddress: bool = false;
+  /** Of the header when all of the rules are met. */
+  bytesMax: usize = 1;
+}
+
+export function readProgram(text: string, errors: string[]): Program {
+  const program = new Program();
+  const whole = wholeOf(text, errors);
+  if (whole === null) return program;
+  if (numberOf(whole, "version", VERSION) != VERSION) {
+    errors.push("version must be " + VERSION.toString());
+    return program;
+  }
+  program.header = new Utf8(textOf(whole, "header", errors));
+  const rules = listOf(whole, "rules", RULES_MAX, errors);
+  for (let index = 0; index < rules.length; index++) {
+    const id = new Utf8(textOf(rules[index], "id", errors) + ",");
+    program.bytesMax += id.length;
+    program.rules.push(new Rule(id, conditionOf(rules[index].get("condition"), program, errors)));
+  }
+  return program;
+}
+
+function conditionOf(value: JsonValue | null, program: Program, errors: string[]): Condition {
+  if (value === null || value.kind != JsonKind.object) {
+    errors.push("a condition must be an object");
+    return new All([]);
+  }
+  const kind = textOf(value, "kind", errors);
+  if (kind == "test") return testOf(value, program, errors);
+  if (kind == "not") return new Not(conditionOf(value.get("of"), program, errors));
+  if (kind == "all") return new All(membersOf(value, program, errors));
+  if (kind == "any") return new Any(membersOf(value, program, errors));
+  errors.push("kind " + kind + " is not known");
+  return new All([]);
+}
+
+function membersOf(value: JsonValue, program: Program, errors: string[]): Condition[] {
+  const list = listOf(value, "of", MEMBERS_MAX, errors);
+  const members: Condition[] = [];
+  for (let index = 0; index < list.length; index++) {
+    members.push(conditionOf(list[index], program, errors));
+  }
+  return members;
+}
+
+function testOf(value: JsonValue, program: Program, errors: string[]): Condition {
+  const operator = textOf(value, "operator", errors);
+  const isDenied = operator == "!=" || operator == "notIn" || operator == "absent";
+  const operand = operandOf(value.get("operand"), program, errors);
+  return new Test(operand, readPredicate(operator, value, errors), isDenied);
+}
+
+/** One for all tests of it, so that it is looked for once. */
+function operandOf(value: JsonValue | null, program: Program, errors: string[]): Operand {
+  const text = value === null ? "" : textOf(value, "kind", errors);
+  const kind = operandKindOf(text);
+  if (kind == OperandKind.none) errors.push("operand.kind " + text + " is not known");
+  const name = value === null ? "" : nameOf(value);
+  const hops = value === null ? 0 : <i32>numberOf(value, "trustedHops", HOPS_MAX);
+  for (let index = 0; index < program.operands.length; index++) {
+    const known = program.operands[index];
+    if (known.kind == kind && known.text == name && known.trustedHops == hops) return known;
+  }
+  const operand = new Operand(kind, name, hops);
+  program.operands.push(operand);
+  if (kind == OperandKind.clientIp) program.needsAddress = true;
+  return operand;
+}
+
+/** `""`: it needs none. */
+function nameOf(value: JsonValue): string {
+  const field = value.get("name");
+  return field === null ? "" : field.string;
+}

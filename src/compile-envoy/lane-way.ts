@@ -1,0 +1,27 @@
+//! The ways to meet a rule: by conditions of routes where these suffice, else by what the plug-in
+//! `plugins/lane-filter` says of the request.
+
+import type { Condition, LaneGroup } from "../snapshot/snapshot.ts";
+import type { FilterProgram } from "./filter-program.ts";
+import { UNASKED, clausesOf, withoutRemoved } from "./lane-condition.ts";
+import type { ClauseOutcome } from "./lane-condition.ts";
+
+export interface Ways {
+  /** Lower-case names of headers that are missing to rules. */
+  readonly removed: ReadonlySet<string>;
+  /** Null: the plug-in is not there. */
+  readonly filter: FilterProgram | null;
+}
+
+export function waysOf(
+  condition: Condition,
+  { operands }: LaneGroup,
+  { removed, filter }: Ways,
+): ClauseOutcome {
+  const asked = withoutRemoved(condition, removed);
+  const outcome = clausesOf(asked);
+  if (outcome.kind === "clauses" || filter === null) return outcome;
+  const added = filter.add(asked, operands?.trustedHops ?? 0);
+  if (added.kind === "refused") return added;
+  return { kind: "clauses", clauses: [{ ...UNASKED, headers: [added.matcher] }] };
+}
