@@ -25,7 +25,9 @@ export class LineWriter {
   #waiting = "";
   #isWriting = false;
   #timer: Timer | null = null;
-  #idleWaiters: (() => void)[] = [];
+  /** Told when what waits has been written or lost, and when what is being written has. */
+  #waitingWaiters: (() => void)[] = [];
+  #writingWaiters: (() => void)[] = [];
   #droppedLines = 0;
   #lastError: Error | null = null;
 
@@ -59,11 +61,18 @@ export class LineWriter {
 
   /** Resolves when every line taken so far has been written or lost. */
   flush(): Promise<void> {
-    if (!this.#isWriting) this.#writeOut();
-    if (!this.#isWriting) return Promise.resolve();
+    if (!this.#isWriting && this.#waiting === "") return Promise.resolve();
     return new Promise((resolve) => {
-      this.#idleWaiters.push(resolve);
+      (this.#waiting === "" ? this.#writingWaiters : this.#waitingWaiters).push(resolve);
+      if (!this.#isWriting) this.#writeOut();
     });
+  }
+
+  /** Waits for room. Resolves when the line has been written, or lost because the sink failed. */
+  async writeThrough(line: string): Promise<void> {
+    while (this.#waiting.length + line.length > WAITING_BYTES_MAX) await this.flush();
+    this.write(line);
+    await this.flush();
   }
 
   async close(): Promise<void> {
@@ -85,6 +94,8 @@ export class LineWriter {
     if (this.#waiting === "") return;
     const piece = this.#waiting;
     this.#waiting = "";
+    this.#writingWaiters = this.#waitingWaiters;
+    this.#waitingWaiters = [];
     this.#isWriting = true;
     this.#sink.write(Buffer.from(piece, "latin1"), (error) => {
       this.#isWriting = false;
@@ -97,15 +108,11 @@ export class LineWriter {
   }
 
   #goOn(): void {
-    const someoneWaits = this.#idleWaiters.length > 0;
-    if (this.#waiting.length >= PIECE_BYTES || (someoneWaits && this.#waiting !== "")) {
-      this.#writeOut();
-      return;
-    }
-    const waiters = this.#idleWaiters;
-    this.#idleWaiters = [];
-    for (const resolve of waiters) resolve();
-    if (this.#waiting !== "") this.#timer ??= this.#arm();
+    const told = this.#writingWaiters;
+    this.#writingWaiters = [];
+    if (this.#waiting.length >= PIECE_BYTES || this.#waitingWaiters.length > 0) this.#writeOut();
+    else if (this.#waiting !== "") this.#timer ??= this.#arm();
+    for (const tell of told) tell();
   }
 }
 
