@@ -20,7 +20,10 @@ const SHARE_KINDS: readonly (readonly [apiVersion: string, kind: string])[] = [
   ["graylane.io/v1alpha1", "Lane"],
 ];
 /** What decides no request's way, or is nobody's business. */
-const UNASKED_KINDS: ReadonlySet<string> = new Set(["Secret", "ConfigMap", "Namespace"]);
+const UNASKED_KINDS: ReadonlySet<string> = new Set([
+  ...["Secret", "ConfigMap", "Namespace"],
+  ...["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"],
+]);
 
 export function shareKinds(): KindInfo[] {
   return SHARE_KINDS.flatMap(([apiVersion, kind]) => kindByApiVersion(apiVersion, kind) ?? []);

@@ -11,7 +11,10 @@ const BUILT_IN: ReadonlySet<string> = new Set([
   "networking.k8s.io",
 ]);
 /** Nothing that is compiled comes from them. */
-const UNREAD: ReadonlySet<string> = new Set(["ConfigMap"]);
+const UNREAD: ReadonlySet<string> = new Set([
+  "ConfigMap",
+  ...["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"],
+]);
 
 export const CLUSTER_KINDS: readonly KindInfo[] = KINDS.filter(({ kind }) => !UNREAD.has(kind));
 

@@ -216,6 +216,14 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "error",
     help: "The message names both. Change one of them.",
   },
+  GL0130: {
+    title: "A role or a binding is not what Kubernetes takes",
+    severity: "error",
+    help:
+      "A rule of a Role or ClusterRole names `apiGroups` and `resources`, or, in a ClusterRole, " +
+      "`nonResourceURLs`, and never both. A User and a Group are of `rbac.authorization.k8s.io`; " +
+      "a ServiceAccount has no `apiGroup`, and a namespace in a ClusterRoleBinding.",
+  },
   GL0120: {
     title: "A cluster-scoped object names a namespace",
     severity: "warning",

@@ -57,6 +57,11 @@ function isSubdomain(text: string): boolean {
   return text.length <= SUBDOMAIN_MAX && DNS_SUBDOMAIN.test(text);
 }
 
+/** Kubernetes takes such names for roles and bindings. */
+function isPathSegment(text: string): boolean {
+  return text.length <= SUBDOMAIN_MAX && !/[/%\p{Cc}\p{Surrogate}]|^\.{0,2}$/u.test(text);
+}
+
 function isLabelKey(text: string): boolean {
   const slash = text.indexOf("/");
   const name = text.slice(slash + 1);
@@ -181,6 +186,11 @@ export const FORMATS: Readonly<Record<string, TextFormat>> = {
     "a name of at most 63 lower-case letters, digits and '-' that begins with a letter",
     "GL0108",
     NAME_REMEDY,
+  ),
+  "path-segment": format(
+    isPathSegment,
+    "a name of at most 253 characters without '/', '%' and control characters, and not . or ..",
+    "GL0108",
   ),
   "label-key": format(
     isLabelKey,

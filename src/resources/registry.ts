@@ -21,6 +21,8 @@ import { MCP_BRIDGE } from "./kinds/mcp-bridge.ts";
 import { NAMESPACE } from "./kinds/namespace.ts";
 import { POD } from "./kinds/pod.ts";
 import { REFERENCE_GRANT } from "./kinds/reference-grant.ts";
+import { CLUSTER_ROLE, ROLE } from "./kinds/role.ts";
+import { CLUSTER_ROLE_BINDING, ROLE_BINDING } from "./kinds/role-binding.ts";
 import { SECRET } from "./kinds/secret.ts";
 import { SERVICE } from "./kinds/service.ts";
 import { SERVICE_ENTRY } from "./kinds/service-entry.ts";
@@ -61,6 +63,10 @@ export const KINDS: readonly KindInfo[] = [
   ASM_HEADER_PROPAGATION,
   LANE_GROUP,
   LANE,
+  ROLE,
+  CLUSTER_ROLE,
+  ROLE_BINDING,
+  CLUSTER_ROLE_BINDING,
 ];
 
 /** The kind served at `/apis/<group>/.../<plural>` (`group` is `""` for the core group). */

@@ -15,7 +15,7 @@ export interface KindInfo {
   readonly storageVersion: string;
   readonly namespaced: boolean;
   /** Which rule `metadata.name` follows (RFC 1123 subdomain unless said otherwise). */
-  readonly nameFormat: "dns-subdomain" | "dns-1123-label" | "dns-1035-label";
+  readonly nameFormat: "dns-subdomain" | "dns-1123-label" | "dns-1035-label" | "path-segment";
   /** JSON Schema of the fields beside `apiVersion`, `kind` and `metadata`. */
   readonly schema: TSchema;
   /** Printed by `get` between NAME and AGE. */
