@@ -329,6 +329,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     stateDirectory: join(folder, "st"),
     imageMap: null,
     auditLog: null,
+    tokenAuthFile: null,
     accessLog: null,
     accessLogFormat: null,
     accessLogHeaders: [],

@@ -137,6 +137,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--workers <count>", "gateway workers (default: 2)")
     .option("--image-map <file>", "image mappings of your own")
     .option("--audit-log <file>", "log each request to the API here; - for standard output")
+    .option("--token-auth-file <file>", 'further users of the API: token,user,uid,"group1,group2"')
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
     .option("--access-log-format <format>", "Envoy's format string, or envoy for its default")
     .option("--access-log-header <name>", "a request field in it (repeatable)", collect, [])

@@ -30,6 +30,8 @@ export interface UpOptions {
   readonly imageMap: string | null;
   /** File of the API's audit log, absolute; `-` for standard output; null for none. */
   readonly auditLog: string | null;
+  /** Users of the API beside the administrator, absolute; null: there are none. */
+  readonly tokenAuthFile: string | null;
   /** File of the access log, absolute; `-` for standard output; null for none. */
   readonly accessLog: string | null;
   /** Of its lines, as text; null: our own JSON. */
@@ -56,6 +58,7 @@ export interface RawUpOptions {
   readonly sidecars: string;
   readonly imageMap?: string;
   readonly auditLog?: string;
+  readonly tokenAuthFile?: string;
   readonly accessLog?: string;
   readonly accessLogFormat?: string;
   readonly accessLogHeader: readonly string[];
@@ -93,6 +96,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     stateDirectory,
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
     auditLog: logPathOf(raw.auditLog, cwd),
+    tokenAuthFile: raw.tokenAuthFile === undefined ? null : resolve(cwd, raw.tokenAuthFile),
     accessLog: logPathOf(raw.accessLog, cwd),
     accessLogFormat: accessLogFormatOf(raw),
     accessLogHeaders: accessLogHeadersOf(raw),

@@ -22,6 +22,8 @@ import type { Resource } from "../resources/object.ts";
 import { ListenError, startApiServer } from "../server/api-server.ts";
 import type { ApiServer } from "../server/api-server.ts";
 import { ensureCertificate, type Certificate } from "../server/certificate.ts";
+import { ensureBuiltIn } from "../server/access/built-in-roles.ts";
+import { readTokenFile, TokenFile, type TokenSource } from "../server/access/token-file.ts";
 import {
   ensureToken,
   removeClientFile,
@@ -102,6 +104,11 @@ async function read(options: UpOptions, { stderr }: Terminal): Promise<Read | nu
   const format = accessLogFormat === null ? null : compileLogFormat(accessLogFormat);
   if (typeof format === "string") {
     stderr.write(`error: --access-log-format: ${format}\n`);
+    return null;
+  }
+  const users = options.tokenAuthFile === null ? null : readTokenFile(options.tokenAuthFile);
+  if (typeof users === "string") {
+    stderr.write(`error: --token-auth-file: ${users}\n`);
     return null;
   }
   const audit = await openAudit(options.auditLog);
@@ -269,7 +276,7 @@ async function stay(given: Staying, told: AbortSignal): Promise<number> {
 }
 
 async function openApi(
-  { parts, options, legacy, audit: log }: Run,
+  { parts, options, legacy, logger, audit: log }: Run,
   own: {
     readonly token: string;
     readonly shutdown: () => void;
@@ -279,9 +286,10 @@ async function openApi(
   try {
     const dependencies = parts.dependencies(own.token, own.shutdown);
     const audit = log === null ? {} : { audit: log };
+    const tokens = tokensOf(options, logger);
     const handle = legacy?.handles.get(API);
     return await startApiServer(
-      { ...dependencies, ...audit },
+      { ...dependencies, ...audit, ...tokens },
       {
         ...options.api,
         certificate: own.certificate,
@@ -292,6 +300,15 @@ async function openApi(
     if (error instanceof ListenError) return error;
     throw error;
   }
+}
+
+/** A fault that a change of the file brings is told; until it is mended nobody in it is let in. */
+function tokensOf({ tokenAuthFile }: UpOptions, logger: Logger): { readonly tokens?: TokenSource } {
+  if (tokenAuthFile === null) return {};
+  const told = (fault: string): void => {
+    logger.error(`--token-auth-file: ${fault}; its users are refused`);
+  };
+  return { tokens: new TokenFile(tokenAuthFile, told) };
 }
 
 interface Started {
@@ -326,6 +343,8 @@ async function openAdmin({ parts, options, log, legacy }: Run): Promise<Started 
 /** Null when everything runs. */
 async function startParts({ parts, options, resources, legacy }: Run): Promise<string | null> {
   const { store, fleet, publisher, local } = parts;
+  const withoutRoles = options.tokenAuthFile === null ? null : await ensureBuiltIn(store);
+  if (withoutRoles !== null) return withoutRoles;
   const unwritten = await putAll(store, resources);
   if (unwritten !== null) return unwritten;
   if (legacy !== null) await local.adopt(legacy.state.pods);

@@ -9,15 +9,19 @@ import {
   type Socket,
 } from "node:net";
 import type { Clock } from "../base/clock.ts";
+import { askOf } from "./access/attributes.ts";
+import { authenticate, forbidden, impersonated } from "./access/authenticate.ts";
+import { authorize } from "./access/rbac.ts";
+import { ANONYMOUS, type User } from "./access/user.ts";
 import { AuditedRequest } from "./audit.ts";
 import type { Call } from "./call.ts";
 import type { Certificate } from "./certificate.ts";
 import { sendJson } from "./call.ts";
 import type { ServerDependencies } from "./dependencies.ts";
-import { checkOrigin, checkToken, isLoopback } from "./guard.ts";
+import { checkOrigin, isLoopback } from "./guard.ts";
 import { fileFault } from "../resources/parse.ts";
 import type { Fault } from "../resources/fault.ts";
-import { matchRoute, type Verb } from "./routes.ts";
+import { matchRoute, type RouteMatch, type Verb } from "./routes.ts";
 import { failure, notFound, refuse, StatusError } from "./status.ts";
 import { StreamSet } from "./watch-stream.ts";
 import { handOn, WriteHold } from "./write-hold.ts";
@@ -193,30 +197,34 @@ async function handle(
   });
   const signal = AbortSignal.any([gone.signal, around.closing]);
   const url = urlOf(request);
-  const parameters = new Map<string, string>();
   const query = url?.searchParams ?? new URLSearchParams();
-  const call: Call = { dependencies, request, response, parameters, query, signal, streams };
   const { audit: log, clock } = dependencies;
   const audited = log === undefined ? null : new AuditedRequest({ log, clock }, request, response);
+  const { method = "" } = request;
+  const match = url === null ? null : matchRoute(url.pathname);
+  const ask = askOf({ method, pathname: url?.pathname ?? "", query, match });
+  const call: Call = {
+    ...{ dependencies, request, response, query, signal, streams, ask, audited },
+    ...{ parameters: match?.parameters ?? NO_PARAMETERS, user: ANONYMOUS },
+  };
   try {
-    await dispatch(call, url, audited);
+    await dispatch(call, match);
   } catch (error) {
     answerError(call, error);
   }
 }
 
-async function dispatch(
-  call: Call,
-  url: URL | null,
-  audited: AuditedRequest | null,
-): Promise<void> {
-  const { request, dependencies } = call;
-  const match = url === null ? null : matchRoute(url.pathname);
-  if (match !== null) audited?.matched(match);
+const NO_PARAMETERS: Call["parameters"] = new Map();
+
+async function dispatch(call: Call, match: RouteMatch | null): Promise<void> {
+  const { request, ask, audited } = call;
+  const isOpen = match?.route.isOpen === true;
+  audited?.asked(ask, { isOpen });
   checkOrigin(request);
-  if (match?.route.isOpen !== true) checkToken(request, dependencies.token);
-  audited?.admitted();
-  if (match === null) throw notFound(`the path ${url?.pathname ?? "of the request"}`);
+  const admitted = isOpen ? call : { ...call, user: admit(call) };
+  if (match === null) {
+    throw notFound(`the path ${ask.kind === "path" && ask.path !== "" ? ask.path : "asked for"}`);
+  }
   const handler = match.route.verbs[request.method as Verb];
   if (handler === undefined) {
     const allowed = Object.keys(match.route.verbs).join(", ");
@@ -224,7 +232,21 @@ async function dispatch(
     const message = `${request.method ?? ""} is not served here; served: ${allowed}`;
     throw refuse(405, "MethodNotAllowed", message);
   }
-  await handler({ ...call, parameters: match.parameters });
+  await handler(admitted);
+}
+
+/** Who asks, or in whose name; throws 401, and 403 for who may not do what is asked. */
+function admit({ request, dependencies, ask, audited }: Call): User {
+  const { store } = dependencies;
+  const own = authenticate(request, dependencies);
+  audited?.admitted(own, null);
+  const other = impersonated(request, own, store);
+  audited?.admitted(own, other);
+  const user = other ?? own;
+  const decision = authorize(store, user, ask);
+  audited?.decided(decision);
+  if (!decision.isAllowed) throw forbidden(user, ask, decision);
+  return user;
 }
 
 function answerError(call: Call, error: unknown): void {
@@ -232,6 +254,7 @@ function answerError(call: Call, error: unknown): void {
   if (response.headersSent || response.destroyed) {
     // A stream has begun: there is no other way left to say that it is not whole.
     response.destroy();
+    void call.audited?.answering(error instanceof StatusError ? error.status.code : 500);
     if (!call.signal.aborted) {
       dependencies.logger.error("an answer broke off", { path: request.url, error });
     }

@@ -32,7 +32,7 @@ beforeEach(async () => {
   store = openMemoryStore({ clock, watchEventsMax: 16 });
   const dependencies: ServerDependencies = {
     ...{ store, clock, token: TOKEN, logger: silentLogger },
-    audit: { write: (line) => audited.push(JSON.parse(line) as Audited) },
+    audit: { write: note, writeThrough },
     recent: () => Promise.resolve({ decisions: [], keptCount: 0, seenCount: 0, workerCount: 1 }),
     explain: () => Promise.resolve({ snapshotVersion: "s1" } as ExplainResult),
     analyze: () => Promise.resolve([]),
@@ -49,6 +49,15 @@ afterEach(async () => {
   await server.close();
   await store.close();
 });
+
+function note(line: string): void {
+  audited.push(JSON.parse(line) as Audited);
+}
+
+function writeThrough(line: string): Promise<void> {
+  note(line);
+  return Promise.resolve();
+}
 
 function configMap(name: string): object {
   const metadata = { name, namespace: "default" };

@@ -1,33 +1,29 @@
 //! The audit log: one line of JSON for each request, as Kubernetes' own writes at the level
 //! Metadata (audit.k8s.io/v1): who asked for what, and what it came to; no bodies, no tokens.
+//!
+//! The line of a write is in the file before its answer goes out: who was told that something was
+//! written finds it there, even when the process is killed right then.
 
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { timestampMs } from "../base/clock.ts";
 import type { Clock } from "../base/clock.ts";
-import type { RouteMatch } from "./routes.ts";
+import type { Ask } from "./access/attributes.ts";
+import type { Decision } from "./access/rbac.ts";
+import { ANONYMOUS, type User } from "./access/user.ts";
 
 export interface AuditLog {
   /** ASCII, with its line feed. */
   write(line: string): void;
+  /** Resolves when the line is in the file, or the file could not take it. */
+  writeThrough(line: string): Promise<void>;
 }
 
-/** Whoever has the token; there are no other users. */
-const ADMIN = { username: "graylane:admin", groups: ["system:masters", "system:authenticated"] };
-const ANONYMOUS = { username: "system:anonymous", groups: ["system:unauthenticated"] };
 /** What a client says of itself may be as long as a head; Kubernetes cuts it, too. */
 const USER_AGENT_CHARS_MAX = 1_024;
 const URI_CHARS_MAX = 4_096;
 
-const VERBS: Readonly<Record<string, string>> = {
-  GET: "get",
-  POST: "create",
-  PUT: "update",
-  PATCH: "patch",
-  DELETE: "delete",
-};
-
-/** Notes one request; the line is written when its answer has ended, or its client has gone. */
+/** Notes one request; exactly one line is written of it. */
 export class AuditedRequest {
   readonly #log: AuditLog;
   readonly #clock: Clock;
@@ -35,8 +31,13 @@ export class AuditedRequest {
   readonly #receivedMs: number;
   /** A connection that has gone does not tell any more. */
   readonly #source: string;
-  #match: RouteMatch | null = null;
-  #isAdmin = false;
+  readonly #isWrite: boolean;
+  #ask: Ask | null = null;
+  #isOpen = false;
+  #user: User = ANONYMOUS;
+  #impersonated: User | null = null;
+  #decision: Decision | null = null;
+  #isWritten = false;
 
   constructor(
     { log, clock }: { readonly log: AuditLog; readonly clock: Clock },
@@ -48,25 +49,46 @@ export class AuditedRequest {
     this.#request = request;
     this.#receivedMs = clock.nowMs();
     this.#source = request.socket.remoteAddress ?? "";
+    this.#isWrite = request.method !== "GET" && request.method !== "HEAD";
     response.once("close", () => {
-      this.#write(response);
+      // A write that is under way when its client goes has no outcome yet.
+      if (this.#isWrite || !this.#begin()) return;
+      // Without a head there was no answer.
+      this.#log.write(this.#line(response.headersSent ? response.statusCode : null));
     });
   }
 
-  /** The path is that of something that is served. */
-  matched(match: RouteMatch): void {
-    this.#match = match;
+  /** What the request is for. Of what is open to everybody no line is written. */
+  asked(ask: Ask, { isOpen }: { readonly isOpen: boolean }): void {
+    this.#ask = ask;
+    this.#isOpen = isOpen;
   }
 
   /** The token was right. */
-  admitted(): void {
-    this.#isAdmin = true;
+  admitted(user: User, impersonated: User | null): void {
+    this.#user = user;
+    this.#impersonated = impersonated;
   }
 
-  #write(response: ServerResponse): void {
-    if (this.#match?.route.isOpen === true) return;
+  decided(decision: Decision): void {
+    this.#decision = decision;
+  }
+
+  /** The answer is ready; it may go out when this resolves. Null: at once. */
+  answering(code: number): Promise<void> | null {
+    return this.#isWrite && this.#begin() ? this.#log.writeThrough(this.#line(code)) : null;
+  }
+
+  /** False: there is nothing to write, or it has been written. */
+  #begin(): boolean {
+    if (this.#isWritten || this.#isOpen) return false;
+    this.#isWritten = true;
+    return true;
+  }
+
+  #line(code: number | null): string {
     const { method = "", url = "", headers } = this.#request;
-    const ref = objectRefOf(this.#match?.parameters, url);
+    const ask = this.#ask;
     const event = {
       kind: "Event",
       apiVersion: "audit.k8s.io/v1",
@@ -74,53 +96,37 @@ export class AuditedRequest {
       auditID: randomUUID(),
       stage: "ResponseComplete",
       requestURI: url.slice(0, URI_CHARS_MAX),
-      verb: ref === null ? method.toLowerCase() : verbOf(method, url, ref),
-      user: this.#isAdmin ? ADMIN : ANONYMOUS,
+      verb: ask?.verb ?? method.toLowerCase(),
+      user: userInfo(this.#user),
+      ...(this.#impersonated !== null && { impersonatedUser: userInfo(this.#impersonated) }),
       sourceIPs: [this.#source],
       userAgent: (headers["user-agent"] ?? "").slice(0, USER_AGENT_CHARS_MAX),
-      ...(ref !== null && { objectRef: ref }),
-      // Without a head there was no answer.
-      responseStatus: { metadata: {}, ...(response.headersSent && { code: response.statusCode }) },
+      ...(ask?.kind === "resource" && { objectRef: objectRefOf(ask) }),
+      responseStatus: { metadata: {}, ...(code !== null && { code }) },
       requestReceivedTimestamp: microTime(this.#receivedMs),
       stageTimestamp: microTime(this.#clock.nowMs()),
+      ...(this.#decision !== null && { annotations: annotationsOf(this.#decision) }),
     };
-    this.#log.write(`${ascii(JSON.stringify(event))}\n`);
+    return `${ascii(JSON.stringify(event))}\n`;
   }
 }
 
-interface ObjectRef {
-  readonly resource: string;
-  readonly namespace?: string;
-  readonly name?: string;
-  readonly apiGroup?: string;
-  readonly apiVersion: string;
-  readonly subresource?: string;
+function userInfo({ name, uid, groups }: User): object {
+  return { username: name, ...(uid !== "" && { uid }), groups };
 }
 
-/** Null: the path names no resource. */
-function objectRefOf(
-  parameters: ReadonlyMap<string, string> = new Map(),
-  url: string,
-): ObjectRef | null {
-  const apiVersion = parameters.get("version");
-  const name = parameters.get("name");
-  const subresource = name === undefined ? undefined : /\/(status|log)(?:\?|$)/.exec(url)?.[1];
-  // A pod's log is the one object whose path has no `:plural`.
-  const resource = parameters.get("plural") ?? (subresource === "log" ? "pods" : undefined);
-  if (apiVersion === undefined || resource === undefined) return null;
-  const namespace = parameters.get("namespace");
-  const apiGroup = parameters.get("group");
-  const optional = Object.entries({ namespace, name, apiGroup, subresource });
-  const given = optional.filter(([, value]) => value !== undefined);
-  return { resource, apiVersion, ...(Object.fromEntries(given) as Partial<ObjectRef>) };
+function annotationsOf({ isAllowed, reason }: Decision): object {
+  return {
+    "authorization.k8s.io/decision": isAllowed ? "allow" : "forbid",
+    "authorization.k8s.io/reason": reason,
+  };
 }
 
-function verbOf(method: string, url: string, { name }: ObjectRef): string {
-  if (name === undefined && method === "DELETE") return "deletecollection";
-  if (name === undefined && method === "GET") {
-    return /[?&]watch=(?:true|1)(?:&|$)/.test(url) ? "watch" : "list";
-  }
-  return VERBS[method] ?? method.toLowerCase();
+function objectRefOf(ask: Extract<Ask, { readonly kind: "resource" }>): object {
+  const { resource, namespace, name, group, version, subresource } = ask;
+  const optional = { namespace, name, apiGroup: group, apiVersion: version, subresource };
+  const given = Object.entries(optional).filter(([, value]) => value !== "");
+  return { resource, ...Object.fromEntries(given) };
 }
 
 /** Kubernetes' MicroTime. */

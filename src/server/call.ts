@@ -1,6 +1,9 @@
 //! One request to the API: what handlers see of it, its body, and its answer.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Ask } from "./access/attributes.ts";
+import type { User } from "./access/user.ts";
+import type { AuditedRequest } from "./audit.ts";
 import { parseManifests } from "../resources/parse.ts";
 import type { ServerDependencies } from "./dependencies.ts";
 import { badRequest, faultText, refuse } from "./status.ts";
@@ -9,7 +12,7 @@ import type { StreamSet } from "./watch-stream.ts";
 /** The limit of a request's body; the objects inside have their own (Kubernetes' limit too). */
 export const BODY_BYTES_MAX: number = 3 * 1024 * 1024;
 /** What kubectl's own create commands send; `apply -f` and `create -f` send JSON. */
-const PROTOBUF = "application/vnd.kubernetes.protobuf";
+export const PROTOBUF = "application/vnd.kubernetes.protobuf";
 /** How deep a JSON body may be nested. */
 const DEPTH_MAX = 100;
 /** How much of the warnings goes into headers (Kubernetes' limit too). */
@@ -26,6 +29,12 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Watches and followed logs join it. */
   readonly streams: StreamSet;
+  /** Who asks, or in whose name. */
+  readonly user: User;
+  /** What for. */
+  readonly ask: Ask;
+  /** Null: nothing is written down. */
+  readonly audited: AuditedRequest | null;
 }
 
 /** The parameter of the route; a route without it is our own mistake and reads as empty. */
@@ -40,15 +49,21 @@ export function isDryRun(call: Call): boolean {
   throw badRequest(`dryRun must be All, is ${JSON.stringify(value)}`);
 }
 
+/** The last act of a request. Of a write it happens when the audit log has it. */
 export function sendJson(call: Call, code: number, value: unknown): void {
   const text = JSON.stringify(value);
-  call.response.writeHead(code, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(text),
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-  });
-  call.response.end(text);
+  const send = (): void => {
+    call.response.writeHead(code, {
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(text),
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+    });
+    call.response.end(text);
+  };
+  const audited = call.audited?.answering(code) ?? null;
+  if (audited === null) send();
+  else void audited.then(send);
 }
 
 /** Sets `Warning: 299 - "..."`, as Kubernetes does (RFC 9111 section 5.5); longest first to go. */
@@ -111,6 +126,10 @@ export async function readPatch(
 }
 
 async function readText(request: IncomingMessage): Promise<string> {
+  return (await readBytes(request)).toString("utf8");
+}
+
+export async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -121,7 +140,7 @@ async function readText(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 function parseJson(text: string): unknown {

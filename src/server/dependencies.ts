@@ -15,6 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { TokenSource } from "./access/token-file.ts";
 import type { AuditLog } from "./audit.ts";
 
 export interface ServerDependencies {
@@ -38,6 +39,8 @@ export interface ServerDependencies {
   /** Called after the answer has been sent. */
   shutdown(): void;
   readonly token: string;
+  /** Users beside the one of `token`; absent: there are none. */
+  readonly tokens?: TokenSource;
   /** Absent: nobody writes down who asked for what. */
   readonly audit?: AuditLog;
   readonly logger: Pick<Logger, "info" | "error">;

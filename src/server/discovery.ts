@@ -2,6 +2,7 @@
 
 import type { ApiResourceList } from "../api/types.ts";
 import { KINDS, type KindInfo } from "../resources/registry.ts";
+import { REVIEWS } from "./access/reviews.ts";
 import { parameter, sendJson, type Call } from "./call.ts";
 import { SCALE } from "./scale.ts";
 import { notFound } from "./status.ts";
@@ -21,14 +22,16 @@ export function coreVersions(call: Call): void {
 }
 
 export function groups(call: Call): void {
-  const names = [...new Set(KINDS.map((info) => info.group))].filter((name) => name !== "");
+  const all = [...KINDS, ...REVIEWS].map((info) => info.group);
+  const names = [...new Set(all)].filter((name) => name !== "");
   const list = { kind: "APIGroupList", apiVersion: "v1", groups: names.map(groupOf) };
   sendJson(call, 200, list);
 }
 
 export function group(call: Call): void {
   const name = parameter(call, "group");
-  if (!KINDS.some((info) => info.group === name)) throw notFound(`the group ${name}`);
+  if (![...KINDS, ...REVIEWS].some((info) => info.group === name))
+    throw notFound(`the group ${name}`);
   sendJson(call, 200, { kind: "APIGroup", apiVersion: "v1", ...groupOf(name) });
 }
 
@@ -39,21 +42,30 @@ export function resources(call: Call): void {
   const kinds = KINDS.filter(
     (info) => info.group === groupName && info.versions.includes(versionName),
   );
-  if (kinds.length === 0) throw notFound(`the group version ${groupVersion}`);
+  const reviews = REVIEWS.filter(({ group }) => group === groupName && versionName === "v1");
+  if (kinds.length + reviews.length === 0) throw notFound(`the group version ${groupVersion}`);
   const list: ApiResourceList = {
     kind: "APIResourceList",
     apiVersion: "v1",
     groupVersion,
-    resources: kinds.flatMap(resourcesOf),
+    resources: [...kinds.flatMap(resourcesOf), ...reviews.map(reviewOf)],
   };
   sendJson(call, 200, list);
 }
 
 function groupOf(name: string): object {
-  const versions = [
-    ...new Set(KINDS.filter((info) => info.group === name).flatMap((info) => info.versions)),
-  ].map((each) => ({ groupVersion: `${name}/${each}`, version: each }));
+  const kinds = KINDS.filter((info) => info.group === name);
+  const names = kinds.length === 0 ? ["v1"] : kinds.flatMap((info) => info.versions);
+  const versions = [...new Set(names)].map((each) => ({
+    groupVersion: `${name}/${each}`,
+    version: each,
+  }));
   return { name, versions, preferredVersion: versions[0] };
+}
+
+function reviewOf({ plural, kind }: (typeof REVIEWS)[number]): ApiResourceList["resources"][0] {
+  const singularName = plural.replace(/s$/, "");
+  return { name: plural, singularName, namespaced: false, kind, verbs: ["create"] };
 }
 
 function resourcesOf(info: KindInfo): ApiResourceList["resources"] {

@@ -1,7 +1,6 @@
-//! Who may speak to the API: this machine only, with the token, and no web page on its behalf.
+//! From where the API may be spoken to: this machine only, and no web page on its behalf.
 
 import type { IncomingMessage } from "node:http";
-import { isSameToken } from "./credentials.ts";
 import { refuse } from "./status.ts";
 
 /** `localhost`, 127.0.0.0/8 and `::1`; brackets around an IPv6 address are allowed. */
@@ -23,15 +22,4 @@ export function checkOrigin(request: IncomingMessage): void {
   if (origin !== undefined && origin.toLowerCase() !== `http://${authority.toLowerCase()}`) {
     throw refuse(403, "Forbidden", "requests of web pages from another origin are refused");
   }
-}
-
-/** Throws `StatusError` 401. */
-export function checkToken(request: IncomingMessage, token: string): void {
-  const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-  if (given !== undefined && isSameToken(given, token)) return;
-  const message =
-    given === undefined
-      ? "a bearer token is required; it stands in admin.token in the state directory"
-      : "the bearer token is wrong; it stands in admin.token in the state directory";
-  throw refuse(401, "Unauthorized", message);
 }

@@ -12,6 +12,8 @@ import type { Fault } from "../resources/fault.ts";
 import type { ObjectMeta, Resource } from "../resources/object.ts";
 import { apiVersionOf } from "../resources/registry.ts";
 import { validateResource } from "../resources/validate.ts";
+import { isWatch } from "./access/attributes.ts";
+import { checkEscalation, checkRoleRef } from "./access/escalation.ts";
 import { isDryRun, parameter, readBody, setWarnings, type Call } from "./call.ts";
 import { checkFinalizers, finalizersOf, isPending } from "./finalizers.ts";
 import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
@@ -42,7 +44,7 @@ export function getObject(call: Call): void {
 export function listObjects(call: Call): void {
   const path = kindPathOf(call);
   const selection = selectionOf(call, path);
-  if (["1", "true"].includes(call.query.get("watch") ?? "")) {
+  if (isWatch(call.query)) {
     streamWatch(call, path, selection);
     return;
   }
@@ -144,6 +146,8 @@ export async function storeObject(call: Call, written: Written): Promise<Resourc
   }
   const own = withoutOwn({ ...metadata, name: key.name, ...namespaceOf(path) }, existing);
   const resource = withManagers(call, written, validated(call, path, { ...body, metadata: own }));
+  checkEscalation(call, path.info, resource);
+  if (existing !== null) checkRoleRef(path.info, existing, resource);
   if (existing === null) return stored(await store.create(resource, { dryRun }));
   checkFinalizers(path.info.kind, resource, existing);
   // The last finalizer of an object that is to be deleted has gone.

@@ -1,5 +1,7 @@
 //! The one table of paths and verbs. What is not in it is not served.
 
+import { reviewAccess, reviewRules, reviewSelf, REVIEWS } from "./access/reviews.ts";
+import type { ReviewKind } from "./access/review-body.ts";
 import type { Call } from "./call.ts";
 import { coreVersions, group, groups, resources, version } from "./discovery.ts";
 import {
@@ -24,6 +26,8 @@ export interface Route {
   /** Segments; `:name` stands for any one. */
   readonly path: string;
   readonly verbs: Readonly<Partial<Record<Verb, Handler>>>;
+  /** Parameters that its path does not tell. */
+  readonly fixed: Readonly<Record<string, string>>;
   /** Answers without a token: only what tells nothing. */
   readonly isOpen: boolean;
 }
@@ -33,8 +37,13 @@ function healthy(call: Call): void {
   call.response.end("ok");
 }
 
-function guarded(path: string, verbs: Route["verbs"]): Route {
-  return { path, verbs, isOpen: false };
+function guarded(path: string, verbs: Route["verbs"], fixed: Route["fixed"] = {}): Route {
+  return { path, verbs, fixed, isOpen: false };
+}
+
+/** As Kubernetes leaves open to everybody. */
+function open(path: string, handler: Handler): Route {
+  return { path, verbs: { GET: handler }, fixed: {}, isOpen: true };
 }
 
 const COLLECTION = { GET: listObjects, POST: createObject, DELETE: deleteCollection };
@@ -48,19 +57,28 @@ function routesOfGroup(base: string): readonly Route[] {
     guarded(`${base}/:plural`, COLLECTION),
     guarded(`${base}/:plural/:name`, OBJECT),
     // Before the namespaced collection: it is the status of the Namespace, not a kind `status`.
-    guarded(`${base}/:plural/:name/status`, STATUS),
+    guarded(`${base}/:plural/:name/status`, STATUS, { subresource: "status" }),
     guarded(`${base}/namespaces/:namespace/:plural`, COLLECTION),
     guarded(`${base}/namespaces/:namespace/:plural/:name`, OBJECT),
-    guarded(`${base}/namespaces/:namespace/:plural/:name/status`, STATUS),
-    guarded(`${base}/namespaces/:namespace/:plural/:name/scale`, SCALED),
+    guarded(`${base}/namespaces/:namespace/:plural/:name/status`, STATUS, {
+      subresource: "status",
+    }),
+    guarded(`${base}/namespaces/:namespace/:plural/:name/scale`, SCALED, { subresource: "scale" }),
   ];
 }
 
+const REVIEWERS: Readonly<Record<ReviewKind, Handler>> = {
+  SelfSubjectAccessReview: reviewAccess,
+  SelfSubjectRulesReview: reviewRules,
+  SelfSubjectReview: reviewSelf,
+};
+
 /** The first that fits is taken. */
 export const ROUTES: readonly Route[] = [
-  { path: "/healthz", verbs: { GET: healthy }, isOpen: true },
-  { path: "/readyz", verbs: { GET: healthy }, isOpen: true },
-  guarded("/version", { GET: version }),
+  open("/healthz", healthy),
+  open("/livez", healthy),
+  open("/readyz", healthy),
+  open("/version", version),
   guarded("/api", { GET: coreVersions }),
   guarded("/apis", { GET: groups }),
   guarded("/apis/:group", { GET: group }),
@@ -68,7 +86,18 @@ export const ROUTES: readonly Route[] = [
   guarded("/openapi/v3", { GET: openApiIndex }),
   guarded("/openapi/v3/api/:version", { GET: openApiOfGroup }),
   guarded("/openapi/v3/apis/:group/:version", { GET: openApiOfGroup }),
-  guarded("/api/:version/namespaces/:namespace/pods/:name/log", { GET: streamPodLog }),
+  guarded(
+    "/api/:version/namespaces/:namespace/pods/:name/log",
+    { GET: streamPodLog },
+    { plural: "pods", subresource: "log" },
+  ),
+  ...REVIEWS.map(({ group, plural, kind }) =>
+    guarded(
+      `/apis/${group}/v1/${plural}`,
+      { POST: REVIEWERS[kind] },
+      { group, version: "v1", plural },
+    ),
+  ),
   ...routesOfGroup("/api/:version"),
   ...routesOfGroup("/apis/:group/:version"),
   guarded("/graylane/v1/explain", { POST: explain }),
@@ -92,7 +121,8 @@ export function matchRoute(pathname: string): RouteMatch | null {
   const given = pathname.replace(/(.)\/$/, "$1").split("/");
   for (const { route, segments } of SEGMENTS) {
     const parameters = matchSegments(segments, given);
-    if (parameters !== null) return { route, parameters };
+    if (parameters === null) continue;
+    return { route, parameters: new Map([...parameters, ...Object.entries(route.fixed)]) };
   }
   return null;
 }

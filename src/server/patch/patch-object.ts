@@ -7,6 +7,7 @@ import { applyPatch, type Operation } from "rfc6902";
 import { keyText, type StoreKey } from "../../controlplane/store/store.ts";
 import type { Resource } from "../../resources/object.ts";
 import { apiVersionOf } from "../../resources/registry.ts";
+import { demand } from "../access/authenticate.ts";
 import { isDryRun, parameter, readPatch, type Call } from "../call.ts";
 import { managerOf, writeObject, type Written } from "../objects.ts";
 import { keyOfPath, kindPathOf, present, type KindPath } from "../kind-path.ts";
@@ -142,7 +143,10 @@ function applied(
   if (metadata["managedFields"] !== undefined) {
     throw badRequest("metadata.managedFields must not be set in what is applied");
   }
-  if (live === null && subresource !== "") throw notFound(keyText(key));
+  if (live === null) {
+    if (subresource !== "") throw notFound(keyText(key));
+    demand(call, { ...call.ask, verb: "create" });
+  }
   if (!call.query.has("fieldManager")) {
     throw badRequest("fieldManager is required for an apply: who applies?");
   }

@@ -1,0 +1,104 @@
+//! Whose request it is: by the bearer token, and, where that user may, in another one's name.
+
+import type { IncomingMessage } from "node:http";
+import { isSameToken } from "../credentials.ts";
+import type { Call } from "../call.ts";
+import type { ServerDependencies } from "../dependencies.ts";
+import { badRequest, failure, refuse, StatusError } from "../status.ts";
+import { resourceText, type Ask, type ResourceAsk } from "./attributes.ts";
+import { authorize, type Decision } from "./rbac.ts";
+import { accountOf, ADMIN, ANONYMOUS, authenticated, type User } from "./user.ts";
+
+const IMPERSONATE_USER = "impersonate-user";
+const IMPERSONATE_GROUP = "impersonate-group";
+const GROUPS_MAX = 100;
+
+/** Throws `StatusError` 401. */
+export function authenticate(
+  request: IncomingMessage,
+  { token, tokens }: Pick<ServerDependencies, "token" | "tokens">,
+): User {
+  const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
+  if (given !== undefined) {
+    if (isSameToken(given, token)) return ADMIN;
+    const user = tokens?.userOf(given) ?? null;
+    if (user !== null) return user;
+  }
+  const message =
+    given === undefined
+      ? "a bearer token is required; it stands in admin.token in the state directory"
+      : "the bearer token is wrong; it stands in admin.token in the state directory";
+  throw refuse(401, "Unauthorized", message);
+}
+
+/**
+ * The user that `Impersonate-User` and `-Group` name; null without them. Throws `StatusError` 403
+ * for who may not. What else Kubernetes has of this is refused, never ignored.
+ */
+export function impersonated(
+  request: IncomingMessage,
+  user: User,
+  store: ServerDependencies["store"],
+): User | null {
+  const wanted = wantedUser(request);
+  if (wanted === null) return null;
+  const { name, groups } = wanted;
+  const account = accountOf(name);
+  const asks: ResourceAsk[] = [
+    account === null
+      ? impersonation("users", name)
+      : { ...impersonation("serviceaccounts", account.name), namespace: account.namespace },
+    ...groups.map((group) => impersonation("groups", group)),
+  ];
+  for (const ask of asks) {
+    const decision = authorize(store, user, ask);
+    if (!decision.isAllowed) throw forbidden(user, ask, decision);
+  }
+  if (name === ANONYMOUS.name && groups.length === 0) return ANONYMOUS;
+  return authenticated({ name, uid: "", groups });
+}
+
+/** Null: nobody else is meant. */
+function wantedUser(request: IncomingMessage): Pick<User, "name" | "groups"> | null {
+  const wanted = Object.keys(request.headers).filter((name) => name.startsWith("impersonate-"));
+  if (wanted.length === 0) return null;
+  const other = wanted.find((name) => name !== IMPERSONATE_USER && name !== IMPERSONATE_GROUP);
+  if (other !== undefined) throw badRequest(`${other} is not served: only users and groups are`);
+  const [name = "", ...more] = request.headersDistinct[IMPERSONATE_USER] ?? [];
+  const groups = request.headersDistinct[IMPERSONATE_GROUP] ?? [];
+  if (name === "" || more.length > 0) throw badRequest("impersonation needs one Impersonate-User");
+  if (groups.length > GROUPS_MAX) throw badRequest(`at most ${GROUPS_MAX} groups at once`);
+  return { name, groups };
+}
+
+function impersonation(resource: string, name: string): ResourceAsk {
+  const where = { group: "", version: "v1", resource, subresource: "", namespace: "" };
+  return { kind: "resource", verb: "impersonate", ...where, name };
+}
+
+/** Throws `StatusError` 403. */
+export function demand({ dependencies, user }: Call, ask: Ask): void {
+  const decision = authorize(dependencies.store, user, ask);
+  if (!decision.isAllowed) throw forbidden(user, ask, decision);
+}
+
+/** 403 in the words of a Kubernetes API server. */
+export function forbidden(user: User, ask: Ask, { reason }: Pick<Decision, "reason">): StatusError {
+  const end = reason === "" ? "" : `: ${reason}`;
+  const says = `User ${JSON.stringify(user.name)} cannot ${cannotText(ask)}${end}`;
+  if (ask.kind === "path") {
+    return new StatusError(failure(403, "Forbidden", `forbidden: ${says}`, {}));
+  }
+  const { group, resource, name } = ask;
+  const what = resourceText(ask) + (name === "" ? "" : ` ${JSON.stringify(name)}`);
+  const details = { ...(name !== "" && { name }), group, kind: resource };
+  return new StatusError(failure(403, "Forbidden", `${what} is forbidden: ${says}`, details));
+}
+
+function cannotText(ask: Ask): string {
+  if (ask.kind === "path") return `${ask.verb} path ${JSON.stringify(ask.path)}`;
+  const { verb, group, resource, subresource, namespace } = ask;
+  const whole = subresource === "" ? resource : `${resource}/${subresource}`;
+  const where = namespace === "" ? "at the cluster scope" : `in the namespace "${namespace}"`;
+  return `${verb} resource "${whole}" in API group "${group}" ${where}`;
+}
