@@ -151,7 +151,7 @@ function mayWait(resource: WasmPlugin, gateway: LogicalGateway, input: PluginInp
 function appliesTo(resource: WasmPlugin, gateway: LogicalGateway): boolean {
   if (isHigress(resource)) return true;
   const { selector, match = [] } = resource.spec;
-  if (match.length > 0 && !match.some((one) => matchesTraffic(one, gateway))) return false;
+  if (!isMatched(match, gateway)) return false;
   const targets = targetsOf(resource);
   if (targets.length > 0) return targets.some((target) => isTarget(target, resource, gateway));
   const namespace = namespaceOf(resource);
@@ -175,6 +175,10 @@ function isTarget(target: TargetRef, resource: WasmPlugin, gateway: LogicalGatew
         member.metadata.name === target.name && namespaceOf(member) === namespaceOf(resource),
     )
   );
+}
+
+function isMatched(match: readonly TrafficMatch[], gateway: LogicalGateway): boolean {
+  return match.length === 0 || match.some((one) => matchesTraffic(one, gateway));
 }
 
 /** What a gateway carries is client traffic. */
@@ -248,20 +252,35 @@ function describePlugin(
   };
 }
 
+/** The field that no gateway meets, and what would. */
+function whyNowhere(
+  resource: WasmPlugin,
+  gateways: readonly LogicalGateway[],
+): { readonly path: string; readonly remedy: string } {
+  const { selector, match = [], targetRef, targetRefs } = resource.spec;
+  if (match.length > 0 && !gateways.some((gateway) => isMatched(match, gateway))) {
+    const remedy = "Gateways carry CLIENT traffic, at the ports that Gateway resources name.";
+    return { path: "spec.match", remedy };
+  }
+  if (targetRefs !== undefined || targetRef !== undefined) {
+    const path = targetRefs === undefined ? "spec.targetRef" : "spec.targetRefs";
+    return { path, remedy: "Name a Gateway of the plug-in's own namespace." };
+  }
+  return {
+    path: selector === undefined ? "metadata.namespace" : "spec.selector.matchLabels",
+    remedy:
+      `Its labels must be among a Gateway's selector, and its namespace ${ROOT_NAMESPACE} ` +
+      "or the Gateway's.",
+  };
+}
+
 function reportPlace(resource: WasmPlugin, { gateways, messages }: PluginInput): void {
   const chosen = gateways.filter((gateway) => appliesTo(resource, gateway));
-  const spec = resource.spec;
-  const at = spec.targetRefs !== undefined ? "spec.targetRefs" : "spec.selector.matchLabels";
+  const { spec } = resource;
   if (chosen.length === 0) {
-    messages.add(resource, {
-      severity: "warning",
-      code: "GL0421",
-      path: at,
-      message: "the plug-in selects no gateway, so it never runs",
-      remedy:
-        `Its labels must be among a Gateway's selector, and its namespace ${ROOT_NAMESPACE} ` +
-        "or the Gateway's; a targetRef names a Gateway of its own namespace.",
-    });
+    const message = "the plug-in selects no gateway, so it never runs";
+    const where = whyNowhere(resource, gateways);
+    messages.add(resource, { severity: "warning", code: "GL0421", message, ...where });
   }
   const matches = (spec.match ?? []).filter(({ mode }) => mode !== "SERVER");
   if (matches.length === 0 || matches.some(({ ports = [] }) => ports.length === 0)) return;

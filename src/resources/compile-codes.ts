@@ -352,7 +352,8 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
     severity: "warning",
     help:
       "`selector.matchLabels` must be among the selector of a Gateway, and the plug-in in " +
-      "`istio-system` or in the Gateway's namespace.",
+      "`istio-system` or in the Gateway's namespace. A `targetRef` names a Gateway of the " +
+      "plug-in's own namespace; `match` must take CLIENT traffic, at a port of the Gateway.",
   },
   GL0422: {
     title: "A plug-in sets a tag that no lane has",
