@@ -180,6 +180,87 @@ suite("examples/higress-mock-response", () => {
     });
   }
 
+  /** Host, path, and the body; null: the request passes the plug-in, to a Service without pods. */
+  type Asked = readonly [host: string, path: string, says: string | null];
+  const fields: readonly (readonly [name: string, spec: object, asked: readonly Asked[]])[] = [
+    [
+      "a rule for a service takes what goes to it, at its port or at any",
+      {
+        matchRules: [
+          { service: ["foo-service.default.svc.cluster.local:9"], config: { body: "no" } },
+          { service: ["foo-service.default.svc.cluster.local:5678"], config: { body: "service" } },
+        ],
+      },
+      [["a.com", "/foo", "service"]],
+    ],
+    [
+      "rules are asked in their order, and any list of a rule suffices",
+      {
+        matchRules: [
+          { domain: ["*.b.com"], ingress: ["default/bar"], config: { body: "first" } },
+          { domain: ["x.b.com", "c.com"], routeType: "HTTP", config: { body: "second" } },
+        ],
+      },
+      [
+        ["x.b.com", "/foo", "first"],
+        ["c.com", "/bar", "first"],
+        ["c.com", "/foo", "second"],
+        ["a.com", "/foo", null],
+      ],
+    ],
+    [
+      "a rule that is switched off takes nothing",
+      {
+        defaultConfig: { body: "default" },
+        matchRules: [{ ingress: ["default/foo"], config: { body: "off" }, configDisable: true }],
+      },
+      [["a.com", "/foo", "default"]],
+    ],
+    [
+      "a default that is switched off leaves the rules",
+      {
+        defaultConfig: { body: "default" },
+        defaultConfigDisable: true,
+        matchRules: [{ ingress: ["default/foo"], config: { body: "rule" } }],
+      },
+      [
+        ["a.com", "/foo", "rule"],
+        ["a.com", "/bar", null],
+      ],
+    ],
+    [
+      "with neither a default nor a rule it does not run",
+      { defaultConfig: { body: "default" }, defaultConfigDisable: true },
+      [["a.com", "/foo", null]],
+    ],
+    [
+      "pluginConfig wins over all of them",
+      {
+        pluginConfig: { body: "plain" },
+        defaultConfig: { body: "default" },
+        matchRules: [{ ingress: ["default/foo"], config: { body: "rule" } }],
+      },
+      [["a.com", "/foo", "plain"]],
+    ],
+  ];
+  for (const [name, spec, asked] of fields) {
+    test(name, async () => {
+      await graylane.apply(
+        JSON.stringify({
+          ...{ apiVersion: "extensions.higress.io/v1alpha1", kind: "WasmPlugin" },
+          metadata: { name: "mock-response", namespace: "higress-system" },
+          spec: { url: "oci://graylane.local/mock-response:v1", ...spec },
+        }),
+      );
+      await graylane.published();
+      for (const [host, path, says] of asked) {
+        const { status, body } = await askHost(graylane.port, host, path);
+        if (says === null) assert.equal(status, 503, body);
+        else assert.deepEqual([status, body], [200, says]);
+      }
+    });
+  }
+
   test("get names the kind by its group, and shows that it is ready", async () => {
     const words = ["wasmplugins.extensions.higress.io", "-n", "higress-system"];
     const { stdout } = await graylane.cli("get", ...words);
