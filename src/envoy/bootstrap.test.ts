@@ -159,6 +159,13 @@ for (const [form, cluster] of [
   });
 }
 
+const REMOTE_URI = { uri: "http://code.test/p.wasm", cluster: "web", timeout: "1s" };
+const DIGEST = "a".repeat(64);
+
+function remoteFilter(remote: object): object {
+  return { "@type": WASM, config: { vm_config: { code: { remote } } } };
+}
+
 const REFUSED = [
   {
     name: "an expression without a group",
@@ -221,6 +228,29 @@ const REFUSED = [
       },
     },
     fault: /GL0621: .*filename is "gone\.wasm"; .* there is no such file/,
+  },
+  {
+    name: "remote code without a digest",
+    parts: { filter: remoteFilter({ http_uri: REMOTE_URI }) },
+    fault: /GL0621: .*remote\.sha256 is missing/,
+  },
+  {
+    name: "remote code of no URL",
+    parts: {
+      filter: remoteFilter({ http_uri: { ...REMOTE_URI, uri: "plugin.wasm" }, sha256: DIGEST }),
+    },
+    fault: /GL0621: .*http_uri\.uri is "plugin\.wasm"; it must be a URL/,
+  },
+  {
+    name: "remote code with retries that are not known",
+    parts: {
+      filter: remoteFilter({
+        http_uri: REMOTE_URI,
+        sha256: DIGEST,
+        retry_policy: { retry_on: "5xx" },
+      }),
+    },
+    fault: /GL0622: .*retry_policy\.retry_on is not supported/,
   },
   {
     name: "both fail modes at once",

@@ -2,12 +2,15 @@
 
 import type { Plugin } from "../snapshot/snapshot.ts";
 import type { Cursor } from "../resources/cursor.ts";
-import { isAnything, typeOf, unsupported } from "./common.ts";
+import { isAnything, typeOf } from "./common.ts";
+import { readRemoteSource } from "./remote-code.ts";
+import type { RemoteSource } from "./remote-code.ts";
 
 /** The code as the configuration has it. */
 export type WasmCode =
   | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "bytes"; readonly bytes: Uint8Array };
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "remote"; readonly source: RemoteSource };
 
 /** Makes a file of the code; a text: why that cannot be. */
 export type CodeResolver = (code: WasmCode) => Plugin["module"] | string;
@@ -100,22 +103,23 @@ const NO_MODULE: Plugin["module"] = { sha256: "", path: "" };
 function readCode(cursor: Cursor, resolveCode: CodeResolver): Plugin["module"] {
   if (!cursor.isMap(["local", "remote"])) return NO_MODULE;
   const remote = cursor.at("remote");
-  if (!remote.isAbsent) {
-    unsupported(remote, "remote code", "Fetch the file, and name it in local.filename.");
-    return NO_MODULE;
-  }
   const local = cursor.at("local");
-  if (!local.isMap(["filename", "inline_bytes", "inline_string"])) return NO_MODULE;
-  const code = localCode(local);
+  const code = remote.isAbsent ? readLocal(local) : readRemote(remote);
   if (code === null) return NO_MODULE;
   const module = resolveCode(code);
   if (typeof module !== "string") return module;
-  const at = code.kind === "file" ? local.at("filename") : local;
+  const at = { file: local.at("filename"), bytes: local, remote }[code.kind];
   at.wrong(`code that can be read: ${module}`);
   return NO_MODULE;
 }
 
-function localCode(local: Cursor): WasmCode | null {
+function readRemote(remote: Cursor): WasmCode | null {
+  const source = readRemoteSource(remote);
+  return source === null ? null : { kind: "remote", source };
+}
+
+function readLocal(local: Cursor): WasmCode | null {
+  if (!local.isMap(["filename", "inline_bytes", "inline_string"])) return null;
   const filename = local.at("filename");
   if (!filename.isAbsent) return { kind: "file", path: filename.text() };
   const encoded = local.at("inline_bytes");

@@ -4,10 +4,21 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { CodeResolver } from "../envoy/wasm-filter.ts";
+import type { RemoteCode } from "./remote-code.ts";
 
-/** Paths are relative to here; `fileOf` says where code within the configuration is. */
-export function codeResolver(fileOf: (sha256: string, bytes: Uint8Array) => string): CodeResolver {
+/**
+ * Paths are relative to here; `fileOf` says where code within the configuration is, `remote` where
+ * code will be that is to be fetched. Without `remote` none is.
+ */
+export function codeResolver(
+  fileOf: (sha256: string, bytes: Uint8Array) => string,
+  remote?: RemoteCode,
+): CodeResolver {
   return (code) => {
+    if (code.kind === "remote") {
+      if (remote === undefined) return "remote code is fetched by `graylane envoy` alone";
+      return { sha256: code.source.sha256, path: remote.add(code.source) };
+    }
     try {
       const bytes = code.kind === "file" ? readFileSync(code.path) : code.bytes;
       const sha256 = createHash("sha256").update(bytes).digest("hex");

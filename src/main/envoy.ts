@@ -17,6 +17,7 @@ import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-server.ts";
 import { codeResolver } from "./bootstrap-code.ts";
 import { packageVersion } from "./package-root.ts";
+import { RemoteCode } from "./remote-code.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { servesUntilReplaced } from "./hot-restart.ts";
 import { ADMIN, FirstProcess, inherit } from "./succession.ts";
@@ -32,11 +33,15 @@ interface Surroundings {
   readonly interrupted: AbortSignal;
   /** Removed at the end. */
   readonly folder: string;
+  /** What is to be fetched before anything is served. */
+  readonly remote: RemoteCode;
 }
 
 interface Running {
   readonly engine: StaticEngine;
   readonly log: EnvoyLog;
+  readonly remote: RemoteCode;
+  readonly stopped: AbortSignal;
   /** The socket of the admin endpoints: inherited, or own. */
   adminHandle: ListeningHandle | null;
 }
@@ -49,23 +54,28 @@ export async function runEnvoy(
 ): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "graylane-envoy-"));
   try {
-    const bootstrap = read(options, terminal, folder);
+    const remote = new RemoteCode(folder);
+    const bootstrap = read(options, terminal, { folder, remote });
     if (bootstrap === null) return 1;
     if (options.validateOnly) {
       terminal.stdout.write(`configuration '${options.file}' OK\n`);
       return 0;
     }
-    return await serve(bootstrap, options, { terminal, interrupted, folder });
+    return await serve(bootstrap, options, { terminal, interrupted, folder, remote });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /** Null, and said, when it is refused. */
-function read(options: EnvoyOptions, terminal: Terminal, folder: string): EnvoyBootstrap | null {
+function read(
+  options: EnvoyOptions,
+  terminal: Terminal,
+  { folder, remote }: Pick<Surroundings, "folder" | "remote">,
+): EnvoyBootstrap | null {
   const text = options.configYaml ?? readConfiguration(options.file, terminal);
   if (text === null) return null;
-  const read = importBootstrap(text, options.file, codeResolver(codeFile(folder)));
+  const read = importBootstrap(text, options.file, codeResolver(codeFile(folder), remote));
   for (const fault of read.faults) terminal.stderr.write(`${formatFault(fault)}\n`);
   if (read.bootstrap === null) terminal.stderr.write("error: the configuration is refused\n");
   return read.bootstrap;
@@ -94,7 +104,7 @@ function codeFile(folder: string): (sha256: string, bytes: Uint8Array) => string
 async function serve(
   bootstrap: EnvoyBootstrap,
   options: EnvoyOptions,
-  { terminal, interrupted, folder }: Surroundings,
+  { terminal, interrupted, folder, remote }: Surroundings,
 ): Promise<number> {
   const log = new EnvoyLog(systemClock, options.levels, (line) => {
     terminal.stderr.write(line);
@@ -113,7 +123,8 @@ async function serve(
     worker: { ...workerOptions(bootstrap, options), sharedMemory: memory.path },
     logger: log,
   });
-  const running: Running = { engine, log, adminHandle: legacy?.handles.get(ADMIN) ?? null };
+  const adminHandle = legacy?.handles.get(ADMIN) ?? null;
+  const running: Running = { engine, log, remote, stopped, adminHandle };
   const ended = new AbortController();
   let code = 1;
   try {
@@ -197,8 +208,10 @@ async function start(
   const isSuccessor = running.adminHandle !== null;
   const failure = isSuccessor ? null : await openAdmin(running, bootstrap, ended);
   if (failure !== null) return failure;
+  const { remote } = running;
+  await fetchCode(running, bootstrap);
   try {
-    const refusal = await running.engine.start((fault) => isRefusal(fault, bootstrap));
+    const refusal = await running.engine.start((fault) => isRefusal(fault, bootstrap, remote));
     if (refusal === null) return isSuccessor ? await openAdmin(running, bootstrap, ended) : null;
     const { kind = WASM_PLUGIN_KIND, name = "" } = refusal.object ?? {};
     return `Unable to create Wasm ${kind} ${name}: ${refusal.message}`;
@@ -207,11 +220,33 @@ async function start(
   }
 }
 
-/** Without its fail-open plug-in a gateway serves; Envoy itself would refuse that too. */
-function isRefusal({ object }: Fault, { snapshot, singletons }: EnvoyBootstrap): boolean {
+/** As in Envoy nothing is served until each is there, or has been given up. */
+async function fetchCode(
+  { remote, log, stopped }: Running,
+  { snapshot }: EnvoyBootstrap,
+): Promise<void> {
+  const onFailure = (message: string, isLast: boolean): void => {
+    if (isLast) log.error(`${message}; the plug-in's failure policy applies`);
+    else log.warn(`${message}; it is tried again`);
+  };
+  await remote.fetchAll({ clock: systemClock, snapshot, onFailure, stopped });
+}
+
+/**
+ * Without its fail-open plug-in a gateway serves; Envoy itself would refuse that too. What is wrong
+ * with remote code it learns too late to refuse: as there, requests are then answered with 503.
+ */
+function isRefusal(
+  { object }: Fault,
+  { snapshot, singletons }: EnvoyBootstrap,
+  remote: RemoteCode,
+): boolean {
   return Object.values({ ...snapshot.plugins, ...singletons?.plugins }).some(
-    ({ source, failMode }) =>
-      source.kind === object?.kind && source.name === object.name && failMode === "closed",
+    ({ source, failMode, module }) =>
+      source.kind === object?.kind &&
+      source.name === object.name &&
+      failMode === "closed" &&
+      !remote.has(module.sha256),
   );
 }
 

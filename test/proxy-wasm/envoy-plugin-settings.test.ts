@@ -1,14 +1,18 @@
 //! What a bootstrap says of a plug-in beside its code: what it may call, and whether it gets the body
-//! of a request that it has stopped at the headers; and which filters have one root context together.
+//! of a request that it has stopped at the headers; which filters have one root context together; and
+//! code that is fetched.
 //! The same answers in Envoy and `graylane envoy`.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { freePort } from "../../src/base/testing/free-port.ts";
-import { Envoy, findEnvoy, httpListener, wasmFilter } from "../support/envoy.ts";
+import { Envoy, findEnvoy, httpListener, socketAddress, wasmFilter } from "../support/envoy.ts";
 import { ask, COMMAND } from "../support/graylane.ts";
 import { guest } from "../support/guest.ts";
 
@@ -136,6 +140,41 @@ const PAIRS: readonly Pair[] = [
   },
 ];
 
+interface RemoteCase {
+  readonly name: string;
+  /** Of the server, which answers `/good`, and `/late` the second time. */
+  readonly path: string;
+  readonly policy?: "FAIL_OPEN";
+  readonly sha256?: string;
+  readonly cluster?: string;
+  /** 503; else what the route says, with or without the plug-in. */
+  readonly expected: "runs" | "without" | "refused";
+}
+
+const REMOTE_CASES: readonly RemoteCase[] = [
+  { name: "code that is there", path: "/good", expected: "runs" },
+  { name: "code that is there the second time", path: "/late", expected: "runs" },
+  { name: "code that is not there", path: "/gone", expected: "refused" },
+  { name: "the same, failing open", path: "/gone", policy: "FAIL_OPEN", expected: "without" },
+  { name: "another digest", path: "/good", sha256: "a".repeat(64), expected: "refused" },
+  { name: "a cluster that is not there", path: "/good", cluster: "none", expected: "refused" },
+];
+
+/** The same code with another digest: a section that means nothing is different. */
+function codeOf(index: number): Uint8Array {
+  return Buffer.concat([COUNTS, Buffer.from([0, 2, 1, 97 + index])]);
+}
+
+function staticCluster(name: string, port: number): object {
+  const endpoint = { address: socketAddress(port) };
+  const load_assignment = { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint }] }] };
+  return { name, connect_timeout: "5s", type: "STATIC", load_assignment };
+}
+
+interface RemoteFilterJson {
+  readonly typed_config: { readonly config: { readonly vm_config: { code: object } } };
+}
+
 const binary = await findEnvoy();
 const ENGINES = [
   {
@@ -224,6 +263,54 @@ for (const { name: engine, program, skip } of ENGINES) {
         const roots = new Set(seen.map((one) => one[3]));
         if (isBehind !== true) assert.equal(roots.size, rootCount, `${name}: ${seen.join()}`);
       }
+      await envoy.stop();
+    });
+
+    test("code is fetched, and the failure policy applies where it cannot be had", async () => {
+      const asked = new Map<string, number>();
+      const hosts = new Set<string | undefined>();
+      const server = createServer(({ url = "", headers: { host } }, answer) => {
+        const count = (asked.get(url) ?? 0) + 1;
+        asked.set(url, count);
+        hosts.add(host);
+        const isThere = url.startsWith("/good") || (url.startsWith("/late") && count > 1);
+        const code = codeOf(Number(url.at(-1)));
+        answer.writeHead(isThere ? 200 : 404).end(isThere ? code : "no");
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const { port: serverPort } = server.address() as AddressInfo;
+      const ports: number[] = [];
+      const listeners: object[] = [];
+      for (const [index, { path, policy, sha256, cluster = "code" }] of REMOTE_CASES.entries()) {
+        const filter = wasmFilter("p", "", "", `vm${index}`) as RemoteFilterJson;
+        const { config } = filter.typed_config;
+        Object.assign(config, policy === undefined ? {} : { failure_policy: policy });
+        const uri = `http://code.test${path}/${index}`;
+        config.vm_config.code = {
+          remote: {
+            http_uri: { uri, cluster, timeout: "5s" },
+            sha256: sha256 ?? createHash("sha256").update(codeOf(index)).digest("hex"),
+            retry_policy: { num_retries: 1, retry_back_off: { base_interval: "0.05s" } },
+          },
+        };
+        const port = await freePort();
+        ports.push(port);
+        const routes = [{ match: { prefix: "/" }, direct_response: { status: 404 } }];
+        listeners.push({ ...httpListener(port, [filter], routes), name: `l${index}` });
+      }
+      const clusters = [staticCluster("code", serverPort)];
+      const staticResources = { listeners, clusters };
+      envoy = await Envoy.start({ ...program, staticResources, concurrency: 1 });
+      for (const [index, { name, expected }] of REMOTE_CASES.entries()) {
+        const { status, headers } = await ask(`http://127.0.0.1:${ports[index]}`, {});
+        assert.equal(status, expected === "refused" ? 503 : 404, name);
+        assert.equal(headers["x-seen"] !== undefined, expected === "runs", name);
+      }
+      const counts = REMOTE_CASES.map(({ path }, index) => asked.get(`${path}/${index}`));
+      assert.deepEqual(counts, [1, 2, 2, 2, 2, undefined]);
+      assert.deepEqual([...hosts], ["code.test"]);
+      server.close();
+      await envoy.stop();
     });
   });
 }
