@@ -15,8 +15,6 @@ const LABELS = [
 const VALUES = ["a", "ab", "b", "a.b", "c", ""];
 const PATHS = ["/", "/a", "/a/b", "/ab", "/b"];
 const OPERATORS = ["==", "!=", "in", "notIn", "prefix", "suffix", "contains", "exists", "absent"];
-/** Envoy cannot deny the others of a parameter. */
-const QUERY_OPERATORS = ["==", "in", "prefix", "exists"];
 
 export class Draw {
   readonly #prng: SeededPrng;
@@ -74,9 +72,9 @@ export class Draw {
       services: this.oneIn(4) ? [this.of(members)] : [],
       enabled: !this.oneIn(6),
       priority: this.#prng.below(2),
-      rule: this.oneIn(6) ? null : this.#rule(2, true),
-      forcedIn: this.oneIn(4) ? this.#rule(1, true) : null,
-      forcedOut: this.oneIn(4) ? this.#rule(0, false) : null,
+      rule: this.oneIn(6) ? null : this.#rule(2),
+      forcedIn: this.oneIn(4) ? this.#rule(1) : null,
+      forcedOut: this.oneIn(4) ? this.#rule(0) : null,
       parent: policy === "chain" && before.length > 0 && this.oneIn(2) ? this.of(before) : null,
     };
   }
@@ -97,14 +95,14 @@ export class Draw {
     };
   }
 
-  #rule(depth: number, mayQuery: boolean): Rule {
+  #rule(depth: number): Rule {
     const kind = depth === 0 ? 0 : this.#prng.below(5);
-    if (kind === 1) return { not: this.#rule(depth - 1, false) };
-    const members = (): Rule[] => [0, 1].map(() => this.#rule(depth - 1, mayQuery));
+    if (kind === 1) return { not: this.#rule(depth - 1) };
+    const members = (): Rule[] => [0, 1].map(() => this.#rule(depth - 1));
     if (kind === 2) return { all: members() };
     if (kind === 3) return { any: members() };
-    const operand = this.of([mayQuery ? "query" : "header", "header", "cookie", "path", "method"]);
-    if (operand === "query") return { query: "q", ...this.#comparison(QUERY_OPERATORS, VALUES) };
+    const operand = this.of(["query", "header", "cookie", "path", "method"]);
+    if (operand === "query") return { query: "q", ...this.#comparison(OPERATORS, VALUES) };
     if (operand === "path") return { path: true, ...this.#comparison(OPERATORS, PATHS) };
     if (operand === "method") {
       return { method: true, ...this.#comparison(["==", "in", "notIn"], ["GET", "PUT"]) };
