@@ -77,7 +77,7 @@ interface Row {
   /** Where and when it runs; `namespace` is the object's. */
   readonly place?: Fields;
   readonly namespace?: string;
-  /** What it was given beside its name: environment, configuration, root id. Null: it does not run. */
+  /** Beside its name: environment, configuration, root id. Null: it does not run. */
   readonly tells: readonly [env: string, config: string, rootId: string] | null;
   /** What `graylane apply` says of it. */
   readonly says?: string;
