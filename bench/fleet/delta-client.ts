@@ -5,7 +5,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { systemClock } from "../../src/base/clock.ts";
 import type { Json } from "../../src/base/json.ts";
-import { RESOURCE_TYPES, TYPE_URLS } from "../../src/compile-envoy/envoy-config.ts";
+import { RESOURCE_TYPES, TYPE_URLS, byType } from "../../src/compile-envoy/envoy-config.ts";
 import type { ResourceType } from "../../src/compile-envoy/envoy-config.ts";
 import type { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
 import { readResponse } from "./delta-response.ts";
@@ -31,13 +31,7 @@ export class DeltaClient {
   readonly #options: ClientOptions;
   readonly #client: Client;
   /** Versions by name. */
-  readonly held: Readonly<Record<ResourceType, Map<string, string>>> = {
-    clusters: new Map(),
-    endpoints: new Map(),
-    secrets: new Map(),
-    listeners: new Map(),
-    routes: new Map(),
-  };
+  readonly held: Readonly<Record<ResourceType, Map<string, string>>> = byType(() => new Map());
   #stream: ClientDuplexStream<Buffer, Buffer> | null = null;
   #asked = new Set<ResourceType>();
   #isClosed = false;

@@ -293,7 +293,10 @@ export interface EnvoyStatus {
   /** What it runs, but for what it refused. */
   readonly snapshotVersion: string;
   readonly types: Readonly<
-    Record<"clusters" | "endpoints" | "secrets" | "listeners" | "routes", SyncState>
+    Record<"clusters" | "endpoints" | "secrets" | "listeners" | "routes", SyncState> & {
+      /** Plug-ins; absent: it has none. */
+      extensions?: SyncState;
+    }
   >;
   /** What it refused, in its own words; `""` for nothing. */
   readonly error: string;

@@ -202,7 +202,7 @@ function addEnvoyCommands(program: Command, run: Run): void {
     .command("proxy-config")
     .alias("pc")
     .description("print what an Envoy, or the embedded gateway, was told, in Envoy's words")
-    .argument("<type>", "cluster, endpoint, listener, route or all")
+    .argument("<type>", "cluster, endpoint, listener, route, ecds or all")
     .argument("[node]", "a name of proxy-status (default: embedded)")
     .option("-o, --output <format>", "json or yaml; of all json")
     .action(

@@ -31,6 +31,11 @@ const TYPES: Readonly<Record<string, Type>> = {
     header: ["NAME", "TYPE", "LB POLICY"],
     rows: (cluster) => [[text(cluster["name"]), text(cluster["type"]), text(cluster["lb_policy"])]],
   },
+  ecds: {
+    ...{ dump: "EcdsConfigDump", list: "ecds_filters", field: "ecds_filter" },
+    header: ["NAME", "MODULE", "FAILURE", "CONFIGURATION"],
+    rows: (filter) => [pluginRow(filter)],
+  },
   endpoint: {
     ...{ dump: "EndpointsConfigDump", list: "dynamic_endpoint_configs", field: "endpoint_config" },
     header: ["ENDPOINT", "CLUSTER"],
@@ -48,12 +53,23 @@ const TYPES: Readonly<Record<string, Type>> = {
   },
 };
 
+/** Of each plug-in: what it is, its module, and what it is told. */
+function pluginRow(filter: Members): string[] {
+  const config = at(filter, "typed_config", "config");
+  const { local, remote } = at(config, "vm_config", "code");
+  const uri = text(at(remote, "http_uri")["uri"]);
+  const module = text(membersOf(local)["filename"]) || uri;
+  const failMode = text(config["failure_policy"]);
+  const configuration = text(membersOf(config["configuration"])["value"]);
+  return [text(filter["name"]), module.slice(module.lastIndexOf("/") + 1), failMode, configuration];
+}
+
 export async function proxyConfig(
   context: Context,
   [word, node = EMBEDDED]: readonly [type: string, node?: string | undefined],
   { output }: ProxyConfigOptions,
 ): Promise<number> {
-  const type = TYPES[word.replace(/s$/, "")];
+  const type = TYPES[word] ?? TYPES[word.replace(/s$/, "")];
   if (type === undefined && word !== "all") {
     throw usageError(`${word} is none of ${Object.keys(TYPES).join(", ")}, all`);
   }

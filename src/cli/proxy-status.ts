@@ -6,6 +6,8 @@ import type { Context } from "./context.ts";
 import { formatTable } from "./table.ts";
 
 const HEADER = ["NAME", "ROLE", "CDS", "EDS", "LDS", "RDS", "SDS"];
+/** Only where an Envoy has plug-ins. */
+const PLUGINS = "ECDS";
 
 export async function proxyStatus(context: Context): Promise<number> {
   const client = await connect(context);
@@ -14,7 +16,9 @@ export async function proxyStatus(context: Context): Promise<number> {
     printLine(context.stderr, "No Envoy is connected. Start them as docs/envoy.md says.");
     return 0;
   }
-  context.stdout.write(formatTable(HEADER, envoys.map(rowOf)));
+  const hasPlugins = envoys.some(({ types }) => types.extensions !== undefined);
+  const rows = envoys.map((one) => (hasPlugins ? [...rowOf(one), pluginsOf(one)] : rowOf(one)));
+  context.stdout.write(formatTable(hasPlugins ? [...HEADER, PLUGINS] : HEADER, rows));
   for (const { id, error } of envoys) {
     if (error !== "") printLine(context.stdout, `${nameOf(id)} refused: ${error}`);
   }
@@ -24,6 +28,10 @@ export async function proxyStatus(context: Context): Promise<number> {
 function rowOf({ id, role, types }: EnvoyStatus): string[] {
   const { clusters, endpoints, listeners, routes, secrets } = types;
   return [nameOf(id), role, clusters, endpoints, listeners, routes, secrets];
+}
+
+function pluginsOf({ types }: EnvoyStatus): string {
+  return types.extensions ?? "-";
 }
 
 function nameOf(id: string): string {

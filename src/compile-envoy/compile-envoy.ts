@@ -3,12 +3,14 @@
 import type { Place } from "../lane/locality.ts";
 import type { Cluster, Gateway, Listener, ObjectRef, Snapshot } from "../snapshot/snapshot.ts";
 import { compileAssignment, compileCluster } from "./cluster.ts";
+import { byType } from "./envoy-config.ts";
 import type {
   EnvoyConfig,
   EnvoyResource,
   EnvoyResources,
   EnvoyView,
   GatewayView,
+  ResourceType,
   SidecarView,
 } from "./envoy-config.ts";
 import { FilterProgram } from "./filter-program.ts";
@@ -45,6 +47,7 @@ export function compileForEnvoy(
     routes: byName(made.routes),
     clusters: byName([...compiled.map(({ resource }) => resource), ...made.clusters]),
     secrets: byName([...secrets, ...made.secrets]),
+    extensions: byName(made.extensions),
     endpoints: byName(clusters.map((cluster) => compileAssignment(cluster, snapshot, at))),
     refusals: refusals.list(),
   };
@@ -62,24 +65,28 @@ function placeOf(view: EnvoyView, snapshot: Snapshot): Place | null {
 }
 
 /** `clusters`: those that stand for no service. */
-type Made = Readonly<Record<"listeners" | "routes" | "clusters" | "secrets", EnvoyResource[]>>;
+type Made = Readonly<Record<Exclude<ResourceType, "endpoints">, EnvoyResource[]>>;
 
 /** Nothing for a pod that is not there (yet). */
 function sidecar({ pod, laneMemory }: SidecarView, context: ActionContext): Made {
   const workload = context.snapshot.workloads[pod];
-  if (workload?.sidecar !== "envoy")
-    return { listeners: [], routes: [], clusters: [], secrets: [] };
+  if (workload?.sidecar !== "envoy") return nothing();
   return { ...compileSidecar(workload, context, laneMemory ?? null), secrets: [] };
+}
+
+function nothing(): Made {
+  return byType((): EnvoyResource[] => []);
 }
 
 function gateways(view: GatewayView, context: ActionContext): Made {
   const { snapshot, refusals } = context;
-  const made: Made = { listeners: [], routes: [], clusters: [], secrets: [] };
+  const made = nothing();
   for (const { gateway, groups, filter, listener } of listenersOf(snapshot, view, refusals)) {
     const source = sourceOf(gateway, listener);
     const compiled = compileListener(gateway, listener, { snapshot, view, source, groups, filter });
     made.listeners.push(compiled.listener);
     made.secrets.push(...compiled.secrets);
+    made.extensions.push(...compiled.extensions);
     const name = listener.routeTable;
     const table = snapshot.routeTables[name] ?? { name, virtualHosts: [] };
     const removed = groups.flatMap(({ isRemoved, routeHeader }) =>

@@ -25,6 +25,7 @@ const NODE: DumpedNode = {
     secrets: [
       { name: "s", json: SECRET, status: "NACKED", error: { details: "no", json: SECRET } },
     ],
+    extensions: [{ name: "plugin|p", json: { name: "plugin|p" }, status: "ACKED" }],
     listeners: [{ name: "l", json: { name: "l" }, status: "ACKED" }],
     routes: [{ name: "r", json: { name: "r" }, status: "REQUESTED" }],
   },
@@ -42,7 +43,7 @@ function sections(withEndpoints: boolean): Map<string, Section> {
 
 test("the sections are Envoy's, endpoints only when they are asked for", () => {
   const names = ["BootstrapConfigDump", "ClustersConfigDump", "SecretsConfigDump"];
-  const others = ["ListenersConfigDump", "RoutesConfigDump"];
+  const others = ["EcdsConfigDump", "ListenersConfigDump", "RoutesConfigDump"];
   assert.deepEqual([...sections(false).keys()], [...names, ...others]);
   assert.ok(sections(true).has("EndpointsConfigDump"));
 });

@@ -57,6 +57,7 @@ const SECTIONS: Readonly<Record<ResourceType, Section>> = {
     state: "active_state",
   },
   secrets: { dump: "SecretsConfigDump", list: "dynamic_active_secrets", field: "secret" },
+  extensions: { dump: "EcdsConfigDump", list: "ecds_filters", field: "ecds_filter" },
   routes: { dump: "RoutesConfigDump", list: "dynamic_route_configs", field: "route_config" },
 };
 

@@ -5,7 +5,14 @@ import type { Fault } from "../resources/fault.ts";
 import type { ObjectRef } from "../snapshot/snapshot.ts";
 
 /** The types of resources, in the order in which an Envoy must learn of them. */
-export const RESOURCE_TYPES = ["clusters", "endpoints", "secrets", "listeners", "routes"] as const;
+export const RESOURCE_TYPES = [
+  "clusters",
+  "endpoints",
+  "secrets",
+  "extensions",
+  "listeners",
+  "routes",
+] as const;
 
 export type ResourceType = (typeof RESOURCE_TYPES)[number];
 
@@ -13,6 +20,7 @@ export const TYPE_URLS: Readonly<Record<ResourceType, string>> = {
   clusters: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
   endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
   secrets: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+  extensions: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
   listeners: "type.googleapis.com/envoy.config.listener.v3.Listener",
   routes: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 };
@@ -27,8 +35,10 @@ export interface EnvoyResource {
   readonly name: string;
   readonly json: JsonObject;
   readonly parts: readonly ResourcePart[];
-  /** What it asks for by name: a cluster its endpoints, a listener its routes, both secrets. */
+  /** What it asks for by name: a cluster its endpoints, a listener routes and plug-ins, … */
   readonly needs: readonly string[];
+  /** What Envoy is sent in its place when it refuses this and has no earlier one. */
+  readonly standIn?: EnvoyResource;
 }
 
 export type EnvoyResources = Readonly<Record<string, EnvoyResource>>;
@@ -73,13 +83,13 @@ export interface GatewayView {
   readonly systemAuthorities?: string;
 }
 
-export const NO_RESOURCES: Readonly<Record<ResourceType, EnvoyResources>> = {
-  clusters: {},
-  endpoints: {},
-  secrets: {},
-  listeners: {},
-  routes: {},
-};
+/** One value for each type. */
+export function byType<Value>(of: (type: ResourceType) => Value): Record<ResourceType, Value> {
+  const entries = RESOURCE_TYPES.map((type) => [type, of(type)] as const);
+  return Object.fromEntries(entries) as Record<ResourceType, Value>;
+}
+
+export const NO_RESOURCES: Readonly<Record<ResourceType, EnvoyResources>> = byType(() => ({}));
 
 /** Envoy's JSON of a source of configuration: the stream that the resource came by. */
 export const FROM_ADS: JsonObject = { ads: {}, resource_api_version: "V3" };

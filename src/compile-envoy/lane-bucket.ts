@@ -3,24 +3,27 @@
 import type { JsonObject } from "../base/json.ts";
 import type { CohortKey } from "../snapshot/cohort.ts";
 import type { ModuleFile } from "./envoy-config.ts";
+import type { Extension } from "./extension.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { BUCKET_HEADER } from "./lane-shares.ts";
-import { ownFilter } from "./own-filter.ts";
+import { ownExtension } from "./own-extension.ts";
+import type { Place } from "./own-extension.ts";
 
 const NAME = "graylane.lane-bucket";
 
 /** None where no group needs it; at most one group of a gateway has shares. */
-export function bucketFilters(
+export function bucketExtensions(
   groups: readonly EnteredGroup[],
   module: ModuleFile | undefined,
-): JsonObject[] {
+  at: Place,
+): Extension[] {
   if (module === undefined) return [];
   return groups.flatMap(({ group, sticky }) => {
     if (sticky === null) return [];
     const { key, hash, salt, modulo } = sticky.deal;
     const where = keyOf(key, group.operands?.trustedHops ?? 0);
     const configuration = { header: BUCKET_HEADER, key: where, hash, salt, modulo };
-    return [ownFilter(NAME, module, configuration)];
+    return [ownExtension(NAME, module, configuration, at)];
   });
 }
 

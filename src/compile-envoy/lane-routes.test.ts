@@ -69,7 +69,8 @@ function compiled(
 ): {
   readonly routes: readonly JsonObject[];
   readonly refused: readonly string[];
-  readonly listener: string;
+  /** With the listeners that they are in. */
+  readonly plugins: string;
 } {
   const host = "shop.default.svc.cluster.local";
   const listener = { port: 80, protocol: "HTTP", hosts: ["*"], routeTable: "a=b:80" } as const;
@@ -89,7 +90,7 @@ function compiled(
   const [host0] = config.routes["a=b:80"]?.json["virtual_hosts"] as readonly JsonObject[];
   return {
     routes: (host0?.["routes"] ?? []) as readonly JsonObject[],
-    listener: JSON.stringify(config.listeners["a=b:80"]?.json),
+    plugins: JSON.stringify([config.listeners, config.extensions]),
     refused: config.refusals.map(
       ({ object, message }) => `${object?.kind} ${object?.name}: ${message}`,
     ),
@@ -120,13 +121,13 @@ test("a share is exact to a millionth, within each destination's weight", () => 
 test("a sticky share is a range of buckets, told by a plug-in behind the gateway's own", () => {
   const laneBucket = { path: "/lane-bucket.wasm", sha256: "0123" };
   const one = group("shops", share(1, true));
-  const { routes, refused, listener } = compiled([one], [route([1])], { ...VIEW, laneBucket });
+  const { routes, refused, plugins } = compiled([one], [route([1])], { ...VIEW, laneBucket });
   assert.deepEqual(refused, []);
   const [sticky, plain] = routes.map(({ match }) => (match as JsonObject)["headers"]);
   const range = { name: "x-graylane-bucket", range_match: { start: 0, end: 1 } };
   assert.deepEqual([sticky, plain], [[range], undefined]);
-  assert.match(listener, /"vm_id":"graylane.lane-bucket\/0123"/);
-  assert.match(listener, /\\"key\\":\{\\"kind\\":\\"clientIp\\",\\"trustedHops\\":0\}/);
+  assert.match(plugins, /"vm_id":"graylane.lane-bucket\/0123"/);
+  assert.match(plugins, /\\"key\\":\{\\"kind\\":\\"clientIp\\",\\"trustedHops\\":0\}/);
 });
 
 test("a rule that no route can say is asked of the lane filter, and no other is", () => {
@@ -141,21 +142,21 @@ test("a rule that no route can say is asked of the lane filter, and no other is"
   const at = (of: LaneGroup, view: GatewayView): ReturnType<typeof compiled> =>
     compiled([of], [route([1])], view);
   const plain = at(ruled("=="), { ...VIEW, laneFilter });
-  assert.ok(!plain.listener.includes("lane-filter"));
-  const { routes, refused, listener } = at(ruled("semver"), { ...VIEW, laneFilter });
+  assert.ok(!plain.plugins.includes("lane-filter"));
+  const { routes, refused, plugins } = at(ruled("semver"), { ...VIEW, laneFilter });
   assert.deepEqual(refused, []);
   const asked = JSON.stringify(routes[0]?.["match"]);
   const [, id = ""] =
     /"x-graylane-rules","string_match":\{"contains":",(\w{16}),"/.exec(asked) ?? [];
-  assert.match(listener, new RegExp(`\\\\"id\\\\":\\\\"${id}\\\\"`));
-  assert.match(listener, /"vm_id":"graylane.lane-filter\/0123"/);
+  assert.match(plugins, new RegExp(`\\\\"id\\\\":\\\\"${id}\\\\"`));
+  assert.match(plugins, /"vm_id":"graylane.lane-filter\/0123"/);
   for (const [of, view, says] of [
     [ruled("semver"), VIEW, /Envoy cannot enter the lane \w+ by semver on the header x-version/],
     [ruled("==", "geo"), { ...VIEW, laneFilter }, /enter the lane \w+ by the operand geo/],
   ] as const) {
     const without = at(of, view);
     assert.match(without.refused.join(), says);
-    assert.ok(!without.listener.includes("lane-filter"));
+    assert.ok(!without.plugins.includes("lane-filter"));
   }
 });
 

@@ -6,8 +6,10 @@ import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot
 import type { TlsServer } from "../snapshot/tls.ts";
 import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ModuleFile, ResourcePart } from "./envoy-config.ts";
+import { wasmExtension } from "./extension.ts";
+import type { Extension } from "./extension.ts";
 import type { FilterProgram } from "./filter-program.ts";
-import { bucketFilters } from "./lane-bucket.ts";
+import { bucketExtensions } from "./lane-bucket.ts";
 import { headersOfLanes } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import {
@@ -17,10 +19,11 @@ import {
   nameOfServer,
   tlsChains,
 } from "./listener-tls.ts";
-import { ownFilter } from "./own-filter.ts";
+import { ownExtension } from "./own-extension.ts";
+import type { Place } from "./own-extension.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import { listOf, serverSecrets } from "./secrets.ts";
-import { TEXT_TYPE, WASM_RUNTIME, WASM_TYPE } from "./wasm-types.ts";
+import { TEXT_TYPE, WASM_RUNTIME } from "./wasm-types.ts";
 
 export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 export const MANAGER_TYPE: string =
@@ -48,6 +51,8 @@ export interface CompiledListener {
   readonly listener: EnvoyResource;
   readonly secrets: readonly EnvoyResource[];
   readonly routeTables: readonly ListenerRoutes[];
+  /** Its plug-ins. */
+  readonly extensions: readonly EnvoyResource[];
 }
 
 /** The routes of a listener, or of one of its certificates. */
@@ -72,13 +77,15 @@ export function compileListener(
   listener: Listener,
   given: Given,
 ): CompiledListener {
-  const { snapshot, view, source, groups, filter } = given;
-  const added = [
-    ...bucketFilters(groups, view.laneBucket),
-    ...ruleFilters(filter, view.laneFilter),
+  const { snapshot, view, source, groups, filter: program } = given;
+  const plugins = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
+  const at: Place = { place: gateway.name, source };
+  const extensions = [
+    ...plugins.map(extensionOf),
+    ...bucketExtensions(groups, view.laneBucket, at),
+    ...ruleExtensions(program, view.laneFilter, at),
   ];
-  const filters = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
-  const wasm = filters.map((plugin) => ({ source: plugin.source, json: wasmFilter(plugin) }));
+  const wasm = extensions.map(({ filter }) => filter);
   const name = listenerName(gateway, listener);
   const socket = {
     address: view.bindAddress,
@@ -93,7 +100,7 @@ export function compileListener(
     ...strippedContext(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...wasm.map(({ json }) => json), ...added, ...ROUTE_FILTERS, router()],
+    http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router()],
   });
   const filtersOf = (routes: string): JsonObject[] => [
     { name: CONNECTION_MANAGER, typed_config: manager(routes) },
@@ -120,15 +127,23 @@ export function compileListener(
           tlsChains(server, own, filtersOf(routes.name)),
         ),
   };
-  const own: ResourcePart = { source, json: { address: socket } };
-  const needs = [...routeTables, ...secrets].map((one) => one.name);
-  return { listener: { name, json, parts: [own, ...wasm], needs }, secrets, routeTables };
+  const place: ResourcePart = { source, json: { address: socket } };
+  const resources = extensions.map(({ resource }) => resource);
+  const needs = [...routeTables, ...secrets, ...resources].map((one) => one.name);
+  return {
+    listener: { name, json, parts: [place, ...wasm], needs },
+    ...{ secrets, routeTables, extensions: resources },
+  };
 }
 
 /** Behind the gateway's own plug-ins, which may write what rules read. */
-function ruleFilters(filter: FilterProgram | null, module: ModuleFile | undefined): JsonObject[] {
-  if (filter === null || module === undefined || filter.isEmpty) return [];
-  return [ownFilter("graylane.lane-filter", module, filter.configuration())];
+function ruleExtensions(
+  program: FilterProgram | null,
+  module: ModuleFile | undefined,
+  at: Place,
+): Extension[] {
+  if (program === null || module === undefined || program.isEmpty) return [];
+  return [ownExtension("graylane.lane-filter", module, program.configuration(), at)];
 }
 
 function router(): JsonObject {
@@ -165,15 +180,14 @@ function strippedContext({ name, plugins }: Gateway, { laneGroups }: Snapshot): 
 }
 
 /** The module is a file of this machine, named by its digest: it never changes under its name. */
-function wasmFilter(plugin: Plugin): JsonObject {
-  const { module, configuration, env, hostEnv = [] } = plugin;
+function extensionOf(plugin: Plugin): Extension {
+  const { name, source, failMode, module, configuration, env, hostEnv = [] } = plugin;
   const variables: Record<string, Json> = {};
   if (Object.keys(env).length > 0) variables["key_values"] = env;
   if (hostEnv.length > 0) variables["host_env_keys"] = hostEnv;
   const config: JsonObject = {
-    name: plugin.name,
+    name,
     root_id: plugin.rootId,
-    failure_policy: plugin.failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD",
     vm_config: {
       vm_id: plugin.vmId,
       runtime: WASM_RUNTIME,
@@ -184,5 +198,5 @@ function wasmFilter(plugin: Plugin): JsonObject {
       ? {}
       : { configuration: { "@type": TEXT_TYPE, value: configuration } }),
   };
-  return { name: plugin.name, typed_config: { "@type": WASM_TYPE, config } };
+  return wasmExtension({ name, source, failMode, config });
 }

@@ -1,24 +1,30 @@
 //! The trace-id table of a sidecar: the plug-in `plugins/lane-memory`, in both of its listeners.
 
-import type { JsonObject } from "../base/json.ts";
+import type { ObjectRef } from "../snapshot/snapshot.ts";
 import type { ModuleFile } from "./envoy-config.ts";
+import type { Extension } from "./extension.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
-import { ownFilter } from "./own-filter.ts";
+import { ownExtension } from "./own-extension.ts";
 
 const NAME = "graylane.lane-memory";
 
+interface Given {
+  readonly source: ObjectRef;
+  readonly groups: readonly EnteredGroup[];
+  readonly module: ModuleFile;
+}
+
 /** None where no group needs it. */
-export function memoryFilters(
+export function memoryExtensions(
   side: "inbound" | "outbound",
-  groups: readonly EnteredGroup[],
-  module: ModuleFile,
-): JsonObject[] {
+  { source, groups, module }: Given,
+): Extension[] {
   const kept = groups.flatMap(({ group, routeHeader, mayCarryContext }) => {
     const { name, context } = group;
     if (!mayCarryContext || context.mode !== "traceId") return [];
-    // Nothing of lanes: each change of a listener costs open connections.
+    // Nothing of lanes: they come and go, and what the table holds outlives them.
     return [{ name, routeHeader, traceHeader: context.traceHeader.toLowerCase() }];
   });
   if (kept.length === 0) return [];
-  return [ownFilter(NAME, module, { side, groups: kept })];
+  return [ownExtension(NAME, module, { side, groups: kept }, { place: side, source })];
 }

@@ -183,14 +183,14 @@ test("lanes by a trace id are remembered by one VM for both listeners", () => {
   const context = { mode: "traceId", routeHeader: "X-Lane", traceHeader: "X-User" } as const;
   const laneMemory = { path: "/lane-memory.wasm", sha256: "0123" };
   const group = { ...GROUP, context, lanes: [{ ...LANE, tag: "a,b" }] };
-  const { listeners, refusals } = compiled([group], [], POD, { laneMemory });
-  const [inbound = "", outbound = ""] = Object.values(listeners).map(({ json }) =>
-    JSON.stringify(json).replaceAll("\\", ""),
-  );
-  for (const [text, side] of [
-    [inbound, "inbound"],
-    [outbound, "outbound"],
-  ] as const) {
+  const { listeners, extensions, refusals } = compiled([group], [], POD, { laneMemory });
+  for (const [side, listener] of Object.entries({
+    inbound: "inbound:8000",
+    outbound: "outbound",
+  })) {
+    const name = `plugin|graylane.lane-memory/${side}`;
+    const text = JSON.stringify(extensions[name]?.json).replaceAll("\\", "");
+    assert.ok(listeners[listener]?.needs.includes(name) === true);
     assert.match(text, /"vm_id":"graylane.lane-memory\/0123"/);
     const kept = `{"name":"default/g","routeHeader":"x-lane","traceHeader":"x-user"}`;
     assert.ok(text.includes(`{"side":"${side}","groups":[${kept}]}`), text);

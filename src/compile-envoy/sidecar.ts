@@ -5,8 +5,9 @@ import type { JsonObject } from "../base/json.ts";
 import type { ObjectRef, Workload } from "../snapshot/snapshot.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
 import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
+import type { Extension } from "./extension.ts";
 import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE, STREAM_IDLE_TIMEOUT } from "./listener.ts";
-import { memoryFilters } from "./sidecar-memory.ts";
+import { memoryExtensions } from "./sidecar-memory.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import type { ActionContext } from "./route-action.ts";
 import { headerFields } from "./route-action.ts";
@@ -33,6 +34,7 @@ export interface SidecarResources {
   readonly listeners: EnvoyResource[];
   readonly routes: EnvoyResource[];
   readonly clusters: EnvoyResource[];
+  readonly extensions: EnvoyResource[];
 }
 
 /** `laneMemory`: the plug-in that keeps lanes by trace ids. */
@@ -51,23 +53,33 @@ export function compileSidecar(
     return { name, json, parts: [{ source, json }], needs };
   };
   const groups = sidecarGroups(workload, context, laneMemory !== null);
-  const memory = (side: "inbound" | "outbound"): JsonObject[] =>
-    laneMemory === null ? [] : memoryFilters(side, groups, laneMemory);
+  const memory = (side: "inbound" | "outbound"): Extension[] =>
+    laneMemory === null ? [] : memoryExtensions(side, { source, groups, module: laneMemory });
+  const [coming, going] = [memory("inbound"), memory("outbound")];
   const carried = carriedHeaders(context.snapshot);
   const inbound = workload.inbound.map((port) => {
     const routes = { route_config: inboundRoutes(port, carried) };
-    return resource(
-      listener(`inbound:${port.port}`, { ...workload, port: port.port }, routes, memory("inbound")),
-    );
+    const where = { ...workload, port: port.port };
+    const made = listener(`inbound:${port.port}`, where, routes, coming.map(filterOf));
+    return resource(made, coming.map(nameOf));
   });
   const rds = { rds: { route_config_name: OUTBOUND_ROUTES, config_source: FROM_ADS } };
-  const filters = [...memory("outbound"), OUTSIDE_FILTER, ...ROUTE_FILTERS];
+  const filters = [...going.map(filterOf), OUTSIDE_FILTER, ...ROUTE_FILTERS];
   const outbound = listener("outbound", workload.outbound, rds, filters);
   return {
-    listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES])],
+    listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES, ...going.map(nameOf)])],
     routes: [compileOutbound(workload, groups, { context, source })],
     clusters: [...workload.inbound.map(appCluster), outsideCluster()].map((one) => resource(one)),
+    extensions: [...coming, ...going].map((one) => one.resource),
   };
+}
+
+function filterOf({ filter }: Extension): JsonObject {
+  return filter.json;
+}
+
+function nameOf({ resource }: Extension): string {
+  return resource.name;
 }
 
 function listener(

@@ -4,6 +4,7 @@
 import { compileForEnvoy } from "../compile-envoy/compile-envoy.ts";
 import { omissionsOf } from "../compile-envoy/config-dump.ts";
 import type { DumpedNode, DumpedResource } from "../compile-envoy/config-dump.ts";
+import { byType } from "../compile-envoy/envoy-config.ts";
 import type { EnvoyConfig, GatewayView, ResourceType } from "../compile-envoy/envoy-config.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 
@@ -21,16 +22,9 @@ export interface Opened {
 /** `updatedAt`: RFC 3339. */
 export function embeddedDump(snapshot: Snapshot, opened: Opened, updatedAt: string): DumpedNode {
   const configs = configsOf(snapshot, opened);
-  const of = (type: ResourceType): readonly DumpedResource[] => resourcesOf(type, configs);
   return {
     id: EMBEDDED,
-    resources: {
-      clusters: of("clusters"),
-      endpoints: of("endpoints"),
-      secrets: of("secrets"),
-      listeners: of("listeners"),
-      routes: of("routes"),
-    },
+    resources: byType((type) => resourcesOf(type, configs)),
     updatedAt,
     omitted: omissionsOf(configs.flatMap(({ refusals }) => refusals)),
   };

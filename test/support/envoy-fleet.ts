@@ -25,11 +25,11 @@ export class Backend {
     this.#server = server;
   }
 
-  /** `tls`: it speaks nothing else. */
+  /** `tls`: it speaks nothing else. It answers when all of a request has come. */
   static async start(name: string, tls?: TlsOptions): Promise<Backend> {
     const answer: RequestListener = (request, response) => {
       response.setHeader("x-seen", JSON.stringify(request.headers));
-      response.end(name);
+      request.resume().on("end", () => response.end(name));
     };
     const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
     await new Promise<void>((done) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import { TYPE_URLS, byType } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyResource, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { AdsResponse, Stage } from "./ads-session.ts";
@@ -11,13 +11,7 @@ class FakeEnvoy {
   readonly session: AdsSession = new AdsSession((response) => {
     this.inbox.push(response);
   });
-  readonly names: Record<ResourceType, readonly string[]> = {
-    clusters: [],
-    endpoints: [],
-    secrets: [],
-    listeners: [],
-    routes: [],
-  };
+  readonly names: Record<ResourceType, readonly string[]> = byType(() => []);
 
   ask(type: ResourceType, names: readonly string[] = [], nonce = "", error: string | null = null) {
     this.names[type] = names;
@@ -53,11 +47,7 @@ function stage(resources: Partial<Readonly<Record<ResourceType, Revisions>>>): S
         return [name, { name, json, parts: [{ source, json }], needs }];
       }),
     );
-  const types = { clusters: of("clusters"), endpoints: of("endpoints"), secrets: of("secrets") };
-  return {
-    version: "v",
-    resources: { ...types, listeners: of("listeners"), routes: of("routes") },
-  };
+  return { version: "v", resources: byType(of) };
 }
 
 /** Two clusters, one listener with its routes. */

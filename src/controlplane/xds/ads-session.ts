@@ -4,10 +4,10 @@
 //! Clusters and endpoints first; when Envoy has taken them, listeners and routes; what only the
 //! routes before needed goes in a further stage. Envoy answers a message of clusters only when they
 //! are warm, for which it needs their endpoints: those are sent while that answer is awaited.
-//! Secrets go whenever they are asked for.
+//! Secrets go whenever they are asked for. Plug-ins go as routes do, before the listeners.
 
 import type { DumpedResource } from "../../compile-envoy/config-dump.ts";
-import { RESOURCE_TYPES, TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import { RESOURCE_TYPES, TYPE_URLS, byType } from "../../compile-envoy/envoy-config.ts";
 import type {
   EnvoyResource,
   EnvoyResources,
@@ -40,6 +40,10 @@ export interface Stage {
 /** - NOT SENT: Envoy has not asked for it. - STALE: sent, not taken (yet). */
 export type SyncState = "SYNCED" | "STALE" | "NOT SENT";
 
+export type TypeStates = Readonly<
+  Record<Exclude<ResourceType, "extensions">, SyncState> & { extensions?: SyncState }
+>;
+
 export class AdsSession {
   readonly #send: (response: AdsResponse) => void;
   readonly #states: Readonly<Record<ResourceType, TypeChannel>>;
@@ -51,13 +55,7 @@ export class AdsSession {
     this.#send = send;
     const of = (type: ResourceType): TypeChannel =>
       mode === "delta" ? new DeltaState(type) : new TypeState(type);
-    this.#states = {
-      clusters: of("clusters"),
-      endpoints: of("endpoints"),
-      secrets: of("secrets"),
-      listeners: of("listeners"),
-      routes: of("routes"),
-    };
+    this.#states = byType(of);
   }
 
   /** Resolves when Envoy has answered everything: what it runs then is what it did not refuse. */
@@ -80,7 +78,8 @@ export class AdsSession {
     return RESOURCE_TYPES.flatMap((type) => this.#states[type].refused);
   }
 
-  status(): Readonly<Record<ResourceType, SyncState>> {
+  /** Of plug-ins only where it is to have any. */
+  status(): TypeStates {
     const stage = this.#stages.at(-1);
     const of = (type: ResourceType): SyncState => {
       const state = this.#states[type];
@@ -88,13 +87,9 @@ export class AdsSession {
       const isDue = stage !== undefined && state.due(stage.resources[type]) !== null;
       return state.isPending || isDue || state.refused.length > 0 ? "STALE" : "SYNCED";
     };
-    return {
-      clusters: of("clusters"),
-      endpoints: of("endpoints"),
-      secrets: of("secrets"),
-      listeners: of("listeners"),
-      routes: of("routes"),
-    };
+    const { extensions, ...states } = byType(of);
+    const hasPlugins = Object.keys(stage?.resources.extensions ?? {}).length > 0;
+    return hasPlugins ? { ...states, extensions } : states;
   }
 
   /** What it is to run at last, with what became of each resource; by name. */
@@ -102,13 +97,7 @@ export class AdsSession {
     const wanted = this.#stages.at(-1)?.resources;
     const of = (type: ResourceType): DumpedResource[] =>
       Object.values(wanted?.[type] ?? {}).map((one) => dumpedOf(one, this.#states[type]));
-    return {
-      clusters: of("clusters"),
-      endpoints: of("endpoints"),
-      secrets: of("secrets"),
-      listeners: of("listeners"),
-      routes: of("routes"),
-    };
+    return byType(of);
   }
 
   #advance(): void {
@@ -125,12 +114,14 @@ export class AdsSession {
   }
 
   #sendDue(stage: Stage): void {
-    const { clusters, endpoints, listeners, routes } = this.#states;
+    const { clusters, endpoints, extensions, listeners, routes } = this.#states;
     const changed = this.#sendType(clusters, stage);
     endpoints.sendAgain(changed);
     this.#sendType(endpoints, stage, clusters);
     this.#sendType(this.#states.secrets, stage);
     if (!this.#areClustersReady()) return;
+    this.#sendType(extensions, stage);
+    if (extensions.isPending) return;
     this.#sendType(listeners, stage);
     this.#sendType(routes, stage, listeners);
   }
@@ -157,14 +148,15 @@ export class AdsSession {
   #areClustersReady(): boolean {
     const { clusters, endpoints, secrets } = this.#states;
     const isIdle = clusters.isSubscribed && !clusters.isPending && !endpoints.isPending;
-    return isIdle && clusters.hasNeeds(endpoints, secrets);
+    return isIdle && clusters.hasNeeds([endpoints], secrets);
   }
 
   #hasArrived(): boolean {
-    const { listeners, routes, secrets } = this.#states;
+    const { listeners, routes, secrets, extensions } = this.#states;
     const isIdle = listeners.isSubscribed && !listeners.isPending && !routes.isPending;
-    const isReady = this.#areClustersReady() && isIdle && !secrets.isPending;
-    return isReady && listeners.hasNeeds(routes, secrets);
+    const isReady = this.#areClustersReady() && isIdle;
+    if (!isReady || secrets.isPending || extensions.isPending) return false;
+    return listeners.hasNeeds([routes, extensions], secrets);
   }
 }
 

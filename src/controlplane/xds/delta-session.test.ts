@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
+import { TYPE_URLS, byType } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyResource, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { AdsResponse, Stage } from "./ads-session.ts";
@@ -58,14 +58,7 @@ function stage(resources: Partial<Readonly<Record<ResourceType, Revisions>>>): S
         resourceOf(type, name, revision),
       ]),
     );
-  const clusters = of("clusters");
-  return {
-    version: "v",
-    resources: {
-      ...{ clusters, endpoints: of("endpoints"), secrets: of("secrets") },
-      ...{ listeners: of("listeners"), routes: of("routes") },
-    },
-  };
+  return { version: "v", resources: byType(of) };
 }
 
 const WORLD = {

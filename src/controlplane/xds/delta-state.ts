@@ -2,8 +2,7 @@
 //!
 //! Each resource has its own version, the hash of its content; a message says what is new and what
 //! is no more. Only names that may differ are looked at (`#dirty`), so that a change costs what has
-//! changed and not what there is. Of routes each message has one table, since Envoy does not say
-//! which of several it refused.
+//! changed and not what there is.
 //!
 //! https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol, "Incremental xDS"
 
@@ -16,7 +15,7 @@ import { isSecretName } from "../../compile-envoy/secrets.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
 import { changedNames } from "./resource-diff.ts";
-import { versionOf } from "./type-channel.ts";
+import { ONE_BY_ONE, insteadOf, versionOf } from "./type-channel.ts";
 import type { AdsRequest, TypeChannel, TypeMessage } from "./type-channel.ts";
 
 const EVERYTHING = "*";
@@ -43,6 +42,8 @@ export class DeltaState implements TypeChannel {
   readonly #dirty = new Set<string>();
   /** To be sent even if Envoy has it, or to be told as missing. */
   readonly #again = new Set<string>();
+  /** What goes in the place of what was refused. */
+  readonly #instead = new Map<string, EnvoyResource>();
   /** What its resources may need that was not seen to be told. */
   readonly #unmet = new Set<string>();
   #lost: string[] = [];
@@ -115,6 +116,7 @@ export class DeltaState implements TypeChannel {
     for (const name of [...message.resources.keys(), ...message.removed]) {
       this.#dirty.delete(name);
       this.#again.delete(name);
+      this.#instead.delete(name);
     }
   }
 
@@ -132,10 +134,10 @@ export class DeltaState implements TypeChannel {
     return lost;
   }
 
-  hasNeeds(asked: TypeChannel, secrets: TypeChannel): boolean {
-    for (const name of asked.takeLost()) this.#unmet.add(name);
+  hasNeeds(asked: readonly TypeChannel[], secrets: TypeChannel): boolean {
+    for (const one of asked) for (const name of one.takeLost()) this.#unmet.add(name);
     for (const name of this.#unmet) {
-      const isTold = asked.isSettledAbout(name) || secrets.isSettledAbout(name);
+      const isTold = [...asked, secrets].some((one) => one.isSettledAbout(name));
       if (isTold || !this.#isNeeded(name)) this.#unmet.delete(name);
     }
     return this.#unmet.size === 0;
@@ -193,18 +195,20 @@ export class DeltaState implements TypeChannel {
     if (!this.#isAsked(name)) return null;
     const held = this.#held.get(name);
     const isAgain = this.#again.has(name);
+    const instead = this.#instead.get(name);
     if (this.#refused.get(name)?.version === versionOf(wanted)) {
-      // Its last good one, if it has forgotten that.
-      return isAgain && typeof held === "object" ? held : null;
+      return instead ?? (isAgain ? lastGood(wanted, held) : null);
     }
     this.#refused.delete(name);
-    if (isAgain || !this.#has(name, wanted)) return wanted;
+    if (isAgain || instead !== undefined || !this.#has(name, wanted)) return wanted;
     if (typeof held === "string") this.#hold(name, wanted);
     return null;
   }
 
   #removalDue(name: string): "removed" | null {
     this.#refused.delete(name);
+    // A listener that drains needs its plug-ins to the end; then Envoy asks for them no more.
+    if (this.type === "extensions") return null;
     const isNews = this.#held.has(name) || this.#again.has(name);
     return isNews && this.#isAsked(name) ? "removed" : null;
   }
@@ -218,7 +222,7 @@ export class DeltaState implements TypeChannel {
 
   #cut(message: TypeMessage): TypeMessage {
     const [first] = message.resources;
-    if (this.type !== "routes" || first === undefined) return message;
+    if (!ONE_BY_ONE.has(this.type) || first === undefined) return message;
     return { resources: new Map([first]), removed: [] };
   }
 
@@ -258,10 +262,16 @@ export class DeltaState implements TypeChannel {
         this.#again.add(name);
         continue;
       }
+      // What went in the place of what it refused changes nothing about that.
+      if (this.type === "extensions" && this.#refused.has(name)) continue;
       const held = this.#held.get(name);
       const sources = toBlame(resource, typeof held === "object" ? held : undefined);
       const version = versionOf(resource);
       this.#refused.set(name, { type: this.type, name, version, error, sources });
+      const instead = insteadOf(resource, held);
+      if (instead === null) continue;
+      this.#instead.set(name, instead);
+      this.#dirty.add(name);
     }
     // Of nothing that it was told to forget Envoy can say no.
     for (const name of removed) this.#drop(name);
@@ -273,6 +283,11 @@ export class DeltaState implements TypeChannel {
     if (isOwn) return needs(this.#held.get(name), name);
     return [...this.#held.values()].some((held) => needs(held, name));
   }
+}
+
+/** For who has forgotten it. */
+function lastGood(wanted: EnvoyResource, held: Held | undefined): EnvoyResource | null {
+  return typeof held === "object" ? held : (wanted.standIn ?? null);
 }
 
 function needs(held: Held | undefined, name: string): boolean {

@@ -2,15 +2,14 @@
 
 import { omissionsOf } from "../../compile-envoy/config-dump.ts";
 import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
-import { RESOURCE_TYPES } from "../../compile-envoy/envoy-config.ts";
-import type { EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyView } from "../../compile-envoy/envoy-config.ts";
 import type { Fault } from "../../resources/fault.ts";
 import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../publish/config-node.ts";
-import type { AdsSession, SyncState } from "./ads-session.ts";
+import type { AdsSession, TypeStates } from "./ads-session.ts";
 import { faultsOf } from "./refused.ts";
 import { NOTHING_APPLIED } from "./shared-configs.ts";
 import type { SharedConfigs } from "./shared-configs.ts";
@@ -20,7 +19,7 @@ export interface EnvoyStatus {
   readonly role: NodeRole;
   /** What it runs, but for what it refused. */
   readonly snapshotVersion: string;
-  readonly types: Readonly<Record<ResourceType, SyncState>>;
+  readonly types: TypeStates;
   /** What it refused, in its own words; `""` for nothing. */
   readonly error: string;
 }
@@ -99,6 +98,3 @@ export class EnvoyNode implements ConfigNode {
 export function sortedStatus(nodes: Iterable<EnvoyNode>): EnvoyStatus[] {
   return [...nodes].map((node) => node.status()).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
-
-/** In the order in which Envoy learns of them. */
-export const STATUS_TYPES: readonly ResourceType[] = RESOURCE_TYPES;

@@ -23,6 +23,7 @@ const NOUNS: Readonly<Record<ResourceType, string>> = {
   clusters: "the cluster",
   endpoints: "the endpoints of",
   secrets: "the secret",
+  extensions: "the filter",
   listeners: "the listener",
   routes: "the routes of",
 };

@@ -4,7 +4,7 @@
 
 import { keepEqual } from "../../base/equal.ts";
 import { compileForEnvoy } from "../../compile-envoy/compile-envoy.ts";
-import { NO_RESOURCES, RESOURCE_TYPES } from "../../compile-envoy/envoy-config.ts";
+import { NO_RESOURCES, byType } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyResources, EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import type { Fault } from "../../resources/fault.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
@@ -71,12 +71,12 @@ function making(view: EnvoyView, before: Applied, { snapshot, resources }: Appli
   const both = (type: ResourceType): EnvoyResources =>
     keepEqual(resources[type], { ...before.resources[type], ...merged[type] });
   const version = snapshot.version;
-  const { listeners, routes } = resources;
-  const made = { clusters: both("clusters"), endpoints: both("endpoints") };
-  return { version, resources: { ...made, secrets: both("secrets"), listeners, routes } };
+  const made = byType(both);
+  const { extensions: news, listeners, routes } = resources;
+  const extensions = keepEqual(news, { ...before.resources.extensions, ...news });
+  return { version, resources: { ...made, extensions, listeners, routes } };
 }
 
 function keepSame(before: Resources, after: Resources): Resources {
-  const types = RESOURCE_TYPES.map((type) => [type, keepEqual(before[type], after[type])] as const);
-  return Object.fromEntries(types) as Resources;
+  return byType((type) => keepEqual(before[type], after[type]));
 }

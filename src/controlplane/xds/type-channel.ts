@@ -54,8 +54,25 @@ export interface TypeChannel {
   held(name: string): EnvoyResource | null;
   /** Names that it held and may hold no more, since the last call. */
   takeLost(): readonly string[];
-  /** Whether all that its resources ask for by name has been told, by either of the two. */
-  hasNeeds(asked: TypeChannel, secrets: TypeChannel): boolean;
+  /** Whether all that its resources ask for by name has been told, by any of them. */
+  hasNeeds(asked: readonly TypeChannel[], secrets: TypeChannel): boolean;
+}
+
+/** One message has one resource of these: Envoy does not say which of several it refused. */
+export const ONE_BY_ONE: ReadonlySet<ResourceType> = new Set(["extensions", "routes"]);
+
+/**
+ * What Envoy is to be sent when it has refused a resource, so that it forgets that one: it makes
+ * each new listener with the newest plug-in that it was told, even if it has refused it. Null: it
+ * goes by what it has.
+ */
+export function insteadOf(
+  resource: EnvoyResource,
+  held: EnvoyResource | string | undefined,
+): EnvoyResource | null {
+  const { standIn = null } = resource;
+  if (standIn === null || typeof held === "string") return null;
+  return held?.standIn === undefined ? standIn : held;
 }
 
 const hashes = new WeakMap<JsonObject, string>();

@@ -1,8 +1,7 @@
 //! What one Envoy has been told of one type of resource, what it took, and what it refused.
 //!
 //! State of the world: a message of clusters or of listeners is all of them, and what it leaves out
-//! goes; a message of endpoints or routes is of those that are in it. Of routes each message has
-//! one, since Envoy does not say which of several it refused.
+//! goes; a message of others is of those that are in it.
 
 import type {
   EnvoyResource,
@@ -11,7 +10,7 @@ import type {
 } from "../../compile-envoy/envoy-config.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
-import { versionOf } from "./type-channel.ts";
+import { ONE_BY_ONE, insteadOf, versionOf } from "./type-channel.ts";
 import type { AdsRequest, TypeChannel, TypeMessage } from "./type-channel.ts";
 
 interface Pending {
@@ -30,6 +29,8 @@ export class TypeState implements TypeChannel {
   #pending: Pending | null = null;
   readonly #refused = new Map<string, Refused>();
   readonly #again = new Set<string>();
+  /** What goes in the place of what was refused. */
+  readonly #instead = new Map<string, EnvoyResource>();
 
   constructor(type: ResourceType) {
     this.type = type;
@@ -73,9 +74,9 @@ export class TypeState implements TypeChannel {
     return [];
   }
 
-  hasNeeds(asked: TypeChannel, secrets: TypeChannel): boolean {
-    const isTold = (name: string): boolean =>
-      asked.isSettledAbout(name) || secrets.isSettledAbout(name);
+  hasNeeds(asked: readonly TypeChannel[], secrets: TypeChannel): boolean {
+    const told = [...asked, secrets];
+    const isTold = (name: string): boolean => told.some((one) => one.isSettledAbout(name));
     for (const { needs } of this.#held.values()) if (!needs.every(isTold)) return false;
     return true;
   }
@@ -86,6 +87,9 @@ export class TypeState implements TypeChannel {
     this.#names = new Set(names);
     if (this.#isWhole) return;
     for (const name of this.#held.keys()) if (!this.#names.has(name)) this.#held.delete(name);
+    // A plug-in that it asks for anew is tried anew: its listener waits for some answer.
+    const isGone = (name: string): boolean => this.type === "extensions" && !this.#names.has(name);
+    for (const name of this.#refused.keys()) if (isGone(name)) this.#refused.delete(name);
   }
 
   sendAgain(names: Iterable<string>): void {
@@ -106,7 +110,7 @@ export class TypeState implements TypeChannel {
       return isSame && this.#wasSent ? null : target;
     }
     if (changed.length === 0) return null;
-    return new Map(this.type === "routes" ? changed.slice(0, 1) : changed);
+    return new Map(ONE_BY_ONE.has(this.type) ? changed.slice(0, 1) : changed);
   }
 
   changedIn(resources: ReadonlyMap<string, EnvoyResource>): string[] {
@@ -117,7 +121,10 @@ export class TypeState implements TypeChannel {
     this.#lastNonce = nonce;
     this.#wasSent = true;
     this.#pending = { nonce, resources };
-    for (const name of resources.keys()) this.#again.delete(name);
+    for (const name of resources.keys()) {
+      this.#again.delete(name);
+      this.#instead.delete(name);
+    }
   }
 
   /** The answer to the last message; `error` is Envoy's when it refused. */
@@ -145,8 +152,13 @@ export class TypeState implements TypeChannel {
       const resource = resources.get(name);
       if (resource === undefined) continue;
       const version = versionOf(resource);
-      const sources = toBlame(resource, this.#held.get(name));
+      // What went in the place of what it refused changes nothing about that.
+      if (this.type === "extensions" && this.#refused.has(name)) continue;
+      const held = this.#held.get(name);
+      const sources = toBlame(resource, held);
       this.#refused.set(name, { type: this.type, name, version, error, sources });
+      const instead = insteadOf(resource, held);
+      if (instead !== null) this.#instead.set(name, instead);
     }
   }
 
@@ -160,7 +172,8 @@ export class TypeState implements TypeChannel {
         this.#refused.delete(name);
       }
       const isRefused = refused?.version === versionOf(resource);
-      const chosen = isRefused ? this.#held.get(name) : resource;
+      const last = this.#instead.get(name) ?? this.#held.get(name);
+      const chosen = isRefused ? last : resource;
       if (chosen !== undefined) target.set(name, chosen);
     }
     for (const name of this.#refused.keys()) {
@@ -171,6 +184,7 @@ export class TypeState implements TypeChannel {
 
   #isNews(name: string, resource: EnvoyResource): boolean {
     const held = this.#held.get(name);
-    return held === undefined || this.#again.has(name) || versionOf(held) !== versionOf(resource);
+    const isAgain = this.#again.has(name) || this.#instead.has(name);
+    return held === undefined || isAgain || versionOf(held) !== versionOf(resource);
   }
 }

@@ -1,18 +1,27 @@
 //! A plug-in of our own in an Envoy's filter chain: nobody writes a WasmPlugin for it.
 
 import type { JsonObject } from "../base/json.ts";
+import type { ObjectRef } from "../snapshot/snapshot.ts";
 import type { ModuleFile } from "./envoy-config.ts";
-import { TEXT_TYPE, WASM_RUNTIME, WASM_TYPE } from "./wasm-types.ts";
+import { wasmExtension } from "./extension.ts";
+import type { Extension } from "./extension.ts";
+import { TEXT_TYPE, WASM_RUNTIME } from "./wasm-types.ts";
+
+/** Whose chain it is in, and what of that chain: tells those of one name apart. */
+export interface Place {
+  readonly place: string;
+  readonly source: ObjectRef;
+}
 
 /** One VM for all filters of a name, so that they share its data; another module is another VM. */
-export function ownFilter(
+export function ownExtension(
   name: string,
   { path, sha256 }: ModuleFile,
   configuration: JsonObject,
-): JsonObject {
+  { place, source }: Place,
+): Extension {
   const config: JsonObject = {
     name,
-    failure_policy: "FAIL_RELOAD",
     vm_config: {
       vm_id: `${name}/${sha256}`,
       runtime: WASM_RUNTIME,
@@ -20,5 +29,5 @@ export function ownFilter(
     },
     configuration: { "@type": TEXT_TYPE, value: JSON.stringify(configuration) },
   };
-  return { name, typed_config: { "@type": WASM_TYPE, config } };
+  return wasmExtension({ name: `${name}/${place}`, source, failMode: "closed", config });
 }

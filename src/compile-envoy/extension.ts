@@ -1,0 +1,61 @@
+//! A Wasm plug-in in Envoy's words: a resource of its own (ECDS), and its place in a listener. So a
+//! new version or configuration of it is no change of the listener, and ends no connection.
+//!
+//! https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/extension
+
+import type { JsonObject } from "../base/json.ts";
+import type { ObjectRef } from "../snapshot/snapshot.ts";
+import { FROM_ADS } from "./envoy-config.ts";
+import type { EnvoyResource, ResourcePart } from "./envoy-config.ts";
+import { WASM_TYPE } from "./wasm-types.ts";
+
+const FAULT_TYPE = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
+/** What stands in for a plug-in that Envoy has never taken: it does as the fail mode says. */
+const STAND_INS = {
+  open: { "@type": FAULT_TYPE },
+  closed: {
+    "@type": FAULT_TYPE,
+    abort: { http_status: 503, percentage: { numerator: 100, denominator: "HUNDRED" } },
+  },
+} as const satisfies Readonly<Record<string, JsonObject>>;
+/** A listener serves nobody before its plug-ins are there: they may be what keeps people out. */
+const SOURCE: JsonObject = { ...FROM_ADS, initial_fetch_timeout: "0s" };
+
+/** A plug-in in the chain of a listener. */
+export interface Extension {
+  readonly resource: EnvoyResource;
+  /** Its place in the listener. */
+  readonly filter: ResourcePart;
+}
+
+export interface WasmPlugin {
+  readonly name: string;
+  readonly source: ObjectRef;
+  readonly failMode: "closed" | "open";
+  /** `envoy.extensions.wasm.v3.PluginConfig` but for what `failMode` says. */
+  readonly config: JsonObject;
+}
+
+export function wasmExtension({ name, source, failMode, config }: WasmPlugin): Extension {
+  const key = `plugin|${name}`;
+  const failure = { failure_policy: failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD" };
+  const json: JsonObject = {
+    name: key,
+    typed_config: { "@type": WASM_TYPE, config: { ...config, ...failure } },
+  };
+  const place: JsonObject = {
+    name: key,
+    config_discovery: {
+      config_source: SOURCE,
+      default_config: STAND_INS[failMode],
+      type_urls: [WASM_TYPE, FAULT_TYPE],
+    },
+  };
+  const instead: JsonObject = { name: key, typed_config: STAND_INS[failMode] };
+  const named = { name: key, needs: [] };
+  const standIn = { ...named, json: instead, parts: [{ source, json: instead }] };
+  return {
+    resource: { ...named, json, parts: [{ source, json }], standIn },
+    filter: { source, json: place },
+  };
+}
