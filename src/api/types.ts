@@ -108,6 +108,8 @@ export interface ExplainedHop {
   readonly servedLane: string | null;
   readonly reason: string;
   readonly pods: readonly { readonly name: string; readonly address: string }[];
+  /** Objects whose routes calls between pods follow. Absent from older servers. */
+  readonly meshRoutes?: readonly string[];
 }
 
 /** A condition of a lane, asked of a request that no trusted context has decided. */

@@ -178,6 +178,9 @@ function hopLines(hop: ExplainedHop): string[] {
   return [
     `  ${hop.service}: ${which} (${hop.reason})`,
     ...(pods.length === 0 ? ["    no pod is ready"] : pods),
+    ...(hop.meshRoutes ?? []).map(
+      (name) => `    calls of pods follow ${name}: it may lead elsewhere`,
+    ),
   ];
 }
 

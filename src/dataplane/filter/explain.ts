@@ -8,6 +8,7 @@ import { isCarriedOn } from "../../lane/context.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
+import { meshTableName } from "../../lane/mesh-routes.ts";
 import type { Cluster, Route, Target } from "../../snapshot/snapshot.ts";
 import { NO_CLIENT_NAMES } from "../listener/client-names.ts";
 import { statusOf } from "../proxy-error.ts";
@@ -61,6 +62,8 @@ export interface ExplainedHop {
   readonly servedLane: string | null;
   readonly reason: string;
   readonly pods: readonly { readonly name: string; readonly address: string }[];
+  /** Objects whose routes calls between pods follow: by what the call asks, they lead elsewhere. */
+  readonly meshRoutes: readonly string[];
 }
 
 export interface ExplainAnswer {
@@ -313,15 +316,23 @@ function hopsOf(runtime: Runtime, pass: GatewayPass, outcome: LaneOutcome): Expl
   const hops: ExplainedHop[] = [];
   for (const { cluster, groups } of runtime.lanes.clusters.values()) {
     if (cluster.name === first && choice !== null) {
-      hops.unshift(hopOf(cluster, decision, choice));
+      // The gateway's own hop, which follows the gateway's routes.
+      hops.unshift({ ...hopOf(cluster, decision, choice), meshRoutes: [] });
     } else if (group !== undefined && groups.includes(group)) {
-      hops.push(hopOf(cluster, later, laterHop(runtime, cluster, later)));
+      const meshRoutes = meshSourcesOf(runtime, cluster);
+      hops.push({ ...hopOf(cluster, later, laterHop(runtime, cluster, later)), meshRoutes });
     }
   }
   return hops;
 }
 
-/** What a sidecar would choose for this service, with the same code. */
+function meshSourcesOf({ snapshot }: Runtime, { name }: Cluster): string[] {
+  const hosts = snapshot.routeTables[meshTableName(name)]?.virtualHosts ?? [];
+  const sources = hosts.flatMap(({ routes }) => routes.map(({ source }) => source));
+  return [...new Set(sources.map((one) => `${one.kind} ${one.namespace}/${one.name}`))];
+}
+
+/** What a sidecar would choose for this service, with the same code, for a call without a route. */
 function laterHop(
   runtime: Runtime,
   cluster: Cluster,
@@ -339,7 +350,7 @@ function hopOf(
   cluster: Cluster,
   decision: LaneDecision | null,
   choice: EndpointChoice,
-): ExplainedHop {
+): Omit<ExplainedHop, "meshRoutes"> {
   return {
     service: cluster.service,
     wantedLane: decision?.lane ?? null,
