@@ -31,7 +31,7 @@ import {
   writeKubeconfig,
 } from "../server/credentials.ts";
 import { compileLogFormat } from "../telemetry/log-format.ts";
-import { LineWriter, openFileSink } from "../telemetry/line-writer.ts";
+import { endLastLine, LineWriter, openFileSink } from "../telemetry/line-writer.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import type { LeveledLogger, Logger } from "../telemetry/logger.ts";
 import { startAdminServer } from "./admin-server.ts";
@@ -166,6 +166,7 @@ async function legacyOf(inheritance: Inheritance | null): Promise<UpLegacy | str
 async function openAudit(path: string | null): Promise<LineWriter | string | null> {
   if (path === null) return null;
   try {
+    if (path !== "-") endLastLine(path);
     return new LineWriter(await openFileSink(path), systemClock);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -10,6 +10,7 @@ import {
   LineWriter,
   PIECE_BYTES,
   WAITING_BYTES_MAX,
+  endLastLine,
   openFileSink,
 } from "./line-writer.ts";
 import type { LineSink } from "./line-writer.ts";
@@ -98,6 +99,41 @@ test("a file is appended to", async () => {
   }
   assert.equal(readFileSync(path, "utf8"), "one\ntwo\n");
   rmSync(directory, { recursive: true });
+});
+
+test("a line that was cut is ended once, and no other", () => {
+  const directory = mkdtempSync(join(tmpdir(), "graylane-log-"));
+  const path = join(directory, "audit.log");
+  endLastLine(path);
+  for (const [before, after] of [
+    ["", ""],
+    ["one\n", "one\n"],
+    ["one\ntw", "one\ntw\n"],
+  ] as const) {
+    writeFileSync(path, before);
+    endLastLine(path);
+    endLastLine(path);
+    assert.equal(readFileSync(path, "utf8"), after);
+  }
+  rmSync(directory, { recursive: true });
+});
+
+test("a line that is written through waits for room instead of being lost", async () => {
+  const sink = new FakeSink();
+  const writer = new LineWriter(sink, new FakeClock());
+  const first = writer.writeThrough(line);
+  assert.equal(sink.pieces.join(""), line);
+  const full = Math.floor(WAITING_BYTES_MAX / line.length);
+  for (let index = 0; index < full; index++) assert.ok(writer.write(line));
+  const late = writer.writeThrough("late\n");
+  sink.finish();
+  await first;
+  sink.finish();
+  await new Promise(setImmediate);
+  sink.finish();
+  await late;
+  assert.equal(sink.pieces.at(-1), "late\n");
+  assert.equal(writer.droppedLines, 0);
 });
 
 test("a file that cannot be opened is refused at once", async () => {

@@ -3,7 +3,7 @@
 //! Lines wait in memory up to a limit; beyond it they are dropped and counted. One write is under
 //! way at a time. Lines are ASCII (see `access-log.ts`), so a character is a byte.
 
-import { close, open, write } from "node:fs";
+import { close, closeSync, open, openSync, readSync, statSync, write, writeSync } from "node:fs";
 import type { Clock, Timer } from "../base/clock.ts";
 
 /** A full piece is written at once. */
@@ -134,6 +134,23 @@ export async function openFileSink(path: string): Promise<LineSink> {
           });
       }),
   };
+}
+
+/**
+ * Ends the last line of a file, which a process that was killed may have left without its end: the
+ * next line would be lost with it. For lines that must all be found again.
+ */
+export function endLastLine(path: string): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true || stat.size === 0) return;
+  const descriptor = openSync(path, "a+");
+  try {
+    const last = Buffer.alloc(1);
+    readSync(descriptor, last, 0, 1, stat.size - 1);
+    if (last.toString() !== "\n") writeSync(descriptor, "\n");
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function openForAppend(path: string): Promise<number> {
