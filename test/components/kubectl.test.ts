@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Graylane } from "../support/graylane.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
@@ -153,4 +155,54 @@ test("delete deletes, and waits until it is gone", async () => {
   const { stdout, stderr } = await kubectl.run("get", "configmaps");
   assert.equal(stdout, "");
   assert.match(stderr, /No resources found/);
+});
+
+const BINDING = `apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: alice, namespace: default }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view }
+subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: User, name: alice }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: view }
+rules: [{ apiGroups: [""], resources: [pods], verbs: [list] }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: reviews }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reviews }
+subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: system:authenticated }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: reviews }
+rules:
+  - { apiGroups: [authorization.k8s.io], resources: ["*"], verbs: [create] }
+  - { nonResourceURLs: ["/api*"], verbs: [get] }
+`;
+
+test("auth can-i, auth whoami and a refusal say what they say on a cluster", async () => {
+  await kubectl.demand("apply", "-f", graylane.file(BINDING));
+  assert.match(await kubectl.demand("auth", "whoami"), /^Username +graylane:admin$/m);
+  const asAlice = ["--as", "alice"];
+  assert.equal(await kubectl.demand("auth", "can-i", "list", "pods", ...asAlice), "yes\n");
+  const no = await kubectl.run("auth", "can-i", "list", "secrets", ...asAlice);
+  assert.deepEqual([no.exitCode, no.stdout], [1, "no\n"]);
+  assert.match(await kubectl.demand("auth", "can-i", "--list", ...asAlice), /^pods .*\[list\]$/m);
+  const refused = await kubectl.run("get", "secrets", ...asAlice);
+  const cannot = 'User "alice" cannot list resource "secrets" in API group ""';
+  const whole = `Error from server (Forbidden): secrets is forbidden: ${cannot}`;
+  assert.equal(refused.stderr, `${whole} in the namespace "default"\n`);
+});
+
+test("a wrong token is told in kubectl's own words", async () => {
+  const config = JSON.parse(readFileSync(join(graylane.stateDirectory, "kubeconfig"), "utf8")) as {
+    readonly users: readonly [{ readonly user: { token: string } }];
+  };
+  config.users[0].user.token = "wrong";
+  const file = graylane.file(JSON.stringify(config));
+  const { exitCode, stderr } = await kubectl.run("--kubeconfig", file, "get", "pods");
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /^error: You must be logged in to the server \(/m);
 });

@@ -1,0 +1,32 @@
+//! A process that serves the API with a store and an audit log on the disk, to be killed:
+//! `node audited-server.js DIRECTORY TOKEN`. It says its address on standard output.
+
+import { join } from "node:path";
+import { systemClock } from "../../base/clock.ts";
+import { openStore } from "../../controlplane/store/open-store.ts";
+import { silentLogger } from "../../telemetry/logger.ts";
+import { endLastLine, LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
+import { startApiServer } from "../api-server.ts";
+
+const [directory = "", token = ""] = process.argv.slice(2);
+const log = join(directory, "audit.log");
+endLastLine(log);
+const audit = new LineWriter(await openFileSink(log), systemClock);
+const nothing = (): never => {
+  throw new Error("not served here");
+};
+const server = await startApiServer(
+  {
+    ...{
+      store: openStore({ directory, clock: systemClock }),
+      clock: systemClock,
+      token,
+      logger: silentLogger,
+      audit,
+    },
+    ...{ recent: nothing, explain: nothing, analyze: nothing, runtimeStatus: nothing },
+    ...{ podLog: nothing, pluginLog: nothing, configDump: nothing, shutdown: nothing },
+  },
+  { host: "127.0.0.1", port: 0 },
+);
+process.stdout.write(`${server.url}\n`);
