@@ -4,16 +4,16 @@
 //! have no data path. Prints what the control plane needs for them: the first synchronisation, one
 //! endpoint's change, a lane, all of them coming back at once, and a control plane that was killed.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort } from "../src/base/testing/free-port.ts";
 import { delay, systemClock } from "../src/base/clock.ts";
-import { isInSync } from "../examples/walkthrough/settled.ts";
 import { Graylane, KINDS } from "../test/support/graylane.ts";
 import { Clients } from "./fleet/clients.ts";
 import type { FleetReport } from "./fleet/clients-process.ts";
+import { allInSync, cpuOf, memoryOf, now, print, seconds, traffic } from "./fleet/figures.ts";
 import { LABELS, LANE, ROUTES, clusterOf, moved, world } from "./fleet/world.ts";
 
 const { values } = parseArgs({
@@ -26,10 +26,6 @@ const ENVOYS = Number(values.envoys);
 const SERVICES = Number(values.services);
 const POLL_MS = 100;
 const PROBE_MS = 100;
-const MIB = 1 << 20;
-const TICKS_PER_SECOND = 100;
-
-const now = (): number => performance.timeOrigin + performance.now();
 
 /** Asks the API now and then, and remembers the slowest answer. */
 class Probe {
@@ -61,32 +57,6 @@ class Probe {
   }
 }
 
-function memoryOf(pid: number): string {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const [rss, peak] = ["VmRSS", "VmHWM"].map((name) =>
-    (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1024).toFixed(0),
-  );
-  return `${rss ?? ""} MiB now, ${peak ?? ""} at most`;
-}
-
-/** Of the control plane, since its start: that does not count what else the machine does. */
-function cpuOf(pid: number): string {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(" ");
-  return `${((Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND).toFixed(1)} s`;
-}
-
-function print(what: string, text: string): void {
-  process.stdout.write(`${what.padEnd(34)} ${text}\n`);
-}
-
-function traffic({ messages, bytes }: FleetReport): string {
-  return `${messages} messages, ${(bytes / MIB).toFixed(1)} MiB`;
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(2)} s`;
-}
-
 const folder = mkdtempSync(join(tmpdir(), "graylane-fleet-"));
 const file = join(folder, "world.yaml");
 writeFileSync(file, world(SERVICES));
@@ -96,13 +66,7 @@ const stateDirectory = join(folder, "state");
 let graylane = await Graylane.start({ files: [file], words, stateDirectory, waitsForPods: false });
 const clients = new Clients();
 
-async function synced(): Promise<void> {
-  await graylane.until("all Envoys are in sync", async () => {
-    const { envoys, snapshot } = await graylane.client.runtimeStatus();
-    const isIn = envoys.filter((one) => one.snapshotVersion === snapshot?.version && isInSync(one));
-    return isIn.length === ENVOYS;
-  });
-}
+const synced = (): Promise<void> => allInSync(graylane, ENVOYS);
 
 try {
   await graylane.published();

@@ -8,13 +8,13 @@ import type { Json } from "../../src/base/json.ts";
 import { RESOURCE_TYPES, TYPE_URLS, byType } from "../../src/compile-envoy/envoy-config.ts";
 import type { ResourceType } from "../../src/compile-envoy/envoy-config.ts";
 import type { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
+import { REQUEST, encodedNames, encodedVersions } from "./delta-request.ts";
 import { readResponse } from "./delta-response.ts";
 
 const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 /** Envoy's own for a stream; Node's 64 KiB would make many turns of one message. */
 const WINDOW_BYTES = 16 << 20;
 const RECONNECT_MS = 200;
-const REQUEST = "envoy.service.discovery.v3.DeltaDiscoveryRequest";
 const same = (bytes: Buffer): Buffer => bytes;
 
 export interface ClientOptions {
@@ -113,11 +113,8 @@ export class DeltaClient {
   /** The first request of the stream for that type. */
   #ask(type: ResourceType, more: Readonly<Record<string, Json>> = {}): void {
     this.#asked.add(type);
-    this.#send(type, {
-      ...more,
-      resource_names_subscribe: this.#namesOf(type),
-      initial_resource_versions: Object.fromEntries(this.held[type]),
-    });
+    const names = encodedNames(this.#options.api, this.#namesOf(type));
+    this.#send(type, more, [...names, ...encodedVersions(this.#options.api, this.held[type])]);
   }
 
   #namesOf(type: ResourceType): readonly string[] {
@@ -125,8 +122,12 @@ export class DeltaClient {
     return type === "routes" ? this.#options.routeNames : [];
   }
 
-  #send(type: ResourceType, fields: Readonly<Record<string, Json>>): void {
+  #send(
+    type: ResourceType,
+    fields: Readonly<Record<string, Json>>,
+    more: readonly Buffer[] = [],
+  ): void {
     const request = { type_url: TYPE_URLS[type], ...fields };
-    this.#stream?.write(this.#options.api.encode(REQUEST, request));
+    this.#stream?.write(Buffer.concat([this.#options.api.encode(REQUEST, request), ...more]));
   }
 }

@@ -8,14 +8,13 @@ import type { EnvoyResource } from "../../compile-envoy/envoy-config.ts";
 import type { AdsResponse, XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
 import { versionOf } from "./type-channel.ts";
+import { DeltaRequestReader, NO_VERSIONS, errorOf, textOf } from "./delta-request.ts";
+import type { SaidRequest } from "./delta-request.ts";
 import type { AdsRequest } from "./type-channel.ts";
 import { WIRE_BYTES, WireWriter } from "./wire.ts";
 
 const SERVICE = "envoy.service.discovery.v3";
-const REQUEST_TYPES: Readonly<Record<XdsMode, string>> = {
-  delta: `${SERVICE}.DeltaDiscoveryRequest`,
-  sotw: `${SERVICE}.DiscoveryRequest`,
-};
+const SOTW_REQUEST = `${SERVICE}.DiscoveryRequest`;
 const RESPONSE_TYPES: Readonly<Record<XdsMode, string>> = {
   delta: `${SERVICE}.DeltaDiscoveryResponse`,
   sotw: `${SERVICE}.DiscoveryResponse`,
@@ -27,6 +26,7 @@ const RESOURCES_FIELD = 2;
 
 export class AdsMessages {
   readonly #api: EnvoyApi;
+  readonly #deltaRequests: DeltaRequestReader;
   readonly #bytes: Readonly<Record<XdsMode, WeakMap<JsonObject, Buffer>>> = {
     delta: new WeakMap(),
     sotw: new WeakMap(),
@@ -34,11 +34,14 @@ export class AdsMessages {
 
   constructor(api: EnvoyApi) {
     this.#api = api;
+    this.#deltaRequests = new DeltaRequestReader(api);
   }
 
   /** Throws `WireError`. */
-  decode(mode: XdsMode, bytes: Uint8Array): JsonObject {
-    return this.#api.decode(REQUEST_TYPES[mode], bytes) as JsonObject;
+  decode(mode: XdsMode, bytes: Uint8Array): SaidRequest {
+    if (mode === "delta") return this.#deltaRequests.read(bytes);
+    const request = this.#api.decode(SOTW_REQUEST, bytes) as JsonObject;
+    return { node: request["node"], request: readSotw(request) };
   }
 
   encode(mode: XdsMode, response: AdsResponse): Buffer {
@@ -77,23 +80,12 @@ export class AdsMessages {
   }
 }
 
-/** The request of either protocol, from the JSON form of its message. */
-export function readRequest(mode: XdsMode, request: JsonObject): AdsRequest {
-  const detail = request["error_detail"] as JsonObject | undefined;
-  const words = detail?.["message"];
-  const texts = (name: string): readonly string[] =>
-    (request[name] as readonly string[] | undefined) ?? [];
-  const versions = request["initial_resource_versions"] as Record<string, string> | undefined;
+/** A request of the state of the world, from the JSON form of its message. */
+function readSotw(request: JsonObject): AdsRequest {
+  const names = request["resource_names"] as readonly string[] | undefined;
   return {
-    typeUrl: textOf(request["type_url"]),
-    subscribe: texts(mode === "delta" ? "resource_names_subscribe" : "resource_names"),
-    unsubscribe: texts("resource_names_unsubscribe"),
-    initialVersions: versions ?? {},
-    nonce: textOf(request["response_nonce"]),
-    error: detail === undefined ? null : textOf(words) === "" ? "no reason given" : textOf(words),
+    ...{ typeUrl: textOf(request["type_url"]), nonce: textOf(request["response_nonce"]) },
+    ...{ subscribe: names ?? [], unsubscribe: [], initialVersions: NO_VERSIONS },
+    error: errorOf(request["error_detail"]),
   };
-}
-
-function textOf(value: Json | undefined): string {
-  return typeof value === "string" ? value : "";
 }

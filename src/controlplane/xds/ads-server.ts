@@ -4,12 +4,13 @@
 import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
 import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
 import type { Clock } from "../../base/clock.ts";
-import type { Json, JsonObject } from "../../base/json.ts";
+import type { Json } from "../../base/json.ts";
 import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
 import type { EnvoyView, ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ConfigNode } from "../publish/config-node.ts";
-import { AdsMessages, readRequest } from "./ads-messages.ts";
+import { AdsMessages } from "./ads-messages.ts";
+import type { SaidRequest } from "./delta-request.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
@@ -188,24 +189,23 @@ export class AdsServer {
   }
 
   #onMessage({ stream, mode, session, lease }: Peer, bytes: Buffer): void {
-    let request: JsonObject;
+    let said: SaidRequest;
     try {
-      request = this.#messages.decode(mode, bytes);
+      said = this.#messages.decode(mode, bytes);
     } catch (cause) {
       refuse(stream, `the request cannot be read: ${String(cause)}`);
       return;
     }
     if (!this.#nodes.has(stream)) {
-      const problem = this.#join(stream, session, request["node"]);
+      const problem = this.#join(stream, session, said.node);
       if (problem !== null) {
         this.#options.logger.warn("an Envoy was refused", { error: problem });
         refuse(stream, problem);
         return;
       }
     }
-    const read = readRequest(mode, request);
-    lease.answered(read.nonce);
-    session.onRequest(read);
+    lease.answered(said.request.nonce);
+    session.onRequest(said.request);
   }
 
   /** Only the first request of a stream says who sends it. */

@@ -16,7 +16,12 @@ class FakeEnvoy {
   ask(type: ResourceType, names: readonly string[] = [], nonce = "", error: string | null = null) {
     this.names[type] = names;
     this.session.onRequest({
-      ...{ typeUrl: TYPE_URLS[type], subscribe: names, unsubscribe: [], initialVersions: {} },
+      ...{
+        typeUrl: TYPE_URLS[type],
+        subscribe: names,
+        unsubscribe: [],
+        initialVersions: new Map(),
+      },
       ...{ nonce, error },
     });
   }
@@ -204,7 +209,7 @@ test("an answer to an older message, and a type that is not served, change nothi
   envoy.ask("routes", ["entry"], "1", "late");
   envoy.session.onRequest({
     ...{ typeUrl: "type.googleapis.com/other", subscribe: [], unsubscribe: [] },
-    ...{ initialVersions: {}, nonce: "", error: null },
+    ...{ initialVersions: new Map(), nonce: "", error: null },
   });
   assert.equal(envoy.take(), "routes: entry@2");
   await settled;

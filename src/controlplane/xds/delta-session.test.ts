@@ -16,7 +16,7 @@ class DeltaEnvoy {
 
   ask(type: ResourceType, request: Partial<AdsRequest> = {}): void {
     this.session.onRequest({
-      ...{ typeUrl: TYPE_URLS[type], subscribe: [], unsubscribe: [], initialVersions: {} },
+      ...{ typeUrl: TYPE_URLS[type], subscribe: [], unsubscribe: [], initialVersions: new Map() },
       ...{ nonce: "", error: null },
       ...request,
     });
@@ -68,8 +68,8 @@ const WORLD = {
   routes: { entry: 1 },
 };
 
-const versionsOf = (type: ResourceType): Record<string, string> =>
-  Object.fromEntries(
+const versionsOf = (type: ResourceType): Map<string, string> =>
+  new Map(
     Object.entries(stage(WORLD).resources[type]).map(([name, one]) => [name, versionOf(one)]),
   );
 
@@ -128,7 +128,7 @@ test("what is gone is removed by name, and only when the new routes are in", asy
 test("after a new connection nothing is sent that the Envoy has", async () => {
   const envoy = new DeltaEnvoy();
   const settled = envoy.session.bring([stage({ ...WORLD, endpoints: { a: 1, b: 2 } })]);
-  const initial = { ...versionsOf("clusters"), old: "1" };
+  const initial = new Map([...versionsOf("clusters"), ["old", "1"]]);
   envoy.ask("clusters", { subscribe: ["*"], initialVersions: initial });
   assert.equal(envoy.take(), "clusters: -old");
   const names = { subscribe: ["a", "b"], initialVersions: versionsOf("endpoints") };

@@ -14,7 +14,7 @@ import type {
 import { isSecretName } from "../../compile-envoy/secrets.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
-import { changedNames } from "./resource-diff.ts";
+import { changedNames, countOf } from "./resource-diff.ts";
 import { ONE_BY_ONE, insteadOf, versionOf } from "./type-channel.ts";
 import type { AdsRequest, TypeChannel, TypeMessage } from "./type-channel.ts";
 
@@ -78,18 +78,22 @@ export class DeltaState implements TypeChannel {
   }
 
   take({ subscribe, unsubscribe, initialVersions, nonce, error }: AdsRequest): boolean {
-    if (!this.#isSubscribed) this.#begin(subscribe, initialVersions);
+    const isFirst = !this.#isSubscribed;
+    if (isFirst) this.#begin(subscribe, initialVersions);
     if (nonce !== "" && this.#pending?.nonce === nonce) this.#answered(this.#pending, error);
     for (const name of unsubscribe) this.#unsubscribe(name);
     for (const name of subscribe) {
-      if (name === EVERYTHING) this.#subscribeAll();
-      else this.#subscribe(name, Object.hasOwn(initialVersions, name));
+      if (name === EVERYTHING) this.#isWildcard = true;
+      else this.#subscribe(name, isFirst && initialVersions.has(name));
     }
+    if (isFirst) this.#resume(initialVersions);
+    else if (subscribe.includes(EVERYTHING)) this.#lookAtAll();
     // What an answer to an older message subscribes to counts none the less.
     return true;
   }
 
   due(wanted: EnvoyResources): TypeMessage | null {
+    if (!this.#isSubscribed) this.#wanted = wanted;
     if (!this.#isSubscribed || this.#pending !== null) return null;
     for (const name of changedNames(this.#wanted, wanted)) this.#dirty.add(name);
     this.#wanted = wanted;
@@ -144,27 +148,43 @@ export class DeltaState implements TypeChannel {
   }
 
   /** The first request of the stream: without a name it asks for all clusters, or listeners. */
-  #begin(subscribe: readonly string[], initialVersions: Readonly<Record<string, string>>): void {
+  #begin(subscribe: readonly string[], initialVersions: ReadonlyMap<string, string>): void {
     this.#isSubscribed = true;
-    for (const [name, version] of Object.entries(initialVersions)) {
-      this.#held.set(name, version);
-      this.#dirty.add(name);
-      this.#wasSent = true;
-    }
+    for (const [name, version] of initialVersions) this.#held.set(name, version);
+    if (initialVersions.size > 0) this.#wasSent = true;
     const isWhole = this.type === "clusters" || this.type === "listeners";
-    if (isWhole && subscribe.length === 0) this.#subscribeAll();
+    if (isWhole && subscribe.length === 0) this.#isWildcard = true;
   }
 
-  #subscribeAll(): void {
-    this.#isWildcard = true;
-    for (const name of Object.keys(this.#wanted)) this.#dirty.add(name);
+  /**
+   * What it has from an earlier stream as it is wanted need not be looked at again. A thousand
+   * Envoys may come back at once, each with some thousands of names: this is most of what they cost.
+   */
+  #resume(initialVersions: ReadonlyMap<string, string>): void {
+    let current = 0;
+    for (const [name, version] of initialVersions) {
+      if (this.#held.get(name) !== version) continue;
+      const wanted = this.#wantedOf(name);
+      if (wanted !== undefined && versionOf(wanted) === version && this.#isAsked(name)) {
+        this.#hold(name, wanted);
+        current += 1;
+      } else this.#dirty.add(name);
+    }
+    if (this.#isWildcard && current < countOf(this.#wanted)) this.#lookAtAll();
+  }
+
+  #lookAtAll(): void {
+    for (const wanted of Object.values(this.#wanted)) {
+      if (this.#held.get(wanted.name) !== wanted) this.#dirty.add(wanted.name);
+    }
   }
 
   /** Asked for once more, it is sent once more: Envoy has forgotten it. */
   #subscribe(name: string, isHeld: boolean): void {
     this.#names.add(name);
+    if (isHeld) return;
     this.#dirty.add(name);
-    if (!isHeld) this.#again.add(name);
+    this.#again.add(name);
   }
 
   #unsubscribe(name: string): void {
@@ -184,13 +204,17 @@ export class DeltaState implements TypeChannel {
     this.#lost.push(name);
   }
 
+  #wantedOf(name: string): EnvoyResource | undefined {
+    return Object.hasOwn(this.#wanted, name) ? this.#wanted[name] : undefined;
+  }
+
   #isAsked(name: string): boolean {
     return this.#isWildcard || this.#names.has(name);
   }
 
   /** Null: nothing is to be said of it. */
   #resourceDue(name: string): EnvoyResource | "removed" | null {
-    const wanted = Object.hasOwn(this.#wanted, name) ? this.#wanted[name] : undefined;
+    const wanted = this.#wantedOf(name);
     if (wanted === undefined) return this.#removalDue(name);
     if (!this.#isAsked(name)) return null;
     const held = this.#held.get(name);

@@ -5,6 +5,17 @@ import type { EnvoyResources } from "../../compile-envoy/envoy-config.ts";
 
 const known = new WeakMap<EnvoyResources, WeakMap<EnvoyResources, readonly string[]>>();
 
+const counts = new WeakMap<EnvoyResources, number>();
+
+export function countOf(resources: EnvoyResources): number {
+  let count = counts.get(resources);
+  if (count === undefined) {
+    count = Object.keys(resources).length;
+    counts.set(resources, count);
+  }
+  return count;
+}
+
 /** The names whose resources are not the same object in both. */
 export function changedNames(before: EnvoyResources, after: EnvoyResources): readonly string[] {
   if (before === after) return [];

@@ -18,7 +18,7 @@ export interface AdsRequest {
   /** Deltas only: what it asks for no more. */
   readonly unsubscribe: readonly string[];
   /** Deltas only, in the first request of a stream: what it has, by name. */
-  readonly initialVersions: Readonly<Record<string, string>>;
+  readonly initialVersions: ReadonlyMap<string, string>;
   /** `""` in a request that answers nothing. */
   readonly nonce: string;
   /** Envoy's words when it refused, else null. */

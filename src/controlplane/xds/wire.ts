@@ -9,6 +9,7 @@ const FIXED64_BYTES = 8;
 const FIXED32_BYTES = 4;
 const VARINT_BYTES_MAX = 10;
 const CHUNK_BYTES_MIN = 256;
+const CUT_SHORT = "the message ends within a field";
 
 /** A message that is not what the wire format allows. */
 export class WireError extends Error {
@@ -107,6 +108,17 @@ export class WireReader {
     return this.#take(this.#count());
   }
 
+  /** Begins to read what has a length in front, in place; returns where that ends. */
+  enter(): number {
+    const count = this.#count();
+    if (this.#offset + count > this.#buffer.length) throw new WireError(CUT_SHORT);
+    return this.#offset + count;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
   /** UTF-8. */
   text(): string {
     const start = this.#skip(this.#count());
@@ -145,7 +157,7 @@ export class WireReader {
   #skip(count: number): number {
     const start = this.#offset;
     const end = start + count;
-    if (end > this.#buffer.length) throw new WireError("the message ends within a field");
+    if (end > this.#buffer.length) throw new WireError(CUT_SHORT);
     this.#offset = end;
     return start;
   }
