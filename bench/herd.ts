@@ -1,6 +1,7 @@
-//! `node dist/bench/herd.js [--envoys N] [--services N] [--kills N]`: the control plane is killed with
-//! `kill -9` and started again, and all simulated Envoys come back at once with the versions that
-//! they hold. Prints how long that takes, from the start of the new process, and what they were sent.
+//! `node dist/bench/herd.js [--envoys N] [--services N] [--kills N]`: the control plane is killed
+//! with `kill -9` and started again, and all simulated Envoys come back at once with the versions
+//! that they hold. Prints how long that takes, from the start of the new process, and what they
+//! were sent.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

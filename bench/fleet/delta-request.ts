@@ -1,5 +1,5 @@
-//! The long parts of a DeltaDiscoveryRequest, of pieces that a thousand clients have in common: they
-//! must not cost more than the server that they measure.
+//! The long parts of a DeltaDiscoveryRequest, of pieces that a thousand clients have in common:
+//! they must not cost more than the server that they measure.
 
 import type { Json } from "../../src/base/json.ts";
 import type { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";

@@ -1,5 +1,5 @@
-//! For the damage test: opens the stores that it is told of, one after the other, and says what each
-//! serves. A process of its own, since a damaged file may end it.
+//! For the damage test: opens the stores that it is told of, one after the other, and says what
+//! each serves. A process of its own, since a damaged file may end it.
 
 import { systemClock } from "../../base/clock.ts";
 import { DamagedFileError } from "./lmdb-file.ts";

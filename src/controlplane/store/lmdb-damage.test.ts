@@ -96,7 +96,9 @@ function verdictOf(report: DamageReport | null): string {
   return report.damaged > 0 ? "damage reported" : "lost in silence";
 }
 
-test(`no damage of the file is served or passed over in silence, ${DAMAGES} times`, async () => {
+const CLAIM = `no damage of the file is served or passed over in silence, ${DAMAGES} times`;
+
+test(CLAIM, async (context) => {
   const good = join(root, "good");
   const values = await written(good);
   const bytes = readFileSync(join(good, "store", "data.mdb"));
@@ -117,6 +119,6 @@ test(`no damage of the file is served or passed over in silence, ${DAMAGES} time
     }
     rmSync(directory, { recursive: true, force: true });
   }
-  console.log(JSON.stringify(tally));
+  context.diagnostic(JSON.stringify(tally));
   assert.deepEqual(bad, []);
 });

@@ -1,6 +1,6 @@
-//! Reads a DeltaDiscoveryRequest straight from its bytes. One that comes back says the name and the
-//! version of all that it has, some thousands of them, and a thousand may come back at once: no value
-//! is made on the way to its JSON form.
+//! Reads a DeltaDiscoveryRequest straight from its bytes. An Envoy that comes back says the name
+//! and the version of all that it has, some thousands of them, and a thousand may come back at
+//! once: no value is made on the way to its JSON form.
 
 import type { Json, JsonObject } from "../../base/json.ts";
 import type { EnvoyApi } from "./envoy-api.ts";

@@ -158,7 +158,7 @@ export class DeltaState implements TypeChannel {
 
   /**
    * What it has from an earlier stream as it is wanted need not be looked at again. A thousand
-   * Envoys may come back at once, each with some thousands of names: this is most of what they cost.
+   * Envoys may come back at once, each with some thousands of names: most of what they cost.
    */
   #resume(initialVersions: ReadonlyMap<string, string>): void {
     let current = 0;
