@@ -36,7 +36,7 @@ class ModeEnvoy {
   }
 
   #send(type: ResourceType, subscribe: readonly string[], nonce: string, error: string | null) {
-    const none = { unsubscribe: [], initialVersions: {} };
+    const none = { unsubscribe: [], initialVersions: new Map() };
     this.session.onRequest({ typeUrl: TYPE_URLS[type], subscribe, nonce, error, ...none });
   }
 }
