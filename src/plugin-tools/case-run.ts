@@ -149,6 +149,7 @@ export function withPlugin({ runtime, listener }: CaseGateway, instance: Plugin)
     readsRequestBody: requestBody,
     readsResponseBody: responseBody,
     readsLatency: true,
+    readsLocalCertificate: true,
     plugins: [{ plugin, instance }],
   };
   return { runtime, listener: withIt };

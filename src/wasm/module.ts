@@ -12,8 +12,9 @@ import { moduleDigest } from "./module-digest.ts";
 import { describeSignature, readSections } from "./module-sections.ts";
 import type { ModuleSections } from "./module-sections.ts";
 
-/** The one property that costs something to know: an embedder may want to know who reads it. */
+/** Properties that cost something to know: an embedder may want to know who reads them. */
 export const LATENCY_NAME = "backend_latency";
+export const LOCAL_CERTIFICATE_NAME = "local_certificate";
 
 /** A module that has passed every check. Many VMs may be made of it. */
 export class PluginModule {
@@ -26,6 +27,8 @@ export class PluginModule {
   readonly digest: string;
   /** Whether the name of the property `response.backend_latency` is in its code or data. */
   readonly namesLatency: boolean;
+  /** The same of those of our own certificate. */
+  readonly namesLocalCertificate: boolean;
 
   constructor(name: string, parts: Omit<PluginModule, "name">) {
     this.name = name;
@@ -34,6 +37,7 @@ export class PluginModule {
     this.allocator = parts.allocator;
     this.digest = parts.digest;
     this.namesLatency = parts.namesLatency;
+    this.namesLocalCertificate = parts.namesLocalCertificate;
   }
 }
 
@@ -51,9 +55,6 @@ export interface LoadOptions {
 const MEMORY_GROWTH_BYTES_DEFAULT = 256 * 1024 * 1024;
 /** A larger file is refused before it is looked into. */
 const MODULE_BYTES_MAX = 64 * 1024 * 1024;
-
-/** AssemblyScript keeps its texts in UTF-16. */
-const LATENCY_NAMES = [Buffer.from(LATENCY_NAME), Buffer.from(LATENCY_NAME, "utf16le")];
 
 const MAGIC = [0x00, 0x61, 0x73, 0x6d] as const;
 
@@ -115,8 +116,14 @@ export async function loadModule(
     compiled,
     allocator: sections.functionExports.has("malloc") ? "malloc" : "proxy_on_memory_allocate",
     digest: options.digest ?? (await moduleDigest(bytes)),
-    namesLatency: LATENCY_NAMES.some((text) => viewOf(bytes).includes(text)),
+    namesLatency: names(bytes, LATENCY_NAME),
+    namesLocalCertificate: names(bytes, LOCAL_CERTIFICATE_NAME),
   });
+}
+
+/** AssemblyScript keeps its texts in UTF-16. */
+function names(bytes: Uint8Array, name: string): boolean {
+  return viewOf(bytes).includes(name) || viewOf(bytes).includes(name, 0, "utf16le");
 }
 
 function viewOf({ buffer, byteOffset, length }: Uint8Array): Buffer {

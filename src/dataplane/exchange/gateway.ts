@@ -137,7 +137,9 @@ export class GatewayExchange implements ExchangeHandler, PassOwner {
     const deps = { prng: context.prng, owner: this };
     this.#pass = new GatewayPass(this.#runtime, this.#listener, head, deps);
     // Plug-ins may ask when the client has gone.
-    if (this.#listener.plugins.length > 0) exchange.connection.facts.holdTls();
+    if (this.#listener.plugins.length > 0) {
+      exchange.connection.facts.holdTls(this.#listener.readsLocalCertificate);
+    }
     if (exchange.hasBody && readsBodyEarly(this.#listener)) {
       this.#requestFlow = new RequestFlow(exchange, this.#pass);
     }

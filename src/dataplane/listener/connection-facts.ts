@@ -62,8 +62,8 @@ export class ConnectionFacts implements ConnectionView {
   }
 
   /** What its TLS is stays known when it is closed. */
-  holdTls(): void {
-    this.tls?.hold();
+  holdTls(withOwn: boolean): void {
+    this.tls?.hold(withOwn);
   }
 
   get serverName(): string {

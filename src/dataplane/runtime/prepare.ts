@@ -17,7 +17,7 @@ import type {
 } from "../../snapshot/snapshot.ts";
 import { LoadFault } from "../../wasm/fault.ts";
 import type { LoadFaultKind } from "../../wasm/fault.ts";
-import { LATENCY_NAME } from "../../wasm/module.ts";
+import { LATENCY_NAME, LOCAL_CERTIFICATE_NAME } from "../../wasm/module.ts";
 import type { PluginModule } from "../../wasm/module.ts";
 import { hooksOf } from "../../wasm/module-hooks.ts";
 import { Plugin } from "../../wasm/plugin.ts";
@@ -286,6 +286,11 @@ function readsLatency({ plugin, instance }: PluginSlot): boolean {
   return instance?.module.namesLatency === true || plugin.configuration.includes(LATENCY_NAME);
 }
 
+function readsLocalCertificate({ plugin, instance }: PluginSlot): boolean {
+  const isConfigured = plugin.configuration.includes(LOCAL_CERTIFICATE_NAME);
+  return isConfigured || instance?.module.namesLocalCertificate === true;
+}
+
 function makeListener(
   base: Pick<Runtime, "snapshot" | "lanes" | "signed" | "plugins"> & {
     readonly sources: OpenedSources;
@@ -308,6 +313,7 @@ function makeListener(
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),
     readsLatency: plugins.some(readsLatency),
+    readsLocalCertificate: plugins.some(readsLocalCertificate),
     operandSources: operandSourcesOf(groups, { opened: base.sources, pods: base.pods }),
     plugins,
     network: prepareNetwork(parts.listener, base),

@@ -47,6 +47,8 @@ export interface ListenerRuntime {
   readonly readsResponseBody: boolean;
   /** Whether a filter names the property of an endpoint's time: only then is it noted. */
   readonly readsLatency: boolean;
+  /** The same of our own certificate. */
+  readonly readsLocalCertificate: boolean;
   /** What lane rules read beyond heads; null: nothing, so that nothing is waited for. */
   readonly operandSources: OperandSources | null;
   /** In request order; responses take the reverse. */

@@ -23,7 +23,7 @@ export class UpstreamFacts implements UpstreamView {
 
   /** Once for each connection, for a socket that is closed has forgotten it. */
   onConnected(): void {
-    this.tls?.hold();
+    this.tls?.hold(true);
     const { localAddress, localPort } = this.#socket;
     if (localAddress === undefined || localPort === undefined) return;
     const host = localAddress.includes(":") ? `[${localAddress}]` : localAddress;
