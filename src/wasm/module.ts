@@ -121,9 +121,10 @@ export async function loadModule(
   });
 }
 
-/** AssemblyScript keeps its texts in UTF-16. */
+/** AssemblyScript keeps its texts in UTF-16, which may begin at any byte of a file. */
 function names(bytes: Uint8Array, name: string): boolean {
-  return viewOf(bytes).includes(name) || viewOf(bytes).includes(name, 0, "utf16le");
+  const view = viewOf(bytes);
+  return view.includes(name) || view.includes(Buffer.from(name, "utf16le"));
 }
 
 function viewOf({ buffer, byteOffset, length }: Uint8Array): Buffer {

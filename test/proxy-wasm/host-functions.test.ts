@@ -362,15 +362,22 @@ test("a function of another ABI version is not registered", async () => {
   assert.ok(!first.has("proxy_continue_stream") && last.has("proxy_continue_stream"));
 });
 
-test("a module is known by the name of the one property that costs something to know", async () => {
-  const wide = Buffer.from("backend_latency", "utf16le")
-    .toString("latin1")
-    .replaceAll("\0", "\\00");
-  const texts = { "response\\00backend_latency": true, [wide]: true, backend_late: false };
-  for (const [text, wanted] of Object.entries(texts)) {
-    const bytes = guest({ body: `(data (i32.const 1024) "${text}")` });
-    const module = await loadModule(bytes, { name: "p" });
-    assert.ok(module instanceof PluginModule);
-    assert.equal(module.namesLatency, wanted, text);
+test("a module is known by the names of the properties that cost something to know", async () => {
+  const asked: Readonly<Record<string, (module: PluginModule) => boolean>> = {
+    backend_latency: ({ namesLatency }) => namesLatency,
+    local_certificate: ({ namesLocalCertificate }) => namesLocalCertificate,
+  };
+  for (const [name, isNamedBy] of Object.entries(asked)) {
+    const wide = Buffer.from(name, "utf16le").toString("latin1").replaceAll("\0", "\\00");
+    // Behind another byte it lies between the units of the file.
+    const texts = [`x\\00${name}`, wide, `-${wide}`, name.slice(0, -2)];
+    const seen: boolean[] = [];
+    for (const text of texts) {
+      const bytes = guest({ body: `(data (i32.const 1024) "${text}")` });
+      const module = await loadModule(bytes, { name: "p" });
+      assert.ok(module instanceof PluginModule);
+      seen.push(isNamedBy(module));
+    }
+    assert.deepEqual(seen, [true, true, true, false], name);
   }
 });
