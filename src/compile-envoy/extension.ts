@@ -36,8 +36,13 @@ export interface WasmPlugin {
   readonly config: JsonObject;
 }
 
+/** The resource's name. */
+export function extensionKey(plugin: string): string {
+  return `plugin|${plugin}`;
+}
+
 export function wasmExtension({ name, source, failMode, config }: WasmPlugin): Extension {
-  const key = `plugin|${name}`;
+  const key = extensionKey(name);
   const failure = { failure_policy: failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD" };
   const json: JsonObject = {
     name: key,

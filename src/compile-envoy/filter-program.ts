@@ -4,8 +4,11 @@
 import { createHash } from "node:crypto";
 import type { JsonObject } from "../base/json.ts";
 import type { Condition } from "../snapshot/snapshot.ts";
+import type { EnvoyResource, EnvoyResources } from "./envoy-config.ts";
+import { extensionKey } from "./extension.ts";
 import { filterTest } from "./filter-test.ts";
 import { Inexpressible } from "./inexpressible.ts";
+import { configurationOf, withConfiguration } from "./own-extension.ts";
 
 /** Written by the plug-in, and removed by the routes: `,id,id,` of the rules that are met. */
 export const RULES_HEADER = "x-graylane-rules";
@@ -16,6 +19,20 @@ export const PROGRAM_CHARS_MAX = 262_144;
 /** Of conditions within conditions. */
 export const LEVELS_MAX = 16;
 const ID_CHARS = 16;
+
+/** The plug-in with such a program. */
+export const LANE_FILTER = "graylane.lane-filter";
+
+interface Rule {
+  readonly id: string;
+  readonly condition: JsonObject;
+}
+
+interface Program {
+  readonly version: number;
+  readonly header: string;
+  readonly rules: readonly Rule[];
+}
 
 export type FilterRule =
   | { readonly kind: "rule"; readonly matcher: JsonObject }
@@ -70,6 +87,30 @@ export class FilterProgram {
     this.#rules.set(id, program);
     this.#chars += chars;
   }
+}
+
+/**
+ * `news` with the rules of `olds` besides, so that old and new routes find theirs while the ones
+ * give way to the others. Where both are more than the plug-in takes, it gets the new ones alone.
+ */
+export function withRulesOf(olds: EnvoyResources, news: EnvoyResources): EnvoyResources {
+  const entries = Object.entries(news).map(([name, after]) => {
+    const before = name.startsWith(`${extensionKey(LANE_FILTER)}/`) ? olds[name] : undefined;
+    return [name, before === undefined ? after : withRules(before, after)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function withRules(before: EnvoyResource, after: EnvoyResource): EnvoyResource {
+  const old = JSON.parse(configurationOf(before)) as Program;
+  const program = JSON.parse(configurationOf(after)) as Program;
+  const known = new Set(program.rules.map(({ id }) => id));
+  const rules = [...program.rules, ...old.rules.filter(({ id }) => !known.has(id))];
+  const chars = rules.reduce((sum, { condition }) => sum + JSON.stringify(condition).length, 0);
+  if (rules.length === known.size || rules.length > RULES_MAX || chars > PROGRAM_CHARS_MAX) {
+    return after;
+  }
+  return withConfiguration(after, JSON.stringify({ ...program, rules }));
 }
 
 /** Throws `Inexpressible`. */

@@ -8,6 +8,7 @@ import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ModuleFile, ResourcePart } from "./envoy-config.ts";
 import { wasmExtension } from "./extension.ts";
 import type { Extension } from "./extension.ts";
+import { LANE_FILTER } from "./filter-program.ts";
 import type { FilterProgram } from "./filter-program.ts";
 import { bucketExtensions } from "./lane-bucket.ts";
 import { headersOfLanes } from "./lane-entry.ts";
@@ -143,7 +144,7 @@ function ruleExtensions(
   at: Place,
 ): Extension[] {
   if (program === null || module === undefined || program.isEmpty) return [];
-  return [ownExtension("graylane.lane-filter", module, program.configuration(), at)];
+  return [ownExtension(LANE_FILTER, module, program.configuration(), at)];
 }
 
 function router(): JsonObject {

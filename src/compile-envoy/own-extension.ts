@@ -2,7 +2,7 @@
 
 import type { JsonObject } from "../base/json.ts";
 import type { ObjectRef } from "../snapshot/snapshot.ts";
-import type { ModuleFile } from "./envoy-config.ts";
+import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
 import { wasmExtension } from "./extension.ts";
 import type { Extension } from "./extension.ts";
 import { TEXT_TYPE, WASM_RUNTIME } from "./wasm-types.ts";
@@ -30,4 +30,20 @@ export function ownExtension(
     configuration: { "@type": TEXT_TYPE, value: JSON.stringify(configuration) },
   };
   return wasmExtension({ name: `${name}/${place}`, source, failMode: "closed", config });
+}
+
+/** What `ownExtension` was given as configuration, as text. */
+export function configurationOf({ json }: EnvoyResource): string {
+  return (configOf(json)["configuration"] as JsonObject)["value"] as string;
+}
+
+export function withConfiguration(resource: EnvoyResource, text: string): EnvoyResource {
+  const typed = resource.json["typed_config"] as JsonObject;
+  const config = { ...configOf(resource.json), configuration: { "@type": TEXT_TYPE, value: text } };
+  const json: JsonObject = { ...resource.json, typed_config: { ...typed, config } };
+  return { ...resource, json, parts: resource.parts.map(({ source }) => ({ source, json })) };
+}
+
+function configOf(json: JsonObject): JsonObject {
+  return (json["typed_config"] as JsonObject)["config"] as JsonObject;
 }

@@ -4,6 +4,7 @@
 
 import { keepEqual } from "../../base/equal.ts";
 import { compileForEnvoy } from "../../compile-envoy/compile-envoy.ts";
+import { withRulesOf } from "../../compile-envoy/filter-program.ts";
 import { NO_RESOURCES, byType } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyResources, EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import type { Fault } from "../../resources/fault.ts";
@@ -63,7 +64,7 @@ function hasOtherRoutes(before: Resources, after: Resources): boolean {
   return had && (before.routes !== after.routes || before.listeners !== after.listeners);
 }
 
-/** The new routes, with clusters and endpoints that serve the old ones as well. */
+/** The new routes, with clusters, endpoints and rules that serve the old ones as well. */
 function making(view: EnvoyView, before: Applied, { snapshot, resources }: Applied): Stage {
   const union = mergeForMakeBeforeBreak(before.snapshot, snapshot);
   const compiled = compileForEnvoy(union, view, [before.snapshot]);
@@ -73,7 +74,8 @@ function making(view: EnvoyView, before: Applied, { snapshot, resources }: Appli
   const version = snapshot.version;
   const made = byType(both);
   const { extensions: news, listeners, routes } = resources;
-  const extensions = keepEqual(news, { ...before.resources.extensions, ...news });
+  const olds = before.resources.extensions;
+  const extensions = keepEqual(news, { ...olds, ...withRulesOf(olds, news) });
   return { version, resources: { ...made, extensions, listeners, routes } };
 }
 
