@@ -21,6 +21,7 @@ import type { ServerDependencies } from "./dependencies.ts";
 import { checkOrigin, isLoopback } from "./guard.ts";
 import { fileFault } from "../resources/parse.ts";
 import type { Fault } from "../resources/fault.ts";
+import { ListTurns } from "./list-turns.ts";
 import { matchRoute, type RouteMatch, type Verb } from "./routes.ts";
 import { failure, notFound, refuse, StatusError } from "./status.ts";
 import { StreamSet } from "./watch-stream.ts";
@@ -85,7 +86,8 @@ export async function startApiServer(
   const streams = new StreamSet();
   const closing = new AbortController();
   const hold = new WriteHold();
-  const around = { dependencies, streams, hold, closing: closing.signal };
+  const lists = new ListTurns(dependencies.clock);
+  const around = { dependencies, streams, lists, hold, closing: closing.signal };
   const servers = serversOf(around, options.certificate);
   const port = createPort((socket) => {
     assign(socket, servers, dependencies.clock);
@@ -176,6 +178,7 @@ function assign(socket: Socket, { plain, tls }: Servers, clock: Clock): void {
 interface Surroundings {
   readonly dependencies: ServerDependencies;
   readonly streams: StreamSet;
+  readonly lists: ListTurns;
   readonly hold: WriteHold;
   readonly closing: AbortSignal;
 }
@@ -185,7 +188,7 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { dependencies, streams, hold } = around;
+  const { dependencies, streams, lists, hold } = around;
   const elsewhere = await hold.admit(request);
   if (elsewhere !== null) {
     handOn(elsewhere, request, response);
@@ -204,7 +207,7 @@ async function handle(
   const match = url === null ? null : matchRoute(url.pathname);
   const ask = askOf({ method, pathname: url?.pathname ?? "", query, match });
   const call: Call = {
-    ...{ dependencies, request, response, query, signal, streams, ask, audited },
+    ...{ dependencies, request, response, query, signal, streams, lists, ask, audited },
     ...{ parameters: match?.parameters ?? NO_PARAMETERS, user: ANONYMOUS },
   };
   try {

@@ -6,6 +6,7 @@ import type { User } from "./access/user.ts";
 import type { AuditedRequest } from "./audit.ts";
 import { parseManifests } from "../resources/parse.ts";
 import type { ServerDependencies } from "./dependencies.ts";
+import type { ListTurns } from "./list-turns.ts";
 import { badRequest, faultText, refuse } from "./status.ts";
 import type { StreamSet } from "./watch-stream.ts";
 
@@ -29,6 +30,7 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Watches and followed logs join it. */
   readonly streams: StreamSet;
+  readonly lists: ListTurns;
   /** Who asks, or in whose name. */
   readonly user: User;
   /** What for. */

@@ -20,7 +20,7 @@ import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
 import { isObject, type Json } from "./patch/json.ts";
 import { listRulesOf } from "./patch/list-rules.ts";
 import { MANAGER_NAME_CHARS_MAX, managedAfterUpdate, type Writer } from "./patch/managed-fields.ts";
-import { selectionOf } from "./selection.ts";
+import { selectionOf, type Selection } from "./selection.ts";
 import { sendList, sendObject } from "./table.ts";
 import { badRequest, faultText, invalid, notFound, refuse, writeRefused } from "./status.ts";
 import { streamWatch } from "./watch-stream.ts";
@@ -41,7 +41,7 @@ export function getObject(call: Call): void {
 }
 
 /** `limit` is ignored, as Kubernetes allows: every list is whole, and there is no next page. */
-export function listObjects(call: Call): void {
+export async function listObjects(call: Call): Promise<void> {
   const path = kindPathOf(call);
   const selection = selectionOf(call, path);
   if (isWatch(call.query)) {
@@ -51,6 +51,12 @@ export function listObjects(call: Call): void {
   if (call.query.has("continue")) {
     throw refuse(410, "Expired", "lists are not paged here: list again without continue");
   }
+  await call.lists.take(call.response, () => {
+    answerList(call, path, selection);
+  });
+}
+
+function answerList(call: Call, path: KindPath, selection: Selection): void {
   const { items, revision } = call.dependencies.store.list(selection.filter);
   const damaged = call.dependencies.store.damaged().map((record) => record.key);
   const prefix = keyText({ ...path.info, namespace: path.namespace ?? "", name: "" });
