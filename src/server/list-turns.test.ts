@@ -103,7 +103,7 @@ test("more than a number of lists do not wait: 429, and when to come again", asy
   assert.equal(seen.filter((one) => one === "waits").length, LISTS_WAITING_MAX);
 });
 
-test("a list that has waited too long is refused, one that came later goes on waiting", async () => {
+test("a list that has waited too long is refused, one that came later still waits", async () => {
   const { clock, seen, list } = world();
   list("unread", { bytes: LIST_BYTES_MAX });
   await turn();
@@ -118,7 +118,7 @@ test("a list that has waited too long is refused, one that came later goes on wa
   assert.equal(seen.at(-1), "late: 429, again after 1 s");
 });
 
-test("while clients have not read their lists none runs; one that never reads is cut off", async () => {
+test("while lists are not read none runs, and a client that never reads is cut off", async () => {
   const { clock, seen, list } = world();
   const slow = list("slow", { bytes: LIST_BYTES_MAX - 1 });
   await turn();

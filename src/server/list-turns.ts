@@ -35,7 +35,7 @@ export class ListTurns {
     this.#clock = clock;
   }
 
-  /** Calls `list` in its turn, which answers by `response`. Rejects with 429, or as `list` throws. */
+  /** Calls `list`, which answers by `response`, in its turn. Rejects with 429, or as it throws. */
   async take(response: ServerResponse, list: () => void): Promise<void> {
     if (this.#isFree) this.#isTaken = true;
     else await this.#wait(response);
