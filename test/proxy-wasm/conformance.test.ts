@@ -204,8 +204,15 @@ async function observe(
   const lines = own()
     .map((line) => probe.name.slice(0, prefix - 1) + line.slice(probe.name.length))
     .filter((line) => !/ sb size=\d+ end=0$/.test(line));
-  const ordered = probe.anyOrder === true ? lines.sort() : lines;
+  const ordered = probe.anyOrder === true ? lines.sort() : withLast(lines, probe.anyPlace);
   return [...ordered, `${probe.name.slice(0, prefix - 1)} client ${JSON.stringify(reply)}`];
+}
+
+/** The lines that end so behind the others. */
+function withLast(lines: readonly string[], end: string | undefined): readonly string[] {
+  if (end === undefined) return lines;
+  const isLast = (line: string): boolean => line.endsWith(` ${end}`);
+  return [...lines.filter((line) => !isLast(line)), ...lines.filter(isLast)];
 }
 
 function differences(wanted: readonly string[], got: readonly string[]): string[] {

@@ -57,6 +57,8 @@ export interface ProbeCase {
   readonly trailers?: readonly (readonly [string, string])[];
   /** A callback may come within a call or after it. */
   readonly anyOrder?: true;
+  /** This line may come anywhere among the others; all others keep their order. */
+  readonly anyPlace?: string;
   /** Sent on the same connection, one after the other, each when the one before is answered. */
   readonly later?: readonly Pick<ProbeCase, "script">[];
 }

@@ -24,8 +24,8 @@ export const SHARED: ProbeGroup = {
     },
     {
       name: "shared-queue",
-      // The news of an item comes between the exchange's callbacks, when the loop has time.
-      anyOrder: true,
+      // The news of the item, when the loop has time.
+      anyPlace: "queue",
       script: [
         "rh register_shared_queue s:q n",
         "rh resolve_shared_queue s: s:none n",
