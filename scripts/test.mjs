@@ -20,6 +20,9 @@ const COMPONENT_FILE_TIMEOUT_MS = 1_200_000;
 const NAMED_FILE_TIMEOUT_MS = 7_200_000;
 /** The runner's limit comes first: it names the test. */
 const KILL_AFTER_MS = 15_000;
+/** Of a failed test's error, in the list at the end. */
+const CAUSE_LINES_MAX = 6;
+const CAUSE_LINE_CHARACTERS_MAX = 160;
 const FILES_AT_ONCE_MAX = 4;
 /** Beside one for each core: many files wait for most of their time. */
 const FILES_MORE = 1;
@@ -78,6 +81,18 @@ function place(data) {
   return file === "" ? data.name : `${file}: ${data.name}`;
 }
 
+/** Why it failed, indented, short enough to be read again at the end of a long output. */
+function cause({ details }) {
+  const error = details?.error;
+  if (error?.failureType === "subtestsFailed") return "";
+  const text = String(error?.cause?.message ?? error?.message ?? "no error given");
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  return lines
+    .slice(0, CAUSE_LINES_MAX)
+    .map((line) => `\n    ${line.trimEnd().slice(0, CAUSE_LINE_CHARACTERS_MAX)}`)
+    .join("");
+}
+
 const paths = files.map((file) => join(ROOT, "dist", file));
 const stream = runTests({
   files: paths,
@@ -100,7 +115,7 @@ stream.on("test:pass", (data) => {
 stream.on("test:fail", (data) => {
   if (data.todo !== undefined && data.todo !== false) return;
   counts.failed += 1;
-  failed.push(place(data));
+  failed.push(`${place(data)}${cause(data)}`);
 });
 stream.on("end", report);
 const shown = stream.compose(new spec());
