@@ -86,6 +86,14 @@ export class NacosServer {
     if (text !== "ok") throw new Error(`r-nacos answers ${response.status}: ${text}`);
   }
 
+  /** That the server itself knows, e.g. `127.0.0.1:20001`. */
+  async instancesOf(serviceName: string): Promise<string[]> {
+    const path = `/nacos/v1/ns/instance/list?serviceName=${serviceName}`;
+    const response = await fetch(`http://127.0.0.1:${this.port}${path}`);
+    const { hosts } = (await response.json()) as { hosts: { ip: string; port: number }[] };
+    return hosts.map(({ ip, port }) => `${ip}:${port}`);
+  }
+
   async #answers(): Promise<boolean> {
     try {
       const path = "/nacos/v1/ns/service/list?pageNo=1&pageSize=1";
