@@ -43,7 +43,7 @@ const EXAMPLES: readonly Example[] = [
 
 /** The compiled file is dist/examples/walkthrough.js. */
 const DIST = dirname(dirname(fileURLToPath(import.meta.url)));
-const COMMAND = join(DIST, "src", "main", "graylane.js");
+const COMMAND = join(DIST, "bin", "graylane.js");
 
 function print(text: string): void {
   process.stdout.write(text);
@@ -143,7 +143,7 @@ function printHints(stages: readonly { example: Example; stage: Stage }[]): void
   for (const { example, stage } of stages) {
     print(`  ${example.name}\n`);
     for (const hint of example.hints(stage.origin)) print(`    ${hint}\n`);
-    print(`    node dist/src/main/graylane.js get pods --state ${stage.stateDirectory}\n`);
+    print(`    node dist/bin/graylane.js get pods --state ${stage.stateDirectory}\n`);
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { build } from "esbuild";
+import { bundleProgram } from "./bundle.mjs";
 import { ROOT, checkNodeVersion, run } from "./tools.mjs";
 
 /** Folders whose other files (YAML, samples, golden files) are needed beside the compiled code. */
@@ -26,6 +27,7 @@ checkNodeVersion();
 if (process.argv.includes("--clean")) rmSync(join(ROOT, "dist"), { recursive: true, force: true });
 compile();
 await bundleSchemaBuilder();
+await bundleProgram();
 buildPlugins();
 for (const folder of COPIED_FOLDERS) copyFolder(join(ROOT, folder));
 
@@ -44,7 +46,7 @@ function compile() {
 async function bundleSchemaBuilder() {
   const license = readFileSync(join(ROOT, "node_modules", "typebox", "license"), "utf8");
   await build({
-    banner: { js: `/*\n${license.trim()}\n*/` },
+    banner: { js: `/*!\n${license.trim()}\n*/` },
     stdin: { contents: 'export { default } from "typebox";', resolveDir: ROOT },
     outfile: join(ROOT, "dist", "src", "resources", "typebox.js"),
     bundle: true,

@@ -11,8 +11,9 @@ import { ROOT, npmCommand } from "./tools.mjs";
 const UP_WITHIN_MS = 60_000;
 const NEEDED = [
   /^README\.md$/,
-  /^dist\/src\/main\/graylane\.js$/,
-  /^dist\/src\/main\/worker\.js$/,
+  /^dist\/bin\/graylane\.js$/,
+  /^dist\/bin\/worker\.js$/,
+  /^dist\/bin\/LICENSES\.txt$/,
   /^dist\/src\/wasm\/wasm\.d\.ts$/,
   /^dist\/src\/agent\/agent\.js$/,
   /^plugins\/hash-tagging\/hash-tagging\.wasm$/,

@@ -4,11 +4,11 @@
 
 import cluster from "node:cluster";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { WORKER_OPTIONS_VARIABLE } from "../../src/dataplane/worker/protocol.ts";
 import type { FromWorker, ToWorker, WorkerOptions } from "../../src/dataplane/worker/protocol.ts";
 import { fullDelta } from "../../src/snapshot/delta.ts";
 import type { Snapshot } from "../../src/snapshot/snapshot.ts";
+import { programFile } from "../../test/support/program.ts";
 
 const [snapshotFile = "", port = "", accessLogPath = ""] = process.argv.slice(2);
 const snapshot = JSON.parse(readFileSync(snapshotFile, "utf8")) as Snapshot;
@@ -24,7 +24,7 @@ const options: WorkerOptions = {
 
 cluster.schedulingPolicy = cluster.SCHED_NONE;
 cluster.setupPrimary({
-  exec: fileURLToPath(new URL("../../src/main/worker.js", import.meta.url)),
+  exec: programFile("worker.js"),
   args: [],
 });
 const worker = cluster.fork({ [WORKER_OPTIONS_VARIABLE]: JSON.stringify(options) });

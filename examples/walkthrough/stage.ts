@@ -18,7 +18,7 @@ import { explainEnvoys, explainUnsettled } from "./settled.ts";
 
 export interface StageOptions {
   readonly name: string;
-  /** The compiled command, e.g. dist/src/main/graylane.js. */
+  /** The compiled command, e.g. dist/bin/graylane.js. */
   readonly command: string;
   /** Where the command runs; paths in the examples are relative to it. */
   readonly root: string;

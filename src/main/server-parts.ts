@@ -1,6 +1,7 @@
 //! Everything that `graylane up` runs, put together: the only place where both planes meet.
 
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { RuntimeStatus } from "../api/types.ts";
 import { delay, systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
@@ -402,7 +403,7 @@ function sidecarControl(
 /** Null when the sources run directly: plain Node could not load the agent's TypeScript. */
 function agentUrl(): string | null {
   if (import.meta.url.endsWith(".ts")) return null;
-  return new URL("../agent/agent.js", import.meta.url).href;
+  return pathToFileURL(join(PACKAGE_ROOT, "dist", "src", "agent", "agent.js")).href;
 }
 
 function logReport(logger: Logger, { severity, code, message, object }: LocalReport): void {

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { explainUnsettled } from "../../examples/walkthrough/settled.ts";
 import { ApiClient, ApiError } from "../../src/api/client.ts";
@@ -16,9 +16,10 @@ import { runCli } from "../../src/cli/program.ts";
 import { cliDependencies } from "../../src/main/cli-dependencies.ts";
 import { delay, systemClock } from "../../src/base/clock.ts";
 import type { Resource } from "../../src/resources/object.ts";
+import { programFile } from "./program.ts";
 
 /** The compiled command: workers are started from it, so the sources alone do not do. */
-export const COMMAND: string = resolve("dist/src/main/graylane.js");
+export const COMMAND: string = programFile("graylane.js");
 
 type KindName =
   | "Deployment"
