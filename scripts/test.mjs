@@ -33,6 +33,8 @@ const FILES_MORE = 1;
 const NURSERY_FLAG = "--max-semi-space-size=16";
 /** Whole systems first, units last: at the end no long file keeps one core busy alone. */
 const FOLDERS = ["test", "examples", "bench", "plugins", "sdk", "src"];
+/** Of the component tests, a minute and more each: begun last, one would keep a core busy alone. */
+const LONGEST = ["parity.test", "http-differential.test", "envoy-sidecars.test"];
 
 checkNodeVersion();
 run(process.execPath, [join(ROOT, "scripts", "setup.mjs")]);
@@ -49,6 +51,7 @@ const files = FOLDERS.flatMap(testFiles).filter(
     COMPONENTS.some((folder) => file.startsWith(folder)) === words.includes(COMPONENTS_FLAG) &&
     (wanted.length === 0 || wanted.some((part) => file.includes(part))),
 );
+files.sort((a, b) => rank(a) - rank(b));
 if (files.length === 0) fail(`no test file has ${wanted.join(" or ") || "a name"} in its path`);
 
 /** The list is made from the sources: a compiled file whose source is gone is not run. */
@@ -63,6 +66,11 @@ function testFiles(folder) {
     .filter((name) => name.endsWith(".test.ts") && !name.split(sep).includes("node_modules"))
     .map((name) => join(folder, name).replace(/\.ts$/, ".js"))
     .sort();
+}
+
+function rank(file) {
+  const index = LONGEST.findIndex((name) => file.includes(name));
+  return index < 0 ? LONGEST.length : index;
 }
 
 function fileTimeoutMs() {
