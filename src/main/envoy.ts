@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { staticDump } from "../compile-envoy/config-dump.ts";
 import { systemClock, timestamp } from "../base/clock.ts";
+import { systemPrng } from "../base/prng.ts";
 import type { EnvoyOptions } from "../cli/envoy-options.ts";
 import { importBootstrap } from "../envoy/bootstrap.ts";
 import { withFlags } from "../envoy/node.ts";
@@ -222,14 +223,16 @@ async function start(
 
 /** As in Envoy nothing is served until each is there, or has been given up. */
 async function fetchCode(
-  { remote, log, stopped }: Running,
+  { remote, engine, log, stopped }: Running,
   { snapshot }: EnvoyBootstrap,
 ): Promise<void> {
-  const onFailure = (message: string, isLast: boolean): void => {
-    if (isLast) log.error(`${message}; the plug-in's failure policy applies`);
-    else log.warn(`${message}; it is tried again`);
+  const onFailure = (message: string): void => {
+    log.warn(`${message}; it is tried again`);
   };
-  await remote.fetchAll({ clock: systemClock, snapshot, onFailure, stopped });
+  const deps = { clock: systemClock, prng: systemPrng };
+  await remote.fetchAll({ ...deps, snapshot, onFailure, stopped });
+  // Each worker then says what becomes of the plug-in's requests.
+  engine.revise((each) => remote.withMissing(each));
 }
 
 /**

@@ -25,8 +25,8 @@ export interface StaticEngineOptions {
 
 export class StaticEngine {
   readonly #fleet: WorkerFleet;
-  readonly #snapshot: Snapshot;
-  readonly #singletons: Snapshot | null;
+  #snapshot: Snapshot;
+  #singletons: Snapshot | null;
   /** The worker that has them. */
   #singletonNode: ConfigNode | null = null;
   #singletonsTried: Promise<unknown> = Promise.resolve();
@@ -55,6 +55,12 @@ export class StaticEngine {
         if (this.#singletonNode === node) this.#singletonNode = null;
       },
     });
+  }
+
+  /** Before its start: what it runs, as it has become known since it was made. */
+  revise(change: (snapshot: Snapshot) => Snapshot): void {
+    this.#snapshot = change(this.#snapshot);
+    this.#singletons = this.#singletons === null ? null : change(this.#singletons);
   }
 
   /**

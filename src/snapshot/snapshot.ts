@@ -290,7 +290,12 @@ export interface Plugin {
   readonly name: string;
   readonly source: ObjectRef;
   /** Compiled by each worker from this file, checked against the digest. */
-  readonly module: { readonly sha256: string; readonly path: string };
+  readonly module: {
+    readonly sha256: string;
+    readonly path: string;
+    /** Why there is no such file, in a sentence without a full stop; absent: it is there. */
+    readonly missing?: string;
+  };
   /** JSON text handed to `proxy_on_configure`. */
   readonly configuration: string;
   /** The plug-in's own name for itself (`plugin_name`, its log lines); absent: `name`. */

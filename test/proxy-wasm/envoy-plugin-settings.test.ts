@@ -6,12 +6,16 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer as createHttp2Server, createSecureServer } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { AddressInfo, Server } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { freePort } from "../../src/base/testing/free-port.ts";
+import { A_TEST, CA } from "../../src/dataplane/testing/certificates.ts";
 import { Envoy, findEnvoy, httpListener, socketAddress, wasmFilter } from "../support/envoy.ts";
 import { ask, COMMAND } from "../support/graylane.ts";
 import { guest } from "../support/guest.ts";
@@ -149,15 +153,48 @@ interface RemoteCase {
   readonly cluster?: string;
   /** 503; else what the route says, with or without the plug-in. */
   readonly expected: "runs" | "without" | "refused";
+  /** Which servers were asked, in this order. */
+  readonly asked: readonly ServerName[];
 }
 
+/** `second` is an endpoint of the cluster `two`, behind the first one. */
+type ServerName = "first" | "second" | "http2" | "tls";
+
+/** What `graylane envoy` says of the third case, in place of the file that is not there. */
+const GIVEN_UP = new RegExp(
+  "plug-in l2/0: the code of a plug-in cannot be had from http://code\\.test/gone/2: " +
+    "\\S+ the server answered 404 \\(at the last of 2 attempts\\); requests .* get 503",
+);
+const FIRST = ["first"] as const;
+const TWICE = ["first", "first"] as const;
 const REMOTE_CASES: readonly RemoteCase[] = [
-  { name: "code that is there", path: "/good", expected: "runs" },
-  { name: "code that is there the second time", path: "/late", expected: "runs" },
-  { name: "code that is not there", path: "/gone", expected: "refused" },
-  { name: "the same, failing open", path: "/gone", policy: "FAIL_OPEN", expected: "without" },
-  { name: "another digest", path: "/good", sha256: "a".repeat(64), expected: "refused" },
-  { name: "a cluster that is not there", path: "/good", cluster: "none", expected: "refused" },
+  { name: "code that is there", path: "/good", expected: "runs", asked: FIRST },
+  { name: "code that is there the second time", path: "/late", expected: "runs", asked: TWICE },
+  { name: "code that is not there", path: "/gone", expected: "refused", asked: TWICE },
+  {
+    ...{ name: "the same, failing open", path: "/gone", policy: "FAIL_OPEN" },
+    ...{ expected: "without", asked: TWICE },
+  },
+  {
+    ...{ name: "another digest", path: "/good", sha256: "a".repeat(64) },
+    ...{ expected: "refused", asked: TWICE },
+  },
+  {
+    ...{ name: "a cluster that is not there", path: "/good", cluster: "none" },
+    ...{ expected: "refused", asked: [] },
+  },
+  {
+    ...{ name: "one of two endpoints that has it", path: "/late", cluster: "two" },
+    ...{ expected: "runs", asked: ["first", "second"] },
+  },
+  {
+    ...{ name: "code by HTTP/2", path: "/good", cluster: "http2" },
+    ...{ expected: "runs", asked: ["http2"] },
+  },
+  {
+    ...{ name: "code by HTTP/2 over TLS", path: "/good", cluster: "tls" },
+    ...{ expected: "runs", asked: ["tls"] },
+  },
 ];
 
 /** The same code with another digest: a section that means nothing is different. */
@@ -165,10 +202,76 @@ function codeOf(index: number): Uint8Array {
   return Buffer.concat([COUNTS, Buffer.from([0, 2, 1, 97 + index])]);
 }
 
-function staticCluster(name: string, port: number): object {
-  const endpoint = { address: socketAddress(port) };
-  const load_assignment = { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint }] }] };
-  return { name, connect_timeout: "5s", type: "STATIC", load_assignment };
+function staticCluster(name: string, ports: readonly number[], settings: object = {}): object {
+  const lb_endpoints = ports.map((port) => ({ endpoint: { address: socketAddress(port) } }));
+  const load_assignment = { cluster_name: name, endpoints: [{ lb_endpoints }] };
+  return { name, connect_timeout: "5s", type: "STATIC", load_assignment, ...settings };
+}
+
+const HTTP2 = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+const TLS_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+const TLS = {
+  transport_socket: {
+    name: "tls",
+    typed_config: {
+      "@type": TLS_TYPE,
+      sni: "a.test",
+      common_tls_context: {
+        validation_context: { trusted_ca: { inline_string: CA.certificate } },
+      },
+    },
+  },
+};
+
+interface CodeServers {
+  readonly ports: Readonly<Record<ServerName, number>>;
+  /** By path, which servers were asked for it. */
+  readonly asked: Map<string, ServerName[]>;
+  readonly hosts: Set<string | undefined>;
+  close(): void;
+}
+
+/** They have the code of each `/good`, and of each `/late` when it is asked for again. */
+async function serveCode(): Promise<CodeServers> {
+  const asked: CodeServers["asked"] = new Map();
+  const hosts: CodeServers["hosts"] = new Set();
+  const answering =
+    (name: ServerName) =>
+    (
+      request: IncomingMessage | Http2ServerRequest,
+      answer: ServerResponse | Http2ServerResponse,
+    ): void => {
+      const { url = "", headers } = request;
+      const before = asked.get(url) ?? [];
+      asked.set(url, [...before, name]);
+      hosts.add(headers.host ?? String(headers[":authority"]));
+      const isThere = url.startsWith("/good") || (url.startsWith("/late") && before.length > 0);
+      answer.statusCode = isThere ? 200 : 404;
+      answer.end(isThere ? codeOf(Number(url.at(-1))) : "no");
+    };
+  const credentials = { cert: A_TEST.certificate, key: A_TEST.privateKey };
+  const servers: Readonly<Record<ServerName, Server>> = {
+    first: createServer(answering("first")),
+    second: createServer(answering("second")),
+    http2: createHttp2Server(answering("http2")),
+    tls: createSecureServer(credentials, answering("tls")),
+  };
+  const ports = { first: 0, second: 0, http2: 0, tls: 0 };
+  for (const [name, server] of Object.entries(servers)) {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    ports[name as ServerName] = (server.address() as AddressInfo).port;
+  }
+  const close = (): void => {
+    for (const server of Object.values(servers)) server.close();
+  };
+  return { ports, asked, hosts, close };
 }
 
 interface RemoteFilterJson {
@@ -267,18 +370,7 @@ for (const { name: engine, program, skip } of ENGINES) {
     });
 
     test("code is fetched, and the failure policy applies where it cannot be had", async () => {
-      const asked = new Map<string, number>();
-      const hosts = new Set<string | undefined>();
-      const server = createServer(({ url = "", headers: { host } }, answer) => {
-        const count = (asked.get(url) ?? 0) + 1;
-        asked.set(url, count);
-        hosts.add(host);
-        const isThere = url.startsWith("/good") || (url.startsWith("/late") && count > 1);
-        const code = codeOf(Number(url.at(-1)));
-        answer.writeHead(isThere ? 200 : 404).end(isThere ? code : "no");
-      });
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      const { port: serverPort } = server.address() as AddressInfo;
+      const servers = await serveCode();
       const ports: number[] = [];
       const listeners: object[] = [];
       for (const [index, { path, policy, sha256, cluster = "code" }] of REMOTE_CASES.entries()) {
@@ -298,7 +390,13 @@ for (const { name: engine, program, skip } of ENGINES) {
         const routes = [{ match: { prefix: "/" }, direct_response: { status: 404 } }];
         listeners.push({ ...httpListener(port, [filter], routes), name: `l${index}` });
       }
-      const clusters = [staticCluster("code", serverPort)];
+      const { first, second, http2, tls } = servers.ports;
+      const clusters = [
+        staticCluster("code", [first]),
+        staticCluster("two", [first, second], { lb_policy: "ROUND_ROBIN" }),
+        staticCluster("http2", [http2], HTTP2),
+        staticCluster("tls", [tls], { ...HTTP2, ...TLS }),
+      ];
       const staticResources = { listeners, clusters };
       envoy = await Envoy.start({ ...program, staticResources, concurrency: 1 });
       for (const [index, { name, expected }] of REMOTE_CASES.entries()) {
@@ -306,10 +404,15 @@ for (const { name: engine, program, skip } of ENGINES) {
         assert.equal(status, expected === "refused" ? 503 : 404, name);
         assert.equal(headers["x-seen"] !== undefined, expected === "runs", name);
       }
-      const counts = REMOTE_CASES.map(({ path }, index) => asked.get(`${path}/${index}`));
-      assert.deepEqual(counts, [1, 2, 2, 2, 2, undefined]);
-      assert.deepEqual([...hosts], ["code.test"]);
-      server.close();
+      for (const [index, { name, path, asked }] of REMOTE_CASES.entries()) {
+        const seen = servers.asked.get(`${path}/${index}`) ?? [];
+        // Which of the two takes the first turn is Envoy's to choose.
+        assert.deepEqual([...seen].sort(), [...asked].sort(), name);
+      }
+      assert.deepEqual([...servers.hosts], ["code.test"]);
+      if (engine !== "Envoy") assert.match(envoy.log, GIVEN_UP);
+      assert.doesNotMatch(envoy.log, /ENOENT/);
+      servers.close();
       await envoy.stop();
     });
   });

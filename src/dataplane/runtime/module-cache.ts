@@ -9,6 +9,8 @@ import { moduleDigest } from "../../wasm/module-digest.ts";
 
 /** Compiled modules kept for plug-ins to come; the least recently used one goes. */
 const MODULES_CACHED_MAX = 32;
+/** Such code is fetched once, before the start. */
+const MISSING_REMEDY = "Put that right, then start again: code is fetched at the start alone.";
 
 export type ModuleFile = Plugin["module"];
 
@@ -24,7 +26,8 @@ export class ModuleCache {
 
   /** `name` is the plug-in's, for messages. */
   async get(file: ModuleFile, name: string): Promise<PluginModule | LoadFault> {
-    const { sha256 } = file;
+    const { sha256, missing } = file;
+    if (missing !== undefined) return new LoadFault(name, "not_wasm", missing, MISSING_REMEDY);
     const cached = this.#modules.get(sha256);
     if (cached !== undefined) {
       this.#modules.delete(sha256);
