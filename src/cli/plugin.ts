@@ -1,7 +1,7 @@
 //! `graylane plugin`: the tools for plug-in authors. What they do is wired in by `main`.
 
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { ENVOY_LEVELS } from "../base/envoy-levels.ts";
 import type { EnvoyLevel } from "../base/envoy-levels.ts";
@@ -217,8 +217,22 @@ function parseProfile(
       headers: raw.header.map(parseHeader),
       body: raw.data,
     },
-    output: output === undefined ? null : resolve(context.cwd, output),
+    output: output === undefined ? null : outputPath(context, output),
   };
+}
+
+/** Looked at before anything is measured: that takes a while. */
+function outputPath({ cwd }: Context, output: string): string {
+  const path = resolve(cwd, output);
+  const folder = dirname(path);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    const remedy = `Make it first (mkdir -p ${folder}), or name a file in a folder that is there.`;
+    throw usageError(`-o ${output}: there is no folder ${folder}`, remedy);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw usageError(`-o ${output}: it is a folder`, "Name a file.");
+  }
+  return path;
 }
 
 /** Where the plug-in, its root id and its configuration come from: one place, not two. */

@@ -190,7 +190,8 @@ async function writeStacks(
     await writeFile(path, text);
     return null;
   } catch (error) {
-    return `${path}: ${error instanceof Error ? error.message : String(error)}`;
+    const why = error instanceof Error ? error.message : String(error);
+    return `the stacks cannot be written to ${path}: ${why}\nName a file that you may write.`;
   }
 }
 

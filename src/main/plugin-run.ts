@@ -45,6 +45,7 @@ export async function runPlugin(
       logLevel: "info",
       logPath: "",
       envoyLog: levels,
+      isTrial: true,
     },
     logger: log,
   });

@@ -118,7 +118,8 @@ const pluginReport = new PluginReport(plugins.usage, plugins.metrics);
 const restartElsewhere = (plugin: string): void => {
   tellMain({ type: "longRestart", plugin });
 };
-const preparer = new Preparer({ logger, plugins, clusters, shared, restartElsewhere });
+const { isTrial = false } = options;
+const preparer = new Preparer({ logger, isTrial, plugins, clusters, shared, restartElsewhere });
 const role =
   options.role === "gateway"
     ? new GatewayRole(options, context, preparer)

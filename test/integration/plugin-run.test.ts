@@ -130,6 +130,7 @@ for (const [name, words, says] of REFUSED) {
   test(`${name} is said, and the exit code is not 0`, async () => {
     const { stderr, exitCode } = await run(await words());
     assert.match(stderr, says);
+    assert.equal(stderr.match(/The (plug-in refused|file is not)/g)?.length ?? 1, 1, stderr);
     assert.notEqual(exitCode, 0);
     assert.notEqual(exitCode, null);
   });

@@ -180,7 +180,11 @@ const refused: readonly (readonly [name: string, words: readonly string[], says:
   ["a plug-in that traps", [file, "-d", "body"], /trapped in proxy_on_request_body/],
   ["a file that is not there", [join(folder, "no.wasm")], /there is no such file/],
   ["another kind of output", [file, "-o", "x.png"], /FILE\.svg \(flame graph\)/],
-  ["a folder that is not there", [file, "-o", join(folder, "no", "x.svg")], /ENOENT/],
+  [
+    "a folder that is not there",
+    [file, "-o", join(folder, "no", "x.svg")],
+    /-o \S+x\.svg: there is no folder \S+no\n.*mkdir -p \S+no\)/,
+  ],
   ["neither a module nor a bootstrap", [], /no plug-in\n/],
   ["a module beside a bootstrap", [file, "-f", ONE], /a module beside -f/],
   ["a configuration beside a bootstrap", ["-f", ONE, "--config", "{}"], /--config beside -f/],

@@ -52,6 +52,8 @@ export interface PrepareServices {
   readonly logger: Logger;
   /** Absent: the system's. */
   readonly clock?: Clock;
+  /** A plug-in that does not start is told to who prepares, alone; see `WorkerOptions`. */
+  readonly isTrial?: boolean;
   /** Where other than the host's defaults. */
   readonly moduleLimits?: { readonly memoryGrowthBytesMax: number };
   /** Where plug-ins' own calls go; without it nowhere. */
@@ -214,13 +216,14 @@ export class Preparer {
         : plugin.failMode === "open"
           ? "requests are served without it (FAIL_OPEN)"
           : "requests that it should see get 503 (FAIL_CLOSE)";
+    const { isTrial = false, logger } = this.#services;
     const fault = {
       source: plugin.source,
       code: START_FAULTS.has(kind) ? "GL0418" : "GL0417",
-      message: `${message}; ${outcome}`,
+      message: isTrial ? message : `${message}; ${outcome}`,
       remedy,
     };
-    this.#services.logger.error(`plug-in ${plugin.name}: ${fault.message}`, { remedy });
+    if (!isTrial) logger.error(`plug-in ${plugin.name}: ${fault.message}`, { remedy });
     return { plugin, instance, fault };
   }
 }

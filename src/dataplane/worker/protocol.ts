@@ -38,6 +38,11 @@ export interface WorkerOptions {
   readonly logPath: string;
   /** Present: the log is standard error in Envoy's form, in place of `logLevel` and `logPath`. */
   readonly envoyLog?: EnvoyLevels;
+  /**
+   * Who starts it ends it when a plug-in does not start: that is told to them, and neither logged
+   * nor said with what becomes of requests.
+   */
+  readonly isTrial?: true;
   /** Gateways open no ports any more: they have been drained (`drainListeners`). */
   readonly isDrained?: boolean;
   /** `host:port` of sockets that a process before this one has opened; absent: none. */
