@@ -47,6 +47,11 @@ export class VirtualClock implements Clock {
     this.#nowMs = endMs;
   }
 
+  /** The process is stopped for so long: no timer fires until it runs again, by `advance`. */
+  stop(forMs: number): void {
+    this.#nowMs += forMs;
+  }
+
   /** Sets the wall clock forward or back, as whoever owns the machine may: no time passes. */
   jump(byMs: number): void {
     this.#wallAheadMs += byMs;

@@ -1,9 +1,11 @@
 //! Deadlines of everything that waits on a peer, swept by one coarse timer per worker.
 //!
 //! A timer per request would cost more than the request's own work; a sweep over the open
-//! connections every quarter of a second keeps each deadline to within that quarter.
+//! connections every quarter of a second keeps each deadline to within that quarter. Time in which
+//! the process did not run is charged to nobody.
 
 import type { Clock, Timer } from "../base/clock.ts";
+import { RunningClock } from "../base/running-clock.ts";
 
 /** How far a deadline may be overrun. */
 const SWEEP_INTERVAL_MS = 250;
@@ -40,21 +42,30 @@ export interface Expirable {
 }
 
 export class DeadlineSweeper {
-  /** Coarse monotonic time, at most one sweep old. */
+  /** Coarse time of `clock`, at most one sweep old. */
   nowMs: number;
-  readonly #clock: Clock;
+  /** By which deadlines run: for timers of their own. */
+  readonly clock: RunningClock;
+  readonly #timers: Clock;
   readonly #members = new Set<Expirable>();
   #timer: Timer | null = null;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.nowMs = clock.monotonicMs();
+  /** `cpuMs`: as `RunningClock` has it. */
+  constructor(clock: Clock, cpuMs?: () => number) {
+    this.clock = new RunningClock(clock, cpuMs);
+    this.#timers = clock;
+    this.nowMs = this.clock.monotonicMs();
     this.#arm();
   }
 
   /** The moment `ms` from now, by a fresh reading: `nowMs` may be a whole sweep old. */
   after(ms: number): number {
-    return this.#clock.monotonicMs() + ms;
+    return this.clock.monotonicMs() + ms;
+  }
+
+  /** As `nowMs`, of the time that passed for the peers, too. */
+  get realNowMs(): number {
+    return this.nowMs + this.clock.lostMs;
   }
 
   /** How many are watched. */
@@ -76,7 +87,7 @@ export class DeadlineSweeper {
   }
 
   #arm(): void {
-    this.#timer = this.#clock.after(
+    this.#timer = this.#timers.after(
       SWEEP_INTERVAL_MS,
       () => {
         this.#sweep();
@@ -87,7 +98,8 @@ export class DeadlineSweeper {
   }
 
   #sweep(): void {
-    this.nowMs = this.#clock.monotonicMs();
+    this.clock.beat();
+    this.nowMs = this.clock.monotonicMs();
     for (const member of this.#members) {
       if (member.deadlineMs <= this.nowMs) member.onDeadline();
     }

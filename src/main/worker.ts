@@ -62,7 +62,7 @@ const report = await TrafficReport.open({
   ...{ clock, logger, accessLogPath },
   ...(format === null ? {} : { line: format.line }),
 });
-const sweeper = new DeadlineSweeper(clock);
+const sweeper = new DeadlineSweeper(clock, PROCESS_SENSES.cpuMs);
 const pools = new UpstreamPools(sweeper);
 const loggedHeaders = [
   ...new Set([...(options.accessLogHeaders ?? []), ...(format?.fields ?? [])]),
@@ -83,8 +83,8 @@ const context = {
   ...(inherited === null ? {} : { inherited }),
 };
 const clusters = new PluginClusters(systemPrng);
-const calls = new PluginCalls(context, clusters);
-const redis = new PluginRedis({ clock, prng: systemPrng, logger }, clusters);
+const calls = new PluginCalls({ ...context, clock: sweeper.clock }, clusters);
+const redis = new PluginRedis({ clock: sweeper.clock, prng: systemPrng, logger }, clusters);
 const lines = new PluginLines();
 const queueNews = new QueueNews(clock, (owner, queues) => {
   tellMain({ type: "queuesReady", worker: owner, queues });

@@ -13,6 +13,8 @@ import type { ConfigNode, NodeState, NodeStatus, PushAnswer } from "./config-nod
 
 /** How long a change waits for one node's answer before the node is STALE. */
 export const ANSWER_TIMEOUT_MS = 5_000;
+/** Time-outs that fire so late: this process was stopped, and has not read what came meanwhile. */
+const LATE_MS_MAX = 1_000;
 /** When a push failed without an answer: how long until the next try. */
 const RETRY_MS = 1_000;
 
@@ -125,8 +127,11 @@ export class NodeTrack {
     this.#state = "PENDING";
     this.#stopTimer();
     const timeoutMs = this.#options.answerTimeoutMs?.() ?? ANSWER_TIMEOUT_MS;
-    this.#timer = this.#options.clock.after(timeoutMs, () => {
-      this.#giveUp(`no answer in ${timeoutMs / 1000} s`);
+    const { clock } = this.#options;
+    const dueMs = clock.monotonicMs() + timeoutMs;
+    this.#timer = clock.after(timeoutMs, () => {
+      if (clock.monotonicMs() - dueMs > LATE_MS_MAX) this.#await();
+      else this.#giveUp(`no answer in ${timeoutMs / 1000} s`);
     });
   }
 

@@ -223,7 +223,12 @@ test("a node that does not answer is STALE; its lane endpoints are withheld", as
   stuck.isPrompt = false;
   const revision = world.store.putLanes(["base", "gray", "blue"]);
   await world.turn();
-  world.clock.advance(ANSWER_TIMEOUT_MS);
+  // It was not the node that did nothing for an hour.
+  world.clock.stop(3_600_000);
+  world.clock.advance(ANSWER_TIMEOUT_MS - 100);
+  await world.turn();
+  assert.equal(world.stateOf(stuck), "PENDING");
+  world.clock.advance(100);
   await world.turn();
   assert.equal(world.stateOf(stuck), "STALE");
   assert.deepEqual(podNames(gateway.held), ["default/a-base", "default/a-blue"]);

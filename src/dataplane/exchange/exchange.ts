@@ -12,14 +12,14 @@ import type { TrafficContext } from "../context.ts";
 import { NO_DEADLINE, type Expirable } from "../deadlines.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import { proxyError, statusOf, type ProxyError } from "../proxy-error.ts";
-import type { BodyTaker, Upstream, UpstreamUser } from "../upstream/upstream.ts";
-import type { UpstreamFailureKind } from "../upstream/upstream.ts";
+import type { BodyTaker, Upstream, UpstreamFailureKind } from "../upstream/upstream.ts";
+import type { UpstreamUser } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
 import { frameRequest, mayReplay, RequestSender } from "./request-sender.ts";
 import { UpstreamAttempt, type TryPlace } from "./upstream-attempt.ts";
 import { Hedges } from "./hedges.ts";
-import { framingFor, isBodiless, mayHaveBody, tellEnd, withLength } from "./response-framing.ts";
-import type { BodyFraming } from "./response-framing.ts";
+import { framingFor, isBodiless, mayHaveBody, tellEnd } from "./response-framing.ts";
+import { withLength, type BodyFraming } from "./response-framing.ts";
 import { grpcReply } from "./grpc-reply.ts";
 import { recordOf, type ExchangeOutcome } from "./exchange-record.ts";
 import type { Downstream, ResponseWriter } from "./downstream.ts";
@@ -38,6 +38,7 @@ export class Exchange implements UpstreamUser, Expirable {
   readonly connection: Downstream;
   readonly head: RequestHead;
   readonly startedMs: number;
+  readonly #sweeperStartMs: number;
   /** A body of at least one byte may come. */
   readonly hasBody: boolean;
   /** As the client sent it: a plug-in may change the method, not what the client waits for. */
@@ -77,7 +78,6 @@ export class Exchange implements UpstreamUser, Expirable {
   #keepAlive: boolean;
   #requestBytes = 0;
   #upstreamMs = -1;
-  #timed = false;
   /** The protocol that the client asks to switch to, and the upstream is asked for; else null. */
   #upgrade: string | null = null;
   #over = false;
@@ -93,7 +93,8 @@ export class Exchange implements UpstreamUser, Expirable {
     this.hasBody = head.body === "chunked" || head.contentLength > 0;
     this.#requestEnded = !this.hasBody;
     this.#sender = new RequestSender(this.hasBody);
-    this.startedMs = this.context.clock.monotonicMs();
+    this.startedMs = this.context.sweeper.clock.realMs();
+    this.#sweeperStartMs = this.startedMs - this.context.sweeper.clock.lostMs;
   }
 
   get responseStarted(): boolean {
@@ -124,8 +125,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (this.head.expectContinue) this.inviteBody();
     else if (this.head.versionMinor === 0) headers.remove("expect");
     if (plan.timeoutMs > 0) {
-      this.deadlineMs = this.startedMs + plan.timeoutMs;
-      this.#timed = true;
+      this.deadlineMs = this.#sweeperStartMs + plan.timeoutMs;
       this.context.sweeper.add(this);
     }
     this.#attempt = new UpstreamAttempt(this, plan);
@@ -415,7 +415,7 @@ export class Exchange implements UpstreamUser, Expirable {
     if (upstream === null || downstream === null) return;
     this.#upstream = null;
     this.#status = STATUS_SWITCHING;
-    if (this.#timed) this.context.sweeper.remove(this);
+    if (this.deadlineMs !== NO_DEADLINE) this.context.sweeper.remove(this);
     addUpgrade(headers, this.#upgrade ?? "");
     downstream.writeText(serializeResponseHead(STATUS_SWITCHING, reason, headers));
     this.#handler.onTunnel?.();
@@ -470,7 +470,7 @@ export class Exchange implements UpstreamUser, Expirable {
   /** The one end of an exchange: every path comes through here once. */
   #end(): void {
     this.#over = true;
-    if (this.#timed) this.context.sweeper.remove(this);
+    if (this.deadlineMs !== NO_DEADLINE) this.context.sweeper.remove(this);
     this.#attempt?.abandon();
     this.#hedges?.end();
     this.#sender.abandon();

@@ -47,9 +47,9 @@ export function manage(input: ManagedInput): Management & { readonly cookie: str
   if (cluster === undefined) return { ...UNMANAGED, retry, cookie: null };
   const policy = policyOf(cluster, subset);
   if (policy === undefined && retry === null) return { ...UNMANAGED, cookie: null };
-  const { pools, clock } = exchange.context;
+  const { pools, sweeper } = exchange.context;
   const key = `${cluster.name} ${policy === cluster.policy ? "" : subsetName(subset)}`;
-  const state = pools.clusters.get(key, policy ?? NO_POLICY, clock.monotonicMs());
+  const state = pools.clusters.get(key, policy ?? NO_POLICY, sweeper.after(0));
   const { text, cookie } = keyFor(policy?.loadBalancer, input);
   const hash = text === null ? null : hashText(text);
   return { cluster: state, retry, hash, place: placeOf(input.sender), cookie };

@@ -387,7 +387,7 @@ export class UpstreamAttempt {
     const limitMs = this.#plan.retry?.perTryTimeoutMs ?? 0;
     if (limitMs === 0) return;
     this.#tryTimer?.cancel();
-    this.#tryTimer = this.#exchange.context.clock.after(limitMs, () => {
+    this.#tryTimer = this.#exchange.context.sweeper.clock.after(limitMs, () => {
       this.#tryTimer = null;
       if (this.#plan.retry?.isHedged === true && this.#exchange.hedge()) return;
       if (this.#waiting !== null) this.#pool?.cancel(this.#waiting);
@@ -401,12 +401,12 @@ export class UpstreamAttempt {
   #retryByPolicy(): boolean {
     const { retry, cluster } = this.#plan;
     if (retry === null || !this.#mayReplay()) return false;
-    const { clock, prng } = this.#exchange.context;
+    const { prng, sweeper } = this.#exchange.context;
     const isFirst = this.#retries === 0;
     const isAllowed =
       this.#retries < retry.retries &&
       (cluster === null ||
-        ((!isFirst || cluster.mayRetry) && cluster.budget?.take(clock.monotonicMs()) !== false));
+        ((!isFirst || cluster.mayRetry) && cluster.budget?.take(sweeper.after(0)) !== false));
     if (!isAllowed) {
       this.isExhausted = true;
       return false;
@@ -437,7 +437,7 @@ export class UpstreamAttempt {
     this.#endpoint = null;
     const outliers = cluster?.outliers ?? null;
     if (outliers === null || endpoint === null) return;
-    outliers.record(endpoint, status, endpoints, this.#exchange.context.clock.monotonicMs());
+    outliers.record(endpoint, status, endpoints, this.#exchange.context.sweeper.after(0));
   }
 
   #fail(code: "no_endpoint" | "upstream_overflow" | "upstream_tls_failed", message: string): void {

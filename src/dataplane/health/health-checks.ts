@@ -27,7 +27,7 @@ interface Checked {
   readonly turns: Map<string, Turn>;
 }
 
-type Context = Pick<TrafficContext, "clock" | "prng" | "pools">;
+type Context = Pick<TrafficContext, "clock" | "prng" | "pools" | "sweeper">;
 
 export class HealthChecks {
   readonly #context: Context;
@@ -116,7 +116,7 @@ export class HealthChecks {
   }
 
   #ask(checked: Checked, turn: Turn): void {
-    const { clock, pools } = this.#context;
+    const { pools, sweeper } = this.#context;
     const { check, cluster } = checked;
     const { endpoint } = turn;
     // Never before `probe` has returned: what fails at once is told in a later turn.
@@ -129,7 +129,7 @@ export class HealthChecks {
       turn.end?.();
       onOutcome("bad");
     };
-    turn.timer = clock.after(check.timeoutMs, expire, { unref: true });
+    turn.timer = sweeper.clock.after(check.timeoutMs, expire, { unref: true });
     turn.end = probe({ check, cluster, endpoint }, pools, onOutcome);
   }
 

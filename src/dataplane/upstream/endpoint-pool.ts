@@ -83,6 +83,16 @@ export class EndpointPool implements ConnectionOwner, UpstreamPool {
   }
 
   acquire(user: UpstreamUser, options: AcquireOptions, wantsNew = false): AcquireResult {
+    // Only after this process was stopped: else the sweeper has closed what is overdue.
+    if (this.#idle.at(-1)?.isOverdue !== true) return this.#acquire(user, options, wantsNew);
+    const overdue = this.#idle.filter(({ isOverdue }) => isOverdue);
+    for (const one of overdue) this.#idle.splice(this.#idle.indexOf(one), 1);
+    const acquired = this.#acquire(user, options, wantsNew);
+    for (const one of overdue) one.abort();
+    return acquired;
+  }
+
+  #acquire(user: UpstreamUser, options: AcquireOptions, wantsNew: boolean): AcquireResult {
     const { cluster } = options;
     const mayOpen = this.#mayOpen(cluster);
     const connection = wantsNew && mayOpen ? undefined : this.#idle.pop();

@@ -48,6 +48,8 @@ export class Http2Session implements Expirable, StreamSession {
   readonly #durationMsMax: number;
   /** From then on it takes no further exchange. */
   #endsMs = Number.POSITIVE_INFINITY;
+  /** While it carries none, in real time: the server's clock runs on when this process does not. */
+  #restsUntilMs = Number.POSITIVE_INFINITY;
   /** Exchanges that it may still carry. */
   #requestsLeft: number;
   /** Of the cluster. */
@@ -109,6 +111,7 @@ export class Http2Session implements Expirable, StreamSession {
 
   get hasRoom(): boolean {
     if (this.#isRetired || this.#isPinging || this.#hasServedEnough) return false;
+    if (this.#owner.sweeper.clock.readMs >= this.#restsUntilMs) return false;
     return this.#streams.size < this.#streamsMax;
   }
 
@@ -122,6 +125,7 @@ export class Http2Session implements Expirable, StreamSession {
     const stream = new UpstreamStream(this, user);
     if (this.#streams.size === 0) this.#heardMs = this.#owner.sweeper.nowMs;
     this.#streams.add(stream);
+    this.#restsUntilMs = Number.POSITIVE_INFINITY;
     if (!this.#isConnected) return { kind: "connecting", connection: stream };
     this.deadlineMs = NO_DEADLINE;
     return { kind: "ready", connection: stream };
@@ -165,7 +169,9 @@ export class Http2Session implements Expirable, StreamSession {
 
   #rest(): void {
     if (this.#isPinging) return;
-    this.deadlineMs = Math.min(this.#owner.sweeper.nowMs + this.#idleTimeoutMs, this.#endsMs);
+    const { nowMs, realNowMs } = this.#owner.sweeper;
+    this.deadlineMs = Math.min(nowMs + this.#idleTimeoutMs, this.#endsMs);
+    this.#restsUntilMs = realNowMs + this.#idleTimeoutMs;
   }
 
   onDeadline(): void {

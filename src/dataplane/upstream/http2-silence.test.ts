@@ -120,3 +120,26 @@ test("a server that answers a PING keeps its connection", async () => {
   assert.deepEqual([...new Set(upstream.seen.map(({ connection }) => connection))], [0]);
   assert.equal(countOf(upstream, TYPE.ping, 0), 1);
 });
+
+const stops = [
+  { name: "for longer than a connection may be idle is a new connection's", stopMs: 61_000, at: 1 },
+  { name: "for less is the idle connection's", stopMs: 30_000, at: 0 },
+];
+
+for (const { name, stopMs, at } of stops) {
+  test(`the first request after the worker was stopped ${name}`, async () => {
+    const clock = new VirtualClock();
+    const upstream = await startFrames((socket, got) => {
+      if (got.type === TYPE.headers) answer(socket, got);
+    });
+    const fixture = await startTo(upstream.port, clock);
+    const client = await RawClient.open(fixture.port);
+    client.send(GET);
+    await client.until(/\r\n\r\n$/);
+    clock.stop(stopMs);
+    client.received = "";
+    client.send(GET);
+    assert.match(await client.until(/\r\n\r\n$/), /^HTTP\/1\.1 204 /);
+    assert.equal(upstream.seen.filter(({ type }) => type === TYPE.headers).at(-1)?.connection, at);
+  });
+}

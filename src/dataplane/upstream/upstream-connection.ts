@@ -66,6 +66,8 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   #durationMsMax = Number.POSITIVE_INFINITY;
   /** From then on it takes no further exchange. */
   #endsMs = Number.POSITIVE_INFINITY;
+  /** In real time: the peer's clock has run on while this process was stopped. */
+  #restsUntilMs = Number.POSITIVE_INFINITY;
   /** Exchanges that it may still carry. */
   #requestsLeft = Number.POSITIVE_INFINITY;
   /** After a protocol switch: takes all bytes, unparsed. */
@@ -137,6 +139,11 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
 
   handOver(user: UpstreamUser): void {
     this.#user = user;
+  }
+
+  /** Idle for longer than it may be: the peer may have closed it, and it is not read yet. */
+  get isOverdue(): boolean {
+    return this.#owner.sweeper.clock.readMs >= this.#restsUntilMs;
   }
 
   /** Takes an idle connection into use. */
@@ -215,7 +222,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
   release(requestComplete: boolean): void {
     this.#user = null;
     if (this.#closed) return;
-    const { nowMs } = this.#owner.sweeper;
+    const { nowMs, realNowMs } = this.#owner.sweeper;
     if (this.#requestsLeft <= 0 || nowMs >= this.#endsMs) this.#keepAlive = false;
     if (!this.#keepAlive || !requestComplete || !this.#parser.isIdle) {
       this.#close();
@@ -223,6 +230,7 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     }
     this.#socket.resume();
     this.deadlineMs = Math.min(nowMs + this.#idleTimeoutMs, this.#endsMs);
+    this.#restsUntilMs = realNowMs + this.#idleTimeoutMs;
     this.#owner.onConnectionIdle(this);
   }
 
