@@ -1,4 +1,6 @@
 //! `node dist/bench/fleet.js [--envoys N] [--services N]`: a fleet of simulated Envoys.
+//! `--changes N [--seconds N] [--stalled N]`: N changes of endpoints a second in place of single
+//! ones, beside clients that do not read, or a byte a second.
 //!
 //! They are real clients of delta xDS over gRPC, in a process of their own on the same machine; they
 //! have no data path. Prints what the control plane needs for them: the first synchronisation, one
@@ -13,6 +15,7 @@ import { delay, systemClock } from "../src/base/clock.ts";
 import { Graylane, KINDS } from "../test/support/graylane.ts";
 import { Clients } from "./fleet/clients.ts";
 import type { FleetReport } from "./fleet/clients-process.ts";
+import { measureChanges } from "./fleet/changes.ts";
 import { allInSync, cpuOf, memoryOf, now, print, seconds, traffic } from "./fleet/figures.ts";
 import { LABELS, LANE, ROUTES, clusterOf, moved, world } from "./fleet/world.ts";
 
@@ -20,10 +23,14 @@ const { values } = parseArgs({
   options: {
     envoys: { type: "string", default: "1000" },
     services: { type: "string", default: "2000" },
+    changes: { type: "string", default: "0" },
+    seconds: { type: "string", default: "30" },
+    stalled: { type: "string", default: "0" },
   },
 });
 const ENVOYS = Number(values.envoys);
 const SERVICES = Number(values.services);
+const CHANGES = Number(values.changes);
 const POLL_MS = 100;
 const PROBE_MS = 100;
 
@@ -68,13 +75,21 @@ const clients = new Clients();
 
 const synced = (): Promise<void> => allInSync(graylane, ENVOYS);
 
-try {
+async function changes(): Promise<void> {
+  const address = `127.0.0.1:${xdsPort}`;
+  await clients.do({ kind: "stall", count: Number(values.stalled), address, labels: LABELS });
+  // One service has no ServiceEntry: that with lanes.
+  const plan = { services: SERVICES - 1, perSecond: CHANGES, seconds: Number(values.seconds) };
+  await measureChanges({ graylane, clients, ...plan });
+}
+
+async function firstSynchronisation(): Promise<void> {
   await graylane.published();
   print("the world", `${ENVOYS} Envoys, ${SERVICES} services, ${SERVICES * 10} endpoints`);
   print("control plane before", `${memoryOf(graylane.pid)}; CPU ${cpuOf(graylane.pid)}`);
 
-  let probe = new Probe(graylane);
-  let startMs = now();
+  const probe = new Probe(graylane);
+  const startMs = now();
   await clients.do({
     ...{ kind: "start", count: ENVOYS, address: `127.0.0.1:${xdsPort}`, labels: LABELS },
     routeNames: [ROUTES],
@@ -89,7 +104,11 @@ try {
   print("", `control plane ${memoryOf(graylane.pid)}; CPU ${cpuOf(graylane.pid)}`);
   await graylane.published();
   await synced();
+}
 
+/** One after the other, with nothing else to do. */
+async function singleSteps(): Promise<void> {
+  let startMs = now();
   const told = (name: string) => (report: FleetReport) => (report.told[name] ?? 0) >= ENVOYS;
   for (const revision of [1, 2]) {
     await clients.do({ kind: "reset" });
@@ -115,7 +134,7 @@ try {
   await synced();
 
   await clients.do({ kind: "reset" });
-  probe = new Probe(graylane);
+  const probe = new Probe(graylane);
   startMs = now();
   await clients.do({ kind: "reconnect" });
   await delay(systemClock, POLL_MS);
@@ -137,6 +156,11 @@ try {
     `up in ${seconds(upMs)}, all in sync after ${seconds(now() - startMs)}`,
   );
   print("", `${traffic(killed)} since before; control plane ${memoryOf(graylane.pid)}`);
+}
+
+try {
+  await firstSynchronisation();
+  await (CHANGES > 0 ? changes() : singleSteps());
 } finally {
   await clients.do({ kind: "stop" });
   await graylane.stop();

@@ -36,7 +36,8 @@ test("docs/replies.md quotes the parser's own sentences", () => {
 
 test("docs/metrics.md has a row for every metric", () => {
   const page = read("docs/metrics.md");
-  const source = read("src/dataplane/worker/traffic-report.ts");
+  const sources = ["dataplane/worker/traffic-report.ts", "controlplane/xds/ads-server.ts"];
+  const source = sources.map((path) => read(`src/${path}`)).join("");
   const names = [...source.matchAll(/name: "(graylane_\w+)"/g)].map(([, name]) => name ?? "");
   assert.ok(names.length >= 5, "the metrics are found in the source");
   for (const name of names) assert.ok(page.includes(`\n| \`${name}\` | `), name);

@@ -1,14 +1,16 @@
 //! The process of the simulated Envoys: does what its parent says, and tells what it has seen.
 
+import { systemClock } from "../../src/base/clock.ts";
 import { RESOURCE_TYPES } from "../../src/compile-envoy/envoy-config.ts";
 import type { ResourceType } from "../../src/compile-envoy/envoy-config.ts";
 import { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
 import { METADATA_KEY } from "../../src/controlplane/xds/node-identity.ts";
 import { ENVOY_API_FILE } from "../../src/main/package-root.ts";
 import { DeltaClient } from "./delta-client.ts";
+import { RawClient } from "./raw-client.ts";
 
 export interface FleetOrder {
-  readonly kind: "start" | "reset" | "reconnect" | "stop" | "report";
+  readonly kind: "start" | "stall" | "reset" | "reconnect" | "stop" | "report";
   readonly count?: number;
   readonly address?: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -20,6 +22,10 @@ export interface FleetReport {
   readonly held: Readonly<Record<string, number>>;
   /** Since the last reset: how many clients were told of a resource, by `<type> <name>`. */
   readonly told: Readonly<Record<string, number>>;
+  /** Since the last reset: when all clients had been told of a resource once, twice …, as `told`. */
+  readonly toldAllMs: Readonly<Record<string, readonly number[]>>;
+  /** How many of those that stall are connected. */
+  readonly stalled: number;
   readonly messages: number;
   readonly bytes: number;
   /** Wall time of the last answer. */
@@ -29,13 +35,19 @@ export interface FleetReport {
 
 /** Only so many names are counted: the first synchronisation tells of all. */
 const NAMES_COUNTED = 50;
+/** Less than what there is for them to read. */
+const STALLED_WINDOW_BYTES = 2 << 10;
+const SIP_MS = 1_000;
 
 let clients: DeltaClient[] = [];
+let stalled: RawClient[] = [];
 let told = new Map<string, number>();
+let toldAllMs: Record<string, number[]> = {};
 let counts = { messages: 0, bytes: 0, lastMs: 0 };
 
 function reset(): void {
   told = new Map();
+  toldAllMs = {};
   counts = { messages: 0, bytes: 0, lastMs: 0 };
 }
 
@@ -46,7 +58,9 @@ function onMessage(type: ResourceType, names: readonly string[], bytes: number):
   if (names.length > NAMES_COUNTED) return;
   for (const name of names) {
     const key = `${type} ${name}`;
-    told.set(key, (told.get(key) ?? 0) + 1);
+    const count = (told.get(key) ?? 0) + 1;
+    told.set(key, count);
+    if (count % clients.length === 0) (toldAllMs[key] ??= []).push(counts.lastMs);
   }
 }
 
@@ -58,14 +72,40 @@ function report(): FleetReport {
       held[key] = (held[key] ?? 0) + 1;
     }
   }
-  return { ...counts, held, told: Object.fromEntries(told), rssBytes: process.memoryUsage.rss() };
+  const rssBytes = process.memoryUsage.rss();
+  const all = { told: Object.fromEntries(told), toldAllMs, stalled: stalled.length };
+  return { ...counts, ...all, held, rssBytes };
+}
+
+function nodeOf(id: string, labels: FleetOrder["labels"] = {}) {
+  const said = { role: "gateway", labels, bind_address: "127.0.0.1", ports: {} };
+  return { id, metadata: { [METADATA_KEY]: said } };
+}
+
+/** Half of them read nothing, the others a byte each second. */
+function stall({ count = 0, address = "", labels = {} }: FleetOrder): void {
+  const api = EnvoyApi.load(ENVOY_API_FILE);
+  for (let index = 0; index < count; index += 1) {
+    const node = nodeOf(`stalled-${index}`, labels);
+    const client = new RawClient({ api, address, node, windowBytes: STALLED_WINDOW_BYTES });
+    stalled.push(client);
+    const sips = index % 2 === 1;
+    const sip = (): void => {
+      if (!stalled.includes(client)) return;
+      client.sip();
+      systemClock.after(SIP_MS, sip);
+    };
+    if (sips) sip();
+    void client.closed.then(() => {
+      stalled = stalled.filter((one) => one !== client);
+    });
+  }
 }
 
 function start({ count = 0, address = "", labels = {}, routeNames = [] }: FleetOrder): void {
   const api = EnvoyApi.load(ENVOY_API_FILE);
   clients = Array.from({ length: count }, (_, index) => {
-    const said = { role: "gateway", labels, bind_address: "127.0.0.1", ports: {} };
-    const node = { id: `sim-${index}`, metadata: { [METADATA_KEY]: said } };
+    const node = nodeOf(`sim-${index}`, labels);
     return new DeltaClient({ api, address, node, routeNames, onMessage });
   });
   for (const client of clients) client.connect();
@@ -76,6 +116,9 @@ process.on("message", (order: FleetOrder) => {
     case "start":
       start(order);
       break;
+    case "stall":
+      stall(order);
+      break;
     case "reset":
       reset();
       break;
@@ -84,7 +127,7 @@ process.on("message", (order: FleetOrder) => {
       for (const client of clients) client.connect();
       break;
     case "stop":
-      for (const client of clients) client.close();
+      for (const client of [...clients, ...stalled]) client.close();
       process.send?.(report(), () => {
         process.disconnect();
       });

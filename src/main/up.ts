@@ -34,6 +34,7 @@ import { compileLogFormat } from "../telemetry/log-format.ts";
 import { endLastLine, LineWriter, openFileSink } from "../telemetry/line-writer.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import type { LeveledLogger, Logger } from "../telemetry/logger.ts";
+import { mergeMetrics } from "../telemetry/metrics.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-server.ts";
 import { RelayedApps, serveApps } from "./app-relay.ts";
@@ -373,7 +374,7 @@ async function startParts({ parts, options, resources, legacy }: Run): Promise<s
 }
 
 function adminSource(
-  { fleet, publisher, agents, status, dump }: Parts,
+  { fleet, publisher, agents, ads, status, dump }: Parts,
   log: LeveledLogger,
 ): AdminSource {
   const startedMs = systemClock.monotonicMs();
@@ -385,7 +386,10 @@ function adminSource(
     },
     uptimeSeconds: () => (systemClock.monotonicMs() - startedMs) / 1_000,
     gatewayWorkers: () => fleet.gateways.length,
-    metrics: () => fleet.metrics(),
+    metrics: async () => {
+      const own = ads === null ? [] : [ads.metrics()];
+      return mergeMetrics([await fleet.metrics(), ...own]);
+    },
     snapshot: () => publisher.snapshot,
     configDump: (withEndpoints) => dump(EMBEDDED, { withEndpoints }),
     agentEndpoints: () => agents.keylessList,

@@ -6,6 +6,7 @@ import { after, before, suite, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
 import type { ConfigDump } from "../../src/api/types.ts";
 import { canonicalJson } from "../../src/base/canonical-json.ts";
+import { delay, systemClock } from "../../src/base/clock.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 import { freePort } from "../../src/base/testing/free-port.ts";
 import { EnvoyApi } from "../../src/controlplane/xds/envoy-api.ts";
@@ -21,6 +22,8 @@ const found = await findEnvoy();
 const skip = found.kind === "missing" ? found.reason : false;
 const SHARE_REQUESTS = 400;
 const LOAD_PER_SECOND = 200;
+/** How long the control plane is away, besides the time that it takes to start. */
+const AWAY_SECONDS = Number(process.env["GRAYLANE_AWAY_SECONDS"] ?? 0);
 const MODES = ["delta", "sotw"] as const;
 type Mode = (typeof MODES)[number];
 
@@ -97,7 +100,9 @@ function addressesIn(dump: ConfigDump): string[] {
   return resourcesIn(dump, "endpoints").map((one) => [...one.matchAll(addresses)].join(" "));
 }
 
-suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
+const timeout = 240_000 + AWAY_SECONDS * 1_000;
+
+suite("real Envoys as gateways", { skip, timeout }, () => {
   const backends: Backend[] = [];
   const stateDirectory = temporaryDirectory();
   let graylane: Graylane;
@@ -319,7 +324,7 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
     assert.match(resourcesIn(embedded, "listeners").join(), new RegExp(`"port_value":${port}\\b`));
   });
 
-  test("they serve on while the control plane is killed and started again", async () => {
+  test("they serve on while the control plane is killed and started again", async (t) => {
     await apply(virtualService(ALL_TO("v1")));
     const envoy = envoys.get("delta");
     const stats = ["cds[.]", "lds[.]", "rds[.].*", "^cluster[.].*"];
@@ -338,6 +343,7 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
       return client;
     });
     await graylane.kill();
+    await delay(systemClock, AWAY_SECONDS * 1_000);
     graylane = await start();
     await graylane.until("the Envoys are back", async () => {
       const { envoys: back } = await graylane.client.runtimeStatus();
@@ -345,6 +351,7 @@ suite("real Envoys as gateways", { skip, timeout: 240_000 }, () => {
     });
     for (const client of load) {
       const { failures, failed, right } = await client.stop();
+      t.diagnostic(`away for ${AWAY_SECONDS} s and a start: ${right} right, ${failed} failed`);
       assert.deepEqual([failed, failures], [0, []]);
       assert.ok(right > 0);
     }

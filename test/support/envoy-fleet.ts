@@ -32,6 +32,8 @@ export class Backend {
       request.resume().on("end", () => response.end(name));
     };
     const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
+    // It would close what was idle for 5 s, and lose a request that crosses that.
+    server.keepAliveTimeout = 0;
     await new Promise<void>((done) => {
       server.listen(0, "127.0.0.1", done);
     });

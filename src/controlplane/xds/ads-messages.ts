@@ -4,7 +4,7 @@
 
 import type { Json, JsonObject } from "../../base/json.ts";
 import { TYPE_URLS } from "../../compile-envoy/envoy-config.ts";
-import type { EnvoyResource } from "../../compile-envoy/envoy-config.ts";
+import type { EnvoyResource, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import type { AdsResponse, XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
 import { versionOf } from "./type-channel.ts";
@@ -54,9 +54,14 @@ export class AdsMessages {
     return Buffer.concat([this.#api.encode(RESPONSE_TYPES[mode], head), ...parts]);
   }
 
-  /** Of the resources: the rest is small. */
-  sizeOf(mode: XdsMode, { type, resources }: AdsResponse): number {
-    return resources.reduce((sum, one) => sum + this.#resource(mode, type, one).length, 0);
+  /** Of what may be many: the rest is small. */
+  sizeOf(mode: XdsMode, { type, resources, removed }: AdsResponse): number {
+    const names = removed.reduce((sum, name) => sum + name.length, 0);
+    return resources.reduce((sum, one) => sum + this.#resource(mode, type, one).length, names);
+  }
+
+  sizeOfResource(mode: XdsMode, type: ResourceType, resource: EnvoyResource): number {
+    return this.#resource(mode, type, resource).length;
   }
 
   /** As a field of the response: with its tag and its length. */

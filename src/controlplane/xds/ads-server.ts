@@ -3,29 +3,44 @@
 
 import { Server, ServerCredentials, status as grpcStatus } from "@grpc/grpc-js";
 import type { ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
+import type { Socket } from "node:net";
 import type { Clock } from "../../base/clock.ts";
 import type { Json } from "../../base/json.ts";
 import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
 import type { EnvoyView, ModuleFile } from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
+import { Metrics } from "../../telemetry/metrics.ts";
+import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
 import type { ConfigNode } from "../publish/config-node.ts";
+import { AdsConnections } from "./ads-connections.ts";
 import { AdsMessages } from "./ads-messages.ts";
 import type { SaidRequest } from "./delta-request.ts";
 import { AdsSession } from "./ads-session.ts";
-import type { XdsMode } from "./ads-session.ts";
+import type { AdsResponse, XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
 import { WRONG_TOKEN, trustIn } from "./envoy-trust.ts";
 import { FairTurns } from "./fair-turns.ts";
 import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
 import { readIdentity } from "./node-identity.ts";
+import { Outbox } from "./outbox.ts";
 import { SendBudget } from "./send-budget.ts";
 import type { Lease } from "./send-budget.ts";
 import { SharedConfigs } from "./shared-configs.ts";
+import type { StallReason } from "./stall-watch.ts";
 
 /** As many as the publisher takes nodes, but for those that workers need. */
 export const ENVOYS_MAX = 2_000;
+/** Those that were cut off and come back are there twice for a moment. */
+const CONNECTIONS_MAX = 2 * ENVOYS_MAX;
 const REQUEST_BYTES_MAX = 4 << 20;
+/** Who lives answers; who does not is found by `StallWatch`, long before gRPC gives up on it. */
+const PING_EVERY_MS = 10_000;
+const PING_GIVEN_UP_MS = 60_000;
+const STALLS: Readonly<Record<StallReason, string>> = {
+  silent: "nothing has come from it for 25 s, not even the answer to a ping",
+  not_taken: "it has taken nothing of what waits for it for 25 s",
+};
 const SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 const same = (bytes: Buffer): Buffer => bytes;
 const STREAM = {
@@ -52,6 +67,9 @@ interface Peer {
   readonly lease: Lease;
 }
 
+/** What gRPC takes connections by. */
+type Injector = ReturnType<Server["createConnectionInjector"]>;
+
 export interface AdsServerOptions {
   readonly api: EnvoyApi;
   readonly clock: Clock;
@@ -77,7 +95,19 @@ export class AdsServer {
   readonly #budget: SendBudget;
   /** At most one message of each Envoy, and what is to be sent to them. */
   readonly #turns: FairTurns;
-  readonly #server = new Server({ "grpc.max_receive_message_length": REQUEST_BYTES_MAX });
+  readonly #server = new Server({
+    "grpc.max_receive_message_length": REQUEST_BYTES_MAX,
+    "grpc.keepalive_time_ms": PING_EVERY_MS,
+    "grpc.keepalive_timeout_ms": PING_GIVEN_UP_MS,
+  });
+  readonly #connections: AdsConnections;
+  #injector: Injector | null = null;
+  readonly #metrics = new Metrics();
+  readonly #cutOff = this.#metrics.counter({
+    name: "graylane_xds_envoys_cut_total",
+    help: "connections of Envoys that stalled and were cut off",
+    labelNames: ["reason"],
+  });
   #bound = "";
   readonly #nodes = new Map<AdsStream, EnvoyNode>();
   /** Called when an Envoy has taken a snapshot; one for each pod that waits for its own. */
@@ -88,6 +118,18 @@ export class AdsServer {
     this.#messages = new AdsMessages(options.api);
     this.#budget = new SendBudget(options.clock);
     this.#turns = new FairTurns(options.clock, setImmediate);
+    this.#connections = new AdsConnections({
+      ...{ clock: options.clock, connectionsMax: CONNECTIONS_MAX },
+      onConnection: (socket: Socket) => this.#injector?.injectConnection(socket),
+      onStall: (peer, reason) => {
+        this.#onStall(peer, reason);
+      },
+      onFull: () => {
+        const error = `no more than ${CONNECTIONS_MAX} connections are served`;
+        options.logger.warn("a connection for xDS was refused", { error });
+      },
+    });
+    for (const reason of Object.keys(STALLS)) this.#cutOff.with(reason);
     this.#server.addService(ADS, {
       StreamAggregatedResources: (stream: AdsStream) => {
         this.#serve(stream, "sotw");
@@ -99,18 +141,13 @@ export class AdsServer {
   }
 
   /** Resolves to the port; rejects when it cannot be had. */
-  listen(host: string, port: number): Promise<number> {
-    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    if (this.#bound === address) return Promise.resolve(port);
-    return new Promise((resolve, reject) => {
-      const credentials = ServerCredentials.createInsecure();
-      this.#server.bindAsync(address, credentials, (error, bound) => {
-        if (error === null) {
-          this.#bound = address;
-          resolve(bound);
-        } else reject(error);
-      });
-    });
+  async listen(host: string, port: number): Promise<number> {
+    const address = `${host} ${port}`;
+    if (this.#bound === address) return port;
+    const bound = await this.#connections.listen(host, port);
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#bound = address;
+    return bound;
   }
 
   /** Resolves when an Envoy serves that pod, or when `signal` says that nobody waits any more. */
@@ -139,16 +176,23 @@ export class AdsServer {
     return node?.dump(updatedAt) ?? null;
   }
 
+  metrics(): MetricsSnapshot {
+    return this.#metrics.snapshot();
+  }
+
   /** Another process serves at the port: as `stop`, and `listen` may follow. */
   leave(): void {
     if (this.#bound === "") return;
-    this.#server.unbind(this.#bound);
+    this.#connections.close();
+    this.#injector?.destroy();
+    this.#injector = null;
     this.#bound = "";
     for (const stream of this.#nodes.keys()) stream.end();
   }
 
   /** Ends the streams: the Envoys keep what they run and come back. */
   stop(): void {
+    this.#connections.close();
     this.#server.forceShutdown();
   }
 
@@ -160,11 +204,22 @@ export class AdsServer {
         if (!isOver) run();
       });
     };
-    const session = new AdsSession((response) => {
-      lease.send(response.nonce, this.#messages.sizeOf(mode, response), () => {
-        inTurn(() => stream.write(this.#messages.encode(mode, response)));
+    const outbox = new Outbox((message, taken) => {
+      stream.write(message, taken);
+    });
+    const peer = stream.getPeer();
+    this.#connections.addOutbox(peer, outbox);
+    const send = (response: AdsResponse): void => {
+      const bytes = this.#messages.sizeOf(mode, response);
+      lease.send(response.nonce, bytes, () => {
+        inTurn(() => {
+          outbox.add(bytes, () => this.#messages.encode(mode, response));
+        });
       });
-    }, mode);
+    };
+    const session = new AdsSession(send, mode, (type, resource) =>
+      this.#messages.sizeOfResource(mode, type, resource),
+    );
     stream.on("data", (bytes: Buffer) => {
       stream.pause();
       inTurn(() => {
@@ -175,6 +230,8 @@ export class AdsServer {
     const leave = (): void => {
       isOver = true;
       lease.close();
+      outbox.close();
+      this.#connections.removeOutbox(peer, outbox);
       const node = this.#nodes.get(stream);
       if (!this.#nodes.delete(stream) || node === undefined) return;
       this.#options.logger.info("an Envoy has gone", { node: node.id });
@@ -186,6 +243,14 @@ export class AdsServer {
     });
     stream.on("error", leave);
     stream.on("cancelled", leave);
+  }
+
+  #onStall(peer: string, reason: StallReason): void {
+    this.#cutOff.with(reason).increment();
+    const nodes = [...this.#nodes].filter(([stream]) => stream.getPeer() === peer);
+    const node = nodes.map(([, { id }]) => id).join(", ");
+    const error = STALLS[reason];
+    this.#options.logger.warn("an Envoy was cut off", { node, peer, error });
   }
 
   #onMessage({ stream, mode, session, lease }: Peer, bytes: Buffer): void {

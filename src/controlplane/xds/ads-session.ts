@@ -51,10 +51,17 @@ export class AdsSession {
   #nonces = 0;
   #settled: (() => void) | null = null;
 
-  constructor(send: (response: AdsResponse) => void, mode: XdsMode = "sotw") {
+  /** `sizeOf`: how many bytes a resource takes in a message. */
+  constructor(
+    send: (response: AdsResponse) => void,
+    mode: XdsMode = "sotw",
+    sizeOf: (type: ResourceType, resource: EnvoyResource) => number = () => 0,
+  ) {
     this.#send = send;
     const of = (type: ResourceType): TypeChannel =>
-      mode === "delta" ? new DeltaState(type) : new TypeState(type);
+      mode === "delta"
+        ? new DeltaState(type, (resource) => sizeOf(type, resource))
+        : new TypeState(type);
     this.#states = byType(of);
   }
 

@@ -4,15 +4,21 @@ import { TYPE_URLS, byType } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyResource, ResourceType } from "../../compile-envoy/envoy-config.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { AdsResponse, Stage } from "./ads-session.ts";
+import { PART_BYTES_MAX } from "./delta-state.ts";
 import { versionOf } from "./type-channel.ts";
 import type { AdsRequest } from "./type-channel.ts";
 
 /** An Envoy that is told what to answer. */
 class DeltaEnvoy {
   readonly inbox: AdsResponse[] = [];
-  readonly session: AdsSession = new AdsSession((response) => {
-    this.inbox.push(response);
-  }, "delta");
+  readonly session: AdsSession;
+
+  constructor(sizeOf: (name: string) => number = () => 1) {
+    const send = (response: AdsResponse): void => {
+      this.inbox.push(response);
+    };
+    this.session = new AdsSession(send, "delta", (_type, { name }) => sizeOf(name));
+  }
 
   ask(type: ResourceType, request: Partial<AdsRequest> = {}): void {
     this.session.onRequest({
@@ -73,8 +79,8 @@ const versionsOf = (type: ResourceType): Map<string, string> =>
     Object.entries(stage(WORLD).resources[type]).map(([name, one]) => [name, versionOf(one)]),
   );
 
-async function synced(): Promise<DeltaEnvoy> {
-  const envoy = new DeltaEnvoy();
+async function synced(sizeOf?: (name: string) => number): Promise<DeltaEnvoy> {
+  const envoy = new DeltaEnvoy(sizeOf);
   const settled = envoy.session.bring([stage(WORLD)]);
   envoy.ask("clusters");
   envoy.ask("endpoints", { subscribe: ["a", "b"] });
@@ -194,4 +200,27 @@ test("an Envoy is told when there is nothing, so that it starts", () => {
   assert.equal(envoy.take(), "clusters:");
   envoy.ask("listeners");
   assert.equal(envoy.take(), "listeners:");
+});
+
+test("much goes in parts, each after the answer to the last, and routes after all", async () => {
+  const sizes: Readonly<Record<string, number>> = { c: PART_BYTES_MAX * 2, e: PART_BYTES_MAX };
+  const envoy = await synced((name) => sizes[name] ?? 1);
+  const more = { a: 1, b: 1, c: 1, d: 1, e: 1 };
+  const change = { clusters: more, endpoints: more, routes: { entry: 2 } };
+  const settled = envoy.session.bring([stage({ ...WORLD, ...change })]);
+  assert.deepEqual(envoy.inbox.map(summary), ["clusters: c@1"]);
+  // Asked for before the clusters are warm, as Envoy does.
+  envoy.ask("endpoints", { subscribe: ["c"] });
+  assert.equal(envoy.inbox[1] && summary(envoy.inbox[1]), "endpoints: c@1");
+  assert.equal(envoy.take(), "clusters: c@1");
+  assert.equal(envoy.take(), "endpoints: c@1");
+  // One byte too much for one part.
+  assert.equal(envoy.take(), "clusters: d@1");
+  assert.equal(envoy.take(), "clusters: e@1");
+  envoy.ask("endpoints", { subscribe: ["d", "e"] });
+  assert.equal(envoy.take(), "endpoints: d@1");
+  assert.equal(envoy.take(), "endpoints: e@1");
+  assert.equal(envoy.take(), "routes: entry@2");
+  await settled;
+  assertSynced(envoy);
 });

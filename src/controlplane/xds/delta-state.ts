@@ -18,6 +18,11 @@ import { changedNames, countOf } from "./resource-diff.ts";
 import { ONE_BY_ONE, insteadOf, versionOf } from "./type-channel.ts";
 import type { AdsRequest, TypeChannel, TypeMessage } from "./type-channel.ts";
 
+/**
+ * Resources that go in one message; what is more goes in further ones, each when the one before was
+ * answered. A resource that is larger goes alone: deltas cannot divide it.
+ */
+export const PART_BYTES_MAX: number = 256 << 10;
 const EVERYTHING = "*";
 const NOTHING: EnvoyResources = {};
 
@@ -47,9 +52,12 @@ export class DeltaState implements TypeChannel {
   /** What its resources may need that was not seen to be told. */
   readonly #unmet = new Set<string>();
   #lost: string[] = [];
+  readonly #sizeOf: (resource: EnvoyResource) => number;
 
-  constructor(type: ResourceType) {
+  /** `sizeOf`: how many bytes a resource takes in a message. */
+  constructor(type: ResourceType, sizeOf: (resource: EnvoyResource) => number) {
     this.type = type;
+    this.#sizeOf = sizeOf;
   }
 
   get isSubscribed(): boolean {
@@ -97,17 +105,10 @@ export class DeltaState implements TypeChannel {
     if (!this.#isSubscribed || this.#pending !== null) return null;
     for (const name of changedNames(this.#wanted, wanted)) this.#dirty.add(name);
     this.#wanted = wanted;
-    const resources = new Map<string, EnvoyResource>();
-    const removed: string[] = [];
-    for (const name of this.#dirty) {
-      const resource = this.#resourceDue(name);
-      if (resource === "removed") removed.push(name);
-      else if (resource === null) this.#dirty.delete(name);
-      else resources.set(name, resource);
-    }
-    if (resources.size > 0 || removed.length > 0) return this.#cut({ resources, removed });
+    const message = this.#part();
+    if (message.resources.size > 0 || message.removed.length > 0) return message;
     // Envoy starts when it has been told of clusters and listeners, were it that there are none.
-    return this.#isWildcard && !this.#wasSent ? { resources, removed } : null;
+    return this.#isWildcard && !this.#wasSent ? message : null;
   }
 
   changedIn(resources: ReadonlyMap<string, EnvoyResource>): string[] {
@@ -244,10 +245,24 @@ export class DeltaState implements TypeChannel {
     return (typeof held === "string" ? held : versionOf(held)) === versionOf(resource);
   }
 
-  #cut(message: TypeMessage): TypeMessage {
-    const [first] = message.resources;
-    if (!ONE_BY_ONE.has(this.type) || first === undefined) return message;
-    return { resources: new Map([first]), removed: [] };
+  /** As much of what is due as goes in one message; what is removed goes in the last one. */
+  #part(): TypeMessage {
+    const resources = new Map<string, EnvoyResource>();
+    const removed: string[] = [];
+    const isAlone = ONE_BY_ONE.has(this.type);
+    let bytes = 0;
+    for (const name of this.#dirty) {
+      const resource = this.#resourceDue(name);
+      if (resource === "removed") removed.push(name);
+      else if (resource === null) this.#dirty.delete(name);
+      else {
+        bytes += this.#sizeOf(resource);
+        const isFull = resources.size > 0 && (isAlone || bytes > PART_BYTES_MAX);
+        if (isFull) return { resources, removed: [] };
+        resources.set(name, resource);
+      }
+    }
+    return isAlone && resources.size > 0 ? { resources, removed: [] } : { resources, removed };
   }
 
   #answered(pending: Pending, error: string | null): void {
