@@ -15,6 +15,8 @@ import type { LogFile } from "./log-file.ts";
 
 const PROBE_DELAY_FIRST_MS = 10;
 const PROBE_DELAY_MAX_MS = 500;
+/** Probes so far apart look where the app listens instead: that reads of every process there is. */
+const LOOK_DELAY_MS = 160;
 const PROBE_CONNECT_TIMEOUT_MS = 1_000;
 /** How long output may still come after the app has ended. */
 const OUTPUT_TIMEOUT_MS = 1_000;
@@ -263,7 +265,7 @@ export class ContainerRunner {
         this.#change({ kind: "running", startedAtMs, isReady: true, message: "" });
         return;
       }
-      if (this.#foundWrongBind(process)) return;
+      if (delayMs >= LOOK_DELAY_MS && this.#foundWrongBind(process)) return;
       if (clock.monotonicMs() - beganMs > START_PATIENCE_MS) this.#saySilent(startedAtMs, first);
       await this.#pause(delayMs);
       delayMs = Math.min(delayMs * 2, PROBE_DELAY_MAX_MS);
