@@ -287,6 +287,45 @@ describe("a pod's sidecar", () => {
     assert.equal(table.lookup("u1", systemClock.monotonicMs() + 61_000), undefined);
   });
 
+  test("ports of a pod that come, go or have another app cut nobody off", async () => {
+    const pod = snapshot.workloads["default/pod"];
+    const [inbound] = pod?.inbound ?? [];
+    assert.ok(pod !== undefined && inbound !== undefined);
+    const place = async (changes: Partial<Workload>): Promise<void> => {
+      const workloads = { "default/pod": { ...pod, ...changes } };
+      assert.equal(await role.configure({ ...snapshot, workloads }), null);
+      assert.equal(role.podFailure("default/pod"), null);
+    };
+    const ask = async (port: number): Promise<RawClient> => {
+      const client = await RawClient.open(port);
+      client.send("GET / HTTP/1.1\r\nHost: pod\r\n\r\n");
+      return client;
+    };
+    const more = { ...inbound, port: await freePort() };
+    const before = held.length;
+    const staying = await ask(ports.inbound);
+    await eventually(() => held.length === before + 1);
+    await place({ inbound: [inbound, more] });
+    const leaving = await ask(more.port);
+    await eventually(() => held.length === before + 2);
+
+    const base = upstreams[0]?.port ?? 0;
+    const outbound = { ...pod.outbound, port: await freePort() };
+    await place({ inbound: [{ ...inbound, appPort: base }], outbound });
+    await assert.rejects(sendRaw(more.port, ""), { code: "ECONNREFUSED" });
+    await assert.rejects(sendRaw(ports.outbound, ""), { code: "ECONNREFUSED" });
+    for (const socket of held.slice(before)) {
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    }
+    assert.match(await staying.until(/ok$/), /^HTTP\/1\.1 200 /);
+    assert.match(await leaving.until(/ok$/), /^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
+    staying.received = "";
+    staying.send("GET / HTTP/1.1\r\nHost: pod\r\n\r\n");
+    assert.match(await staying.until(/\r\n\r\n[^]+$/), /\r\n\r\nbase\n/, "of the new app");
+    staying.socket.destroy();
+    await place({});
+  });
+
   test("a pod whose port is taken says so, and the others run", async () => {
     const taken = await startRawUpstream(() => undefined);
     const pod = snapshot.workloads["default/pod"];

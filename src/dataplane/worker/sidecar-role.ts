@@ -3,7 +3,7 @@
 
 import { assert } from "../../base/assert.ts";
 import { delay } from "../../base/clock.ts";
-import type { Snapshot, Workload } from "../../snapshot/snapshot.ts";
+import type { Endpoint, Snapshot, Workload } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import { HealthChecks } from "../health/health-checks.ts";
@@ -20,11 +20,17 @@ import { TraceLinks } from "./trace-links.ts";
 
 const DRAIN_POLL_INTERVAL_MS = 20;
 
+type Inbound = Workload["inbound"][number];
+/** How each listener is made that a pod is to have, by its key in `Sidecar.listeners`. */
+type Wanted = ReadonlyMap<string, () => TrafficListener>;
+
 interface Sidecar {
-  /** The newest that is at the same addresses. */
+  readonly name: string;
+  /** The newest. */
   workload: Workload;
   readonly pod: PodState;
-  readonly listeners: TrafficListener[];
+  /** By what they are, `in` or `out`, and their `host:port`. */
+  readonly listeners: Map<string, TrafficListener>;
 }
 
 export class SidecarRole implements WorkerRole {
@@ -67,7 +73,7 @@ export class SidecarRole implements WorkerRole {
     for (const [name, sidecar] of this.#sidecars) {
       if (name in snapshot.workloads && snapshot.workloads[name]?.sidecar !== "envoy") continue;
       this.#sidecars.delete(name);
-      for (const listener of sidecar.listeners) void listener.drain();
+      for (const listener of sidecar.listeners.values()) void listener.drain();
     }
     return null;
   }
@@ -126,30 +132,48 @@ export class SidecarRole implements WorkerRole {
   }
 
   #listeners(): readonly TrafficListener[] {
-    return [...this.#sidecars.values()].flatMap(({ listeners }) => listeners);
+    return [...this.#sidecars.values()].flatMap(({ listeners }) => [...listeners.values()]);
   }
 
-  /** Opens a pod's listeners, unless they are open already at the same addresses. */
+  /**
+   * Opens those of a pod's listeners that are not open yet. One that is wanted no more ends when
+   * what runs on it has ended; one that stays is not touched.
+   */
   async #place(name: string, workload: Workload): Promise<string | null> {
     const old = this.#sidecars.get(name);
-    if (old !== undefined && isSamePlace(old.workload, workload)) {
-      old.workload = workload;
+    const isSame = old !== undefined && isSamePlace(old.workload, workload);
+    const pod = old?.pod ?? new PodState();
+    const sidecar: Sidecar = old ?? { name, workload, pod, listeners: new Map() };
+    sidecar.workload = workload;
+    if (isSame) return null;
+    if (old === undefined) shareAs(name, pod, this.#links);
+    const wanted = this.#listenersOf(sidecar);
+    // Gone until all are open: a pod that cannot be placed must not look placed. First what ends:
+    // its port may be wanted.
+    this.#sidecars.delete(name);
+    for (const [key, listener] of sidecar.listeners) {
+      if (wanted.has(key)) continue;
+      sidecar.listeners.delete(key);
+      void listener.drain();
+    }
+    const failure = await this.#openMissing(sidecar, wanted);
+    if (failure === null) {
+      this.#sidecars.set(name, sidecar);
       return null;
     }
-    // Gone until it is open again: a pod that cannot be placed must not look placed.
-    this.#sidecars.delete(name);
-    for (const listener of old?.listeners ?? []) listener.close();
-    const pod = old?.pod ?? new PodState();
-    shareAs(name, pod, this.#links);
-    const sidecar = this.#sidecarOf(name, workload, pod);
-    for (const listener of sidecar.listeners) {
+    for (const opened of sidecar.listeners.values()) void opened.drain();
+    const where = `${failure.address.host}:${failure.address.port}`;
+    return `the sidecar of pod ${name} cannot listen on ${where}: ${failure.code}`;
+  }
+
+  async #openMissing({ listeners }: Sidecar, wanted: Wanted): Promise<ListenFailure | null> {
+    for (const [key, make] of wanted) {
+      if (listeners.has(key)) continue;
+      const listener = make();
       const failure = await this.#open(listener);
-      if (failure === null) continue;
-      for (const opened of sidecar.listeners) opened.close();
-      const where = `${failure.address.host}:${failure.address.port}`;
-      return `the sidecar of pod ${name} cannot listen on ${where}: ${failure.code}`;
+      if (failure !== null) return failure;
+      listeners.set(key, listener);
     }
-    this.#sidecars.set(name, sidecar);
     return null;
   }
 
@@ -159,25 +183,45 @@ export class SidecarRole implements WorkerRole {
   }
 
   /**
-   * What it answers depends on no other listener of the pod: the first accepts while others are
-   * still being opened, at a socket that another process may have served a moment ago.
+   * How each is made. What it answers depends on no other listener of the pod: the first accepts
+   * while others are still being opened, at a socket that another process may have served a moment
+   * ago.
    */
-  #sidecarOf(name: string, workload: Workload, pod: PodState): Sidecar {
-    const sidecar: Sidecar = { workload, pod, listeners: [] };
-    for (const { port, appAddress, appPort } of workload.inbound) {
-      const app = { address: appAddress, port: appPort, pod: name, labels: {} };
-      const address = { host: workload.address, port };
-      const inbound = this.#listener(address, (runtime) => {
-        return new SidecarInbound(runtime, sidecar.workload, pod, app);
+  #listenersOf(sidecar: Sidecar): Wanted {
+    const { workload } = sidecar;
+    const wanted = new Map<string, () => TrafficListener>();
+    for (const inbound of workload.inbound) {
+      const address = { host: workload.address, port: inbound.port };
+      wanted.set(`in ${address.host}:${address.port}`, () => {
+        return this.#inbound(sidecar, address, inbound);
       });
-      sidecar.listeners.push(inbound);
     }
     const { address: host, port } = workload.outbound;
-    const outbound = this.#listener({ host, port }, (runtime) => {
-      return new SidecarOutbound(runtime, sidecar.workload, pod);
+    wanted.set(`out ${host}:${port}`, () => {
+      return this.#listener({ host, port }, (runtime) => {
+        return new SidecarOutbound(runtime, sidecar.workload, sidecar.pod);
+      });
     });
-    sidecar.listeners.push(outbound);
-    return sidecar;
+    return wanted;
+  }
+
+  #inbound(sidecar: Sidecar, address: ListenAddress, first: Inbound): TrafficListener {
+    const { name: pod } = sidecar;
+    const appOf = ({ appAddress, appPort }: Inbound): Endpoint => {
+      return { address: appAddress, port: appPort, pod, labels: {} };
+    };
+    let known = sidecar.workload;
+    let app = appOf(first);
+    return this.#listener(address, (runtime) => {
+      const { workload } = sidecar;
+      if (workload !== known) {
+        known = workload;
+        // What still runs when the port is wanted no more keeps the app that it had.
+        const inbound = workload.inbound.find(({ port }) => port === address.port);
+        if (inbound !== undefined) app = appOf(inbound);
+      }
+      return new SidecarInbound(runtime, workload, sidecar.pod, app);
+    });
   }
 
   #listener(address: ListenAddress, make: (runtime: Runtime) => ExchangeHandler): TrafficListener {
