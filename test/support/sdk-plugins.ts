@@ -60,6 +60,7 @@ function go(folder: string, version = ""): Recipe {
 
 const RECIPES: Readonly<Record<string, Recipe>> = {
   go: go("go"),
+  "go-sdk-e2e": go("go-sdk-e2e"),
   "envoy-token-filter": go("../../../examples/envoy-token-filter"),
   "higress-calls": go("higress-calls"),
   "higress-mock-response": go("higress", "v1"),
