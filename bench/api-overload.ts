@@ -7,13 +7,12 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
-import { createHistogram } from "node:perf_hooks";
 import { parseArgs } from "node:util";
-import type { ApiKind, ClientFile } from "../src/api/types.ts";
+import type { ClientFile } from "../src/api/types.ts";
 import { delay, systemClock } from "../src/base/clock.ts";
-import type { Resource } from "../src/resources/object.ts";
 import { Graylane } from "../test/support/graylane.ts";
 import { memoryOf, now, print, seconds } from "./fleet/figures.ts";
+import { createObjects, writeFor } from "./support/valid-writes.ts";
 
 const { values } = parseArgs({
   options: {
@@ -25,18 +24,7 @@ const { values } = parseArgs({
 const [CLIENTS, OBJECTS, SECONDS] = [values.clients, values.objects, values.seconds].map(
   Number,
 ) as [number, number, number];
-const KIND: ApiKind = { group: "", version: "v1", plural: "configmaps", namespaced: true };
-const WRITE_EVERY_MS = 50;
 const CALM_SECONDS = 5;
-const CREATED_AT_ONCE = 32;
-/** Of an object: as much as a small Service has. */
-const TEXT = "x".repeat(400);
-
-function configMap(index: number): Resource {
-  const metadata = { name: `m${index}`, namespace: "default" };
-  const object: object = { apiVersion: "v1", kind: "ConfigMap", metadata, data: { text: TEXT } };
-  return object as Resource;
-}
 
 const graylane = await Graylane.start({ files: [], waitsForPods: false });
 const credentials = readFileSync(join(graylane.stateDirectory, "client.json"), "utf8");
@@ -72,45 +60,16 @@ async function listUntilOver(): Promise<void> {
   while (!isOver) await delay(systemClock, await list());
 }
 
-/** Due at a fixed rate; the time is counted from when a write was due. */
-async function write(forSeconds: number): Promise<string> {
-  const took = createHistogram();
-  const startMs = now();
-  const writes: Promise<void>[] = [];
-  let failed = 0;
-  for (let index = 0; index * WRITE_EVERY_MS < forSeconds * 1_000; index += 1) {
-    const dueMs = startMs + index * WRITE_EVERY_MS;
-    await delay(systemClock, Math.max(0, dueMs - now()));
-    const one = graylane.client.update(KIND, configMap(index % OBJECTS)).then(
-      () => {
-        took.record(Math.max(1, Math.round(now() - dueMs)));
-      },
-      () => {
-        failed += 1;
-      },
-    );
-    writes.push(one);
-  }
-  await Promise.all(writes);
-  const [p50, p99] = [took.percentile(50), took.percentile(99)];
-  return `${took.count} right, ${failed} failed; p50 ${p50} ms, p99 ${p99} ms, ${took.max} at most`;
-}
-
 try {
-  for (let from = 0; from < OBJECTS; from += CREATED_AT_ONCE) {
-    const some = Array.from({ length: Math.min(CREATED_AT_ONCE, OBJECTS - from) }, (_, at) =>
-      graylane.client.create(KIND, configMap(from + at)),
-    );
-    await Promise.all(some);
-  }
+  await createObjects(graylane, OBJECTS);
   const startMs = now();
   await list();
   print("one list", `${(counts.bytes / 1e6).toFixed(1)} MB in ${seconds(now() - startMs)}`);
   print("memory", memoryOf(graylane.pid));
-  print("writes without lists", await write(CALM_SECONDS));
+  print("writes without lists", await writeFor(graylane, OBJECTS, CALM_SECONDS));
   counts.whole = 0;
   const lists = Array.from({ length: CLIENTS }, listUntilOver);
-  print(`writes beside ${CLIENTS} clients`, await write(SECONDS));
+  print(`writes beside ${CLIENTS} clients`, await writeFor(graylane, OBJECTS, SECONDS));
   isOver = true;
   const { whole, refused, withoutRetry, other } = counts;
   print("lists", `${whole} whole, ${refused} refused with 429, ${other} otherwise`);

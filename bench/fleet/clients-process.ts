@@ -22,7 +22,7 @@ export interface FleetReport {
   readonly held: Readonly<Record<string, number>>;
   /** Since the last reset: how many clients were told of a resource, by `<type> <name>`. */
   readonly told: Readonly<Record<string, number>>;
-  /** Since the last reset: when all clients had been told of a resource once, twice …, as `told`. */
+  /** When all clients had been told of a resource, once, twice …; by the same keys. */
   readonly toldAllMs: Readonly<Record<string, readonly number[]>>;
   /** How many of those that stall are connected. */
   readonly stalled: number;

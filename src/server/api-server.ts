@@ -183,6 +183,9 @@ interface Surroundings {
   readonly closing: AbortSignal;
 }
 
+/** Said by each request at its end: an error made for it would cost more than a refusal. */
+const GONE = new Error("the client has gone, or was answered");
+
 async function handle(
   around: Surroundings,
   request: IncomingMessage,
@@ -196,7 +199,7 @@ async function handle(
   }
   const gone = new AbortController();
   response.once("close", () => {
-    gone.abort();
+    gone.abort(GONE);
   });
   const signal = AbortSignal.any([gone.signal, around.closing]);
   const url = urlOf(request);

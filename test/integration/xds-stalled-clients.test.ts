@@ -1,5 +1,5 @@
-//! Envoys that stall beside others, by a clock of the test's own: they are cut off within 30 s, counted
-//! and named; the others are told of each change, and one that reads slowly stays.
+//! Envoys that stall beside others, by a clock of the test's own: they are cut off within 30 s,
+//! counted and named; the others are told of each change, and one that reads slowly stays.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
