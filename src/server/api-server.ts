@@ -208,7 +208,7 @@ async function handle(
   const audited = log === undefined ? null : new AuditedRequest({ log, clock }, request, response);
   const { method = "" } = request;
   const match = url === null ? null : matchRoute(url.pathname);
-  const ask = askOf({ method, pathname: url?.pathname ?? "", query, match });
+  const ask = askOf({ method, pathname: url?.pathname ?? "", query });
   const call: Call = {
     ...{ dependencies, request, response, query, signal, streams, lists, ask, audited },
     ...{ parameters: match?.parameters ?? NO_PARAMETERS, user: ANONYMOUS },

@@ -152,7 +152,8 @@ export async function storeObject(call: Call, written: Written): Promise<Resourc
   }
   const own = withoutOwn({ ...metadata, name: key.name, ...namespaceOf(path) }, existing);
   const resource = withManagers(call, written, validated(call, path, { ...body, metadata: own }));
-  checkEscalation(call, path.info, resource);
+  const before = isOf(metadata, existing) ? existing : null;
+  checkEscalation(call, path.info, { before, written: resource });
   if (existing !== null) checkRoleRef(path.info, existing, resource);
   if (existing === null) return stored(await store.create(resource, { dryRun }));
   checkFinalizers(path.info.kind, resource, existing);
@@ -160,6 +161,12 @@ export async function storeObject(call: Call, written: Written): Promise<Resourc
   const isOver = isPending(existing) && finalizersOf(resource).length === 0;
   const result = await (isOver ? store.delete(key, options) : store.update(resource, options));
   return stored(dryRun ? asStored(result, existing) : result);
+}
+
+/** Whoever sent it has seen the object as it is. */
+function isOf({ uid, resourceVersion }: Json, existing: Resource | null): boolean {
+  const own: Partial<ObjectMeta> = existing?.metadata ?? {};
+  return uid !== undefined && uid === own.uid && resourceVersion === own.resourceVersion;
 }
 
 /** Nothing was written: the object still has the revision that it had. */

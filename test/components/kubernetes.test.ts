@@ -18,6 +18,8 @@ import { Controller } from "../support/controller.ts";
 import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer } from "../support/kubernetes.ts";
+import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
+import { everythingAsked } from "./kubernetes-access-cases.ts";
 import { laneOf, podOf, readyAt, SHOP, STOCK, stockAt } from "./kubernetes-shop.ts";
 
 const SETS = "graylane,istio,asm,higress";
@@ -27,7 +29,8 @@ let kubectl: Kubectl;
 const closing: (() => unknown)[] = [];
 
 before(async () => {
-  const [path, started] = await Promise.all([findKubectl(), KubernetesServer.start()]);
+  const starting = KubernetesServer.start({ users: ACCESS_USERS });
+  const [path, started] = await Promise.all([findKubectl(), starting]);
   server = started;
   kubectl = new Kubectl(path, server.directory);
   process.stdout.write(await kubectl.demand("version"));
@@ -165,6 +168,36 @@ test("fields of others' kinds that we do not know are kept", async () => {
   const kept = await kubectl.demand("get", "vs", "-A", "-o", path);
   assert.equal(kept, "Istio");
   await kubectl.demand("delete", "vs", "--all", "-A");
+});
+
+/** Of what all users ask, every so many; 1: all of it, which takes minutes. */
+const ASKED_EVERY = Number(process.env["GRAYLANE_ACCESS_EVERY"] ?? 8);
+const ASKED_AT_ONCE = 16;
+
+test("our API server lets users do what Kubernetes does, and refuses in its words", async (t) => {
+  const both = await BothServers.start(server);
+  closing.push(() => both.stop());
+  const wanted = Object.keys(ACCESS_USERS).flatMap((user, index) => {
+    const asked = [...everythingAsked()];
+    return asked
+      .filter((_, at) => (at + index) % ASKED_EVERY === 0)
+      .map((each) => ({ user, each }));
+  });
+  const differences: string[] = [];
+  let refused = 0;
+  for (let at = 0; at < wanted.length; at += ASKED_AT_ONCE) {
+    const some = wanted.slice(at, at + ASKED_AT_ONCE).map(async ({ user, each }) => {
+      const answers = await both.ask(user, each);
+      if (answers[1].code === 403) refused += 1;
+      const difference = differenceOf(each, answers);
+      if (difference === null) return;
+      differences.push(`${user}: ${JSON.stringify(each)}\n${difference}`);
+    });
+    await Promise.all(some);
+  }
+  t.diagnostic(`${wanted.length} requests compared, ${refused} of them refused`);
+  assert.deepEqual(differences, []);
+  assert.ok(refused > wanted.length / 4 && refused < wanted.length, String(refused));
 });
 
 // The controller's part: each test goes on where the one before has ended.

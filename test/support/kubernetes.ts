@@ -22,7 +22,7 @@ const READY_MS_MAX = 60_000;
 const POLL_MS = 50;
 const APT_MS_MAX = 180_000;
 const OUTPUT_CHARS_MAX = 50_000;
-const ADMIN_TOKEN = "admin-token-of-a-test";
+export const ADMIN_TOKEN: string = "admin-token-of-a-test";
 /** The service account of `graylane install --print`: it may do what its ClusterRole says. */
 const CONTROLLER_TOKEN = "controller-token-of-a-test";
 const CONTROLLER_USER = "system:serviceaccount:graylane-system:graylane";
@@ -44,25 +44,39 @@ export interface AuditedRequest {
   readonly objectRef?: { readonly resource?: string; readonly subresource?: string };
 }
 
+/** Further users, by name, with their groups. */
+export type Users = Readonly<Record<string, readonly string[]>>;
+
+/** The token of a further user. */
+export function tokenOf(name: string): string {
+  return `token-of-${name.replaceAll(":", "-")}`;
+}
+
 export class KubernetesServer {
   /** Holds `kubeconfig`, of an administrator, and `controller.kubeconfig`. */
   readonly directory: string = mkdtempSync(join(tmpdir(), "graylane-kubernetes-"));
   readonly #apiserver: string;
+  readonly #users: Users;
   readonly #ports: { readonly api: number; readonly etcd: number };
   #etcd: ChildProcess | null = null;
   #server: ChildProcess | null = null;
   #output = "";
 
-  private constructor(apiserver: string, ports: { readonly api: number; readonly etcd: number }) {
+  private constructor(
+    apiserver: string,
+    ports: { readonly api: number; readonly etcd: number },
+    users: Users,
+  ) {
     this.#apiserver = apiserver;
     this.#ports = ports;
+    this.#users = users;
   }
 
   /** Resolves when it is ready. */
-  static async start(): Promise<KubernetesServer> {
+  static async start({ users = {} }: { readonly users?: Users } = {}): Promise<KubernetesServer> {
     const [apiserver, etcd] = await Promise.all([findApiserver(), findEtcd()]);
     const ports = { api: await freePort(), etcd: await freePort() };
-    const server = new KubernetesServer(apiserver, ports);
+    const server = new KubernetesServer(apiserver, ports, users);
     try {
       server.#writeFiles();
       server.#etcd = server.#spawn(etcd, await etcdWords(server.directory, ports.etcd));
@@ -77,6 +91,15 @@ export class KubernetesServer {
 
   get kubeconfig(): string {
     return join(this.directory, "kubeconfig");
+  }
+
+  /** Of all its users. */
+  get tokenFile(): string {
+    return join(this.directory, "tokens.csv");
+  }
+
+  get url(): string {
+    return `https://127.0.0.1:${this.#ports.api}`;
   }
 
   get controllerKubeconfig(): string {
@@ -126,13 +149,17 @@ export class KubernetesServer {
     const lines = [
       `${ADMIN_TOKEN},admin,admin,system:masters`,
       `${CONTROLLER_TOKEN},${CONTROLLER_USER},controller,"${groups}"`,
+      ...Object.entries(this.#users).map(([name, own]) => {
+        const groups = own.length === 0 ? "" : `,"${own.join(",")}"`;
+        return `${tokenOf(name)},${name},uid-of-${name}${groups}`;
+      }),
     ];
-    writeFileSync(join(this.directory, "tokens.csv"), `${lines.join("\n")}\n`, { mode: 0o600 });
+    writeFileSync(this.tokenFile, `${lines.join("\n")}\n`, { mode: 0o600 });
   }
 
   #writeKubeconfigs(): void {
     const ca = readFileSync(join(this.directory, "certs", "apiserver.crt")).toString("base64");
-    const server = `https://127.0.0.1:${this.#ports.api}`;
+    const server = this.url;
     for (const [path, token] of [
       [this.kubeconfig, ADMIN_TOKEN],
       [this.controllerKubeconfig, CONTROLLER_TOKEN],
@@ -156,7 +183,9 @@ export class KubernetesServer {
       "--service-account-issuer=https://test.invalid",
       `--service-account-key-file=${file("accounts.pem")}`,
       `--service-account-signing-key-file=${file("accounts.pem")}`,
-      `--token-auth-file=${file("tokens.csv")}`,
+      `--token-auth-file=${this.tokenFile}`,
+      // Of 1.36, in place of impersonation as it was: its refusals have other words.
+      "--feature-gates=ConstrainedImpersonation=false",
       ...["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16"],
       "--disable-admission-plugins=ServiceAccount",
       ...[`--audit-policy-file=${file("audit.yaml")}`, `--audit-log-path=${file("audit.log")}`],

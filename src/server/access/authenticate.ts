@@ -7,7 +7,7 @@ import type { ServerDependencies } from "../dependencies.ts";
 import { badRequest, failure, refuse, StatusError } from "../status.ts";
 import { resourceText, type Ask, type ResourceAsk } from "./attributes.ts";
 import { authorize, type Decision } from "./rbac.ts";
-import { accountOf, ADMIN, ANONYMOUS, authenticated, type User } from "./user.ts";
+import { accountOf, ADMIN, impersonatedUser, type User } from "./user.ts";
 
 const IMPERSONATE_USER = "impersonate-user";
 const IMPERSONATE_GROUP = "impersonate-group";
@@ -54,8 +54,7 @@ export function impersonated(
     const decision = authorize(store, user, ask);
     if (!decision.isAllowed) throw forbidden(user, ask, decision);
   }
-  if (name === ANONYMOUS.name && groups.length === 0) return ANONYMOUS;
-  return authenticated({ name, uid: "", groups });
+  return impersonatedUser(name, groups);
 }
 
 /** Null: nobody else is meant. */
@@ -86,14 +85,19 @@ export function demand({ dependencies, user }: Call, ask: Ask): void {
 export function forbidden(user: User, ask: Ask, { reason }: Pick<Decision, "reason">): StatusError {
   const end = reason === "" ? "" : `: ${reason}`;
   const says = `User ${JSON.stringify(user.name)} cannot ${cannotText(ask)}${end}`;
-  if (ask.kind === "path") {
-    return new StatusError(failure(403, "Forbidden", `forbidden: ${says}`, {}));
+  const { group, resource, name } = ask.kind === "path" ? NO_RESOURCE : ask;
+  const details = {
+    ...{ ...(name !== "" && { name }), ...(group !== "" && { group }) },
+    ...(resource !== "" && { kind: resource }),
+  };
+  if (resource === "") {
+    return new StatusError(failure(403, "Forbidden", `forbidden: ${says}`, details));
   }
-  const { group, resource, name } = ask;
-  const what = resourceText(ask) + (name === "" ? "" : ` ${JSON.stringify(name)}`);
-  const details = { ...(name !== "" && { name }), group, kind: resource };
+  const what = resourceText({ group, resource }) + (name === "" ? "" : ` ${JSON.stringify(name)}`);
   return new StatusError(failure(403, "Forbidden", `${what} is forbidden: ${says}`, details));
 }
+
+const NO_RESOURCE = { group: "", resource: "", name: "" } as const;
 
 function cannotText(ask: Ask): string {
   if (ask.kind === "path") return `${ask.verb} path ${JSON.stringify(ask.path)}`;

@@ -279,7 +279,7 @@ test("users are told what they may do, and who they are", async () => {
   });
   const path = { verb: "get", path: "/graylane/v1/status" };
   assert.deepEqual(await status({ nonResourceAttributes: path }), { allowed: false });
-  assert.equal((await served.send(ask({}))).code, 400);
+  assert.equal((await served.send(ask({}))).code, 422);
   const self = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
   assert.deepEqual((await served.demand({ method: "POST", path: self, token: "view" })).status, {
     userInfo: { username: "view", uid: "7", groups: ["system:authenticated"] },

@@ -4,6 +4,7 @@
 //! <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>, its part on the prevention of
 //! privilege escalation.
 
+import { canonicalJson } from "../../base/canonical-json.ts";
 import type { Resource } from "../../resources/object.ts";
 import type { RoleBinding, RoleRef } from "../../resources/kinds/role-binding.ts";
 import { RBAC_GROUP, type PolicyRule, type Role } from "../../resources/kinds/role.ts";
@@ -17,11 +18,23 @@ import { isMaster } from "./user.ts";
 /** Into so many rules of one verb, group and resource a role is taken apart at most. */
 const SINGLE_RULES_MAX = 20_000;
 
-/** Throws 403 for a role or binding that grants what its writer does not have. */
-export function checkEscalation(call: Call, info: KindInfo, written: Resource): void {
+/**
+ * Throws 403 for a role or binding that grants what its writer does not have. `before`: what the
+ * writer has seen of it; null: nothing.
+ */
+export function checkEscalation(
+  call: Call,
+  info: KindInfo,
+  { before, written }: { readonly before: Resource | null; readonly written: Resource },
+): void {
   if (info.group !== RBAC_GROUP || isMaster(call.user)) return;
+  if (before === null || grantText(before) !== grantText(written)) checkGrant(call, info, written);
+}
+
+function checkGrant(call: Call, info: KindInfo, written: Resource): void {
   const namespace = written.metadata.namespace ?? "";
-  const { name } = written.metadata;
+  // That of the path: what is created has none yet, for Kubernetes.
+  const name = call.ask.kind === "resource" ? call.ask.name : "";
   if (info.kind === "Role" || info.kind === "ClusterRole") {
     if (mayEven(call, { verb: "escalate", resource: info.plural, namespace, name })) return;
     demandHeld(call, info, written, (written as Role).rules ?? []);
@@ -33,6 +46,12 @@ export function checkEscalation(call: Call, info: KindInfo, written: Resource): 
   const rules = rulesOf(call.dependencies.store, roleRef, namespace);
   if (rules === null) throw missingRole(roleRef, resource);
   demandHeld(call, info, written, rules);
+}
+
+/** But for what only says when an object may go: whoever deletes it has not granted anything. */
+function grantText({ metadata, ...fields }: Resource): string {
+  const { labels, annotations } = metadata;
+  return canonicalJson({ ...fields, labels: labels ?? {}, annotations: annotations ?? {} });
 }
 
 /** Throws 422: what is bound stays what it was, so that who looks at a binding can rely on it. */

@@ -3,6 +3,7 @@
 //!
 //! <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
 
+import { canonicalJson } from "../../base/canonical-json.ts";
 import type { ResourceStore } from "../../controlplane/store/store.ts";
 import type { RoleBinding, RoleRef, Subject } from "../../resources/kinds/role-binding.ts";
 import { RBAC_GROUP, type PolicyRule, type Role } from "../../resources/kinds/role.ts";
@@ -44,10 +45,16 @@ export function authorize(store: Reader, user: User, ask: Ask): Decision {
 
 /** The rules of a user; without a namespace only those that hold everywhere. */
 export function grantsOf(store: Reader, user: User, namespace: string): Grants {
-  if (isMaster(user)) return { rules: EVERYTHING, missing: [] };
   const all = [...grantedTo(store, user, namespace)];
+  const rules = all.flatMap((granted) => granted.rules ?? []);
+  if (isMaster(user)) {
+    // They have it, too, when nothing binds cluster-admin any more.
+    const whole = new Set(EVERYTHING.map((rule) => canonicalJson(rule)));
+    const others = rules.filter((rule) => !whole.has(canonicalJson(rule)));
+    return { rules: [...EVERYTHING, ...others], missing: [] };
+  }
   return {
-    rules: all.flatMap(({ rules }) => rules ?? []),
+    rules,
     missing: all.filter(({ rules }) => rules === null).map(({ reason }) => reason),
   };
 }

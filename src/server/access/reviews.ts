@@ -2,7 +2,7 @@
 
 import { isObject, type Json } from "../patch/json.ts";
 import { sendJson, type Call } from "../call.ts";
-import { badRequest } from "../status.ts";
+import { badRequest, refuse } from "../status.ts";
 import type { Ask } from "./attributes.ts";
 import { authorize, grantsOf } from "./rbac.ts";
 import { readReview, type ReviewKind } from "./review-body.ts";
@@ -47,9 +47,8 @@ export async function reviewRules(call: Call): Promise<void> {
     .filter(({ nonResourceURLs = [] }) => nonResourceURLs.length > 0)
     .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs }));
   const evaluationError = missing.join(", ");
-  const incomplete = { incomplete: missing.length > 0 };
   const error = evaluationError === "" ? {} : { evaluationError };
-  const status = { resourceRules, nonResourceRules, ...incomplete, ...error };
+  const status = { resourceRules, nonResourceRules, incomplete: false, ...error };
   answer(call, "SelfSubjectRulesReview", { spec, status });
 }
 
@@ -68,9 +67,8 @@ function answer(call: Call, kind: ReviewKind, body: Json): void {
 function askedIn(spec: Json): Ask {
   const { resourceAttributes: resource, nonResourceAttributes: path } = spec;
   if (isObject(resource) === isObject(path)) {
-    throw badRequest(
-      "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-    );
+    const message = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+    throw refuse(422, "Invalid", message);
   }
   if (isObject(path)) {
     return { kind: "path", verb: textOf(path, "verb"), path: textOf(path, "path") };

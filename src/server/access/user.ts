@@ -10,6 +10,7 @@ export interface User {
 export const MASTERS = "system:masters";
 /** Every user whose token is known is in it. */
 export const AUTHENTICATED = "system:authenticated";
+const UNAUTHENTICATED = "system:unauthenticated";
 const SERVICE_ACCOUNT = "system:serviceaccount:";
 const SERVICE_ACCOUNTS = "system:serviceaccounts";
 
@@ -22,7 +23,7 @@ export const ADMIN: User = {
 export const ANONYMOUS: User = {
   name: "system:anonymous",
   uid: "",
-  groups: ["system:unauthenticated"],
+  groups: [UNAUTHENTICATED],
 };
 
 export interface AccountName {
@@ -44,10 +45,22 @@ export function accountOf(userName: string): AccountName | null {
 
 /** The user with the groups that are not written down: as authenticated, as a service account. */
 export function authenticated(user: User): User {
-  const account = accountOf(user.name);
-  const own =
-    account === null ? [] : [SERVICE_ACCOUNTS, `${SERVICE_ACCOUNTS}:${account.namespace}`];
+  const own = groupsOfAccount(user.name);
   return { ...user, groups: [...new Set([...user.groups, ...own, AUTHENTICATED])] };
+}
+
+function groupsOfAccount(userName: string): readonly string[] {
+  const account = accountOf(userName);
+  return account === null ? [] : [SERVICE_ACCOUNTS, `${SERVICE_ACCOUNTS}:${account.namespace}`];
+}
+
+/** Whom one user may be in another's name: as Kubernetes fills the groups that were not asked for. */
+export function impersonatedUser(name: string, groups: readonly string[]): User {
+  const own = groups.length === 0 ? groupsOfAccount(name) : groups;
+  const isSaid = own.includes(AUTHENTICATED) || own.includes(UNAUTHENTICATED);
+  const isAnonymous = name === ANONYMOUS.name;
+  const more = isAnonymous ? [UNAUTHENTICATED] : isSaid ? [] : [AUTHENTICATED];
+  return { name, uid: "", groups: [...new Set([...own, ...more])] };
 }
 
 export function isMaster({ groups }: User): boolean {

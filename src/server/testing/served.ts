@@ -74,7 +74,7 @@ export class Served {
     await this.store.close();
   }
 
-  /** Of a watch only the head is read. */
+  /** Of a stream only the head is read. */
   async send({ method = "GET", path, token = TOKEN, headers, body }: Sent): Promise<Answered> {
     const own = token === "" ? {} : { authorization: `Bearer ${token}` };
     const bytes = body === undefined ? "" : JSON.stringify(body);
@@ -87,7 +87,7 @@ export class Served {
     request.end(bytes);
     const [response] = (await once(request, "response")) as [IncomingMessage];
     const code = response.statusCode ?? 0;
-    if (code === 200 && /[?&]watch=1/.test(path)) {
+    if (code === 200 && response.headers["content-length"] === undefined) {
       request.on("error", () => undefined).destroy();
       return { code, text: "" };
     }
