@@ -29,6 +29,7 @@ import type { ServerDependencies } from "./dependencies.ts";
 
 const TOKEN = "t".repeat(64);
 const CONFIG_MAPS: ApiKind = { group: "", version: "v1", plural: "configmaps", namespaced: true };
+const SERVICES: ApiKind = { group: "", version: "v1", plural: "services", namespaced: true };
 const VIRTUAL_SERVICES: ApiKind = {
   group: "networking.istio.io",
   version: "v1beta1",
@@ -139,9 +140,15 @@ test("an object goes through create, get, update, status, list and delete", asyn
     "unchanged",
   );
   await client.update(CONFIG_MAPS, configMap("a", "2"));
-  await client.updateStatus(CONFIG_MAPS, { ...configMap("a"), status: { ready: true } });
   const read = await client.get(CONFIG_MAPS, "default", "a");
-  assert.deepEqual([read["data"], read.status], [{ value: "2" }, { ready: true }]);
+  assert.deepEqual(read["data"], { value: "2" });
+  const metadata = { name: "a", namespace: "default", labels: { is: "kept" } };
+  const service = { apiVersion: "v1", kind: "Service", metadata, spec: { ports: [{ port: 80 }] } };
+  await client.create(SERVICES, service);
+  const other = { ...metadata, labels: { is: "ignored" } };
+  await client.updateStatus(SERVICES, { ...service, metadata: other, status: { ready: true } });
+  const written = await client.get(SERVICES, "default", "a");
+  assert.deepEqual([written.metadata.labels, written.status], [{ is: "kept" }, { ready: true }]);
   const list = await client.list(CONFIG_MAPS);
   assert.deepEqual([list.kind, list.items.length], ["ConfigMapList", 1]);
   assert.equal(list.metadata.resourceVersion, String(store.revision));

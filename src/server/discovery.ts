@@ -71,13 +71,13 @@ function reviewOf({ plural, kind }: (typeof REVIEWS)[number]): ApiResourceList["
 function resourcesOf(info: KindInfo): ApiResourceList["resources"] {
   const { plural, singular, namespaced, kind, shortNames } = info;
   const common = { singularName: singular, namespaced, kind };
-  const all = [
-    { name: plural, ...common, verbs: VERBS, shortNames },
-    { name: `${plural}/status`, ...common, singularName: "", verbs: ["get", "patch", "update"] },
-  ];
+  const verbs = ["get", "patch", "update"];
+  const status = { name: `${plural}/status`, ...common, singularName: "", verbs };
+  const own = { name: plural, ...common, verbs: VERBS, shortNames };
+  const all = info.hasStatus ? [own, status] : [own];
   if (kind === "Deployment") {
     const scale = { name: `${plural}/scale`, singularName: "", namespaced, ...SCALE };
-    return [...all, { ...scale, verbs: ["get", "patch", "update"] }];
+    return [...all, { ...scale, verbs }];
   }
   if (plural !== "pods") return all;
   return [...all, { name: "pods/log", ...common, singularName: "", verbs: ["get"] }];

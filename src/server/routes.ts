@@ -2,6 +2,7 @@
 
 import { reviewAccess, reviewRules, reviewSelf, REVIEWS } from "./access/reviews.ts";
 import type { ReviewKind } from "./access/review-body.ts";
+import { kindText } from "../controlplane/store/store.ts";
 import type { Call } from "./call.ts";
 import { coreVersions, group, groups, resources, version } from "./discovery.ts";
 import {
@@ -12,11 +13,13 @@ import {
   updateObjectStatus,
 } from "./objects.ts";
 import { deleteCollection, deleteObject } from "./deletion.ts";
+import { kindPathOf } from "./kind-path.ts";
 import { analyze, configDump, explain, recent, runtimeStatus, shutdown } from "./own.ts";
 import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
 import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
 import { getScale, patchScale, updateScale } from "./scale.ts";
 import { streamPluginLog, streamPodLog } from "./pod-log.ts";
+import { notFound } from "./status.ts";
 
 export type Verb = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -41,6 +44,16 @@ function guarded(path: string, verbs: Route["verbs"], fixed: Route["fixed"] = {}
   return { path, verbs, fixed, isOpen: false };
 }
 
+/** Not of a kind that has none: whoever may read a status reads the whole object. */
+function ofStatus(handler: Handler): Handler {
+  return (call) => {
+    const { plural, group, hasStatus } = kindPathOf(call).info;
+    if (!hasStatus)
+      throw notFound(`the resource ${kindText({ group, plural: `${plural}/status` })}`);
+    return handler(call);
+  };
+}
+
 /** As Kubernetes leaves open to everybody. */
 function open(path: string, handler: Handler): Route {
   return { path, verbs: { GET: handler }, fixed: {}, isOpen: true };
@@ -49,7 +62,11 @@ function open(path: string, handler: Handler): Route {
 const COLLECTION = { GET: listObjects, POST: createObject, DELETE: deleteCollection };
 const OBJECT = { GET: getObject, PUT: updateObject, PATCH: patchObject, DELETE: deleteObject };
 const SCALED = { GET: getScale, PUT: updateScale, PATCH: patchScale };
-const STATUS = { GET: getObject, PUT: updateObjectStatus, PATCH: patchObjectStatus };
+const STATUS = {
+  GET: ofStatus(getObject),
+  PUT: ofStatus(updateObjectStatus),
+  PATCH: ofStatus(patchObjectStatus),
+};
 
 function routesOfGroup(base: string): readonly Route[] {
   return [

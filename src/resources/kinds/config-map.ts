@@ -20,6 +20,7 @@ export const CONFIG_MAP: KindInfo = defineKind({
   shortNames: ["cm"],
   group: "",
   versions: ["v1"],
+  hasStatus: false,
   schema: Type.Object({
     data: Type.Optional(mapOf(Type.Unsafe<string>({ type: "string" }), "data-key")),
     binaryData: Type.Optional(

@@ -81,6 +81,7 @@ export const ENDPOINT_SLICE: KindInfo = defineKind({
   singular: "endpointslice",
   group: "discovery.k8s.io",
   versions: ["v1"],
+  hasStatus: false,
   schema: Type.Object({
     addressType: oneOf(["IPv4", "IPv6", "FQDN"], { honoured: ["IPv4", "IPv6"] }),
     endpoints: Type.Optional(

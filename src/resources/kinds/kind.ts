@@ -14,6 +14,8 @@ export interface KindInfo {
   readonly versions: readonly string[];
   readonly storageVersion: string;
   readonly namespaced: boolean;
+  /** Whether it has the subresource `status`, as in Kubernetes. */
+  readonly hasStatus: boolean;
   /** Which rule `metadata.name` follows (RFC 1123 subdomain unless said otherwise). */
   readonly nameFormat: "dns-subdomain" | "dns-1123-label" | "dns-1035-label" | "path-segment";
   /** JSON Schema of the fields beside `apiVersion`, `kind` and `metadata`. */
@@ -63,6 +65,7 @@ export function defineKind(definition: KindDefinition): KindInfo {
     shortNames: [],
     storageVersion: definition.versions[0] ?? "v1",
     namespaced: true,
+    hasStatus: true,
     nameFormat: "dns-subdomain",
     columns: [],
     fill: null,

@@ -46,5 +46,6 @@ export const REFERENCE_GRANT: KindInfo = defineKind({
   shortNames: ["refgrant"],
   group: GATEWAY_API_GROUP,
   versions: ["v1beta1", "v1"],
+  hasStatus: false,
   schema: Type.Object({ spec: described<ReferenceGrantSpec, typeof spec>(spec) }),
 });

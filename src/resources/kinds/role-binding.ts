@@ -110,6 +110,7 @@ function subjectNames(binding: Resource, kind: Subject["kind"]): string {
 const common = {
   group: RBAC_GROUP,
   versions: ["v1"],
+  hasStatus: false,
   nameFormat: "path-segment",
   fill,
   columns: [

@@ -73,6 +73,7 @@ export const ROLE: KindInfo = defineKind({
   group: RBAC_GROUP,
   versions: ["v1"],
   nameFormat: "path-segment",
+  hasStatus: false,
   schema: Type.Object({ rules }),
   check: (object, report) => {
     checkRules(object, report, false);
@@ -87,6 +88,7 @@ export const CLUSTER_ROLE: KindInfo = defineKind({
   versions: ["v1"],
   namespaced: false,
   nameFormat: "path-segment",
+  hasStatus: false,
   schema: Type.Object({ rules, aggregationRule: notHonoured() }),
   check: (object, report) => {
     checkRules(object, report, true);

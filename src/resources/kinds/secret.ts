@@ -20,6 +20,7 @@ export const SECRET: KindInfo = defineKind({
   singular: "secret",
   group: "",
   versions: ["v1"],
+  hasStatus: false,
   schema: Type.Object({
     type: Type.String({ default: "Opaque" }),
     data: Type.Optional(

@@ -32,13 +32,19 @@ function rulesFor(verbs: readonly string[], withSecrets: boolean): PolicyRule[] 
   });
 }
 
+/** Whoever reads a status reads the whole object: no kind that not everybody may view has one. */
+function statusRulesFor(verbs: readonly string[]): PolicyRule[] {
+  return GROUPS.flatMap((group) => {
+    const kinds = NAMESPACED.filter((info) => info.group === group && info.hasStatus);
+    const resources = kinds.map(({ plural }) => `${plural}/status`);
+    return resources.length === 0 ? [] : [{ verbs, apiGroups: [group], resources }];
+  });
+}
+
 const VIEW: readonly PolicyRule[] = [
   ...rulesFor(READ, false),
   { verbs: READ, apiGroups: [""], resources: ["namespaces", "namespaces/status", "pods/log"] },
-  // Whoever reads a status reads the whole object.
-  ...rulesFor(READ, false).map((rule) => {
-    return { ...rule, resources: (rule.resources ?? []).map((name) => `${name}/status`) };
-  }),
+  ...statusRulesFor(READ),
   { verbs: READ, apiGroups: ["apps"], resources: ["deployments/scale"] },
 ];
 const EDIT: readonly PolicyRule[] = [

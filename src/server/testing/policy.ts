@@ -45,7 +45,7 @@ const EVERYONE: readonly Entitled[] = [
   { verbs: "create", resources: REVIEWS, namespaces: "all" },
 ];
 const VIEWED =
-  "configmaps configmaps/status pods pods/status pods/log namespaces namespaces/status " +
+  "configmaps pods pods/status pods/log namespaces namespaces/status " +
   "deployments.apps deployments.apps/status deployments.apps/scale " +
   "lanes.graylane.io lanes.graylane.io/status";
 const EDITED = "configmaps secrets pods deployments.apps deployments.apps/scale lanes.graylane.io";
