@@ -54,7 +54,7 @@ function groupsOfAccount(userName: string): readonly string[] {
   return account === null ? [] : [SERVICE_ACCOUNTS, `${SERVICE_ACCOUNTS}:${account.namespace}`];
 }
 
-/** Whom one user may be in another's name: as Kubernetes fills the groups that were not asked for. */
+/** In whose name a request is made; groups that it does not name are Kubernetes' own. */
 export function impersonatedUser(name: string, groups: readonly string[]): User {
   const own = groups.length === 0 ? groupsOfAccount(name) : groups;
   const isSaid = own.includes(AUTHENTICATED) || own.includes(UNAUTHENTICATED);
