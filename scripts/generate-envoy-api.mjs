@@ -46,6 +46,12 @@ const EXTENSIONS = [
   "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 ];
+/** What came after the artifact: Envoy 1.35 has it. */
+const NEWER = {
+  "envoy.extensions.wasm.v3.PluginConfig": {
+    allow_on_headers_stop_iteration: { id: 9, type: "google.protobuf.BoolValue" },
+  },
+};
 const FILES_OF_EXTENSIONS = {
   "envoy.extensions.clusters.dynamic_forward_proxy.v3": "cluster",
   "envoy.extensions.filters.network.http_connection_manager.v3": "http_connection_manager",
@@ -109,7 +115,7 @@ function message(type, queue) {
       ...(field.map ? { keyType: field.keyType } : {}),
     };
   }
-  return { fields };
+  return { fields: { ...fields, ...NEWER[type.fullName.slice(1)] } };
 }
 
 /** One line for each message: a difference shows which have changed. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Condition } from "../snapshot/snapshot.ts";
 import type { EnvoyResources } from "./envoy-config.ts";
+import type { BodyScope } from "./body-scope.ts";
 import { FilterProgram, LANE_FILTER, RULES_MAX, withRulesOf } from "./filter-program.ts";
 import { configurationOf, ownExtension } from "./own-extension.ts";
 
@@ -13,12 +14,30 @@ function condition(version: string): Condition {
   return { kind: "test", operand, operator: "==", values: [version] };
 }
 
-function pluginOf(versions: readonly string[], name = LANE_FILTER): EnvoyResources {
+function pluginOf(
+  versions: readonly string[],
+  name = LANE_FILTER,
+  scope: BodyScope | null = null,
+): EnvoyResources {
   const program = new FilterProgram();
-  for (const version of versions) program.add(condition(version), 0);
-  const at = { place: "a=b", source: SOURCE };
-  const { resource } = ownExtension(name, MODULE, program.configuration(), at);
+  for (const version of versions) program.add(condition(version), undefined);
+  if (scope !== null) program.add(BODY, undefined);
+  const at = { place: "a=b", source: SOURCE, mayHold: true } as const;
+  const { resource } = ownExtension(name, MODULE, program.configuration(scope ?? {}), at);
   return { [resource.name]: resource };
+}
+
+const BODY: Condition = {
+  kind: "test",
+  operand: { kind: "bodyJson", name: "items[0].sku" },
+  operator: "exists",
+  values: [],
+};
+
+function bodyIn(plugins: EnvoyResources): unknown {
+  const [resource] = Object.values(plugins);
+  assert.ok(resource !== undefined);
+  return (JSON.parse(configurationOf(resource)) as { readonly body?: unknown }).body;
 }
 
 function versionsIn(plugins: EnvoyResources): string[] {
@@ -47,3 +66,33 @@ test("another plug-in is what it is to be", () => {
   const [olds, news] = [["1.1.1"], ["1.2.1"]].map((one) => pluginOf(one, "graylane.other"));
   assert.deepEqual(withRulesOf(olds ?? {}, news ?? {}), news);
 });
+
+test("a rule on the body comes with its path in steps, and the limit of its lane group", () => {
+  const program = new FilterProgram();
+  assert.equal(program.readsBody, false);
+  program.add({ kind: "not", of: BODY }, { trustedHops: 0, bodyBytesMax: 9 });
+  assert.equal(program.readsBody, true);
+  const text = JSON.stringify(program.configuration({ context: "x-lane" }));
+  assert.match(text, /"bytesMax":9,"steps":\["items",0,"sku"\]/);
+  assert.match(text, /"body":\{"context":"x-lane"\}\}$/);
+});
+
+for (const [title, olds, news, merged] of [
+  ["of old routes alone", { routes: ["a"] }, null, { routes: ["a"] }],
+  ["of new routes alone", null, { context: "x" }, { context: "x" }],
+  ["of both at some routes", { routes: ["a", "b"] }, { routes: ["b", "c"] }, ["a", "b", "c"]],
+  ["of which one is at every route", { context: "x", routes: ["a"] }, { context: "x" }, "x"],
+  ["with other contexts", { context: "x" }, { context: "y" }, {}],
+] as const satisfies readonly (readonly [string, BodyScope | null, BodyScope | null, unknown])[]) {
+  test(`while routes change, bodies wait as rules ${title} need it`, () => {
+    const before = pluginOf(["1.1.1"], LANE_FILTER, olds);
+    const both = withRulesOf(before, pluginOf(["1.2.1"], LANE_FILTER, news));
+    const want = Array.isArray(merged)
+      ? { routes: merged }
+      : merged === "x"
+        ? { context: "x" }
+        : merged;
+    assert.deepEqual(bodyIn(both), want);
+    assert.match(JSON.stringify(both), /"allow_on_headers_stop_iteration":true/);
+  });
+}

@@ -3,10 +3,12 @@
 
 import { createHash } from "node:crypto";
 import type { JsonObject } from "../base/json.ts";
-import type { Condition } from "../snapshot/snapshot.ts";
+import type { Condition, OperandSources } from "../snapshot/snapshot.ts";
+import { scopeOfBoth } from "./body-scope.ts";
+import type { BodyScope } from "./body-scope.ts";
 import type { EnvoyResource, EnvoyResources } from "./envoy-config.ts";
 import { extensionKey } from "./extension.ts";
-import { filterTest } from "./filter-test.ts";
+import { filterTest, isOfBody } from "./filter-test.ts";
 import { Inexpressible } from "./inexpressible.ts";
 import { configurationOf, withConfiguration } from "./own-extension.ts";
 
@@ -32,6 +34,8 @@ interface Program {
   readonly version: number;
   readonly header: string;
   readonly rules: readonly Rule[];
+  /** Where bodies are waited for; absent: no rule reads one. */
+  readonly body?: BodyScope;
 }
 
 export type FilterRule =
@@ -43,6 +47,12 @@ export type FilterRule =
 export class FilterProgram {
   readonly #rules = new Map<string, JsonObject>();
   #chars = 0;
+  #readsBody = false;
+
+  /** Whether a rule reads the body. */
+  get readsBody(): boolean {
+    return this.#readsBody;
+  }
 
   get isEmpty(): boolean {
     return this.#rules.size === 0;
@@ -54,12 +64,13 @@ export class FilterProgram {
    * Its id is made of the condition: a route that came before or after the listener's program asks
    * about no other condition than it means.
    */
-  add(condition: Condition, trustedHops: number): FilterRule {
+  add(condition: Condition, sources: OperandSources | undefined): FilterRule {
     try {
-      const program = filterCondition(condition, trustedHops);
+      const program = filterCondition(condition, sources);
       const text = JSON.stringify(program);
       const id = createHash("sha256").update(text).digest("hex").slice(0, ID_CHARS);
       if (!this.#rules.has(id)) this.#take(id, program, text.length);
+      this.#readsBody ||= readsBody(condition);
       const match = { contains: `,${id},` };
       return { kind: "rule", matcher: { name: RULES_HEADER, string_match: match } };
     } catch (error) {
@@ -71,11 +82,14 @@ export class FilterProgram {
   clear(): void {
     this.#rules.clear();
     this.#chars = 0;
+    this.#readsBody = false;
   }
 
-  configuration(): JsonObject {
+  /** `scope` counts where a rule reads the body. */
+  configuration(scope: BodyScope = {}): JsonObject {
     const rules = Array.from(this.#rules, ([id, condition]) => ({ id, condition }));
-    return { version: VERSION, header: RULES_HEADER, rules };
+    const body = this.#readsBody ? { body: { ...scope } } : {};
+    return { version: VERSION, header: RULES_HEADER, rules, ...body };
   }
 
   #take(id: string, program: JsonObject, chars: number): void {
@@ -110,14 +124,25 @@ function withRules(before: EnvoyResource, after: EnvoyResource): EnvoyResource {
   if (rules.length === known.size || rules.length > RULES_MAX || chars > PROGRAM_CHARS_MAX) {
     return after;
   }
-  return withConfiguration(after, JSON.stringify({ ...program, rules }));
+  const body = scopeOfBoth(old.body, program.body);
+  const merged = { ...program, rules, ...(body === undefined ? {} : { body }) };
+  return withConfiguration(after, JSON.stringify(merged));
 }
 
 /** Throws `Inexpressible`. */
-function filterCondition(condition: Condition, trustedHops: number, level = 1): JsonObject {
-  const inner = (one: Condition): JsonObject => filterCondition(one, trustedHops, level + 1);
+function filterCondition(
+  condition: Condition,
+  sources: OperandSources | undefined,
+  level = 1,
+): JsonObject {
+  const inner = (one: Condition): JsonObject => filterCondition(one, sources, level + 1);
   if (level > LEVELS_MAX) throw new Inexpressible(`a rule of more than ${LEVELS_MAX} levels`);
-  if (condition.kind === "test") return filterTest(condition, trustedHops);
+  if (condition.kind === "test") return filterTest(condition, sources);
   if (condition.kind === "not") return { kind: "not", of: inner(condition.of) };
   return { kind: condition.kind, of: condition.of.map(inner) };
+}
+
+function readsBody(condition: Condition): boolean {
+  if (condition.kind === "test") return isOfBody(condition.operand);
+  return condition.kind === "not" ? readsBody(condition.of) : condition.of.some(readsBody);
 }

@@ -7,13 +7,16 @@ import ipaddr from "ipaddr.js";
 import { RE2JS } from "re2js";
 import Range from "semver/classes/range.js";
 import type { JsonObject } from "../base/json.ts";
+import { parseJsonPath } from "../base/json-path.ts";
 import { toWireText } from "../lane/key-hash.ts";
 import { percentageLimitPpm } from "../lane/operators.ts";
-import type { Operand, OperandKind, Operator, Test } from "../snapshot/snapshot.ts";
+import { BODY_BYTES_DEFAULT } from "../snapshot/snapshot.ts";
+import type { Operand, OperandKind, OperandSources, Operator, Test } from "../snapshot/snapshot.ts";
 import { Inexpressible } from "./inexpressible.ts";
 
 const OPERANDS: ReadonlySet<OperandKind> = new Set<OperandKind>([
   ...(["header", "cookie", "query", "method", "path", "host", "clientIp"] as const),
+  ...(["bodyJson", "bodyForm"] as const),
 ]);
 const NUMBERS: ReadonlySet<Operator> = new Set<Operator>(["<", "<=", ">", ">="]);
 const OUT_OF_ASCII = /[^\x20-\x7e]/;
@@ -24,10 +27,10 @@ const BYTES = 256;
 const FRACTION_DIGITS = 15;
 const UNIT = 10n ** BigInt(FRACTION_DIGITS);
 
-/** Throws `Inexpressible`. `trustedHops`: of the lane group. */
-export function filterTest(test: Test, trustedHops: number): JsonObject {
+/** Throws `Inexpressible`. `sources`: of the lane group. */
+export function filterTest(test: Test, sources: OperandSources | undefined): JsonObject {
   const { operator, values } = test;
-  const common = { kind: "test", operand: operandOf(test.operand, trustedHops), operator };
+  const common = { kind: "test", operand: operandOf(test.operand, sources), operator };
   if (NUMBERS.has(operator)) return { ...common, bound: boundOf(values[0] ?? "", operator) };
   switch (operator) {
     case "regex":
@@ -43,7 +46,13 @@ export function filterTest(test: Test, trustedHops: number): JsonObject {
   }
 }
 
-function operandOf({ kind, name }: Operand, trustedHops: number): JsonObject {
+/** Whether it is in the request's body. */
+export function isOfBody({ kind }: Operand): boolean {
+  return kind === "bodyJson" || kind === "bodyForm";
+}
+
+function operandOf(operand: Operand, sources: OperandSources | undefined): JsonObject {
+  const { kind, name } = operand;
   if (!OPERANDS.has(kind)) throw new Inexpressible(`the operand ${kind}`);
   if (kind === "header" && name === "host") {
     throw new Inexpressible("the header host; the operand host can be used");
@@ -51,8 +60,15 @@ function operandOf({ kind, name }: Operand, trustedHops: number): JsonObject {
   if (kind === "cookie" && OUT_OF_ASCII.test(name)) {
     throw new Inexpressible(`the cookie ${name}, whose name is not ASCII`);
   }
-  if (kind === "clientIp") return { kind, trustedHops };
+  if (kind === "clientIp") return { kind, trustedHops: sources?.trustedHops ?? 0 };
+  if (isOfBody(operand)) return bodyOperand(operand, sources);
   return name === "" ? { kind } : { kind, name };
+}
+
+function bodyOperand({ kind, name }: Operand, sources: OperandSources | undefined): JsonObject {
+  const bytesMax = sources?.bodyBytesMax ?? BODY_BYTES_DEFAULT;
+  if (kind === "bodyForm") return { kind, name, bytesMax };
+  return { kind, name, bytesMax, steps: [...(parseJsonPath(name) ?? [])] };
 }
 
 /** `plugins/lane-filter/assembly/automaton.ts`: kinds of steps. */

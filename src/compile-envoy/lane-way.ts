@@ -21,7 +21,7 @@ export function waysOf(
   const asked = withoutRemoved(condition, removed);
   const outcome = clausesOf(asked);
   if (outcome.kind === "clauses" || filter === null) return outcome;
-  const added = filter.add(asked, operands?.trustedHops ?? 0);
+  const added = filter.add(asked, operands);
   if (added.kind === "refused") return added;
   return { kind: "clauses", clauses: [{ ...UNASKED, headers: [added.matcher] }] };
 }

@@ -4,6 +4,8 @@ import type { Json, JsonObject } from "../base/json.ts";
 import type { EdgeSettings } from "../snapshot/edge.ts";
 import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot/snapshot.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
+import { bodyScope } from "./body-scope.ts";
+import type { BodyScope } from "./body-scope.ts";
 import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ModuleFile, ResourcePart } from "./envoy-config.ts";
 import { wasmExtension } from "./extension.ts";
@@ -84,7 +86,10 @@ export function compileListener(
   const extensions = [
     ...plugins.map(extensionOf),
     ...bucketExtensions(groups, view.laneBucket, at),
-    ...ruleExtensions(program, view.laneFilter, at),
+    ...ruleExtensions(program, view.laneFilter, {
+      ...at,
+      scope: () => bodyScope(gateway, groups, snapshot),
+    }),
   ];
   const wasm = extensions.map(({ filter }) => filter);
   const name = listenerName(gateway, listener);
@@ -141,10 +146,11 @@ export function compileListener(
 function ruleExtensions(
   program: FilterProgram | null,
   module: ModuleFile | undefined,
-  at: Place,
+  at: Place & { readonly scope: () => BodyScope },
 ): Extension[] {
   if (program === null || module === undefined || program.isEmpty) return [];
-  return [ownExtension(LANE_FILTER, module, program.configuration(), at)];
+  const configuration = program.configuration(program.readsBody ? at.scope() : {});
+  return [ownExtension(LANE_FILTER, module, configuration, { ...at, mayHold: true })];
 }
 
 function router(): JsonObject {

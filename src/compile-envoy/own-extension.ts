@@ -11,6 +11,8 @@ import { TEXT_TYPE, WASM_RUNTIME } from "./wasm-types.ts";
 export interface Place {
   readonly place: string;
   readonly source: ObjectRef;
+  /** It may hold a request's head back and see its body meanwhile (Envoy 1.35 and later). */
+  readonly mayHold?: true;
 }
 
 /** One VM for all filters of a name, so that they share its data; another module is another VM. */
@@ -18,7 +20,7 @@ export function ownExtension(
   name: string,
   { path, sha256 }: ModuleFile,
   configuration: JsonObject,
-  { place, source }: Place,
+  { place, source, mayHold }: Place,
 ): Extension {
   const config: JsonObject = {
     name,
@@ -28,6 +30,7 @@ export function ownExtension(
       code: { local: { filename: path } },
     },
     configuration: { "@type": TEXT_TYPE, value: JSON.stringify(configuration) },
+    ...(mayHold === true ? { allow_on_headers_stop_iteration: true } : {}),
   };
   return wasmExtension({ name: `${name}/${place}`, source, failMode: "closed", config });
 }

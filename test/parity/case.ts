@@ -1,7 +1,8 @@
 //! The form of the parity suite's cases.
 
 import type { Resource } from "../../src/resources/object.ts";
-import type { Engine, Question } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { Question } from "./question.ts";
 
 export interface Want {
   /** Absent: 200. */

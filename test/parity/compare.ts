@@ -6,9 +6,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Resource } from "../../src/resources/object.ts";
 import { KINDS } from "../support/graylane.ts";
 import type { ParityCase, ParityGroup, Refused, Want } from "./case.ts";
-import type { Engine, Question } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { comparable, hopsText, outcomeOf } from "./outcome.ts";
 import type { Outcome } from "./outcome.ts";
+import type { Question } from "./question.ts";
 import { LANE_HEADER, WORKLOADS, deployment } from "./topology.ts";
 
 const EVENTUAL_MS_MAX = 10_000;

@@ -2,8 +2,7 @@
 //! sidecars or real Envoys in their place.
 
 import { writeFileSync } from "node:fs";
-import { Agent, request as httpRequest } from "node:http";
-import type { IncomingHttpHeaders } from "node:http";
+import { Agent } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { explainUnsettled } from "../../examples/walkthrough/settled.ts";
@@ -15,23 +14,10 @@ import type { Envoy } from "../support/envoy.ts";
 import { startGatewayEnvoy } from "../support/envoy-fleet.ts";
 import { EnvoySidecars, QUICK_DRAIN } from "../support/envoy-sidecars.ts";
 import { Graylane, KINDS, temporaryDirectory } from "../support/graylane.ts";
+import { sendHttp1, sendHttp2 } from "./question.ts";
+import type { Answer, Question } from "./question.ts";
 
 export type EngineKind = "embedded" | "envoy";
-
-export interface Question {
-  readonly path?: string;
-  readonly method?: string;
-  readonly host?: string;
-  readonly headers?: readonly (readonly [name: string, value: string])[];
-  readonly body?: string;
-}
-
-export interface Answer {
-  /** 0: the connection broke, and the body says how. */
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
 
 export interface EngineOptions {
   readonly kind: EngineKind;
@@ -43,9 +29,7 @@ export interface EngineOptions {
 }
 
 const APP = resolve("dist/test/parity/app.js");
-const REQUEST_MS_MAX = 15_000;
 const POLL_MS = 10;
-const HOST = "shop.example.com";
 
 export class Engine {
   readonly kind: EngineKind;
@@ -122,28 +106,8 @@ export class Engine {
 
   /** Never rejects: a broken connection is an answer of status 0. */
   ask(question: Question): Promise<Answer> {
-    const { path = "/", method = "GET", host = HOST, headers = [], body } = question;
-    const options = { host: "127.0.0.1", port: this.#port, path, method, agent: this.#agent };
-    return new Promise((done) => {
-      const fail = (error: Error): void => {
-        done({ status: 0, headers: {}, body: error.message });
-      };
-      const request = httpRequest({ ...options, timeout: REQUEST_MS_MAX }, (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (part: string) => (text += part));
-        response.on("error", fail);
-        response.on("end", () => {
-          const { statusCode: status = 0, headers: fields } = response;
-          done({ status, headers: fields, body: text });
-        });
-      });
-      request.setHeader("host", host);
-      for (const [name, value] of headers) request.appendHeader(name, value);
-      request.on("timeout", () => request.destroy(new Error("no answer")));
-      request.on("error", fail);
-      request.end(body);
-    });
+    if (question.isHttp2 === true) return sendHttp2(this.#port, question);
+    return sendHttp1(this.#port, this.#agent, question);
   }
 
   /** The addresses of the pods with these labels, e.g. `app=a,lane=gray`. */

@@ -2,7 +2,7 @@
 
 import type { SeededPrng } from "../../src/base/prng.ts";
 import type { Resource } from "../../src/resources/object.ts";
-import type { Question } from "./engine.ts";
+import type { Question } from "./question.ts";
 import { LANE_HEADER, PORT, lane, laneGroup, routes } from "./topology.ts";
 import type { Rule, World, WorldLane, WorldRequest, WorldRoute, WorldTarget } from "./world.ts";
 

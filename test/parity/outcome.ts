@@ -2,7 +2,7 @@
 //! in. docs/envoy.md ("Where Envoys differ") names each of those, with its reason.
 
 import type { IncomingHttpHeaders } from "node:http";
-import type { Answer } from "./engine.ts";
+import type { Answer } from "./question.ts";
 
 /** One pod's part in a request. */
 export interface Hop {

@@ -5,17 +5,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { SeededPrng } from "../../src/base/prng.ts";
-import { FilterProgram, RULES_HEADER } from "../../src/compile-envoy/filter-program.ts";
-import { readOperand } from "../../src/dataplane/filter/request-operands.ts";
-import { Headers } from "../../src/http/headers.ts";
+import { RULES_HEADER } from "../../src/compile-envoy/filter-program.ts";
 import { prepareCondition } from "../../src/lane/program.ts";
-import type { PreparedCondition } from "../../src/lane/program.ts";
 import type { Condition } from "../../src/snapshot/snapshot.ts";
-import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
 import { startPlugin, testServices } from "../support/plugin.ts";
 import { FilterDraw } from "../support/filter-draw.ts";
 import type { FilterRequest } from "../support/filter-draw.ts";
+import { Filter, isMetHere } from "../support/lane-filter.ts";
 
 const PROGRAMS = Number(process.env["GRAYLANE_FILTER_PROGRAMS"] ?? "60");
 const RULES = 8;
@@ -24,6 +21,7 @@ const REQUESTS = 40;
 interface Vector {
   readonly name: string;
   readonly trustedHops?: number;
+  readonly bodyBytesMax?: number;
   readonly condition: Condition;
   readonly met: readonly FilterRequest[];
   readonly unmet: readonly FilterRequest[];
@@ -33,67 +31,10 @@ const vectors = JSON.parse(
   readFileSync("plugins/lane-filter/vectors.json", "utf8"),
 ) as readonly Vector[];
 
-/** As the embedded gateway decides. */
-function isMetHere(isMet: PreparedCondition, request: FilterRequest, trustedHops: number): boolean {
-  const { method = "GET", target = "/", authority = "shop.test", headers = [] } = request;
-  const fields = new Headers();
-  for (const [name, value] of headers) fields.add(name, value);
-  const { address: remoteAddress = "10.0.0.9" } = request;
-  const asked = {
-    ...{ request: { headers: fields, method, target, authority }, remoteAddress },
-    collected: null,
-  };
-  const group = { name: "g", operands: { trustedHops } };
-  return isMet((kind, name) => readOperand(asked, group, kind, name));
-}
-
-class Filter {
-  readonly #plugin: Plugin;
-  readonly #ids: readonly string[];
-
-  private constructor(plugin: Plugin, ids: readonly string[]) {
-    this.#plugin = plugin;
-    this.#ids = ids;
-  }
-
-  static async start(conditions: readonly Condition[], trustedHops: number): Promise<Filter> {
-    const program = new FilterProgram();
-    const ids = conditions.map((condition) => {
-      const added = program.add(condition, trustedHops);
-      assert.ok(added.kind === "rule", added.kind === "refused" ? added.what : "");
-      return (added.matcher["string_match"] as { readonly contains: string }).contains;
-    });
-    const services = testServices();
-    const configuration = JSON.stringify(program.configuration());
-    const plugin = await startPlugin("lane-filter", configuration, services);
-    assert.ok(plugin instanceof Plugin, services.lines.join("\n"));
-    return new Filter(plugin, ids);
-  }
-
-  /** By the index of the condition. */
-  met(request: FilterRequest): boolean[] {
-    const { method = "GET", target = "/", authority = "shop.test", headers = [] } = request;
-    const { address = "10.0.0.9" } = request;
-    const pseudo = [
-      [":authority", authority] as const,
-      [":path", target] as const,
-      [":method", method] as const,
-    ];
-    const host = new FakeStreamHost([...pseudo, ...headers, [RULES_HEADER, this.#ids.join("")]]);
-    const written = address.includes(":") ? `[${address}]:4711` : `${address}:4711`;
-    host.properties.set("source.address", new TextEncoder().encode(written));
-    const stream = this.#plugin.createStream(host);
-    assert.ok(stream !== null);
-    assert.equal(stream.onRequestHeaders(true), 0);
-    stream.finish();
-    const text = host.request.get(RULES_HEADER) ?? "";
-    return this.#ids.map((id) => text.includes(id));
-  }
-}
-
-for (const { name, condition, met, unmet, trustedHops = 0 } of vectors) {
+for (const { name, condition, met, unmet, trustedHops = 0, bodyBytesMax } of vectors) {
   test(`vector: ${name}`, async () => {
-    const filter = await Filter.start([condition], trustedHops);
+    const operands = { trustedHops, ...(bodyBytesMax === undefined ? {} : { bodyBytesMax }) };
+    const filter = await Filter.start([condition], operands);
     const ours = prepareCondition(condition);
     for (const [requests, expected] of [
       [met, true],
@@ -101,7 +42,7 @@ for (const { name, condition, met, unmet, trustedHops = 0 } of vectors) {
     ] as const) {
       for (const request of requests) {
         const text = JSON.stringify(request);
-        assert.equal(isMetHere(ours, request, trustedHops), expected, `TypeScript: ${text}`);
+        assert.equal(isMetHere(ours, request, operands), expected, `TypeScript: ${text}`);
         assert.deepEqual(filter.met(request), [expected], `plug-in: ${text}`);
       }
     }
@@ -131,13 +72,13 @@ test(`${PROGRAMS} programs drawn at random decide as the TypeScript engine does`
     const draw = new FilterDraw(new SeededPrng(seed));
     const trustedHops = draw.below(3);
     const rules = Array.from({ length: RULES }, () => draw.condition(2)).flatMap(partsOf);
-    const filter = await Filter.start(rules, trustedHops);
+    const filter = await Filter.start(rules, { trustedHops });
     const ours = rules.map(prepareCondition);
     for (let index = 0; index < REQUESTS; index++) {
       const request = draw.request();
       const got = filter.met(request);
       for (const [at, isMet] of ours.entries()) {
-        const expected = isMetHere(isMet, request, trustedHops);
+        const expected = isMetHere(isMet, request, { trustedHops });
         if (expected) metCount += 1;
         if (got[at] === expected) continue;
         const what = JSON.stringify({ condition: rules[at], request, trustedHops });

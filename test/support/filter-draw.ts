@@ -11,6 +11,12 @@ export interface FilterRequest {
   readonly authority?: string;
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly address?: string;
+  /** Bytes, one character for each. Absent: the request has none. */
+  readonly body?: string;
+  /** In so many parts it comes; absent: in one. */
+  readonly parts?: number;
+  /** The name of the route that takes it. */
+  readonly route?: string;
 }
 
 const wire = (text: string): string => Buffer.from(text).toString("latin1");

@@ -1,17 +1,23 @@
-//! The decision program of one gateway: `{"version", "header", "rules": [{"id",
-//! "condition"}]}`. Conditions are those of the snapshot; what has to be worked out of a test's
-//! constants (automata, ranges, networks, bounds) was worked out by `src/compile-envoy`.
+//! The decision program of one gateway: `{"version", "header", "rules": [{"id", "condition"}],
+//! "body": {"context", "routes"}}`, the last where rules read bodies. Conditions are those of the
+//! snapshot; what has to be worked out of a test's constants (automata, ranges, networks, bounds,
+//! steps of paths) was worked out by `src/compile-envoy`.
 
 import { listOf, numberOf, textOf, wholeOf } from "../../../sdk/assemblyscript/assembly/fields";
 import { JsonKind, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
+import { FormOperand, JsonOperand } from "./body-operand";
+import { BodyScope } from "./body-scope";
 import { All, Any, Condition, Not, Test } from "./condition";
+import { JsonPaths } from "./json-paths";
 import { Operand, OperandKind, operandKindOf } from "./operand";
 import { MEMBERS_MAX, readPredicate } from "./predicate";
 
 const VERSION: u32 = 1;
 const RULES_MAX: i32 = 1000;
 const HOPS_MAX: u32 = 1000;
+const BODY_BYTES_MAX: u32 = 1048576;
+const STEPS_MAX: i32 = 32;
 
 export class Rule {
   constructor(
@@ -26,6 +32,11 @@ export class Program {
   rules: Rule[] = [];
   operands: Operand[] = [];
   needsAddress: bool = false;
+  /** Where bodies are waited for; null: nowhere. */
+  body: BodyScope | null = null;
+  /** As many bytes are waited for at most. */
+  bodyBytesMax: i32 = 0;
+  readonly paths: JsonPaths = new JsonPaths();
   /** Of the header when all of the rules are met. */
   bytesMax: usize = 1;
 }
@@ -45,6 +56,8 @@ export function readProgram(text: string, errors: string[]): Program {
     program.bytesMax += id.length;
     program.rules.push(new Rule(id, conditionOf(rules[index].get("condition"), program, errors)));
   }
+  const body = whole.get("body");
+  if (body !== null) program.body = new BodyScope(body, errors);
   return program;
 }
 
@@ -84,15 +97,42 @@ function operandOf(value: JsonValue | null, program: Program, errors: string[]):
   const kind = operandKindOf(text);
   if (kind == OperandKind.none) errors.push("operand.kind " + text + " is not known");
   const name = value === null ? "" : nameOf(value);
-  const hops = value === null ? 0 : <i32>numberOf(value, "trustedHops", HOPS_MAX);
+  const isBody = kind == OperandKind.bodyJson || kind == OperandKind.bodyForm;
+  const field = isBody ? "bytesMax" : "trustedHops";
+  const most = isBody ? BODY_BYTES_MAX : HOPS_MAX;
+  const limit = value === null ? 0 : <i32>numberOf(value, field, most);
   for (let index = 0; index < program.operands.length; index++) {
     const known = program.operands[index];
-    if (known.kind == kind && known.text == name && known.trustedHops == hops) return known;
+    if (known.kind == kind && known.text == name && known.limit == limit) return known;
   }
-  const operand = new Operand(kind, name, hops);
+  const operand = makeOperand(kind, name, limit, value, program, errors);
   program.operands.push(operand);
+  if (isBody) program.bodyBytesMax = max(program.bodyBytesMax, limit);
   if (kind == OperandKind.clientIp) program.needsAddress = true;
   return operand;
+}
+
+function makeOperand(
+  kind: OperandKind,
+  name: string,
+  limit: i32,
+  value: JsonValue | null,
+  program: Program,
+  errors: string[],
+): Operand {
+  if (kind == OperandKind.bodyForm) return new FormOperand(name, limit);
+  if (kind != OperandKind.bodyJson || value === null) return new Operand(kind, name, limit);
+  const steps = listOf(value, "steps", STEPS_MAX, errors);
+  if (steps.length == 0) errors.push("a path must have steps");
+  let place: i32 = 0;
+  for (let index = 0; index < steps.length; index++) {
+    const step = steps[index];
+    place =
+      step.kind == JsonKind.number
+        ? program.paths.elementOf(place, <i32>step.number)
+        : program.paths.memberOf(place, step.string);
+  }
+  return new JsonOperand(name, limit, program.paths, program.paths.slotOf(place));
 }
 
 /** `""`: it needs none. */

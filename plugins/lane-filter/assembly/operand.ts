@@ -35,6 +35,8 @@ export enum OperandKind {
   path,
   host,
   clientIp,
+  bodyJson,
+  bodyForm,
 }
 
 export function operandKindOf(kind: string): OperandKind {
@@ -44,6 +46,8 @@ export function operandKindOf(kind: string): OperandKind {
   if (kind == "method") return OperandKind.method;
   if (kind == "path") return OperandKind.path;
   if (kind == "host") return OperandKind.host;
+  if (kind == "bodyJson") return OperandKind.bodyJson;
+  if (kind == "bodyForm") return OperandKind.bodyForm;
   return kind == "clientIp" ? OperandKind.clientIp : OperandKind.none;
 }
 
@@ -51,7 +55,7 @@ export class Operand {
   /** Of the value; meaningful after `isThere`. */
   start: usize = 0;
   length: usize = 0;
-  private name: Utf8;
+  protected name: Utf8;
   private readAt: u32 = 0;
   private isFound: bool = false;
   /** Holds what is not in the head as it is. */
@@ -61,8 +65,11 @@ export class Operand {
   constructor(
     readonly kind: OperandKind,
     readonly text: string,
-    /** Of `clientIp`: how many addresses of x-forwarded-for are believed. */
-    readonly trustedHops: i32,
+    /**
+     * Of `clientIp`: how many addresses of x-forwarded-for are believed. Of a body: how many bytes
+     * it may have.
+     */
+    readonly limit: i32,
   ) {
     this.name = new Utf8(text);
   }
@@ -75,7 +82,7 @@ export class Operand {
     return this.isFound;
   }
 
-  private read(): bool {
+  protected read(): bool {
     rewind();
     switch (this.kind) {
       case OperandKind.header:
@@ -124,7 +131,12 @@ export class Operand {
 
   private query(): bool {
     const end = this.start + this.length;
-    let from = indexOf(this.start, end, QUESTION) + 1;
+    return this.parameter(indexOf(this.start, end, QUESTION) + 1, end);
+  }
+
+  /** Of a query or a form that stands there. */
+  protected parameter(start: usize, end: usize): bool {
+    let from = start;
     while (from <= end) {
       const next = indexOf(from, end, AMPERSAND);
       const equals = indexOf(from, next, EQUALS);
@@ -162,9 +174,9 @@ export class Operand {
   }
 
   private address(): bool {
-    if (this.trustedHops > 0) {
+    if (this.limit > 0) {
       const length = this.joined();
-      if (length > 0 && hopKey(this.buffer, length, this.trustedHops)) return this.found();
+      if (length > 0 && hopKey(this.buffer, length, this.limit)) return this.found();
     }
     this.start = addressStart();
     this.length = addressBytes();

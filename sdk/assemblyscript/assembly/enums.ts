@@ -23,6 +23,8 @@ export namespace MapKind {
 }
 
 export namespace BufferKind {
+  export const requestBody: i32 = 0;
+  export const responseBody: i32 = 1;
   export const vmConfiguration: i32 = 6;
   export const pluginConfiguration: i32 = 7;
 }
@@ -31,4 +33,12 @@ export namespace BufferKind {
 export namespace HeadersAction {
   export const proceed: i32 = 0;
   export const stop: i32 = 1;
+}
+
+/** What `proxy_on_request_body` and its like answer. */
+export namespace BodyAction {
+  export const proceed: i32 = 0;
+  export const stopAndBuffer: i32 = 1;
+  /** Each call sees what is new; the host keeps it all, and takes no more than it can hold. */
+  export const stopAndWatermark: i32 = 2;
 }

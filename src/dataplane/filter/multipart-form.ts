@@ -8,6 +8,9 @@ export const FORM_PARTS_MAX = 1_000;
 /** Bytes of the headers of one part. */
 export const FORM_PART_HEAD_BYTES_MAX = 8_192;
 
+/** Parameters of one header. */
+const PARAMETERS_MAX = 32;
+
 export const MULTIPART_TYPE = "multipart/form-data";
 
 /** Why a form has no fields; `""`: it was read whole. */
@@ -126,7 +129,7 @@ function plainName(name: string): string {
   return name.replaceAll(/%22/g, '"').replaceAll(/%0D/gi, "\r").replaceAll(/%0A/gi, "\n");
 }
 
-/** Those behind a header's first word, names lower-case. Null: one stands twice, or is broken. */
+/** Those behind the first word, names lower-case. Null: too many, or one is broken or repeated. */
 function parametersOf(value: string): ReadonlyMap<string, string> | null {
   const start = value.indexOf(";");
   const parameters = new Map<string, string>();
@@ -140,7 +143,7 @@ function parametersOf(value: string): ReadonlyMap<string, string> | null {
     }
     const [, name = "", text = ""] = found;
     const key = name.toLowerCase();
-    if (parameters.has(key)) return null;
+    if (parameters.has(key) || parameters.size === PARAMETERS_MAX) return null;
     const isQuoted = text.startsWith('"');
     parameters.set(key, isQuoted ? text.slice(1, -1).replaceAll(/\\(["\\])/g, "$1") : text);
   }

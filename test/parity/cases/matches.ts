@@ -1,7 +1,7 @@
 //! Which route of a VirtualService takes a request.
 
 import type { ParityCase, ParityGroup } from "../case.ts";
-import type { Question } from "../engine.ts";
+import type { Question } from "../question.ts";
 import { routes, subsetsOf, to } from "../topology.ts";
 
 /** Each route says its name in the answer. */

@@ -1,7 +1,7 @@
 //! Cross-origin requests, and faults that a route injects.
 
 import type { ParityCase, ParityGroup } from "../case.ts";
-import type { Question } from "../engine.ts";
+import type { Question } from "../question.ts";
 import { routes, subsetsOf, to } from "../topology.ts";
 
 const BASE = [to("a", "base")];

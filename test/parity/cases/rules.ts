@@ -3,7 +3,7 @@
 
 import type { Resource } from "../../../src/resources/object.ts";
 import type { ParityCase, ParityGroup, Want } from "../case.ts";
-import type { Question } from "../engine.ts";
+import type { Question } from "../question.ts";
 import { TO_A, lane, laneGroup } from "../topology.ts";
 
 const OUT: Want = { hops: "a-base", lanes: "-" };
@@ -206,22 +206,8 @@ const RULES = ruleGroup("lanes by rules", "r", ROWS);
 const FILTERED = ruleGroup("lanes by rules that no route can say", "f", FILTER_ROWS);
 
 const REFUSED_RULES: readonly (readonly [rule: object, met: Asked])[] = [
-  [
-    { bodyJson: "user.id", operator: "==", value: "7" },
-    {
-      method: "POST",
-      body: '{"user":{"id":7}}',
-      headers: [["content-type", "application/json"]],
-    },
-  ],
-  [
-    { bodyForm: "user", operator: "==", value: "7" },
-    {
-      method: "POST",
-      body: "user=7",
-      headers: [["content-type", "application/x-www-form-urlencoded"]],
-    },
-  ],
+  [{ header: "host", operator: "prefix", value: "shop." }, NONE],
+  [{ claim: "sub", operator: "absent" }, NONE],
 ];
 
 const REFUSED: ParityGroup = {

@@ -1,7 +1,7 @@
 //! Requests through all three services, and what lanes make of them.
 
 import type { ParityCase, Want } from "../case.ts";
-import type { Question } from "../engine.ts";
+import type { Question } from "../question.ts";
 import { LANE_HEADER } from "../topology.ts";
 
 export type Fields = NonNullable<Question["headers"]>;
