@@ -170,7 +170,7 @@ test("fields of others' kinds that we do not know are kept", async () => {
   await kubectl.demand("delete", "vs", "--all", "-A");
 });
 
-/** Of what all users ask, every so many; 1: all of it, which takes minutes. */
+/** Of what all users ask, every so many; 1: all of it, which takes half a minute. */
 const ASKED_EVERY = Number(process.env["GRAYLANE_ACCESS_EVERY"] ?? 8);
 const ASKED_AT_ONCE = 16;
 
