@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
+import { systemClock } from "../../src/base/clock.ts";
 import type { ConfigDump } from "../../src/api/types.ts";
 import { canonicalJson } from "../../src/base/canonical-json.ts";
 import { delay, systemClock } from "../../src/base/clock.ts";
@@ -243,10 +244,11 @@ suite("real Envoys as gateways", { skip, timeout }, () => {
     assert.deepEqual([...bodies].sort(), ["shop-v1", "shop-v2"]);
   });
 
-  test("what Envoy refuses is on the resource in its words; the rest goes out", async () => {
+  test("what Envoy refuses is on the resource in its words; the rest goes out", async (t) => {
     await apply(virtualService(ALL_TO("v1")));
     const large = "\\pL{1000}".repeat(5);
     const match = `[{ match: [{ uri: { regex: '/${large}' } }], `;
+    const appliedMs = systemClock.monotonicMs();
     await apply(virtualService(`${match}route: [${toSubset("v2")}] }]`, "bad", "bad.example.com"));
     // Too large a program for Envoy, not for the embedded gateway.
     await graylane.until("the refusal is told", async () => {
@@ -256,6 +258,7 @@ suite("real Envoys as gateways", { skip, timeout }, () => {
         new RegExp(`GL0702.*Envoy edge-${mode} refused the routes.*RE2 program size`).test(text),
       );
     });
+    t.diagnostic(`told after ${Math.round(systemClock.monotonicMs() - appliedMs)} ms`);
     for (const mode of MODES) {
       assert.equal((await askEnvoy("/", [], "shop.example.com", mode)).body, "shop-v1");
     }

@@ -33,6 +33,8 @@ import { withholdLagging } from "./withhold.ts";
 
 /** How long the first write of a burst waits for the others. */
 export const COALESCE_MS = 10;
+/** While a change waits for nodes, what others say of it is in the status after so long. */
+export const EARLY_STATUS_MS = 500;
 /** How long sidecars keep what gateways ran before, when its exchanges do not end. */
 export const DRAIN_MAX_MS = 5_000;
 /** How many retired snapshots sidecars keep at one time; the oldest goes first. */
@@ -133,6 +135,9 @@ export class Publisher {
   #expiryTimer: Timer | null = null;
   #expiryMs = Infinity;
   #isPassing = false;
+  /** What is being published; null: nothing. */
+  #publishing: readonly Resource[] | null = null;
+  #earlyTimer: Timer | null = null;
   /** Counts reasons for a pass. */
   #wakes = 0;
   #isStopped = false;
@@ -151,6 +156,7 @@ export class Publisher {
       logger,
       reportsChanged: () => {
         this.#wake();
+        this.#tellEarly();
       },
     });
   }
@@ -175,6 +181,7 @@ export class Publisher {
     this.#isStopped = true;
     this.#watch?.cancel();
     this.#timer?.cancel();
+    this.#earlyTimer?.cancel();
     this.#expiryTimer?.cancel();
     const waiters = this.#waiters;
     this.#waiters = [];
@@ -256,10 +263,25 @@ export class Publisher {
     const { items, revision } = this.#options.store.all();
     await this.#compile(items);
     if (!(await this.#writeAllocations(items))) return;
-    await this.#publish(revision);
+    this.#publishing = items;
+    try {
+      await this.#publish(revision);
+    } finally {
+      this.#publishing = null;
+    }
     this.#revision = revision;
     this.#answerWaiters();
     await this.#writeStatuses(items);
+  }
+
+  /** One node that does not answer keeps nobody from reading what another has refused. */
+  #tellEarly(): void {
+    if (this.#isStopped || this.#publishing === null || this.#earlyTimer !== null) return;
+    this.#earlyTimer = this.#options.clock.after(EARLY_STATUS_MS, () => {
+      this.#earlyTimer = null;
+      // Else the pass has ended, and has told it.
+      if (this.#publishing !== null) void this.#writeStatuses(this.#publishing);
+    });
   }
 
   /** Wakes when the next lane expires. Wall time may jump, so the wait is cut into minutes. */
