@@ -1,14 +1,19 @@
 //! A process that serves the API with a store and an audit log on the disk, to be killed:
-//! `node audited-server.js DIRECTORY TOKEN`. It says its address on standard output.
+//! `node audited-server.js DIRECTORY TOKEN [HASTE]`. It says its address on standard output. What
+//! the API waits for comes `HASTE` times as early: bookmarks, time limits.
 
 import { join } from "node:path";
-import { systemClock } from "../../base/clock.ts";
+import { systemClock, type Clock } from "../../base/clock.ts";
 import { openStore } from "../../controlplane/store/open-store.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
 import { endLastLine, LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
 import { startApiServer } from "../api-server.ts";
 
-const [directory = "", token = ""] = process.argv.slice(2);
+const [directory = "", token = "", haste = "1"] = process.argv.slice(2);
+const clock: Clock = {
+  ...systemClock,
+  after: (delayMs, run, options) => systemClock.after(delayMs / Number(haste), run, options),
+};
 const log = join(directory, "audit.log");
 endLastLine(log);
 const audit = new LineWriter(await openFileSink(log), systemClock);
@@ -19,7 +24,7 @@ const server = await startApiServer(
   {
     ...{
       store: openStore({ directory, clock: systemClock }),
-      clock: systemClock,
+      clock,
       token,
       logger: silentLogger,
       audit,
