@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { OpenLoopClient } from "../../bench/support/open-loop.ts";
-import { systemClock } from "../../src/base/clock.ts";
 import type { ConfigDump } from "../../src/api/types.ts";
 import { canonicalJson } from "../../src/base/canonical-json.ts";
 import { delay, systemClock } from "../../src/base/clock.ts";
