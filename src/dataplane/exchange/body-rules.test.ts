@@ -256,6 +256,14 @@ const UNHELD: readonly {
     ],
     request: HEAD("/ruled", JSON_TYPE),
   },
+  {
+    title: "of a type that no rule can read",
+    request: HEAD("/ruled", "content-type: application/grpc"),
+  },
+  {
+    title: "that has a coding",
+    request: HEAD("/ruled", JSON_TYPE, "content-encoding: gzip"),
+  },
 ];
 
 for (const { title, group, conditions, request } of UNHELD) {
@@ -284,6 +292,8 @@ test("a request is held back on a route with a body rule", TIMEOUT, async () => 
 
 const WHY_MISSING: readonly (readonly [type: string, body: string, why: string])[] = [
   ["text/plain", "plan=paid", "the content-type is that of no form"],
+  ["application/json", "{}", "the content-type is that of no form"],
+  ["", "", "the request has no body"],
   ["multipart/form-data", part("paid"), "the content-type multipart/form-data has no usable"],
   ["multipart/form-data; boundary=B", "plan", "the body is no well-formed multipart/form-data"],
   [

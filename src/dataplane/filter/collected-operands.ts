@@ -19,7 +19,7 @@ import { BodyAction } from "../../wasm/enums.ts";
 import { FORM_PARTS_MAX, FORM_PART_HEAD_BYTES_MAX } from "./multipart-form.ts";
 import { clientAddress } from "./request-operands.ts";
 import { contextLookup } from "./lane-context.ts";
-import { RequestBody } from "./request-body.ts";
+import { hasReadableBody, RequestBody } from "./request-body.ts";
 import type { BodyFault } from "./request-body.ts";
 import { WholeBodyStage } from "./whole-body-stage.ts";
 
@@ -75,6 +75,7 @@ export class CollectedOperands {
   #hasAskedBody = false;
   #stage: WholeBodyStage | null = null;
   #isTooLong = false;
+  #isUnread = false;
   #body: RequestBody | null = null;
   #hasAskedTokens = false;
   #caller: Caller | null = null;
@@ -98,6 +99,11 @@ export class CollectedOperands {
     const bytesMax = this.#bodyBytesWanted();
     if (bytesMax === 0) return false;
     const { request, requestChain } = this.#pass;
+    // A call of gRPC, say, whose client waits for an answer before it ends: nothing waits for that.
+    if (!hasReadableBody(request.headers)) {
+      this.#isUnread = request.body !== "none";
+      return false;
+    }
     if (requestChain === null && request.contentLength > bytesMax) {
       this.#isTooLong = true;
       return false;
@@ -193,7 +199,7 @@ export class CollectedOperands {
     if (this.#body !== null) return this.#body;
     const none = this.#isTooLong ? null : Buffer.alloc(0);
     const bytes = this.#stage === null ? none : this.#stage.bytes;
-    return (this.#body = new RequestBody(bytes, this.#pass.request.headers));
+    return (this.#body = new RequestBody(bytes, this.#pass.request.headers, this.#isUnread));
   }
 
   #bodyBytesWanted(): number {

@@ -20,9 +20,26 @@ const paths = new Map<string, readonly JsonPathStep[]>();
 export type BodyFault =
   FormFault | "none" | "too-long" | "encoded" | "no-json" | "no-form" | "a-file";
 
+/** Whether rules could read anything of a body that comes with these headers. */
+export function hasReadableBody(headers: Headers): boolean {
+  const mediaType = mediaTypeOf(headers);
+  const isOfForm = mediaType === FORM_TYPE || mediaType === MULTIPART_TYPE;
+  return (isOfForm || JSON_TYPE.test(mediaType)) && !isEncoded(headers);
+}
+
+function mediaTypeOf(headers: Headers): string {
+  return (headers.get("content-type")?.split(";", 1)[0] ?? "").trim().toLowerCase();
+}
+
+function isEncoded(headers: Headers): boolean {
+  const encoding = headers.get("content-encoding") ?? "";
+  return encoding !== "" && encoding.toLowerCase() !== "identity";
+}
+
 export class RequestBody {
   /** Null: it is longer than may be held. */
   readonly #bytes: Buffer | null;
+  readonly #isUnread: boolean;
   readonly #contentType: string;
   readonly #mediaType: string;
   readonly #isEncoded: boolean;
@@ -30,12 +47,13 @@ export class RequestBody {
   #form: string | null = null;
   #parts: MultipartForm | null = null;
 
-  constructor(bytes: Buffer | null, headers: Headers) {
+  /** `isUnread`: there is one, but nobody waited for it, so that `bytes` is empty. */
+  constructor(bytes: Buffer | null, headers: Headers, isUnread = false) {
     this.#bytes = bytes;
+    this.#isUnread = isUnread;
     this.#contentType = headers.get("content-type") ?? "";
-    this.#mediaType = (this.#contentType.split(";", 1)[0] ?? "").trim().toLowerCase();
-    const encoding = headers.get("content-encoding") ?? "";
-    this.#isEncoded = encoding !== "" && encoding.toLowerCase() !== "identity";
+    this.#mediaType = mediaTypeOf(headers);
+    this.#isEncoded = isEncoded(headers);
   }
 
   json(path: string, bytesMax: number): string | undefined {
@@ -56,7 +74,7 @@ export class RequestBody {
   /** For people who ask why an operand is missing. */
   faultOf(kind: "bodyJson" | "bodyForm", name: string, bytesMax: number): BodyFault {
     if (this.#bytes === null || this.#bytes.length > bytesMax) return "too-long";
-    if (this.#bytes.length === 0) return "none";
+    if (this.#bytes.length === 0 && !this.#isUnread) return "none";
     if (this.#isEncoded) return "encoded";
     if (kind === "bodyForm") return this.#formFault(name);
     return JSON_TYPE.test(this.#mediaType) && this.#document() !== undefined ? "" : "no-json";
