@@ -24,6 +24,7 @@ test("a sidecar says its pod, in the namespace default unless it names another",
   const cases = [
     ["a-1", "sidecar-a-1.default", "default/a-1"],
     ["a-1.shop", "sidecar-a-1.shop", "shop/a-1"],
+    ["a.1.shop", "sidecar-a.1.shop", "shop/a.1"],
   ] as const;
   for (const [pod, id, key] of cases) {
     assert.deepEqual(nodeOf({ role: "sidecar", pod }), [id, { role: "sidecar", pod: key }]);

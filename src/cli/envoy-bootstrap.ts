@@ -46,8 +46,9 @@ const TOKEN_FILTERS = [
 ];
 const ID_CHARS_MAX = 253;
 const PORT_MAX = 65_535;
-/** As `istioctl` has it; no name that the local cluster gives has a dot. */
-const POD_NAME = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?))?$/;
+/** As `istioctl` has it: what follows the last dot is the namespace, which has none. */
+const POD_NAME = /^([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)$/;
+const POD_NAME_ALONE = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)$/;
 /** Envoy refuses regular expressions of a hundred instructions; this is the limit of Istio. */
 const RUNTIME = { "re2.max_program_size.error_level": 32_768 };
 /** How soon a control plane that hangs is noticed. */
@@ -127,7 +128,8 @@ function sidecarIdentity({ gateway, pod = "", bind, mapPort }: BootstrapOptions)
       "A sidecar listens at the addresses of its pod.",
     );
   }
-  const [, name = "", namespace = "default"] = POD_NAME.exec(pod) ?? [];
+  const found = POD_NAME.exec(pod) ?? POD_NAME_ALONE.exec(pod);
+  const [, name = "", namespace = "default"] = found ?? [];
   if (name === "") {
     throw usageError(`--pod ${pod}: not NAME or NAME.NAMESPACE`, "`graylane get pods` lists them.");
   }

@@ -74,10 +74,13 @@ function namesOf({ host, aliases, namespace: own, port }: Cluster, namespace: st
 }
 
 /** A call that is dialled to a pod's address is one to its service. */
-function addressesOf({ name }: Cluster, { endpoints }: Snapshot): string[] {
+function addressesOf({ name }: Cluster, { endpoints, workloads }: Snapshot): string[] {
   const all = endpoints[name]?.endpoints ?? [];
   const dialled = all.filter(({ address }) => !address.includes(":"));
-  return dialled.flatMap(({ address, port }) => spellings(address, port));
+  return dialled.flatMap(({ address, port, pod }) => {
+    const inbound = workloads[pod]?.inbound.find((one) => one.port === port);
+    return spellings(address, inbound?.dialledPort ?? port);
+  });
 }
 
 /** A full name may end with a dot. */

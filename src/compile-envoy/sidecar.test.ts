@@ -208,3 +208,19 @@ test("a host that is not exported to the pod's namespace is outside the mesh for
   assert.equal(names(["default"]).length, 1);
   assert.equal(names(["other"]).length, 0);
 });
+
+test("a call that is dialled to a pod's address names the app's port, not the sidecar's", () => {
+  const inbound = [{ port: 15_100, appAddress: "127.0.0.1", appPort: 8000, dialledPort: 8000 }];
+  const pod: Workload = { ...POD, address: "10.1.0.7", inbound };
+  const b = cluster("b", "default", 80);
+  const endpoint = { address: "10.1.0.7", port: 15_100, pod: "default/a-1", labels: {} };
+  const snapshot: Snapshot = {
+    ...EMPTY_SNAPSHOT,
+    clusters: { [b.name]: b },
+    endpoints: { [b.name]: { endpoints: [endpoint] } },
+    workloads: { "default/a-1": pod },
+  };
+  const { routes } = compileForEnvoy(snapshot, { role: "sidecar", pod: "default/a-1" });
+  const names = JSON.stringify(routes).match(/"10\.1\.0\.7:\d+"/g);
+  assert.deepEqual(names, ['"10.1.0.7:8000"']);
+});

@@ -5,13 +5,19 @@ import type { Pod } from "../resources/kinds/pod.ts";
 import type { ServicePort } from "../resources/kinds/service.ts";
 import type { Endpoint, EndpointSet, Workload } from "../snapshot/snapshot.ts";
 import { LabelIndex } from "../lane/label-index.ts";
+import {
+  INBOUND_PORTS_ANNOTATION,
+  injectedSidecar,
+  OUTBOUND_PORT_ANNOTATION,
+  PORTS_ANNOTATION,
+  saysInjected,
+  sidecarPort,
+} from "./injected-sidecar.ts";
 import { localityOf } from "./locality.ts";
 import type { MessageList } from "./messages.ts";
 import { keyOf, namespaceOf } from "./resource-index.ts";
 import type { ServiceClusters } from "./service.ts";
 
-/** Written by the local cluster: container port to the app's own address, as JSON. */
-export const PORTS_ANNOTATION = "local.graylane.io/ports";
 /** Written by the local cluster: the pod's private outbound listener. */
 export const OUTBOUND_ANNOTATION = "local.graylane.io/outbound";
 
@@ -47,7 +53,8 @@ function endpointOf(pod: Pod, servicePort: ServicePort): Endpoint[] {
   const port = targetPortOf(pod, servicePort);
   if (address === undefined || port === null) return [];
   const labels = sortedLabels(pod);
-  return [{ address, port, pod: keyOf(pod), labels, ...localityOf(undefined, labels) }];
+  const at = { address, port: sidecarPort(pod, port) };
+  return [{ ...at, pod: keyOf(pod), labels, ...localityOf(undefined, labels) }];
 }
 
 /** A named target port is looked up in the pod's containers; null when none has that name. */
@@ -75,42 +82,71 @@ export function sortedLabels({ metadata: { labels = {} } }: Pod): Record<string,
   return sorted;
 }
 
-/** The pods that the local cluster has placed, ready or not: a draining one still serves. */
+/**
+ * The pods that have a sidecar of ours: those that the local cluster has placed, and those that
+ * were injected. Ready or not: a draining one still serves.
+ */
 export function compileWorkloads(
   pods: readonly Pod[],
   messages: MessageList,
 ): Record<string, Workload> {
   const workloads: Record<string, Workload> = {};
   for (const pod of pods) {
-    const { annotations = {}, labels = {} } = pod.metadata;
-    const outbound = annotations[OUTBOUND_ANNOTATION];
     const address = pod.status?.podIP;
-    if (outbound === undefined || address === undefined) continue;
-    const inbound = parsePorts(annotations[PORTS_ANNOTATION] ?? "{}");
-    const listener = parseAddress(outbound);
-    if (inbound === null || listener === null) {
-      messages.add(pod, {
-        severity: "error",
-        code: "GL0212",
-        path: "metadata.annotations",
-        message: `the annotations ${PORTS_ANNOTATION} and ${OUTBOUND_ANNOTATION} cannot be read`,
-        remedy: "They are the local cluster's own: delete the pod, and it is made anew.",
-      });
+    if (!hasSidecar(pod) || address === undefined) continue;
+    const sidecar = sidecarOf(pod);
+    if (sidecar === null) {
+      reportUnreadable(pod, messages);
       continue;
     }
-    const isEnvoy = annotations[SIDECAR_KIND_ANNOTATION] === "envoy";
     workloads[keyOf(pod)] = {
-      ...(isEnvoy ? { sidecar: "envoy" } : {}),
+      ...(sidecar.isEnvoy ? { sidecar: "envoy" } : {}),
       name: pod.metadata.name,
       namespace: namespaceOf(pod),
       labels: sortedLabels(pod),
-      ...localityOf(undefined, labels),
+      ...localityOf(undefined, pod.metadata.labels ?? {}),
       address,
-      inbound,
-      outbound: listener,
+      inbound: sidecar.inbound,
+      outbound: sidecar.outbound,
     };
   }
   return workloads;
+}
+
+/** It, and who calls it by us, speaks to a sidecar of ours. */
+export function hasSidecar(pod: Pod): boolean {
+  return OUTBOUND_ANNOTATION in (pod.metadata.annotations ?? {}) || saysInjected(pod);
+}
+
+type Sidecar = Pick<Workload, "inbound" | "outbound"> & { readonly isEnvoy: boolean };
+
+function sidecarOf(pod: Pod): Sidecar | null {
+  const { annotations = {} } = pod.metadata;
+  const said = annotations[OUTBOUND_ANNOTATION];
+  if (said === undefined) {
+    const injected = injectedSidecar(pod);
+    return injected === null ? null : { ...injected, isEnvoy: true };
+  }
+  const inbound = parsePorts(annotations[PORTS_ANNOTATION] ?? "{}");
+  const outbound = parseAddress(said);
+  if (inbound === null || outbound === null) return null;
+  return { inbound, outbound, isEnvoy: annotations[SIDECAR_KIND_ANNOTATION] === "envoy" };
+}
+
+function reportUnreadable(pod: Pod, messages: MessageList): void {
+  const isInjected = saysInjected(pod);
+  const names = isInjected
+    ? `${INBOUND_PORTS_ANNOTATION} and ${OUTBOUND_PORT_ANNOTATION}`
+    : `${PORTS_ANNOTATION} and ${OUTBOUND_ANNOTATION}`;
+  messages.add(pod, {
+    severity: "error",
+    code: "GL0212",
+    path: "metadata.annotations",
+    message: `the annotations ${names} cannot be read`,
+    remedy: isInjected
+      ? "They are written by `graylane inject`: inject the workload again."
+      : "They are the local cluster's own: delete the pod, and it is made anew.",
+  });
 }
 
 function parsePorts(text: string): Workload["inbound"] | null {

@@ -6,13 +6,12 @@ import type { Pod } from "../resources/kinds/pod.ts";
 import type { TrafficPolicy } from "../resources/kinds/traffic-policy.ts";
 import type { EndpointSet } from "../snapshot/snapshot.ts";
 import type { MessageList } from "./messages.ts";
-import { OUTBOUND_ANNOTATION } from "./pod.ts";
+import { hasSidecar } from "./pod.ts";
 import { keyOf, listNames } from "./resource-index.ts";
 
 /** By `namespace/name`: the pods that have a sidecar of ours. */
 export function sidecarPods(pods: readonly Pod[]): ReadonlySet<string> {
-  const own = pods.filter(({ metadata }) => OUTBOUND_ANNOTATION in (metadata.annotations ?? {}));
-  return new Set(own.map(keyOf));
+  return new Set(pods.filter(hasSidecar).map(keyOf));
 }
 
 /** `sets`: the endpoints of the rule's host. */
@@ -34,7 +33,7 @@ export function reportUnmet(
       code: "GL0292",
       path,
       message: `${what} cannot be read by the sidecars of ${listNames(found)}: calls fail there`,
-      remedy: "Take it away: between pods with sidecars of this machine calls go in clear.",
+      remedy: "Take it away: to pods with sidecars of ours calls go in clear.",
     });
   }
 }

@@ -85,11 +85,13 @@ export const COMPILE_CODES: Readonly<Record<string, CodeInfo>> = {
       "does. Add a last route without `match`, or keep the plug-in.",
   },
   GL0212: {
-    title: "A pod's annotations of the local cluster cannot be read",
+    title: "A pod's annotations about its sidecar cannot be read",
     severity: "error",
     help:
       "The annotations `local.graylane.io/...` are written by the local cluster. Delete the " +
-      "pod: it is made anew.",
+      "pod: it is made anew. `graylane.io/inbound-ports` and `graylane.io/outbound-port` are " +
+      "written by `graylane inject`: inject the workload again. Until then its sidecar is told " +
+      "nothing, and callers reach the app without it.",
   },
   GL0213: {
     title: "A route's fallback does not exist",

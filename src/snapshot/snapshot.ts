@@ -329,6 +329,8 @@ export interface Workload {
     readonly port: number;
     readonly appAddress: string;
     readonly appPort: number;
+    /** What callers name who dial the pod's address; absent: `port`. */
+    readonly dialledPort?: number;
   }[];
   /** The pod's private outbound listener: which pod calls is known by it. */
   readonly outbound: { readonly address: string; readonly port: number };

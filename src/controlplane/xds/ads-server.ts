@@ -20,7 +20,7 @@ import type { AdsResponse, XdsMode } from "./ads-session.ts";
 import type { EnvoyApi } from "./envoy-api.ts";
 import { WRONG_TOKEN, trustIn } from "./envoy-trust.ts";
 import { FairTurns } from "./fair-turns.ts";
-import { EnvoyNode, sortedStatus } from "./envoy-node.ts";
+import { EnvoyNode, sortedStatus, unknownText } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
 import { readIdentity } from "./node-identity.ts";
 import { Outbox } from "./outbox.ts";
@@ -281,10 +281,14 @@ export class AdsServer {
     const trust = trustIn(stream.metadata, this.#options.keyToken);
     if (trust === "wrong") return WRONG_TOKEN;
     const view = this.#viewOf(identity.view, trust === "keys");
-    const joined = new EnvoyNode(identity.name, view, {
+    const joined: EnvoyNode = new EnvoyNode(identity.name, view, {
       ...{ session, configs: this.#configs },
       onTaken: () => {
         for (const look of [...this.#awaiting]) look();
+      },
+      onUnknown: (pod) => {
+        const why = unknownText(pod);
+        this.#options.logger.info("a sidecar waits for its Pod", { node: joined.id, why });
       },
     });
     this.#nodes.set(stream, joined);

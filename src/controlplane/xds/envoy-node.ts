@@ -9,7 +9,7 @@ import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { ConfigNode, NodeRole, PushAnswer } from "../publish/config-node.ts";
-import type { AdsSession, TypeStates } from "./ads-session.ts";
+import type { AdsSession, Stage, TypeStates } from "./ads-session.ts";
 import { faultsOf } from "./refused.ts";
 import { NOTHING_APPLIED } from "./shared-configs.ts";
 import type { SharedConfigs } from "./shared-configs.ts";
@@ -29,6 +29,8 @@ export interface EnvoyNodeParts {
   readonly configs: SharedConfigs;
   /** It has answered about a whole snapshot. */
   readonly onTaken: () => void;
+  /** A sidecar is told nothing, since its pod is not known; called once. */
+  readonly onUnknown?: (pod: string) => void;
 }
 
 export class EnvoyNode implements ConfigNode {
@@ -40,6 +42,9 @@ export class EnvoyNode implements ConfigNode {
   #applied = NOTHING_APPLIED;
   /** What Envoy cannot do of what it is to run. */
   #omitted: readonly Fault[] = [];
+  /** The pod that nothing is known of: a sidecar without one keeps what it has. */
+  #unknownPod = "";
+  #wasTold = false;
 
   constructor(name: string, view: EnvoyView, parts: EnvoyNodeParts) {
     this.id = `envoy/${name}`;
@@ -73,11 +78,31 @@ export class EnvoyNode implements ConfigNode {
   async run(next: Snapshot): Promise<PushAnswer> {
     const { session, configs, onTaken } = this.#parts;
     const { stages, applied, refusals } = configs.change(this.#view, this.#applied, next);
-    await session.bring(stages);
+    if (this.#waitsForPod(next)) this.#unknown();
+    else await this.#bring(stages);
     this.#applied = applied;
     this.#omitted = refusals;
     onTaken();
     return { ok: true, faults: [...refusals, ...faultsOf(this.#name, session.refused())] };
+  }
+
+  /** Whether nothing is known of its pod, and never was since it came. */
+  #waitsForPod({ workloads }: Snapshot): boolean {
+    const view = this.#view;
+    if (this.#wasTold || view.role !== "sidecar") return false;
+    return workloads[view.pod]?.sidecar !== "envoy";
+  }
+
+  #unknown(): void {
+    if (this.#unknownPod !== "" || this.#view.role !== "sidecar") return;
+    this.#unknownPod = this.#view.pod;
+    this.#parts.onUnknown?.(this.#view.pod);
+  }
+
+  #bring(stages: readonly Stage[]): Promise<void> {
+    this.#unknownPod = "";
+    this.#wasTold = true;
+    return this.#parts.session.bring(stages);
   }
 
   /** `updatedAt`: RFC 3339. */
@@ -87,11 +112,18 @@ export class EnvoyNode implements ConfigNode {
   }
 
   status(): EnvoyStatus {
-    const error = this.#parts.session.refused().map(({ error: words }) => words.trim());
+    const refused = this.#parts.session.refused().map(({ error: words }) => words.trim());
+    const waits = this.#unknownPod === "" ? [] : [unknownText(this.#unknownPod)];
+    const error = [...waits, ...refused];
     const { id, role } = this;
     const types = this.#parts.session.status();
     return { id, role, snapshotVersion: this.heldVersion, types, error: error.join("; ") };
   }
+}
+
+/** Why a sidecar is told nothing. */
+export function unknownText(pod: string): string {
+  return `no Pod ${pod} with an address and an Envoy for its sidecar is known: it is told nothing`;
 }
 
 /** Of several Envoys, by id. */
