@@ -118,6 +118,11 @@ test("in baggage mode the tag is a member's value, and the route header goes bef
   assert.equal(tag({ baggage: "lane.g=gray", "x-tag": "blue" }), "blue");
   assert.equal(tag({ baggage: "lane.h=gray", "x-tag": "" }), undefined);
   assert.equal(tag({ baggage: "lane.g=" }), undefined);
+  assert.equal(tag({ baggage: "lane.g=gray%20lane" }), "gray lane");
+  // Of these none can be a lane's, and some would end the header field that they are written to.
+  for (const text of ["a%0D%0Ahost:%20b", "a%0Ab", "%20a", "a%20", "a%00", "%E7%81%B0", "\u00e9"]) {
+    assert.equal(tag({ baggage: `lane.g=${text}` }), undefined, text);
+  }
   assert.equal(carriedHeaderOf(group), "baggage");
 });
 

@@ -74,8 +74,15 @@ function firstOf(value: string): string {
 }
 
 /**
+ * What a lane's tag may be (`lane-tag` of `resources/formats.ts`), and the route header hold: a
+ * member's escapes may stand for anything, the end of a header field among it.
+ */
+const TAG = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+/**
  * The lane tag that a request carries itself: in the route header, else (mode `baggage`) in the
- * baggage. Undefined: none. `header` joins the fields of `baggage` by commas.
+ * baggage, where text that can be no tag is none. Undefined: none. `header` joins the fields of
+ * `baggage` by commas.
  */
 export function contextTag(group: IndexedGroup, header: HeaderLookup): string | undefined {
   const tag = header(group.routeHeader);
@@ -84,7 +91,7 @@ export function contextTag(group: IndexedGroup, header: HeaderLookup): string | 
   const baggage = key === null ? undefined : header(BAGGAGE_HEADER);
   if (key === null || baggage === undefined) return undefined;
   const value = baggageValue(baggage, key);
-  return value === "" ? undefined : value;
+  return value === undefined || !TAG.test(value) ? undefined : value;
 }
 
 /** Where `contextTag` has found it, or would look first: for people. */

@@ -175,6 +175,12 @@ describe("a pod's sidecar", () => {
     assert.match(got, /\r\n\r\noutside\n(?![^]*x-tag)[^]*x-user: u\r\n/);
   });
 
+  test("an escaped line break in baggage begins no header field at the next hop", async () => {
+    const got = await call("b:8000", "baggage: lane.bag=x%0D%0Ax-made: up\r\n");
+    assert.match(got, /baggage: lane\.bag=x%0D%0Ax-made: up\r\n/);
+    assert.doesNotMatch(got, /\r\nx-made|x-bag/);
+  });
+
   test("baggage carries the lane: as it came, and written from the route header", async () => {
     const restored = await call("b:8000", "baggage: user=1, lane.bag=gray\r\n");
     assert.match(restored, /\r\n\r\ngray\n[^]*baggage: user=1, lane\.bag=gray\r\n/);
