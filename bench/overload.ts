@@ -6,7 +6,6 @@
 //! upstream share a core, the proxy has another, with its admin endpoints.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { spawnSync } from "node:child_process";
 import { createHistogram } from "node:perf_hooks";
 import type { RecordableHistogram } from "node:perf_hooks";
 import { homedir, tmpdir } from "node:os";
@@ -24,6 +23,7 @@ import {
   Pinned,
   PROXY_CORE,
   cpuSecondsOfTree,
+  pinToLoadCore,
   residentKibOfTree,
 } from "./end-to-end/contender.ts";
 import type { BenchContext } from "./end-to-end/contender.ts";
@@ -265,8 +265,7 @@ function figures({ tally, peak, cpuSeconds, probe, admin, grown }: Outcome): str
   ].join("; ");
 }
 
-const missing = spawnSync("taskset", ["-cp", String(LOAD_CORE), String(process.pid)]).status !== 0;
-if (missing) throw new Error("taskset is missing: install util-linux");
+pinToLoadCore();
 const directory = mkdtempSync(join(tmpdir(), "graylane-overload-"));
 const ports = { v1: await freePort(), v2: await freePort() };
 const context: BenchContext = { root: resolve("."), directory, ports };

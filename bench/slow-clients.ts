@@ -5,15 +5,14 @@
 //! 1 KiB in 60 s, and what is not read in 300 s.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect } from "node:net";
-import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../src/base/testing/free-port.ts";
-import { startContender } from "./end-to-end/contender.ts";
+import { AttackProcess } from "./attack/attack-process.ts";
+import type { SlowOrder, SlowReport } from "./attack/slow-clients-process.ts";
+import { pinToLoadCore, startContender } from "./end-to-end/contender.ts";
 import type { BenchContext, Contender } from "./end-to-end/contender.ts";
-import { LARGE_PATH } from "./end-to-end/large-body.ts";
 import type { ContenderPlan } from "./end-to-end/scenario.ts";
 import { planned } from "./end-to-end/scenario.ts";
 import { ENVOY, SCENARIOS } from "./end-to-end/scenarios.ts";
@@ -25,80 +24,9 @@ const HEADS = Number(process.argv[3] ?? 5_000);
 const OTHERS = Number(process.argv[4] ?? 500);
 const RATE_PER_SECOND = 500;
 const CALM_SECONDS = 5;
-const DRIP_EVERY_MS = 1_000;
 /** TCP_ESTABLISHED, as proc(5) writes it. */
 const OPEN = "01";
-/** At once; more would overflow the queue of connections that wait to be accepted. */
-const OPENING_MAX = 200;
-
-interface SlowKind {
-  readonly name: string;
-  readonly count: number;
-  readonly opening: string;
-  /** Sent every second. */
-  readonly drip: string;
-  /** Whether it takes what is answered. */
-  readonly reads: boolean;
-}
-
-const KINDS: readonly SlowKind[] = [
-  {
-    ...{ name: "slow heads", count: HEADS, drip: "x", reads: true },
-    opening: "GET / HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
-  },
-  {
-    ...{ name: "slow bodies", count: OTHERS, drip: "x", reads: true },
-    opening: "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n",
-  },
-  {
-    ...{ name: "slow readers", count: OTHERS, drip: "", reads: false },
-    // More than the system's buffers hold.
-    opening: `GET ${LARGE_PATH} HTTP/1.1\r\nhost: localhost\r\n\r\n`.repeat(16),
-  },
-];
-
-/** One that is slow until it is cut off. */
-class SlowClient {
-  /** From its first byte; null while it is there. */
-  goneAfterMs: number | null = null;
-  readonly opened: Promise<void>;
-  readonly #socket: Socket;
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(port: number, { opening, drip, reads }: SlowKind) {
-    const socket = connect(port, "127.0.0.1");
-    this.#socket = socket;
-    if (reads) socket.resume();
-    else socket.pause();
-    let startMs = performance.now();
-    this.opened = new Promise((done) => {
-      socket.once("connect", () => {
-        startMs = performance.now();
-        socket.write(opening, () => {
-          done();
-        });
-      });
-      socket.once("close", () => {
-        this.goneAfterMs ??= performance.now() - startMs;
-        clearInterval(this.#timer);
-        done();
-      });
-    });
-    socket.on("error", () => undefined);
-    this.#timer = setInterval(() => {
-      if (drip !== "" && socket.writable) socket.write(drip);
-    }, DRIP_EVERY_MS);
-  }
-
-  get localPort(): number {
-    return this.#socket.localPort ?? 0;
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-    this.#socket.destroy();
-  }
-}
+const PROCESS = "slow-clients-process";
 
 /** Ports of the clients whose connections to this port are open at the server's end: proc(5). */
 function openAt(port: number): ReadonlySet<number> {
@@ -107,17 +35,6 @@ function openAt(port: number): ReadonlySet<number> {
   const fields = lines.map((line) => line.trim().split(/\s+/));
   const open = fields.filter(([, local, , state]) => portOf(local) === port && state === OPEN);
   return new Set(open.map(([, , remote]) => portOf(remote)));
-}
-
-async function openAll(port: number, kind: SlowKind): Promise<SlowClient[]> {
-  const clients: SlowClient[] = [];
-  while (clients.length < kind.count) {
-    const count = Math.min(OPENING_MAX, kind.count - clients.length);
-    const more = Array.from({ length: count }, () => new SlowClient(port, kind));
-    await Promise.all(more.map(({ opened }) => opened));
-    clients.push(...more);
-  }
-  return clients;
 }
 
 function startLoad(port: number): OpenLoopClient {
@@ -138,8 +55,7 @@ async function figuresOf(client: OpenLoopClient): Promise<string> {
 }
 
 /** One that does not read does not see that it was cut off: the server's end tells. */
-function goneOf({ name }: SlowKind, clients: readonly SlowClient[], port: number): string {
-  const open = openAt(port);
+function goneOf({ name, clients }: SlowReport, open: ReadonlySet<number>): string {
   const gone = clients.filter(({ localPort }) => !open.has(localPort));
   const last = gone.reduce((most, { goneAfterMs }) => Math.max(most, goneAfterMs ?? 0), 0);
   const when = last === 0 ? "" : `, the last after ${(last / 1_000).toFixed(1)} s`;
@@ -150,15 +66,24 @@ async function measure({ name, port }: Contender): Promise<string> {
   const quiet = startLoad(port);
   await sleep(CALM_SECONDS * 1_000);
   const calm = await figuresOf(quiet);
+  const coming = startLoad(port);
+  const order = { port, heads: HEADS, bodies: OTHERS, readers: OTHERS };
+  const startMs = performance.now();
+  const attack = await AttackProcess.start<SlowOrder, readonly SlowReport[]>(PROCESS, order);
+  const openingSeconds = ((performance.now() - startMs) / 1_000).toFixed(1);
+  const whileTheyCome = await figuresOf(coming);
   const load = startLoad(port);
-  const slow = await Promise.all(KINDS.map((kind) => openAll(port, kind)));
   await sleep(SECONDS * 1_000);
   const beside = await figuresOf(load);
-  const gone = KINDS.map((kind, index) => goneOf(kind, slow[index] ?? [], port)).join("; ");
-  for (const client of slow.flat()) client.stop();
-  return `${name}: calm ${calm}; beside slow clients ${beside}; ${gone}`;
+  const open = openAt(port);
+  const gone = (await attack.end()).map((report) => goneOf(report, open)).join("; ");
+  return (
+    `${name}: calm ${calm}; while the slow clients come (${openingSeconds} s) ${whileTheyCome}; ` +
+    `beside them ${beside}; ${gone}`
+  );
 }
 
+pinToLoadCore();
 const directory = mkdtempSync(join(tmpdir(), "graylane-slow-"));
 const ports = { v1: await freePort(), v2: await freePort() };
 const context: BenchContext = { root: resolve("."), directory, ports };

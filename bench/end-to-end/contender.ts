@@ -1,6 +1,6 @@
 //! Starts what is compared, each pinned to the proxy's core, and reads what CPU time it used.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -240,4 +240,10 @@ export function coreTicks(core: number): { readonly busy: number; readonly total
   const ticks = (line ?? "").split(" ").slice(1, 9).map(Number);
   const total = ticks.reduce((sum, one) => sum + one, 0);
   return { busy: total - (ticks[3] ?? 0) - (ticks[4] ?? 0), total };
+}
+
+/** This process with its threads, and those that it forks: the proxy has the other core. */
+export function pinToLoadCore(): void {
+  const { status } = spawnSync("taskset", ["-apc", String(LOAD_CORE), String(process.pid)]);
+  if (status !== 0) throw new Error("taskset is missing: install util-linux");
 }

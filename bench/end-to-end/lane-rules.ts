@@ -5,13 +5,12 @@
 //! processes of the same code differ by more than is looked for, and so do two minutes of a shared
 //! machine. The client has the load core, as wrk has.
 
-import { spawnSync } from "node:child_process";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { Condition, Snapshot } from "../../src/snapshot/snapshot.ts";
 import { LANES, fieldsOf, laneConditions, test } from "../support/lane-rules.ts";
 import type { Likeness } from "../support/lane-rules.ts";
-import { LOAD_CORE, coreTicks, startContender } from "./contender.ts";
+import { LOAD_CORE, coreTicks, pinToLoadCore, startContender } from "./contender.ts";
 import type { BenchContext, Contender } from "./contender.ts";
 import { figuresOf } from "./figures.ts";
 import type { Run, ScenarioFigures } from "./figures.ts";
@@ -165,8 +164,8 @@ export async function laneRules(
   context: BenchContext,
   rounds: number,
 ): Promise<readonly ScenarioFigures[]> {
-  // All threads of this process; nothing else runs in it meanwhile.
-  spawnSync("taskset", ["-apc", String(LOAD_CORE), String(process.pid)]);
+  // Nothing else runs in this process meanwhile.
+  pinToLoadCore();
   const plan = { name: "Graylane", snapshot };
   const scenario: Scenario = {
     ...{ name: "lane rules", contenders: [plan], wrkScript: "" },
