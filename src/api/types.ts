@@ -17,15 +17,16 @@ export interface StatusCause {
   /** Our stable code `GLnnnn`, or a Kubernetes cause type. */
   readonly reason: string;
   readonly message: string;
-  /** Path into the object, e.g. `spec.http[0].route`; `""` for the whole. */
-  readonly field: string;
+  /** Path into the object, e.g. `spec.http[0].route`; `""` for the whole; absent: of no object. */
+  readonly field?: string;
 }
 
 /** Kubernetes' `Status` object (meta/v1): the body of every error, and of a delete that worked. */
 export interface Status {
   readonly apiVersion: "v1";
   readonly kind: "Status";
-  readonly metadata: Readonly<Record<string, never>>;
+  /** `continue`: how to go on with a list that was too slow. */
+  readonly metadata: { readonly continue?: string };
   readonly status: "Success" | "Failure";
   readonly message: string;
   readonly reason: string;

@@ -403,7 +403,7 @@ const misuses = [
   { name: "a broken escape", method: "GET", path: "/api/v1/%zz", code: 404 },
   { name: "a slash in a name", method: "GET", path: "/api/v1/namespaces/a%2fb", code: 404 },
   { name: "a namespaced kind without one", method: "GET", path: "/api/v1/pods/p", code: 404 },
-  { name: "a page of a list", method: "GET", path: "/api/v1/pods?continue=x", code: 410 },
+  { name: "a page of a list", method: "GET", path: "/api/v1/pods?continue=x", code: 400 },
   {
     name: "a revision of letters",
     method: "GET",

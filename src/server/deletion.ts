@@ -8,6 +8,8 @@ import { finalizersOf, isPending } from "./finalizers.ts";
 import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
 import { conditionsOf } from "./objects.ts";
 import { isObject, type Json } from "./patch/json.ts";
+import { listOptionsOf } from "./list-options.ts";
+import { pageOf } from "./pages.ts";
 import { selectionOf } from "./selection.ts";
 import { badRequest, refuse, success, writeRefused } from "./status.ts";
 import { sendList, sendObject } from "./table.ts";
@@ -48,14 +50,16 @@ export async function deleteCollection(call: Call): Promise<void> {
   checkPropagation(call, path, body);
   const dryRun = isDryRun(call) || isAll(body["dryRun"]);
   const selection = selectionOf(call, path);
-  const { items, revision } = call.dependencies.store.list(selection.filter);
-  const chosen = items.filter((item) => selection.matches(item));
-  for (const { metadata } of chosen) {
+  const { store } = call.dependencies;
+  const page = pageOf(store, selection, listOptionsOf(call, selection));
+  for (const { metadata } of page.items) {
     const key = keyOfPath({ ...path, namespace: metadata.namespace ?? null }, metadata.name);
+    // Another one of that name may have come since the page's revision.
+    if (store.get(key)?.metadata.uid !== metadata.uid) continue;
     const result = await deleteOne(call, key, { dryRun });
     if (!result.ok && result.reason !== "not_found") throw writeRefused(result);
   }
-  sendList(call, path, { items: chosen, resourceVersion: String(revision) });
+  sendList(call, path, page);
 }
 
 /** The object as it was last, when it has gone; else as it is, waiting for its finalizers. */

@@ -20,6 +20,8 @@ import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
 import { isObject, type Json } from "./patch/json.ts";
 import { listRulesOf } from "./patch/list-rules.ts";
 import { MANAGER_NAME_CHARS_MAX, managedAfterUpdate, type Writer } from "./patch/managed-fields.ts";
+import { listOptionsOf, type ListOptions } from "./list-options.ts";
+import { pageOf } from "./pages.ts";
 import { selectionOf, type Selection } from "./selection.ts";
 import { sendList, sendObject } from "./table.ts";
 import { badRequest, faultText, invalid, notFound, refuse, writeRefused } from "./status.ts";
@@ -40,7 +42,6 @@ export function getObject(call: Call): void {
   throw refuse(500, "InternalError", message);
 }
 
-/** `limit` is ignored, as Kubernetes allows: every list is whole, and there is no next page. */
 export async function listObjects(call: Call): Promise<void> {
   const path = kindPathOf(call);
   const selection = selectionOf(call, path);
@@ -48,16 +49,18 @@ export async function listObjects(call: Call): Promise<void> {
     streamWatch(call, path, selection);
     return;
   }
-  if (call.query.has("continue")) {
-    throw refuse(410, "Expired", "lists are not paged here: list again without continue");
-  }
+  const options = listOptionsOf(call, selection);
   await call.lists.take(call.response, () => {
-    answerList(call, path, selection);
+    answerList(call, path, { selection, options });
   });
 }
 
-function answerList(call: Call, path: KindPath, selection: Selection): void {
-  const { items, revision } = call.dependencies.store.list(selection.filter);
+function answerList(
+  call: Call,
+  path: KindPath,
+  { selection, options }: { readonly selection: Selection; readonly options: ListOptions },
+): void {
+  const page = pageOf(call.dependencies.store, selection, options);
   const damaged = call.dependencies.store.damaged().map((record) => record.key);
   const prefix = keyText({ ...path.info, namespace: path.namespace ?? "", name: "" });
   const missing = damaged.filter((key) => key.startsWith(prefix.replace(/\/+$/, "/")));
@@ -65,10 +68,7 @@ function answerList(call: Call, path: KindPath, selection: Selection): void {
     call,
     missing.map((key) => `${key} is damaged and left out; apply it again or delete it`),
   );
-  sendList(call, path, {
-    items: items.filter((item) => selection.matches(item)),
-    resourceVersion: String(revision),
-  });
+  sendList(call, path, page);
 }
 
 export async function createObject(call: Call): Promise<void> {

@@ -83,6 +83,11 @@ function gvkOf({ group, kind }: KindInfo, version: string): Json {
   return { group, version, kind };
 }
 
+const LIST_PARAMETERS = [
+  ...["labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"],
+  ...["limit", "continue", "sendInitialEvents", "watch"],
+];
+
 function pathsOf(info: KindInfo, version: string): readonly (readonly [string, Json])[] {
   const base = info.group === "" ? "/api" : "/apis";
   const root = `${base}/${apiVersionOf(info, version)}`;
@@ -100,7 +105,7 @@ function pathsOf(info: KindInfo, version: string): readonly (readonly [string, J
     [
       collection,
       {
-        get: operation("list", ["labelSelector", "fieldSelector", "resourceVersion", "watch"]),
+        get: operation("list", LIST_PARAMETERS),
         post: operation("post", write),
         delete: operation("deletecollection", ["dryRun", "labelSelector", "fieldSelector"]),
       },

@@ -13,6 +13,8 @@ import { badRequest } from "./status.ts";
 
 export interface Selection {
   readonly filter: StoreFilter;
+  /** As they were sent; both empty: every object of the filter matches. */
+  readonly selectors: { readonly labels: string; readonly fields: string };
   matches(resource: Resource): boolean;
 }
 
@@ -20,10 +22,15 @@ export interface Selection {
 export function selectionOf(call: Call, path: KindPath): Selection {
   const { group, plural } = path.info;
   const { namespace } = path;
-  const requirements = labelRequirements(call.query.get("labelSelector") ?? "");
-  const fields = fieldConditions(call.query.get("fieldSelector") ?? "");
+  const selectors = {
+    labels: call.query.get("labelSelector") ?? "",
+    fields: call.query.get("fieldSelector") ?? "",
+  };
+  const requirements = labelRequirements(selectors.labels);
+  const fields = fieldConditions(selectors.fields);
   return {
     filter: namespace === null ? { group, plural } : { group, plural, namespace },
+    selectors,
     matches: (resource) =>
       matchesRequirements(requirements, resource.metadata.labels) &&
       fields.every((holds) => holds(resource)),

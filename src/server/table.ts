@@ -28,29 +28,38 @@ export function sendObject(call: Call, path: KindPath, code: number, resource: R
 export interface Listed {
   readonly items: readonly Resource[];
   readonly resourceVersion: string;
+  /** Of a page that is not the last. */
+  readonly continue?: string;
+  readonly remainingItemCount?: number;
 }
 
-export function sendList(call: Call, path: KindPath, { items, resourceVersion }: Listed): void {
+export function sendList(call: Call, path: KindPath, listed: Listed): void {
   if (wantsTable(call)) {
     const withObject = includeObject(call);
-    sendJson(call, 200, tableOf(call, path, { items, resourceVersion, withObject }));
+    sendJson(call, 200, tableOf(call, path, { ...listed, withObject }));
     return;
   }
+  const { items, ...metadata } = listed;
   sendJson(call, 200, {
     kind: `${path.info.kind}List`,
     apiVersion: apiVersionOf(path.info, path.version),
-    metadata: { resourceVersion },
+    metadata,
     items: items.map((item) => present(path, item)),
   });
 }
 
 /** A bookmark in the client's form: it carries nothing but the revision. */
-export function bookmarkOf(call: Call, path: KindPath, resourceVersion: string): unknown {
+export function bookmarkOf(
+  call: Call,
+  path: KindPath,
+  resourceVersion: string,
+  annotations?: Readonly<Record<string, string>>,
+): unknown {
   if (wantsTable(call)) {
     return tableOf(call, path, { items: [], resourceVersion, withObject: "None" });
   }
   const { info, version } = path;
-  const metadata = { name: "", resourceVersion };
+  const metadata = { name: "", resourceVersion, ...(annotations && { annotations }) };
   return { apiVersion: apiVersionOf(info, version), kind: info.kind, metadata };
 }
 
@@ -77,7 +86,7 @@ function includeObject(call: Call): IncludeObject {
 function tableOf(
   call: Call,
   path: KindPath,
-  { items, resourceVersion, withObject }: Listed & { readonly withObject: IncludeObject },
+  { items, withObject, ...metadata }: Listed & { readonly withObject: IncludeObject },
 ): unknown {
   const { columns } = path.info;
   const plain = columns.filter(({ wide }) => !wide);
@@ -86,7 +95,7 @@ function tableOf(
   return {
     kind: "Table",
     apiVersion: "meta.k8s.io/v1",
-    metadata: { resourceVersion },
+    metadata,
     columnDefinitions: [
       definition("Name", 0, "name"),
       ...plain.map(({ name }) => definition(titled(name), 0)),

@@ -3,14 +3,15 @@
 //! Events wait as references to the store's own objects, so a slow client costs little; one that
 //! lies too far behind, or takes nothing for too long, is cut off and lists again.
 
-import type { WatchEvent as ApiWatchEvent } from "../api/types.ts";
 import type { Timer } from "../base/clock.ts";
 import type { WatchEvent } from "../controlplane/store/store.ts";
 import type { Resource } from "../resources/object.ts";
 import type { Call } from "./call.ts";
 import type { KindPath } from "./kind-path.ts";
 import type { Selection } from "./selection.ts";
-import { badRequest, failure, refuse } from "./status.ts";
+import { revisionOf, sendsInitialEvents } from "./list-options.ts";
+import { tooLarge } from "./pages.ts";
+import { failure, refuse } from "./status.ts";
 import { bookmarkOf, rendererOf, type Render } from "./table.ts";
 
 /** Watches and followed logs that are open at once. */
@@ -20,6 +21,8 @@ export const WATCH_QUEUE_EVENTS_MAX = 4_096;
 /** A client that takes nothing for so long is cut off. */
 export const STALL_TIMEOUT_MS = 30_000;
 const BOOKMARK_INTERVAL_MS = 60_000;
+/** Kubernetes' word for the end of what a watch begins with (KEP-3157). */
+const END_OF_INITIAL = { "k8s.io/initial-events-end": "true" };
 const TIMEOUT_SECONDS_MAX = 86_400;
 
 /** Open streams of one server, to be counted and to be ended with it. */
@@ -43,15 +46,16 @@ export class StreamSet {
 }
 
 export function streamWatch(call: Call, path: KindPath, selection: Selection): void {
+  const sendsInitial = sendsInitialEvents(call);
+  const from = startOf(call, sendsInitial);
   call.streams.add(call);
   const stream = new WatchStream(call, path);
-  const from = startOf(call);
   const begun = from ?? call.dependencies.store.list(selection.filter);
   call.response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
   call.response.flushHeaders();
   if (typeof begun !== "number") {
     const items = begun.items.filter((item) => selection.matches(item));
-    stream.begin(items);
+    stream.begin(items, sendsInitial === true ? begun.revision : null);
   }
   const revision = typeof begun === "number" ? begun : begun.revision;
   const watch = call.dependencies.store.watch(selection.filter, revision, (event) => {
@@ -68,14 +72,14 @@ export function streamWatch(call: Call, path: KindPath, selection: Selection): v
   });
 }
 
-/** `null`: begin with what there is. Throws 400. */
-function startOf(call: Call): number | null {
-  const text = call.query.get("resourceVersion") ?? "";
-  if (text === "" || text === "0") return null;
-  if (!/^\d{1,15}$/.test(text)) {
-    throw badRequest(`resourceVersion must be a decimal number, is ${JSON.stringify(text)}`);
-  }
-  return Number(text);
+/** `null`: begin with what there is. Throws 400, and 504 for what is yet to come. */
+function startOf(call: Call, sendsInitial: boolean | null): number | null {
+  const wanted = revisionOf(call.query.get("resourceVersion") ?? "");
+  const { revision } = call.dependencies.store;
+  if (sendsInitial === null) return wanted === 0 ? null : wanted;
+  if (wanted > revision) throw tooLarge(wanted, revision);
+  if (sendsInitial) return null;
+  return wanted === 0 ? revision : wanted;
 }
 
 /** For this client, an object that comes to match is added, and one that ceases to is gone. */
@@ -100,6 +104,8 @@ class WatchStream {
   #waiting: Pending[] = [];
   /** How many of the waiting ones are the objects that the watch began with. */
   #initialCount = 0;
+  /** What the client is told when it has them all; null: nothing. */
+  #endOfInitial: object | null = null;
   #isBlocked = false;
   #stall: Timer | null = null;
   readonly #timers = new Set<Timer>();
@@ -120,9 +126,14 @@ class WatchStream {
     }
   }
 
-  begin(items: readonly Resource[]): void {
+  /** `toldAt`: the client waits for a bookmark that says that these were all; null: it does not. */
+  begin(items: readonly Resource[], toldAt: number | null): void {
     this.#waiting = items.map((object) => ({ type: "ADDED", object }));
     this.#initialCount = items.length;
+    if (toldAt !== null && this.#call.query.get("allowWatchBookmarks") === "true") {
+      const bookmark = bookmarkOf(this.#call, this.#path, String(toldAt), END_OF_INITIAL);
+      this.#endOfInitial = { type: "BOOKMARK", object: bookmark };
+    }
     this.#pump();
   }
 
@@ -150,7 +161,9 @@ class WatchStream {
 
   #pump(): void {
     let sent = 0;
-    while (!this.#isBlocked && sent < this.#waiting.length) {
+    while (!this.#isBlocked) {
+      if (sent >= this.#initialCount) this.#sayAllWasSent();
+      if (sent === this.#waiting.length) break;
       const next = this.#waiting[sent];
       sent += 1;
       if (next !== undefined) {
@@ -161,7 +174,12 @@ class WatchStream {
     this.#initialCount = Math.max(0, this.#initialCount - sent);
   }
 
-  #write(event: { readonly type: ApiWatchEvent["type"]; readonly object: unknown }): void {
+  #sayAllWasSent(): void {
+    if (this.#endOfInitial !== null) this.#write(this.#endOfInitial);
+    this.#endOfInitial = null;
+  }
+
+  #write(event: object): void {
     const { response } = this.#call;
     if (response.writableEnded || response.destroyed) return;
     if (response.write(`${JSON.stringify(event)}\n`)) return;

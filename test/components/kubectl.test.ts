@@ -54,6 +54,9 @@ test("get, describe, explain and api-resources print as on a cluster", async () 
   const pods = await kubectl.demand("get", "pods", "-l", "app=mockc");
   assert.match(pods, /^NAME +READY +STATUS +RESTARTS +AGE\n/);
   assert.match(pods, /mockc-v2-\S+ +1\/1 +Running/);
+  const paged = await kubectl.demand("get", "deployments", "--chunk-size=2", "-o", "name");
+  assert.equal(paged, await kubectl.demand("get", "deployments", "--chunk-size=0", "-o", "name"));
+  assert.ok(paged.split("\n").length > 3, paged);
   assert.match(await kubectl.demand("describe", "pods"), /^Name: +mock/);
   assert.match(await kubectl.demand("api-resources"), /lanes +graylane\.io\/v1alpha1 +true +Lane/);
   assert.match(await kubectl.demand("explain", "lane.spec.selector"), /matchLabels/);

@@ -160,6 +160,19 @@ export class BothServers {
     return Promise.all([this.#ours.send({ ...sent, token }), this.#real({ ...sent, token })]);
   }
 
+  /** The one and the other path. */
+  async askEach(
+    user: string,
+    [ours = "", theirs = ""]: readonly string[],
+    headers: NonNullable<Sent["headers"]>,
+  ): Promise<readonly [Answered, Answered]> {
+    const sent = { token: tokenOf(user), headers };
+    return Promise.all([
+      this.#ours.send({ ...sent, path: ours }),
+      this.#real({ ...sent, path: theirs }),
+    ]);
+  }
+
   async #real({ method = "GET", path, token = "", headers, body }: Sent): Promise<Answered> {
     const bytes = body === undefined ? "" : JSON.stringify(body);
     // Node would send the body of a DELETE without saying where it ends.

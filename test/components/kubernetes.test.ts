@@ -19,6 +19,7 @@ import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer } from "../support/kubernetes.ts";
 import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
+import { listDifferences } from "./kubernetes-lists.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
 import { laneOf, podOf, readyAt, SHOP, STOCK, stockAt } from "./kubernetes-shop.ts";
 
@@ -174,9 +175,15 @@ test("fields of others' kinds that we do not know are kept", async () => {
 const ASKED_EVERY = Number(process.env["GRAYLANE_ACCESS_EVERY"] ?? 8);
 const ASKED_AT_ONCE = 16;
 
-test("our API server lets users do what Kubernetes does, and refuses in its words", async (t) => {
-  const both = await BothServers.start(server);
+let both: BothServers;
+
+test("our API server pages lists as Kubernetes does, and refuses in its words", async () => {
+  both = await BothServers.start(server);
   closing.push(() => both.stop());
+  assert.deepEqual(await listDifferences(both), []);
+});
+
+test("our API server lets users do what Kubernetes does, and refuses in its words", async (t) => {
   const wanted = Object.keys(ACCESS_USERS).flatMap((user, index) => {
     const asked = [...everythingAsked()];
     return asked

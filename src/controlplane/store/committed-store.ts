@@ -9,7 +9,7 @@ import { timestamp, type Clock } from "../../base/clock.ts";
 import type { Resource } from "../../resources/object.ts";
 import type { Medium, RecordChange } from "./medium.ts";
 import { planWrite, type Operation, type Plan } from "./plan.ts";
-import { WatchHub } from "./watch-hub.ts";
+import { DAMAGED, WatchHub } from "./watch-hub.ts";
 import {
   GROUP_WRITES_MAX,
   keyText,
@@ -44,6 +44,38 @@ interface Entry {
   readonly resource: Resource;
 }
 
+/** The objects of a kind. */
+class Table {
+  readonly #entries = new Map<string, Entry>();
+  /** Null: something has come or gone since it was sorted. Pages of a list ask often. */
+  #names: readonly string[] | null = null;
+
+  /** By namespace, then name, in code unit order: the same on every machine. */
+  get names(): readonly string[] {
+    this.#names ??= [...this.#entries.keys()].sort();
+    return this.#names;
+  }
+
+  get(name: string): Entry | undefined {
+    return this.#entries.get(name);
+  }
+
+  /** True: it was not there. */
+  put(entry: Entry): boolean {
+    const name = keyText(entry.key);
+    const isNew = !this.#entries.has(name);
+    if (isNew) this.#names = null;
+    this.#entries.set(name, entry);
+    return isNew;
+  }
+
+  /** False: there is none. */
+  delete(name: string): boolean {
+    this.#names = null;
+    return this.#entries.delete(name);
+  }
+}
+
 interface Waiting {
   readonly operation: Operation;
   readonly options: ConditionalOptions;
@@ -62,11 +94,13 @@ interface Group {
   objectCount: number;
 }
 
+const NOTHING: ReadonlyMap<string, Resource | null> = new Map();
+
 export class CommittedStore implements ResourceStore {
   readonly #medium: Medium;
   readonly #clock: Clock;
   readonly #keyOf: (resource: Resource) => StoreKey;
-  readonly #kinds = new Map<string, Map<string, Entry>>();
+  readonly #kinds = new Map<string, Table>();
   readonly #damaged: Map<string, DamagedRecord>;
   readonly #hub: WatchHub;
   #waiting: Waiting[] = [];
@@ -102,20 +136,42 @@ export class CommittedStore implements ResourceStore {
   }
 
   list(filter: StoreFilter): Listing {
+    return { items: this.#items(filter, NOTHING), revision: this.#revision };
+  }
+
+  listAt(filter: StoreFilter, revision: number): Listing | "expired" {
+    const before = this.#hub.before(filter, revision, this.#revision);
+    return before === "expired" ? before : { items: this.#items(filter, before), revision };
+  }
+
+  /** `instead`: by key, what is to be taken in place of what is there. */
+  #items(filter: StoreFilter, instead: ReadonlyMap<string, Resource | null>): Resource[] {
+    const table = this.#kinds.get(kindText(filter));
+    const isBack = (name: string): boolean => table?.get(name) === undefined;
+    const back = [...instead.keys()].filter(isBack);
+    const present = table?.names ?? [];
+    const names = back.length === 0 ? present : [...present, ...back].sort();
     const items: Resource[] = [];
-    for (const { key, resource } of this.#kinds.get(kindText(filter))?.values() ?? []) {
-      if (filter.namespace === undefined || key.namespace === filter.namespace) {
-        items.push(resource);
-      }
+    for (const name of names) {
+      const entry = table?.get(name);
+      const { namespace } = filter;
+      if (entry !== undefined && (namespace ?? entry.key.namespace) !== entry.key.namespace)
+        continue;
+      const before = instead.get(name);
+      const resource = before === undefined ? entry?.resource : before;
+      if (resource != null) items.push(resource);
     }
-    return { items: items.sort(byName), revision: this.#revision };
+    return items;
   }
 
   all(): Listing {
     const items: Resource[] = [];
     for (const kind of [...this.#kinds.keys()].sort()) {
-      const entries = [...(this.#kinds.get(kind)?.values() ?? [])];
-      items.push(...entries.map((entry) => entry.resource).sort(byName));
+      const table = this.#kinds.get(kind);
+      for (const name of table?.names ?? []) {
+        const entry = table?.get(name);
+        if (entry !== undefined) items.push(entry.resource);
+      }
     }
     return { items, revision: this.#revision };
   }
@@ -273,7 +329,7 @@ export class CommittedStore implements ResourceStore {
     }
     const { name, namespace } = operation.key;
     const metadata = namespace === "" ? { name } : { name, namespace };
-    const resource: Resource = { apiVersion: "v1", kind: "Damaged", metadata };
+    const resource: Resource = { apiVersion: "v1", kind: DAMAGED, metadata };
     return this.#accept({ plan: { kind: "remove", resource }, write, existing: resource }, group);
   }
 
@@ -320,10 +376,9 @@ export class CommittedStore implements ResourceStore {
 
   #put(key: StoreKey, resource: Resource): void {
     const kind = kindText(key);
-    let entries = this.#kinds.get(kind);
-    if (entries === undefined) this.#kinds.set(kind, (entries = new Map<string, Entry>()));
-    if (!entries.has(keyText(key))) this.#objectCount += 1;
-    entries.set(keyText(key), { key, resource });
+    let table = this.#kinds.get(kind);
+    if (table === undefined) this.#kinds.set(kind, (table = new Table()));
+    if (table.put({ key, resource })) this.#objectCount += 1;
   }
 }
 
@@ -332,13 +387,6 @@ function storageFailure(message: string): WriteResult {
 }
 
 const CLOSED: WriteResult = storageFailure("the store is closed");
-
-/** By namespace, then name, in code unit order: the same on every machine. */
-function byName(a: Resource, b: Resource): number {
-  const left = `${a.metadata.namespace ?? ""}/${a.metadata.name}`;
-  const right = `${b.metadata.namespace ?? ""}/${b.metadata.name}`;
-  return left < right ? -1 : left > right ? 1 : 0;
-}
 
 function deepFreeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;

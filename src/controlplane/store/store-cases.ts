@@ -233,6 +233,26 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    name: "a list at a revision is the list as it was then, and expired as a watch is",
+    run: async (store) => {
+      accepted(await store.create(configMap("kept")));
+      accepted(await store.create(configMap("deleted")));
+      accepted(await store.create(configMap("other", "1", "x")));
+      const { items, revision } = store.list({ ...FILTER, namespace: "default" });
+      accepted(await store.delete(configMapKey("deleted")));
+      accepted(await store.update(configMap("kept", "2")));
+      accepted(await store.create(configMap("deleted", "again")));
+      accepted(await store.update(configMap("other", "2", "x")));
+      accepted(await store.create(configMap("added")));
+      const then = store.listAt({ ...FILTER, namespace: "default" }, revision);
+      assert.deepEqual(then, { items, revision });
+      assert.deepEqual(store.listAt(FILTER, store.revision), store.list(FILTER));
+      assert.equal(store.listAt(FILTER, store.revision + 1), "expired");
+      for (let at = 0; at < 9; at += 1) accepted(await store.create(configMap(`a${at}`)));
+      assert.equal(store.listAt(FILTER, revision), "expired");
+    },
+  },
+  {
     name: "when a listener is called, a reader sees the change and the writer does not know yet",
     run: async (store) => {
       let isAcknowledged = false;

@@ -87,6 +87,8 @@ export interface ResourceStore {
   readonly revision: number;
   get(key: StoreKey): Resource | undefined;
   list(filter: StoreFilter): Listing;
+  /** As `list` was at that revision; `"expired"` where `watch` from there would be. */
+  listAt(filter: StoreFilter, revision: number): Listing | "expired";
   all(): Listing;
   /** Keeps `status` when the caller gives one. */
   create(resource: Resource, options?: WriteOptions): Promise<WriteResult>;

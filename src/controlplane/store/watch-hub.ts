@@ -1,6 +1,10 @@
 //! Remembers the last events in a ring, and hands each event to the watchers it concerns.
 
-import type { StoreFilter, Watch, WatchEvent } from "./store.ts";
+import type { Resource } from "../../resources/object.ts";
+import { keyText, type StoreFilter, type Watch, type WatchEvent } from "./store.ts";
+
+/** The kind of what stands for a record that could not be read, when it goes. */
+export const DAMAGED = "Damaged";
 
 interface Watcher {
   readonly filter: StoreFilter | null;
@@ -35,6 +39,27 @@ export class WatchHub {
       this.#remember(event);
       for (const watcher of this.#watchers) this.#deliver(watcher, event);
     }
+  }
+
+  /**
+   * What was otherwise at that revision, by key; `null`: it was not there. What was damaged then
+   * is left out, as it was.
+   */
+  before(
+    filter: StoreFilter,
+    revision: number,
+    lastRevision: number,
+  ): ReadonlyMap<string, Resource | null> | "expired" {
+    if (revision < this.#completeAfter || revision > lastRevision) return "expired";
+    const before = new Map<string, Resource | null>();
+    for (let at = this.#events.length - 1; at >= 0; at -= 1) {
+      const event = this.#events[at];
+      if (event === undefined || event.revision <= revision) break;
+      if (!concerns(filter, event)) continue;
+      const { previous } = event;
+      before.set(keyText(event.key), previous?.kind === DAMAGED ? null : previous);
+    }
+    return before;
   }
 
   /** `lastRevision` is the store's: a watcher that claims to know more saw another store. */
