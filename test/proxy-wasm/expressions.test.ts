@@ -10,7 +10,7 @@ import type { Host } from "../support/conformance.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { builtProbe } from "../support/probe.ts";
 import { percent } from "./probe/case-parts.ts";
-import { EXPRESSIONS } from "./probe/expression-cases.ts";
+import { EXPRESSIONS, STORED } from "./probe/expression-cases.ts";
 
 const PHASES = ["rh", "sh", "log"] as const;
 const LINES_MS_MAX = 30_000;
@@ -75,7 +75,7 @@ async function evaluateAll(
   );
   const texts = PHASES.flatMap((phase) => expressions.map((text) => `${text} ${phase}`));
   const wanted = [...evaluations, ...deletions].filter((line) => line !== "");
-  const results = await run(host, `use-${name}`, wanted);
+  const results = (await run(host, `use-${name}`, [...STORED, ...wanted])).slice(STORED.length);
   const used = texts.filter((_text, index) => evaluations[index] !== "");
   const refused = expressions.flatMap((text, index) =>
     tokens[index] === null ? [`${text} refused ${made[index] ?? ""}`] : [],

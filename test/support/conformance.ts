@@ -67,6 +67,8 @@ export interface Host {
   readonly port: number;
   /** Every line that the plug-in has logged so far. */
   lines(): string[];
+  /** Of Envoy: all that it has said. */
+  readonly log?: () => string;
   stop(): Promise<void>;
 }
 
@@ -223,9 +225,14 @@ export async function startEnvoyHost(
       clusters,
     },
     node: NODE,
-    componentLogLevel: "wasm:info",
+    componentLogLevel: "wasm:info,main:info",
   });
-  return { port, lines: () => linesOf(envoy.log), stop: () => envoy.stop() };
+  return {
+    port,
+    lines: () => linesOf(envoy.log),
+    log: () => envoy.log,
+    stop: () => envoy.stop(),
+  };
 }
 
 /** Who both hosts are, in Envoy's JSON. */

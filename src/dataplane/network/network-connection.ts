@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import type { ClientConnection, ConnectionParts } from "../listener/client-connection.ts";
 import { DownstreamConnection } from "../listener/downstream-connection.ts";
 import { Http2Connection } from "../listener/http2-connection.ts";
-import { TCP_CLUSTER_OBJECT } from "../../wasm/abi/envoy-objects.ts";
+import { TCP_CLUSTER_OBJECT } from "../../wasm/envoy-objects.ts";
 import { utf8 } from "../../wasm/field-text.ts";
 import { objectName } from "../filter/filter-state.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";

@@ -4,7 +4,7 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
-import { TCP_IDLE_OBJECT } from "../../wasm/abi/envoy-objects.ts";
+import { TCP_IDLE_OBJECT } from "../../wasm/envoy-objects.ts";
 import { latin1 } from "../../wasm/field-text.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Expirable } from "../deadlines.ts";

@@ -4,7 +4,7 @@
 import { isIP } from "node:net";
 import type { UpstreamTls } from "../../snapshot/tls.ts";
 import { latin1 } from "../../wasm/field-text.ts";
-import { ACCEPTED_NAMES_OBJECT, SERVER_NAME_OBJECT } from "../../wasm/abi/envoy-objects.ts";
+import { ACCEPTED_NAMES_OBJECT, SERVER_NAME_OBJECT } from "../../wasm/envoy-objects.ts";
 import { objectName } from "../filter/filter-state.ts";
 
 const SERVER_NAME = objectName(SERVER_NAME_OBJECT);

@@ -6,7 +6,7 @@ import { DeclaredProperties } from "../declared-properties.ts";
 import { LifeSpan, Status } from "../enums.ts";
 import { utf8 } from "../field-text.ts";
 import type { Vm } from "../vm.ts";
-import { ENVOY_OBJECTS } from "./envoy-objects.ts";
+import { ENVOY_OBJECTS } from "../envoy-objects.ts";
 import { decodeBytesFields, decodeVarintFields } from "./protobuf.ts";
 
 const NOTHING = new Uint8Array(0);

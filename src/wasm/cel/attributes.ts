@@ -2,6 +2,8 @@
 //!
 //! Objects live as long as one evaluation, and read what they are asked for.
 
+import { PARTS_OF_OBJECTS } from "../envoy-objects.ts";
+import type { ObjectParts } from "../envoy-objects.ts";
 import { latin1 } from "../field-text.ts";
 import { decodePairs } from "../header-pairs.ts";
 import { UNSERIALIZABLE } from "../property-encoding.ts";
@@ -188,12 +190,41 @@ class FilterState extends Opaque {
     this.#read = read;
   }
 
-  /** What a plug-in has set is bytes, an object of Envoy's is a text. */
+  /** An object with parts, or bytes. */
   get(key: CelValue): CelValue | undefined {
     if (typeof key !== "string") throw new CelFault("a key of filter_state is a text");
-    const value = this.#read(["filter_state", Buffer.from(key, "latin1").toString("utf8")]);
+    const path = ["filter_state", Buffer.from(key, "latin1").toString("utf8")];
+    const value = this.#read(path);
     if (value === null) return undefined;
-    return key.startsWith("wasm.") ? value : text(value);
+    const parts = PARTS_OF_OBJECTS.get(key);
+    return parts === undefined ? value : new ObjectOfParts(this.#read, path, parts);
+  }
+}
+
+/** Its parts can be asked for; listed, it is an empty map, as in Envoy. */
+class ObjectOfParts extends CelMap {
+  readonly size: number = 0;
+  readonly #read: PropertyReader;
+  readonly #path: readonly string[];
+  readonly #parts: ObjectParts;
+
+  constructor(read: PropertyReader, path: readonly string[], parts: ObjectParts) {
+    super();
+    this.#read = read;
+    this.#path = path;
+    this.#parts = parts;
+  }
+
+  get(key: CelValue): CelValue | undefined {
+    if (typeof key !== "string") return undefined;
+    const kind = this.#parts.get(key);
+    const value = kind === undefined ? null : this.#read([...this.#path, key]);
+    if (value === null) return undefined;
+    return kind === "number" ? int(value) : text(value);
+  }
+
+  keys(): readonly CelValue[] {
+    return [];
   }
 }
 

@@ -40,3 +40,10 @@ export function field(number: number, bytes: Buffer): string {
 export function percent(bytes: Buffer): string {
   return [...bytes].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
 }
+
+/** Stores an object of Envoy's; `more` are further fields of the message. */
+export function storeObject(path: string, value: string, ...more: readonly Buffer[]): string {
+  const parts = [fieldBytes(1, Buffer.from(path)), fieldBytes(2, Buffer.from(value)), ...more];
+  const input = percent(Buffer.concat(parts));
+  return `call_foreign_function s:set_envoy_filter_state s:${input} v`;
+}

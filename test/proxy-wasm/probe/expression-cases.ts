@@ -1,5 +1,25 @@
 //! Expressions whose values are compared with Envoy's.
 
+import { storeObject } from "./case-parts.ts";
+
+const ADDRESS = 'filter_state["envoy.network.transport_socket.original_dst_address"]';
+const LLM_PROTOCOL = 'filter_state["envoy.ai.llm_protocol.request"]';
+
+/** What is stored before they are evaluated: lines of a script. */
+export const STORED: readonly string[] = [
+  ["envoy.string", "true"],
+  ["envoy.bool", "1"],
+  ["envoy.network.ip", "1.2.3.4"],
+  ["envoy.upstream.dynamic_port", "80"],
+  ["envoy.router.debug_config", "x"],
+  ["envoy.network.transport_socket.original_dst_address", "1.2.3.4:80"],
+  ["envoy.filters.listener.original_dst.local_ip", "[::1]:81"],
+  ["envoy.filters.listener.original_dst.remote_ip", "[::1]:82"],
+  ["envoy.network.transport_socket.http_11_proxy.info", "a:1,1.2.3.4:80"],
+  ["envoy.ai.model.request", "gpt"],
+  ["envoy.ai.llm_protocol.request", "OPENAI_RESPONSES"],
+].map(([name = "", value = ""]) => `rh ${storeObject(name, value)}`);
+
 /** By what a group of them covers. */
 export const EXPRESSIONS: Readonly<Record<string, readonly string[]>> = {
   attributes: [
@@ -67,6 +87,50 @@ export const EXPRESSIONS: Readonly<Record<string, readonly string[]>> = {
     'request["nope"]',
     "request[1]",
     "filter_state.size()",
+  ],
+  "objects of Envoy's and their parts": [
+    ...["string", "bool", "network.ip", "upstream.dynamic_port", "ai.model.request"].flatMap(
+      (name) => [
+        `filter_state["envoy.${name}"]`,
+        `type(filter_state["envoy.${name}"]) == bytes`,
+        `filter_state["envoy.${name}"] == "true"`,
+        `filter_state["envoy.${name}"] == b"true"`,
+        `filter_state["envoy.${name}"] + b"!"`,
+        `filter_state["envoy.${name}"].ip`,
+      ],
+    ),
+    'filter_state["envoy.router.debug_config"]',
+    'has(filter_state["envoy.router.debug_config"].x)',
+    'filter_state["envoy.network.transport_socket.http_11_proxy.info"]',
+    ...["local", "remote"].flatMap((end) => [
+      `filter_state["envoy.filters.listener.original_dst.${end}_ip"].ip`,
+      `filter_state["envoy.filters.listener.original_dst.${end}_ip"].port`,
+    ]),
+    ...[ADDRESS, LLM_PROTOCOL].flatMap((object) => [
+      object,
+      `${object}.ip`,
+      `${object}.port`,
+      `${object}["port"]`,
+      `${object}.llm_protocol`,
+      `${object}[1]`,
+      `has(${object}.ip)`,
+      `has(${object}.none)`,
+      `"ip" in ${object}`,
+      `1 in ${object}`,
+      `size(${object})`,
+      `type(${object}) == map`,
+      `${object}.all(name, false)`,
+      `${object}.exists(name, true)`,
+      `${object}.map(name, name)`,
+      `${object} == ${object}`,
+      `${object} == {}`,
+      `string(${object})`,
+    ]),
+    `${ADDRESS} == ${LLM_PROTOCOL}`,
+    `${ADDRESS}.ip == "1.2.3.4"`,
+    `${ADDRESS}.port + 1`,
+    `${LLM_PROTOCOL}.llm_protocol.startsWith("OPENAI_")`,
+    'upstream_filter_state["envoy.string"]',
   ],
   times: [
     'timestamp("2020-01-01T00:00:00.123456789Z")',

@@ -1,7 +1,7 @@
 //! The foreign functions declare_property and set_envoy_filter_state.
 
 import { CLUSTER } from "../../support/conformance.ts";
-import { fieldBytes, inEveryPhase, percent } from "./case-parts.ts";
+import { fieldBytes, inEveryPhase, percent, storeObject as store } from "./case-parts.ts";
 import type { ProbeGroup } from "./case-parts.ts";
 
 /** A field of a small number. */
@@ -16,12 +16,6 @@ function declare(name: string, ...more: readonly Buffer[]): string {
   return `call_foreign_function s:declare_property s:${input} v`;
 }
 
-function store(path: string, value: string, ...more: readonly Buffer[]): string {
-  const parts = [fieldBytes(1, Buffer.from(path)), fieldBytes(2, Buffer.from(value)), ...more];
-  const input = percent(Buffer.concat(parts));
-  return `call_foreign_function s:set_envoy_filter_state s:${input} v`;
-}
-
 function storeAndRead(path: string, ...values: readonly string[]): string[] {
   return values.flatMap((value) => [
     `rh ${store(path, value)}`,
@@ -30,6 +24,23 @@ function storeAndRead(path: string, ...values: readonly string[]): string[] {
   ]);
 }
 
+/** The object itself, its part, and a part that it does not have. */
+function storeAndReadPart(path: string, value: string, part: string): string[] {
+  return [
+    `rh ${store(path, value)}`,
+    ...["", `%00${part}`, "%00x"].map((end) => `rh get_property s:filter_state%00${path}${end} v`),
+  ];
+}
+
+const PROXY_INFO = "envoy.network.transport_socket.http_11_proxy.info";
+const LLM_PROTOCOL = "envoy.ai.llm_protocol.request";
+const LLM_PROTOCOLS = [
+  ...["LLM_PROTOCOL_UNSPECIFIED", "OPENAI_CHAT_COMPLETIONS", "OPENAI_RESPONSES"],
+  ...["ANTHROPIC_MESSAGES", "GEMINI_GENERATE_CONTENT", "openai_responses", "OPENAI", "1", ""],
+];
+const MODEL_READS = [`${LLM_PROTOCOL}%00llm_protocol`, "envoy.ai.model.request"].flatMap((path) =>
+  ["rh", "sh", "log"].map((phase) => `${phase} get_property s:filter_state%00${path} v`),
+);
 const ANY_TEXT = ["string", "hashable_string", "network.upstream_server_name"];
 const MORE_TEXT = ["network.network_namespace", "tcp_proxy.cluster", "upstream.dynamic_host"];
 const UNREAD = ["network.application_protocols", "router.debug_config"];
@@ -150,6 +161,36 @@ export const FILTER_STATE: ProbeGroup = {
           ...["", "x", "-1", "007", "18446744073709551615", "18446744073709551616"],
         ),
       ],
+    },
+    {
+      name: "filter-state-words",
+      script: [
+        ...storeAndRead("envoy.bool", "true", "True", "t", "Y", "1", "0", "NO", "f", "", " 1", "x"),
+        ...storeAndRead("envoy.ai.model.request", "gpt", "ü", ""),
+        ...LLM_PROTOCOLS.flatMap((value) => storeAndReadPart(LLM_PROTOCOL, value, "llm_protocol")),
+      ],
+    },
+    {
+      name: "filter-state-parts-of-connection",
+      script: [
+        `rh ${store(LLM_PROTOCOL, "OPENAI_RESPONSES", number(3, 2))}`,
+        `rh ${store("envoy.ai.model.request", "gpt", number(3, 1))}`,
+        ...MODEL_READS,
+      ],
+      later: [{ script: MODEL_READS }],
+    },
+    {
+      // It is kept, and nothing of it can be read; the request goes where it went without.
+      name: "filter-state-proxy-info",
+      script: [
+        ...["a.com:443,1.2.3.4:80", " a , 1.2.3.4:80 ", "\ta\n,\f[::1]:0\v", "a b,1.2.3.4:+080"],
+        ...["a,1.2.3.4:80,b", "a.com:443", "", ",1.2.3.4:80", " ,1.2.3.4:80", "a,", "a, "],
+        ...["a,b.com:80", "a,1.2.3.4", "a,::1", "a,1.2.3.4:65536", "a,01.2.3.4:80", "a,/tmp/x"],
+      ].flatMap((value) => [
+        `rh ${store(PROXY_INFO, value)}`,
+        `rh get_property s:filter_state%00${PROXY_INFO} v`,
+        `rh get_property s:upstream_filter_state%00${PROXY_INFO} v`,
+      ]),
     },
     {
       name: "filter-state-addresses",
