@@ -7,8 +7,9 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../src/base/testing/free-port.ts";
-import { startContender } from "./end-to-end/contender.ts";
+import { pinToLoadCore, startContender } from "./end-to-end/contender.ts";
 import type { BenchContext, Contender } from "./end-to-end/contender.ts";
 import { SCENARIOS } from "./end-to-end/scenarios.ts";
 import { startUpstream } from "./end-to-end/upstream-process.ts";
@@ -16,7 +17,9 @@ import { startUpstream } from "./end-to-end/upstream-process.ts";
 const COUNT = Number(process.argv[2] ?? 10_000);
 /** At once; more would overflow the queue of connections that wait to be accepted. */
 const OPENING_MAX = 200;
-const PROBES = 200;
+const PROBES = 1_000;
+/** Between two: some three seconds in all, and not only what follows upon the opening. */
+const PROBE_PAUSE_MS = 2;
 const WHOLE = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const HALF = "GET / HTTP/1.1\r\nhost: localhost\r\n";
 const KINDS = [
@@ -57,6 +60,7 @@ async function probe(port: number): Promise<number> {
     const socket = await open(port, WHOLE);
     times.push(performance.now() - startMs);
     socket.destroy();
+    await sleep(PROBE_PAUSE_MS);
   }
   times.sort((a, b) => a - b);
   return times[Math.floor(PROBES * 0.99)] ?? 0;
@@ -73,6 +77,7 @@ async function measure(contender: Contender, what: string, text: string): Promis
   for (const socket of sockets) socket.on("error", () => undefined).destroy();
 }
 
+pinToLoadCore();
 const directory = mkdtempSync(join(tmpdir(), "graylane-idle-"));
 const ports = { v1: await freePort(), v2: await freePort() };
 const context: BenchContext = { root: resolve("."), directory, ports };
