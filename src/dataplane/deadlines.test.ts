@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, test } from "node:test";
+import type { Clock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
 import { RunningClock } from "../base/running-clock.ts";
 import type { RetryPolicy } from "../snapshot/routing.ts";
 import type { Route } from "../snapshot/snapshot.ts";
+import { DeadlineSweeper } from "./deadlines.ts";
+import type { Expirable } from "./deadlines.ts";
 import { eventually, RawClient, startFixture, turn } from "./testing/fixture.ts";
 import type { Fixture } from "./testing/fixture.ts";
 import { endAll, startRawUpstream } from "./testing/harness.ts";
@@ -161,4 +164,37 @@ test("a timer fires when the process has run for so long, once, or never when ca
   }
   assert.deepEqual(fired, [1]);
   assert.equal(clock.pendingCount, 0);
+});
+
+test("deadlines that are due at once are met by fifties, with turns of all else between", () => {
+  const clock = new FakeClock();
+  const expired = new Set<number>();
+  const timersSet: { delayMs: number; expired: number }[] = [];
+  const timers: Clock = {
+    nowMs: () => clock.nowMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    after: (delayMs, run) => {
+      timersSet.push({ delayMs, expired: expired.size });
+      return clock.after(delayMs, run);
+    },
+  };
+  const sweeper = new DeadlineSweeper(timers);
+  for (let index = 0; index < 120; index++) {
+    const member: Expirable = {
+      deadlineMs: clock.monotonicMs() + 100,
+      onDeadline: () => {
+        expired.add(index);
+        sweeper.remove(member);
+      },
+    };
+    sweeper.add(member);
+  }
+  clock.advance(250);
+  assert.deepEqual(timersSet, [
+    { delayMs: 250, expired: 0 },
+    { delayMs: 0, expired: 50 },
+    { delayMs: 0, expired: 100 },
+    { delayMs: 250, expired: 120 },
+  ]);
+  assert.equal(sweeper.size, 0);
 });

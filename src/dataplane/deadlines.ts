@@ -9,6 +9,8 @@ import { RunningClock } from "../base/running-clock.ts";
 
 /** How far a deadline may be overrun. */
 const SWEEP_INTERVAL_MS = 250;
+/** Then everybody else has a turn: thousands of deadlines may be due at once. */
+const DUE_PER_TURN_MAX = 50;
 
 /** A client has this long to send a whole request head, from its first byte. */
 export const REQUEST_HEAD_TIMEOUT_MS = 10_000;
@@ -90,18 +92,27 @@ export class DeadlineSweeper {
     this.#timer = this.#timers.after(
       SWEEP_INTERVAL_MS,
       () => {
-        this.#sweep();
-        this.#arm();
+        this.clock.beat();
+        this.#sweep(this.#members.values());
       },
       { unref: true },
     );
   }
 
-  #sweep(): void {
-    this.clock.beat();
+  /** What is left of one look at all of them. */
+  #sweep(left: SetIterator<Expirable>): void {
     this.nowMs = this.clock.monotonicMs();
-    for (const member of this.#members) {
-      if (member.deadlineMs <= this.nowMs) member.onDeadline();
+    let dueCount = 0;
+    for (const member of left) {
+      if (member.deadlineMs > this.nowMs) continue;
+      member.onDeadline();
+      dueCount += 1;
+      if (dueCount < DUE_PER_TURN_MAX) continue;
+      this.#timer = this.#timers.after(0, () => {
+        this.#sweep(left);
+      });
+      return;
     }
+    this.#arm();
   }
 }
