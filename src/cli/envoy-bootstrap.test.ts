@@ -43,6 +43,23 @@ test("the mode is the protocol that the Envoy speaks", () => {
   }
 });
 
+test("modules are files beside the control plane, and fetched from elsewhere", () => {
+  const common = { ...COMMON, role: "sidecar", pod: "a", id: "100%" };
+  for (const [xds, modules, isFetched] of [
+    ["127.0.0.1:15010", undefined, false],
+    ["[::1]:15010", undefined, false],
+    ["10.0.0.7:15010", undefined, true],
+    ["graylane:15010", undefined, true],
+    ["10.0.0.7:15010", "files", false],
+    ["127.0.0.1:15010", "fetched", true],
+  ] as const) {
+    const way = modules === undefined ? {} : { modules };
+    const text = JSON.stringify(bootstrapOf({ ...common, xds, ...way }));
+    assert.equal(text.includes('"modules":"graylane-modules"'), isFetched, xds);
+    assert.equal(text.includes('"key":"x-graylane-node","value":"100%%"'), isFetched, xds);
+  }
+});
+
 const FAULTS: readonly (readonly [options: Partial<BootstrapOptions>, words: RegExp])[] = [
   [{ role: "router" }, /--role router: not a role/],
   [{ role: "gateway" }, /--gateway is missing/],
@@ -56,6 +73,7 @@ const FAULTS: readonly (readonly [options: Partial<BootstrapOptions>, words: Reg
   [{ role: "sidecar", pod: "a", mapPort: ["1=2"] }, /--bind and --map-port are for/],
   [{ role: "sidecar", pod: "a", xds: "here" }, /--xds here: not HOST:PORT/],
   [{ role: "sidecar", pod: "a", xdsMode: "rest" }, /--xds-mode rest: not a mode/],
+  [{ role: "sidecar", pod: "a", modules: "sent" }, /--modules sent: not a way/],
   [{ role: "sidecar", pod: "a", id: "" }, /--id: must have 1 to 253/],
 ];
 for (const [options, words] of FAULTS) {

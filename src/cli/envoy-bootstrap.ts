@@ -15,6 +15,8 @@ export interface BootstrapOptions {
   readonly admin: string;
   readonly xdsMode: string;
   readonly mapPort: readonly string[];
+  /** Absent: files where the control plane is on this machine, else it is asked. */
+  readonly modules?: string;
 }
 
 /** Istio's port for the same. */
@@ -24,6 +26,11 @@ export const XDS_MODE_DEFAULT = "delta";
 /** Envoy's names of the two protocols. */
 const API_TYPES: Readonly<Record<string, string>> = { delta: "DELTA_GRPC", sotw: "GRPC" };
 const XDS_CLUSTER = "graylane-xds";
+const MODULES_CLUSTER = "graylane-modules";
+/** By which the control plane knows who asks for a module. */
+const NODE_HEADER = "x-graylane-node";
+/** The control plane closes later what is idle. */
+const MODULES_IDLE_TIMEOUT = "5s";
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const FILTERS = "type.googleapis.com/envoy.extensions.filters.http";
 /** From Envoy's environment: neither this file nor what Envoy prints of it has the token. */
@@ -31,19 +38,7 @@ const TOKEN_HEADER = {
   header: { key: "authorization", value: "Bearer %ENVIRONMENT(GRAYLANE_XDS_TOKEN)%" },
   append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
 };
-const TOKEN_FILTERS = [
-  {
-    name: "envoy.filters.http.header_mutation",
-    typed_config: {
-      "@type": `${FILTERS}.header_mutation.v3.HeaderMutation`,
-      mutations: { request_mutations: [{ append: TOKEN_HEADER }] },
-    },
-  },
-  {
-    name: "envoy.filters.http.upstream_codec",
-    typed_config: { "@type": `${FILTERS}.upstream_codec.v3.UpstreamCodec` },
-  },
-];
+const TOKEN_FILTERS = upstreamFilters(TOKEN_HEADER);
 const ID_CHARS_MAX = 253;
 const PORT_MAX = 65_535;
 /** As `istioctl` has it: what follows the last dot is the namespace, which has none. */
@@ -68,8 +63,10 @@ export function bootstrapOf(options: BootstrapOptions): object {
     throw usageError(`--id: must have 1 to ${ID_CHARS_MAX} characters`);
   }
   const fromAds = { ads: {}, resource_api_version: "V3" };
+  const fetches = fetchesModules(options);
+  const told = fetches ? { ...graylane, modules: MODULES_CLUSTER } : graylane;
   return {
-    node: { id, cluster: "graylane", metadata: { graylane } },
+    node: { id, cluster: "graylane", metadata: { graylane: told } },
     admin: { address: socketAddress("--admin", options.admin) },
     dynamic_resources: {
       ads_config: {
@@ -82,8 +79,21 @@ export function bootstrapOf(options: BootstrapOptions): object {
       lds_config: fromAds,
     },
     layered_runtime: { layers: [{ name: "graylane", static_layer: RUNTIME }] },
-    static_resources: { clusters: [xdsCluster(options)] },
+    static_resources: {
+      clusters: [xdsCluster(options), ...(fetches ? [modulesCluster(options, id)] : [])],
+    },
   };
+}
+
+/** An Envoy on the machine of its control plane needs no other way to a file. */
+function fetchesModules({ modules, xds }: BootstrapOptions): boolean {
+  if (modules === undefined) return !isLoopback(xdsAddress(xds).host);
+  if (modules === "files" || modules === "fetched") return modules === "fetched";
+  throw usageError(`--modules ${modules}: not a way`, "The ways: fetched, files.");
+}
+
+function isLoopback(host: string): boolean {
+  return /^127\./.test(host) || host === "::1";
 }
 
 function apiTypeOf(mode: string): string {
@@ -139,23 +149,53 @@ function sidecarIdentity({ gateway, pod = "", bind, mapPort }: BootstrapOptions)
 
 /** By its name in DNS, a cluster's control plane is another replica when one has gone. */
 function xdsCluster({ xds, role }: BootstrapOptions): object {
+  return controlPlane(XDS_CLUSTER, xds, {
+    explicit_http_config: { http2_protocol_options: { connection_keepalive: KEEPALIVE } },
+    ...(role === "gateway" ? { http_filters: TOKEN_FILTERS } : {}),
+  });
+}
+
+/** The same port: there it speaks HTTP/1.1. */
+function modulesCluster({ xds }: BootstrapOptions, id: string): object {
+  const header = { key: NODE_HEADER, value: id.replaceAll("%", "%%") };
+  return controlPlane(MODULES_CLUSTER, xds, {
+    common_http_protocol_options: { idle_timeout: MODULES_IDLE_TIMEOUT },
+    explicit_http_config: { http_protocol_options: {} },
+    http_filters: upstreamFilters({ header, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" }),
+  });
+}
+
+function controlPlane(name: string, xds: string, options: object): object {
   const { host, port } = xdsAddress(xds);
   const address = { socket_address: { address: host, port_value: port } };
   const endpoint = { endpoint: { address } };
   return {
-    name: XDS_CLUSTER,
+    name,
     // A name may have addresses of both families, of which one is served.
     ...(isIP(host) === 0 ? { type: "STRICT_DNS", dns_lookup_family: "ALL" } : { type: "STATIC" }),
     connect_timeout: "1s",
-    load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [endpoint] }] },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
     typed_extension_protocol_options: {
-      [HTTP_OPTIONS]: {
-        "@type": `type.googleapis.com/${HTTP_OPTIONS}`,
-        explicit_http_config: { http2_protocol_options: { connection_keepalive: KEEPALIVE } },
-        ...(role === "gateway" ? { http_filters: TOKEN_FILTERS } : {}),
-      },
+      [HTTP_OPTIONS]: { "@type": `type.googleapis.com/${HTTP_OPTIONS}`, ...options },
     },
   };
+}
+
+/** Sets one header of what is sent. */
+function upstreamFilters(header: object): readonly object[] {
+  return [
+    {
+      name: "envoy.filters.http.header_mutation",
+      typed_config: {
+        "@type": `${FILTERS}.header_mutation.v3.HeaderMutation`,
+        mutations: { request_mutations: [{ append: header }] },
+      },
+    },
+    {
+      name: "envoy.filters.http.upstream_codec",
+      typed_config: { "@type": `${FILTERS}.upstream_codec.v3.UpstreamCodec` },
+    },
+  ];
 }
 
 /** Envoys may be on other machines than their control plane. */

@@ -191,6 +191,7 @@ function addEnvoyCommands(program: Command, run: Run): void {
       [],
     )
     .option("--admin <host:port>", "its admin endpoints", "127.0.0.1:0")
+    .option("--modules <way>", "of plug-ins: fetched, or files of this machine (default: by --xds)")
     .action((options: BootstrapOptions, command: Command) =>
       run(command, (context) => envoyBootstrap(context, options)),
     );

@@ -18,6 +18,7 @@ import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { compileListener } from "./listener.ts";
 import { confined } from "./listener-tls.ts";
+import { withModules } from "./modules-listener.ts";
 import { Refusals } from "./refusals.ts";
 import type { ActionContext } from "./route-action.ts";
 import { compileRouteTable } from "./route-table.ts";
@@ -43,7 +44,7 @@ export function compileForEnvoy(
   const compiled = clusters.map((cluster) => compileCluster(cluster, keys, view));
   const secrets = compiled.flatMap((one) => one.secrets);
   return {
-    listeners: byName(made.listeners),
+    listeners: byName(withModules(made.listeners, made.extensions)),
     routes: byName(made.routes),
     clusters: byName([...compiled.map(({ resource }) => resource), ...made.clusters]),
     secrets: byName([...secrets, ...made.secrets]),

@@ -39,6 +39,10 @@ export interface EnvoyResource {
   readonly needs: readonly string[];
   /** What Envoy is sent in its place when it refuses this and has no earlier one. */
   readonly standIn?: EnvoyResource;
+  /** Modules that the Envoy has to have fetched before it can take this. */
+  readonly fetches?: readonly ModuleFile[];
+  /** What it is another attempt at: to whoever compares versions, it is that. */
+  readonly retryOf?: EnvoyResource;
 }
 
 export type EnvoyResources = Readonly<Record<string, EnvoyResource>>;
@@ -57,8 +61,13 @@ export interface ModuleFile {
   readonly sha256: string;
 }
 
+interface CommonView {
+  /** The cluster by which it fetches modules; absent: they are files of its machine. */
+  readonly modules?: string;
+}
+
 /** It listens at the addresses of the pod. */
-export interface SidecarView {
+export interface SidecarView extends CommonView {
   readonly role: "sidecar";
   /** Key in `Snapshot.workloads`. */
   readonly pod: string;
@@ -66,7 +75,7 @@ export interface SidecarView {
   readonly laneMemory?: ModuleFile;
 }
 
-export interface GatewayView {
+export interface GatewayView extends CommonView {
   readonly role: "gateway";
   /** It is every gateway whose selector is among these labels. */
   readonly labels: Readonly<Record<string, string>>;

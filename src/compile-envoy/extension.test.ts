@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { Plugin } from "../snapshot/snapshot.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
-import type { EnvoyConfig } from "./envoy-config.ts";
+import type { EnvoyConfig, GatewayView } from "./envoy-config.ts";
 
 const NAME = "default/tag";
 const PLUGIN: Plugin = {
@@ -17,7 +17,7 @@ const PLUGIN: Plugin = {
   env: {},
 };
 
-function compiled(more: Partial<Plugin>): EnvoyConfig {
+function compiled(more: Partial<Plugin>, way: Pick<GatewayView, "modules"> = {}): EnvoyConfig {
   const listener = { protocol: "HTTP", hosts: ["*"], routeTable: "a=b:80" } as const;
   const listeners = [80, 81].map((port) => ({ ...listener, port }));
   const gateway = { name: "a=b", labels: { a: "b" }, listeners, plugins: [NAME] };
@@ -26,7 +26,8 @@ function compiled(more: Partial<Plugin>): EnvoyConfig {
     gateways: { "a=b": gateway },
     plugins: { [NAME]: { ...PLUGIN, ...more } },
   };
-  const view = { role: "gateway", labels: { a: "b" }, bindAddress: "::", portMap: {} } as const;
+  const common = { labels: { a: "b" }, bindAddress: "::", portMap: {} };
+  const view = { role: "gateway", ...common, ...way } as const;
   return compileForEnvoy(snapshot, view);
 }
 
@@ -71,4 +72,21 @@ test("in place of a plug-in that was never taken stands what its fail mode says"
     const found = /"default_config":(.*),"type_urls"/.exec(JSON.stringify(listener?.json));
     assert.deepEqual(JSON.parse(found?.[1] ?? "null"), standIn?.json["typed_config"]);
   }
+});
+
+test("an Envoy elsewhere fetches a module by its digest, and keeps what it has meanwhile", () => {
+  const { extensions, listeners } = compiled({}, { modules: "store" });
+  const text = JSON.stringify(extensions["plugin|default/tag"]?.json);
+  assert.ok(!text.includes("/modules/01.wasm"));
+  assert.match(text, /"uri":"http:\/\/[a-z.]+\/wasm\/sha256\/01\.wasm","cluster":"store"/);
+  assert.match(text, /"sha256":"01"\}\},"nack_on_code_cache_miss":true/);
+  for (const { fetches } of Object.values(listeners)) {
+    assert.deepEqual(
+      fetches?.map(({ sha256 }) => sha256),
+      ["01"],
+    );
+  }
+  const { json, needs } = listeners["graylane-modules"] ?? {};
+  assert.deepEqual(needs, ["plugin|default/tag"]);
+  assert.equal(json?.["bind_to_port"], false);
 });

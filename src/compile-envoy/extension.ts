@@ -6,7 +6,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ObjectRef } from "../snapshot/snapshot.ts";
 import { FROM_ADS } from "./envoy-config.ts";
-import type { EnvoyResource, ResourcePart } from "./envoy-config.ts";
+import type { EnvoyResource, ModuleFile, ResourcePart } from "./envoy-config.ts";
 import { WASM_TYPE } from "./wasm-types.ts";
 
 const FAULT_TYPE = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault";
@@ -34,6 +34,8 @@ export interface WasmPlugin {
   readonly failMode: "closed" | "open";
   /** `envoy.extensions.wasm.v3.PluginConfig` but for what `failMode` says. */
   readonly config: JsonObject;
+  /** What the Envoy has to fetch; absent: its code is a file. */
+  readonly fetched?: ModuleFile;
 }
 
 /** The resource's name. */
@@ -41,26 +43,29 @@ export function extensionKey(plugin: string): string {
   return `plugin|${plugin}`;
 }
 
-export function wasmExtension({ name, source, failMode, config }: WasmPlugin): Extension {
+export function wasmExtension({ name, source, failMode, config, fetched }: WasmPlugin): Extension {
   const key = extensionKey(name);
   const failure = { failure_policy: failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD" };
   const json: JsonObject = {
     name: key,
     typed_config: { "@type": WASM_TYPE, config: { ...config, ...failure } },
   };
-  const place: JsonObject = {
-    name: key,
-    config_discovery: {
-      config_source: SOURCE,
-      default_config: STAND_INS[failMode],
-      type_urls: [WASM_TYPE, FAULT_TYPE],
-    },
-  };
   const instead: JsonObject = { name: key, typed_config: STAND_INS[failMode] };
   const named = { name: key, needs: [] };
   const standIn = { ...named, json: instead, parts: [{ source, json: instead }] };
+  const fetches = fetched === undefined ? {} : { fetches: [fetched] };
+  const resource = { ...named, json, parts: [{ source, json }], standIn, ...fetches };
+  return { resource, filter: { source, json: placeOf(resource) } };
+}
+
+/** What stands for it in a listener. */
+export function placeOf({ name, standIn }: EnvoyResource): JsonObject {
   return {
-    resource: { ...named, json, parts: [{ source, json }], standIn },
-    filter: { source, json: place },
+    name,
+    config_discovery: {
+      config_source: SOURCE,
+      default_config: standIn?.json["typed_config"] ?? STAND_INS.closed,
+      type_urls: [WASM_TYPE, FAULT_TYPE],
+    },
   };
 }

@@ -10,6 +10,7 @@ import { FROM_ADS } from "./envoy-config.ts";
 import type { EnvoyResource, GatewayView, ModuleFile, ResourcePart } from "./envoy-config.ts";
 import { wasmExtension } from "./extension.ts";
 import type { Extension } from "./extension.ts";
+import { codeFields } from "./module-code.ts";
 import { LANE_FILTER } from "./filter-program.ts";
 import type { FilterProgram } from "./filter-program.ts";
 import { bucketExtensions } from "./lane-bucket.ts";
@@ -26,13 +27,14 @@ import { ownExtension } from "./own-extension.ts";
 import type { Place } from "./own-extension.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import { listOf, serverSecrets } from "./secrets.ts";
-import { TEXT_TYPE, WASM_RUNTIME } from "./wasm-types.ts";
+import {
+  CONNECTION_MANAGER,
+  MANAGER_TYPE,
+  ROUTER_TYPE,
+  TEXT_TYPE,
+  WASM_RUNTIME,
+} from "./wasm-types.ts";
 
-export const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
-export const MANAGER_TYPE: string =
-  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
-  "HttpConnectionManager";
-export const ROUTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
 const EARLY_MUTATION_TYPE =
   "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3." +
@@ -82,9 +84,9 @@ export function compileListener(
 ): CompiledListener {
   const { snapshot, view, source, groups, filter: program } = given;
   const plugins = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
-  const at: Place = { place: gateway.name, source };
+  const at: Place = { place: gateway.name, source, modules: view.modules };
   const extensions = [
-    ...plugins.map(extensionOf),
+    ...plugins.map((plugin) => extensionOf(plugin, view.modules)),
     ...bucketExtensions(groups, view.laneBucket, at),
     ...ruleExtensions(program, view.laneFilter, {
       ...at,
@@ -186,8 +188,8 @@ function strippedContext({ name, plugins }: Gateway, { laneGroups }: Snapshot): 
   };
 }
 
-/** The module is a file of this machine, named by its digest: it never changes under its name. */
-function extensionOf(plugin: Plugin): Extension {
+/** The module is named by its digest: it never changes under its name. */
+function extensionOf(plugin: Plugin, modules: string | undefined): Extension {
   const { name, source, failMode, module, configuration, env, hostEnv = [] } = plugin;
   const variables: Record<string, Json> = {};
   if (Object.keys(env).length > 0) variables["key_values"] = env;
@@ -198,12 +200,13 @@ function extensionOf(plugin: Plugin): Extension {
     vm_config: {
       vm_id: plugin.vmId,
       runtime: WASM_RUNTIME,
-      code: { local: { filename: module.path } },
+      ...codeFields(module, modules),
       ...(Object.keys(variables).length === 0 ? {} : { environment_variables: variables }),
     },
     ...(configuration === ""
       ? {}
       : { configuration: { "@type": TEXT_TYPE, value: configuration } }),
   };
-  return wasmExtension({ name, source, failMode, config });
+  const fetched = modules === undefined ? {} : { fetched: module };
+  return wasmExtension({ name, source, failMode, config, ...fetched });
 }

@@ -5,12 +5,15 @@ import type { ObjectRef } from "../snapshot/snapshot.ts";
 import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
 import { wasmExtension } from "./extension.ts";
 import type { Extension } from "./extension.ts";
+import { codeFields } from "./module-code.ts";
 import { TEXT_TYPE, WASM_RUNTIME } from "./wasm-types.ts";
 
 /** Whose chain it is in, and what of that chain: tells those of one name apart. */
 export interface Place {
   readonly place: string;
   readonly source: ObjectRef;
+  /** The cluster by which modules are fetched; absent: they are files of this machine. */
+  readonly modules?: string | undefined;
   /** It may hold a request's head back and see its body meanwhile (Envoy 1.35 and later). */
   readonly mayHold?: true;
 }
@@ -18,21 +21,23 @@ export interface Place {
 /** One VM for all filters of a name, so that they share its data; another module is another VM. */
 export function ownExtension(
   name: string,
-  { path, sha256 }: ModuleFile,
+  module: ModuleFile,
   configuration: JsonObject,
-  { place, source, mayHold }: Place,
+  { place, source, modules, mayHold }: Place,
 ): Extension {
   const config: JsonObject = {
     name,
     vm_config: {
-      vm_id: `${name}/${sha256}`,
+      vm_id: `${name}/${module.sha256}`,
       runtime: WASM_RUNTIME,
-      code: { local: { filename: path } },
+      ...codeFields(module, modules),
     },
     configuration: { "@type": TEXT_TYPE, value: JSON.stringify(configuration) },
     ...(mayHold === true ? { allow_on_headers_stop_iteration: true } : {}),
   };
-  return wasmExtension({ name: `${name}/${place}`, source, failMode: "closed", config });
+  const fetched = modules === undefined ? {} : { fetched: module };
+  const own = { name: `${name}/${place}`, source, failMode: "closed", config } as const;
+  return wasmExtension({ ...own, ...fetched });
 }
 
 /** What `ownExtension` was given as configuration, as text. */

@@ -12,12 +12,13 @@ interface Given {
   readonly source: ObjectRef;
   readonly groups: readonly EnteredGroup[];
   readonly module: ModuleFile;
+  readonly modules: string | undefined;
 }
 
 /** None where no group needs it. */
 export function memoryExtensions(
   side: "inbound" | "outbound",
-  { source, groups, module }: Given,
+  { source, groups, module, modules }: Given,
 ): Extension[] {
   const kept = groups.flatMap(({ group, routeHeader, mayCarryContext }) => {
     const { name, context } = group;
@@ -26,5 +27,5 @@ export function memoryExtensions(
     return [{ name, routeHeader, traceHeader: context.traceHeader.toLowerCase() }];
   });
   if (kept.length === 0) return [];
-  return [ownExtension(NAME, module, { side, groups: kept }, { place: side, source })];
+  return [ownExtension(NAME, module, { side, groups: kept }, { place: side, source, modules })];
 }

@@ -6,7 +6,7 @@ import type { ObjectRef, Workload } from "../snapshot/snapshot.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
 import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
 import type { Extension } from "./extension.ts";
-import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE, STREAM_IDLE_TIMEOUT } from "./listener.ts";
+import { STREAM_IDLE_TIMEOUT } from "./listener.ts";
 import { memoryExtensions } from "./sidecar-memory.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import type { ActionContext } from "./route-action.ts";
@@ -14,6 +14,7 @@ import { headerFields } from "./route-action.ts";
 import { OUTSIDE_FILTER, outsideCluster } from "./sidecar-outside.ts";
 import { carriedHeaders, sidecarGroups } from "./sidecar-groups.ts";
 import { OUTBOUND_ROUTES, compileOutbound } from "./sidecar-routes.ts";
+import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE } from "./wasm-types.ts";
 
 const HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /** As the embedded sidecar has it. */
@@ -52,9 +53,12 @@ export function compileSidecar(
     const json = { name, ...rest };
     return { name, json, parts: [{ source, json }], needs };
   };
+  const { modules } = context.view;
   const groups = sidecarGroups(workload, context, laneMemory !== null);
   const memory = (side: "inbound" | "outbound"): Extension[] =>
-    laneMemory === null ? [] : memoryExtensions(side, { source, groups, module: laneMemory });
+    laneMemory === null
+      ? []
+      : memoryExtensions(side, { source, groups, module: laneMemory, modules });
   const [coming, going] = [memory("inbound"), memory("outbound")];
   const carried = carriedHeaders(context.snapshot);
   const inbound = workload.inbound.map((port) => {

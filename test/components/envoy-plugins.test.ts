@@ -22,8 +22,10 @@ import { builtPlugin } from "../support/plugin.ts";
 
 const found = await findEnvoy();
 const skip = found.kind === "missing" ? found.reason : false;
-const MODES = ["delta", "sotw"] as const;
+const MODES = ["delta", "sotw", "delta-fetched", "sotw-fetched"] as const;
 type Mode = (typeof MODES)[number];
+/** Those that have their modules from the control plane's store; the others have files. */
+const FETCHING = MODES.filter((mode) => mode.endsWith("-fetched"));
 
 const BASE = `
 apiVersion: v1
@@ -64,6 +66,11 @@ spec:
         tagHeader: x-${name}
         policies: [{ range: 100, tagValue: ${tag} }]
 `;
+
+function waysOf(mode: Mode): { xdsMode: "delta" | "sotw"; modules: "fetched" | "files" } {
+  const xdsMode = mode.startsWith("delta") ? "delta" : "sotw";
+  return { xdsMode, modules: FETCHING.includes(mode) ? "fetched" : "files" };
+}
 
 /** What Envoy refuses; the control plane cannot know. */
 const bad = (yaml: string): string => yaml.replace("modulo: 100", "modulo: many");
@@ -133,6 +140,45 @@ class OneConnection {
   }
 }
 
+/** Asks again as soon as it is answered, on new connections. */
+class Asking {
+  /** What was answered: each once, in the order of their first. */
+  readonly #outcomes = new Set<string>();
+  readonly #ended: Promise<void>;
+  #isStopped = false;
+
+  constructor(port: number) {
+    this.#ended = this.#ask(port);
+  }
+
+  async stop(): Promise<string[]> {
+    this.#isStopped = true;
+    await this.#ended;
+    return [...this.#outcomes];
+  }
+
+  async #ask(port: number): Promise<void> {
+    const headers = [["x-user", "jack"]] as const;
+    while (!this.#isStopped) {
+      const { status, headers: seen } = await askAt({ port, host: "shop", path: "/", headers });
+      this.#outcomes.add(`${status} ${tagIn(seen)}`);
+    }
+  }
+}
+
+/** The url of the same plug-in with another digest. */
+function variant(index: number, bytesMore = 0): string {
+  const path = join(temporaryDirectory(), `variant-${index}.wasm`);
+  const content = Buffer.concat([Buffer.from([1, 0x61 + index]), Buffer.alloc(bytesMore)]);
+  const size = Buffer.from([0, 0, 0, 0]);
+  for (const [at] of size.entries()) {
+    size[at] = ((content.length >> (7 * at)) & 0x7f) | (at < 3 ? 0x80 : 0);
+  }
+  const section = Buffer.concat([Buffer.from([0]), size, content]);
+  writeFileSync(path, Buffer.concat([readFileSync(builtPlugin("hash-tagging")), section]));
+  return `file://${path}`;
+}
+
 /** How many messages of listeners the Envoy has taken. */
 async function taken(envoy: Envoy | undefined): Promise<string> {
   const filter = "filter=^listener_manager.lds.update_success$";
@@ -166,16 +212,18 @@ suite("plug-ins of real Envoys", { skip, timeout: 240_000 }, () => {
     backend = await Backend.start("shop");
     await backend.announce(graylane, { app: "shop" });
     const binary = found.kind === "found" ? found.path : "";
-    for (const xdsMode of MODES) {
+    for (const mode of MODES) {
       const port = await freePort();
-      ports.set(xdsMode, port);
-      const id = `edge-${xdsMode}`;
+      ports.set(mode, port);
+      const id = `edge-${mode}`;
       envoys.set(
-        xdsMode,
-        await startGatewayEnvoy(binary, graylane, { xdsPort, port, id, xdsMode }),
+        mode,
+        await startGatewayEnvoy(binary, graylane, { xdsPort, port, id, ...waysOf(mode) }),
       );
     }
     await graylane.published();
+    // With fetched modules an Envoy is ready before it listens.
+    await until("tagging", "200 one");
   });
   after(async () => {
     for (const envoy of envoys.values()) await envoy.stop();
@@ -211,19 +259,28 @@ suite("plug-ins of real Envoys", { skip, timeout: 240_000 }, () => {
     const clients = MODES.map((mode) => new OneConnection(ports.get(mode) ?? 0));
     const ask = (): Promise<string[]> =>
       Promise.all(clients.map(async (client) => tagIn(await client.ask())));
-    assert.deepEqual(await ask(), ["one", "one"]);
+    assert.deepEqual(
+      await ask(),
+      MODES.map(() => "one"),
+    );
     // Begun before all changes, and ended behind them.
     const long = MODES.map((mode) => new OneConnection(ports.get(mode) ?? 0));
     const ends = long.map((client) => client.begin());
     for (const tag of ["two", "three", "four"]) {
       await apply(tagging(tag));
-      assert.deepEqual(await ask(), [tag, tag]);
+      assert.deepEqual(
+        await ask(),
+        MODES.map(() => tag),
+      );
     }
     const newer = join(temporaryDirectory(), "newer.wasm");
     const bytes = Buffer.concat([readFileSync(builtPlugin("hash-tagging")), SECTION]);
     writeFileSync(newer, bytes);
     await apply(tagging("newer").replace(/url: .*/, `url: file://${newer}`));
-    assert.deepEqual(await ask(), ["newer", "newer"]);
+    assert.deepEqual(
+      await ask(),
+      MODES.map(() => "newer"),
+    );
     const digest = createHash("sha256").update(bytes).digest("hex");
     for (const mode of MODES) {
       const { stdout } = await graylane.cli("proxy-config", "ecds", `edge-${mode}`);
@@ -240,27 +297,60 @@ suite("plug-ins of real Envoys", { skip, timeout: 240_000 }, () => {
   });
 
   test("what an Envoy refuses is said at the plug-in, all else goes on", async () => {
-    const refusal =
-      /Envoy edge-(delta|sotw) refused the filter plugin\|default\/tagging: Unable to/;
+    const refusal = /Envoy edge-[-a-z]+ refused the filter plugin\|default\/tagging: Unable to/;
     await apply(FOREIGN);
     assert.match(await wordsAbout("tagging"), refusal);
-    assert.deepEqual(await tagsSeen(), ["200 one", "200 one"]);
+    assert.deepEqual(
+      await tagsSeen(),
+      MODES.map(() => "200 one"),
+    );
     await apply(`${bad(tagging("two"))}---${tagging("beside", "other")}`);
     assert.match(await wordsAbout("tagging"), refusal);
     assert.doesNotMatch(await wordsAbout("other"), /refused/);
-    assert.deepEqual(await tagsSeen(), ["200 one", "200 one"]);
+    assert.deepEqual(
+      await tagsSeen(),
+      MODES.map(() => "200 one"),
+    );
     await until("other", "200 beside");
-    assert.deepEqual(await tagsSeen(), ["200 one", "200 one"]);
+    assert.deepEqual(
+      await tagsSeen(),
+      MODES.map(() => "200 one"),
+    );
     const { stdout } = await graylane.cli("proxy-status");
     for (const mode of MODES) {
       const row = `\nedge-${mode} +gateway( +SYNCED){4} +NOT SENT +STALE\n`;
       assert.match(stdout, new RegExp(row));
     }
     await apply(tagging("two"));
-    assert.deepEqual(await tagsSeen(), ["200 two", "200 two"]);
+    assert.deepEqual(
+      await tagsSeen(),
+      MODES.map(() => "200 two"),
+    );
     assert.doesNotMatch(await wordsAbout("tagging"), /refused/);
     await graylane.cli("delete", "wasmplugin", "other");
     await graylane.published();
+  });
+
+  test("while modules change and are added, each request is served, and by its plug-ins", async () => {
+    await apply(tagging("two"));
+    const clients = FETCHING.map((mode) => new Asking(ports.get(mode) ?? 0));
+    for (const [index, tag] of ["b", "c", "d"].entries()) {
+      await apply(tagging(tag).replace(/url: .*/, `url: ${variant(index)}`));
+    }
+    // 20 MB, as the largest plug-ins in use.
+    await apply(tagging("large").replace(/url: .*/, `url: ${variant(3, 20 << 20)}`));
+    await apply(tagging("beside", "other").replace(/url: .*/, `url: ${variant(4)}`));
+    await until("other", "200 beside");
+    const seen = clients.map((client) => client.stop());
+    for (const outcomes of await Promise.all(seen)) {
+      assert.deepEqual(outcomes, ["200 two", "200 b", "200 c", "200 d", "200 large"]);
+    }
+    assert.deepEqual(
+      await tagsSeen(),
+      MODES.map(() => "200 large"),
+    );
+    await graylane.cli("delete", "wasmplugin", "other");
+    await apply(tagging("two"));
   });
 
   test("in place of one that was never good stands its fail mode", async () => {

@@ -79,6 +79,8 @@ export async function startGatewayEnvoy(
     readonly port: number;
     readonly id: string;
     readonly xdsMode?: "delta" | "sotw";
+    /** Absent: files. */
+    readonly modules?: "fetched" | "files";
     readonly flags?: readonly string[];
     /** More of them, e.g. `443=8443`. */
     readonly portMap?: readonly string[];
@@ -99,6 +101,7 @@ export async function startGatewayEnvoy(
         ...["--map-port", `80=${options.port}`, "--admin", `127.0.0.1:${adminPort}`],
         ...portMap.flatMap((pair) => ["--map-port", pair]),
         ...(options.xdsMode === undefined ? [] : ["--xds-mode", options.xdsMode]),
+        ...(options.modules === undefined ? [] : ["--modules", options.modules]),
       );
       if (exitCode !== 0) throw new Error(stderr);
       return JSON.parse(stdout) as object;

@@ -1,4 +1,5 @@
-//! The connections of Envoys, which gRPC speaks over: who stalls on one is cut off.
+//! The connections of Envoys. Over most speaks gRPC: who stalls on one is cut off. Over the others
+//! modules are fetched.
 
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
@@ -7,11 +8,16 @@ import type { Outbox } from "./outbox.ts";
 import { StallWatch } from "./stall-watch.ts";
 import type { StallReason, Watched } from "./stall-watch.ts";
 
+/** What HTTP/2, and so gRPC, begins with (RFC 9113, 3.4); no method of HTTP/1.1 is `PRI`. */
+const PREFACE = Buffer.from("PRI ");
+
 export interface ConnectionsOptions {
   readonly clock: Clock;
   /** More than these are closed at once. */
   readonly connectionsMax: number;
   readonly onConnection: (socket: Socket) => void;
+  /** It does not begin as gRPC does. */
+  readonly onPlain: (socket: Socket) => void;
   /** Called before the connection is cut. */
   readonly onStall: (peer: string, reason: StallReason) => void;
   /** So many have been open already. */
@@ -80,6 +86,31 @@ export class AdsConnections {
       this.#watch.remove(watched);
       if (this.#outboxes.get(peer) === outboxes) this.#outboxes.delete(peer);
     });
-    this.#options.onConnection(socket);
+    socket.on("error", () => {
+      // It is over, which "close" says.
+    });
+    untilBegun(socket, (isGrpc) => {
+      if (isGrpc) {
+        this.#options.onConnection(socket);
+        return;
+      }
+      this.#watch.remove(watched);
+      this.#options.onPlain(socket);
+    });
   }
+}
+
+/** Reads as much as tells what it speaks, and puts it back. */
+function untilBegun(socket: Socket, begun: (isGrpc: boolean) => void): void {
+  const look = (): void => {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) return;
+    socket.unshift(chunk);
+    const length = Math.min(chunk.length, PREFACE.length);
+    const isGrpc = chunk.subarray(0, length).equals(PREFACE.subarray(0, length));
+    if (isGrpc && length < PREFACE.length) return;
+    socket.off("readable", look);
+    begun(isGrpc);
+  };
+  socket.on("readable", look);
 }

@@ -7,7 +7,12 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../base/clock.ts";
 import type { Json } from "../../base/json.ts";
 import type { DumpedNode } from "../../compile-envoy/config-dump.ts";
-import type { EnvoyView, ModuleFile } from "../../compile-envoy/envoy-config.ts";
+import type {
+  EnvoyResource,
+  EnvoyView,
+  ModuleFile,
+  ResourceType,
+} from "../../compile-envoy/envoy-config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
@@ -23,6 +28,8 @@ import { FairTurns } from "./fair-turns.ts";
 import { EnvoyNode, sortedStatus, unknownText } from "./envoy-node.ts";
 import type { EnvoyStatus } from "./envoy-node.ts";
 import { readIdentity } from "./node-identity.ts";
+import { ModuleStore } from "./module-store.ts";
+import { ModuleWaits } from "./module-waits.ts";
 import { Outbox } from "./outbox.ts";
 import { SendBudget } from "./send-budget.ts";
 import type { Lease } from "./send-budget.ts";
@@ -65,6 +72,7 @@ interface Peer {
   readonly mode: XdsMode;
   readonly session: AdsSession;
   readonly lease: Lease;
+  readonly waits: ModuleWaits;
 }
 
 /** What gRPC takes connections by. */
@@ -91,7 +99,9 @@ export interface AdsServerOptions {
 export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #messages: AdsMessages;
-  readonly #configs = new SharedConfigs();
+  readonly #configs = new SharedConfigs((module) => {
+    this.#modules.offer(module);
+  });
   readonly #budget: SendBudget;
   /** At most one message of each Envoy, and what is to be sent to them. */
   readonly #turns: FairTurns;
@@ -100,6 +110,7 @@ export class AdsServer {
     "grpc.keepalive_time_ms": PING_EVERY_MS,
     "grpc.keepalive_timeout_ms": PING_GIVEN_UP_MS,
   });
+  readonly #modules: ModuleStore;
   readonly #connections: AdsConnections;
   #injector: Injector | null = null;
   readonly #metrics = new Metrics();
@@ -117,10 +128,19 @@ export class AdsServer {
     this.#options = options;
     this.#messages = new AdsMessages(options.api);
     this.#budget = new SendBudget(options.clock);
+    const sends = this.#metrics.counter({
+      name: "graylane_xds_modules_total",
+      help: "modules of plug-ins that Envoys asked for",
+      labelNames: ["outcome"],
+    });
+    this.#modules = new ModuleStore(options.logger, sends);
     this.#turns = new FairTurns(options.clock, setImmediate);
     this.#connections = new AdsConnections({
       ...{ clock: options.clock, connectionsMax: CONNECTIONS_MAX },
       onConnection: (socket: Socket) => this.#injector?.injectConnection(socket),
+      onPlain: (socket: Socket) => {
+        this.#modules.serve(socket);
+      },
       onStall: (peer, reason) => {
         this.#onStall(peer, reason);
       },
@@ -217,18 +237,20 @@ export class AdsServer {
         });
       });
     };
-    const session = new AdsSession(send, mode, (type, resource) =>
-      this.#messages.sizeOfResource(mode, type, resource),
-    );
+    const sizeOf = (type: ResourceType, resource: EnvoyResource): number =>
+      this.#messages.sizeOfResource(mode, type, resource);
+    const waits = new ModuleWaits(this.#options.clock, this.#modules);
+    const session = new AdsSession(send, mode, sizeOf, waits);
     stream.on("data", (bytes: Buffer) => {
       stream.pause();
       inTurn(() => {
-        this.#onMessage({ stream, mode, session, lease }, bytes);
+        this.#onMessage({ stream, mode, session, lease, waits }, bytes);
         stream.resume();
       });
     });
     const leave = (): void => {
       isOver = true;
+      waits.close();
       lease.close();
       outbox.close();
       this.#connections.removeOutbox(peer, outbox);
@@ -253,7 +275,8 @@ export class AdsServer {
     this.#options.logger.warn("an Envoy was cut off", { node, peer, error });
   }
 
-  #onMessage({ stream, mode, session, lease }: Peer, bytes: Buffer): void {
+  #onMessage(peer: Peer, bytes: Buffer): void {
+    const { stream, mode, session, lease } = peer;
     let said: SaidRequest;
     try {
       said = this.#messages.decode(mode, bytes);
@@ -262,7 +285,7 @@ export class AdsServer {
       return;
     }
     if (!this.#nodes.has(stream)) {
-      const problem = this.#join(stream, session, said.node);
+      const problem = this.#join(peer, said.node);
       if (problem !== null) {
         this.#options.logger.warn("an Envoy was refused", { error: problem });
         refuse(stream, problem);
@@ -274,7 +297,7 @@ export class AdsServer {
   }
 
   /** Only the first request of a stream says who sends it. */
-  #join(stream: AdsStream, session: AdsSession, node: Json | undefined): string | null {
+  #join({ stream, session, waits }: Peer, node: Json | undefined): string | null {
     if (this.#nodes.size >= ENVOYS_MAX) return `no more than ${ENVOYS_MAX} Envoys are served`;
     const identity = readIdentity(node);
     if (typeof identity === "string") return identity;
@@ -292,6 +315,7 @@ export class AdsServer {
       },
     });
     this.#nodes.set(stream, joined);
+    waits.join(identity.name);
     this.#options.logger.info("an Envoy is here", { node: joined.id });
     this.#options.onUp(joined);
     return null;

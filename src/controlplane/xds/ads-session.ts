@@ -14,6 +14,8 @@ import type {
   ResourceType,
 } from "../../compile-envoy/envoy-config.ts";
 import { DeltaState } from "./delta-state.ts";
+import type { MissPolicy } from "./misses.ts";
+import type { ModuleWaits } from "./module-waits.ts";
 import type { Refused } from "./refused.ts";
 import { versionOf } from "./type-channel.ts";
 import type { AdsRequest, TypeChannel } from "./type-channel.ts";
@@ -56,13 +58,28 @@ export class AdsSession {
     send: (response: AdsResponse) => void,
     mode: XdsMode = "sotw",
     sizeOf: (type: ResourceType, resource: EnvoyResource) => number = () => 0,
+    waits: ModuleWaits | null = null,
   ) {
     this.#send = send;
+    const policy = waits === null ? null : this.#missPolicy(waits);
     const of = (type: ResourceType): TypeChannel =>
       mode === "delta"
-        ? new DeltaState(type, (resource) => sizeOf(type, resource))
-        : new TypeState(type);
+        ? new DeltaState(type, (resource) => sizeOf(type, resource), policy)
+        : new TypeState(type, policy);
     this.#states = byType(of);
+  }
+
+  #missPolicy(waits: ModuleWaits): MissPolicy {
+    const again = (run: () => void) => (): void => {
+      run();
+      this.#advance();
+    };
+    return {
+      mayBeMissing: (resource, error, run) => waits.mayBeMissing(resource, error, again(run)),
+      taken: (resource) => {
+        waits.taken(resource);
+      },
+    };
   }
 
   /** Resolves when Envoy has answered everything: what it runs then is what it did not refuse. */

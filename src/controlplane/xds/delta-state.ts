@@ -12,6 +12,8 @@ import type {
   ResourceType,
 } from "../../compile-envoy/envoy-config.ts";
 import { isSecretName } from "../../compile-envoy/secrets.ts";
+import { Misses } from "./misses.ts";
+import type { MissPolicy } from "./misses.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
 import { changedNames, countOf } from "./resource-diff.ts";
@@ -53,11 +55,17 @@ export class DeltaState implements TypeChannel {
   readonly #unmet = new Set<string>();
   #lost: string[] = [];
   readonly #sizeOf: (resource: EnvoyResource) => number;
+  readonly #misses: Misses;
 
   /** `sizeOf`: how many bytes a resource takes in a message. */
-  constructor(type: ResourceType, sizeOf: (resource: EnvoyResource) => number) {
+  constructor(
+    type: ResourceType,
+    sizeOf: (resource: EnvoyResource) => number,
+    policy: MissPolicy | null = null,
+  ) {
     this.type = type;
     this.#sizeOf = sizeOf;
+    this.#misses = new Misses(policy, (name) => this.#dirty.add(name));
   }
 
   get isSubscribed(): boolean {
@@ -65,7 +73,7 @@ export class DeltaState implements TypeChannel {
   }
 
   get isPending(): boolean {
-    return this.#pending !== null;
+    return this.#pending !== null || this.#misses.areAwaited;
   }
 
   get wasSent(): boolean {
@@ -105,6 +113,7 @@ export class DeltaState implements TypeChannel {
     if (!this.#isSubscribed || this.#pending !== null) return null;
     for (const name of changedNames(this.#wanted, wanted)) this.#dirty.add(name);
     this.#wanted = wanted;
+    this.#misses.keepOnly(wanted);
     const message = this.#part();
     if (message.resources.size > 0 || message.removed.length > 0) return message;
     // Envoy starts when it has been told of clusters and listeners, were it that there are none.
@@ -217,7 +226,7 @@ export class DeltaState implements TypeChannel {
   #resourceDue(name: string): EnvoyResource | "removed" | null {
     const wanted = this.#wantedOf(name);
     if (wanted === undefined) return this.#removalDue(name);
-    if (!this.#isAsked(name)) return null;
+    if (!this.#isAsked(name) || this.#misses.isAwaited(name)) return null;
     const held = this.#held.get(name);
     const isAgain = this.#again.has(name);
     const instead = this.#instead.get(name);
@@ -225,7 +234,9 @@ export class DeltaState implements TypeChannel {
       return instead ?? (isAgain ? lastGood(wanted, held) : null);
     }
     this.#refused.delete(name);
-    if (isAgain || instead !== undefined || !this.#has(name, wanted)) return wanted;
+    if (isAgain || instead !== undefined || !this.#has(name, wanted)) {
+      return this.#misses.attempt(wanted);
+    }
     if (typeof held === "string") this.#hold(name, wanted);
     return null;
   }
@@ -272,12 +283,13 @@ export class DeltaState implements TypeChannel {
       return;
     }
     for (const [name, resource] of pending.resources) {
-      if (this.#isAsked(name)) this.#hold(name, resource);
+      if (this.#isAsked(name)) this.#hold(name, resource.retryOf ?? resource);
     }
     for (const name of pending.removed) this.#drop(name);
   }
 
   #hold(name: string, resource: EnvoyResource): void {
+    this.#misses.taken(resource);
     this.#held.set(name, resource);
     for (const need of resource.needs) this.#unmet.add(need);
   }
@@ -303,6 +315,7 @@ export class DeltaState implements TypeChannel {
       }
       // What went in the place of what it refused changes nothing about that.
       if (this.type === "extensions" && this.#refused.has(name)) continue;
+      if (this.#misses.take(resource, error)) continue;
       const held = this.#held.get(name);
       const sources = toBlame(resource, typeof held === "object" ? held : undefined);
       const version = versionOf(resource);

@@ -26,7 +26,12 @@ export function readIdentity(node: Json | undefined): EnvoyIdentity | string {
   }
   const said = objectOf(objectOf(metadata)[METADATA_KEY]);
   const view = viewOf(said);
-  return typeof view === "string" ? view : { name: id, view };
+  if (typeof view === "string") return view;
+  const { modules } = said;
+  if (modules === undefined) return { name: id, view };
+  const isName = typeof modules === "string" && modules !== "" && modules.length <= NAME_CHARS_MAX;
+  if (!isName) return place("modules", "must be the name of a cluster");
+  return { name: id, view: { ...view, modules } };
 }
 
 function viewOf(said: JsonObject): EnvoyView | string {

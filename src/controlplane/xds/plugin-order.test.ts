@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TYPE_URLS, byType } from "../../compile-envoy/envoy-config.ts";
 import type { EnvoyResource, ResourceType } from "../../compile-envoy/envoy-config.ts";
+import { FakeClock } from "../../base/fake-clock.ts";
 import { AdsSession } from "./ads-session.ts";
 import type { AdsResponse, Stage, XdsMode } from "./ads-session.ts";
+import { ModuleWaits } from "./module-waits.ts";
 
 const MODES = ["delta", "sotw"] as const;
 
@@ -16,9 +18,11 @@ class ModeEnvoy {
   readonly session: AdsSession;
   readonly #names: Record<ResourceType, readonly string[]> = byType(() => []);
 
-  constructor(mode: XdsMode) {
+  constructor(mode: XdsMode, clock: FakeClock | null = null) {
     this.#mode = mode;
-    this.session = new AdsSession((response) => this.inbox.push(response), mode);
+    const waits = clock === null ? null : new ModuleWaits(clock, { watch: () => () => undefined });
+    const send = (response: AdsResponse): number => this.inbox.push(response);
+    this.session = new AdsSession(send, mode, () => 0, waits);
   }
 
   ask(type: ResourceType, names: readonly string[] = []): void {
@@ -66,8 +70,8 @@ function stage(types: Partial<Readonly<Record<ResourceType, Revisions>>>): Stage
 const NOTHING_ELSE = { clusters: { a: 1 } };
 
 /** With one plug-in, `p`. */
-async function synced(mode: XdsMode): Promise<ModeEnvoy> {
-  const envoy = new ModeEnvoy(mode);
+async function synced(mode: XdsMode, clock: FakeClock | null = null): Promise<ModeEnvoy> {
+  const envoy = new ModeEnvoy(mode, clock);
   const first = { ...NOTHING_ELSE, extensions: { p: 1 }, listeners: { entry: 1 } };
   let isSettled = false;
   const settled = envoy.session.bring([stage(first)]).then(() => {
@@ -147,5 +151,27 @@ for (const mode of MODES) {
     await settled;
     assert.deepEqual(envoy.inbox, []);
     assert.equal(envoy.session.status().extensions, undefined);
+  });
+
+  test(`${mode}: a plug-in without its module yet is tried again, and no refusal`, async () => {
+    const clock = new FakeClock();
+    const envoy = await synced(mode, clock);
+    const next = stage({ ...NOTHING_ELSE, extensions: { p: 2 }, listeners: { entry: 2 } });
+    const fetches = [{ path: "/m", sha256: "aa" }];
+    const plugin = next.resources.extensions["p"];
+    assert.ok(plugin !== undefined);
+    const extensions = { p: { ...plugin, fetches } };
+    const settled = envoy.session.bring([
+      { ...next, resources: { ...next.resources, extensions } },
+    ]);
+    assert.equal(envoy.take("Unable to create Wasm plugin p"), "extensions: p@2");
+    assert.deepEqual(envoy.inbox, [], "listeners wait for it");
+    assert.deepEqual(envoy.session.refused(), []);
+    assert.equal(envoy.session.status().extensions, "STALE");
+    clock.advance(500);
+    assert.equal(envoy.take(), "extensions: p@2");
+    assert.equal(envoy.take(), "listeners: entry@2");
+    await settled;
+    assert.equal(envoy.session.status().extensions, "SYNCED");
   });
 }

@@ -6,7 +6,13 @@ import { keepEqual } from "../../base/equal.ts";
 import { compileForEnvoy } from "../../compile-envoy/compile-envoy.ts";
 import { withRulesOf } from "../../compile-envoy/filter-program.ts";
 import { NO_RESOURCES, byType } from "../../compile-envoy/envoy-config.ts";
-import type { EnvoyResources, EnvoyView, ResourceType } from "../../compile-envoy/envoy-config.ts";
+import type {
+  EnvoyResources,
+  EnvoyView,
+  ModuleFile,
+  ResourceType,
+} from "../../compile-envoy/envoy-config.ts";
+import { MODULES_LISTENER } from "../../compile-envoy/modules-listener.ts";
 import type { Fault } from "../../resources/fault.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
@@ -35,6 +41,13 @@ const CHANGES_MAX = 16;
 export class SharedConfigs {
   readonly #changes = new WeakMap<Applied, Map<string, Change>>();
 
+  readonly #onModule: (module: ModuleFile) => void;
+
+  /** `onModule` is called with each module that some Envoy is told to fetch. */
+  constructor(onModule: (module: ModuleFile) => void = () => undefined) {
+    this.#onModule = onModule;
+  }
+
   change(view: EnvoyView, before: Applied, next: Snapshot): Change {
     const known = this.#changes.get(before) ?? new Map<string, Change>();
     this.#changes.set(before, known);
@@ -45,7 +58,16 @@ export class SharedConfigs {
       for (const oldest of [...known.keys()].slice(0, -(CHANGES_MAX - 1))) known.delete(oldest);
       known.set(key, change);
     }
+    if (view.modules !== undefined) this.#offer(change);
     return change;
+  }
+
+  #offer({ stages }: Change): void {
+    for (const { resources } of stages) {
+      for (const { fetches = [] } of Object.values(resources.extensions)) {
+        for (const module of fetches) this.#onModule(module);
+      }
+    }
   }
 }
 
@@ -54,8 +76,18 @@ function makeChange(view: EnvoyView, before: Applied, next: Snapshot): Change {
   const resources = keepSame(before.resources, compiled);
   const applied = { snapshot: next, resources };
   const last = { version: next.version, resources };
-  if (!hasOtherRoutes(before.resources, resources)) return { stages: [last], applied, refusals };
-  return { stages: [making(view, before, applied), last], applied, refusals };
+  const hasOthers = hasOtherRoutes(before.resources, resources);
+  const stages = hasOthers ? [making(view, before, applied), last] : [last];
+  return { stages: [...fetching(before.resources, stages), ...stages], applied, refusals };
+}
+
+/** What else there is to fetch is fetched, and judged, before a listener needs it. */
+function fetching({ listeners, routes }: Resources, [first]: readonly Stage[]): Stage[] {
+  const modules = first?.resources.listeners[MODULES_LISTENER];
+  if (first === undefined || modules === undefined) return [];
+  if (modules === listeners[MODULES_LISTENER]) return [];
+  const before = { ...listeners, [MODULES_LISTENER]: modules };
+  return [{ ...first, resources: { ...first.resources, listeners: before, routes } }];
 }
 
 /** Without other routes nothing is to be kept for old ones: each update is whole by itself. */

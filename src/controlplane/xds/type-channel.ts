@@ -78,7 +78,8 @@ export function insteadOf(
 const hashes = new WeakMap<JsonObject, string>();
 
 /** The version of a resource: equal content has equal versions, in each process. */
-export function versionOf({ json }: EnvoyResource): string {
+export function versionOf({ json: own, retryOf }: EnvoyResource): string {
+  const json = retryOf?.json ?? own;
   let version = hashes.get(json);
   if (version === undefined) {
     version = contentHash(json);

@@ -8,6 +8,8 @@ import type {
   EnvoyResources,
   ResourceType,
 } from "../../compile-envoy/envoy-config.ts";
+import { Misses } from "./misses.ts";
+import type { MissPolicy } from "./misses.ts";
 import type { Refused } from "./refused.ts";
 import { namedIn, toBlame } from "./refused.ts";
 import { ONE_BY_ONE, insteadOf, versionOf } from "./type-channel.ts";
@@ -32,8 +34,11 @@ export class TypeState implements TypeChannel {
   /** What goes in the place of what was refused. */
   readonly #instead = new Map<string, EnvoyResource>();
 
-  constructor(type: ResourceType) {
+  readonly #misses: Misses;
+
+  constructor(type: ResourceType, policy: MissPolicy | null = null) {
     this.type = type;
+    this.#misses = new Misses(policy, () => undefined);
     this.#isWhole = type === "clusters" || type === "listeners";
   }
 
@@ -42,7 +47,7 @@ export class TypeState implements TypeChannel {
   }
 
   get isPending(): boolean {
-    return this.#pending !== null;
+    return this.#pending !== null || this.#misses.areAwaited;
   }
 
   get refused(): readonly Refused[] {
@@ -103,6 +108,7 @@ export class TypeState implements TypeChannel {
 
   #resourcesDue(wanted: EnvoyResources): ReadonlyMap<string, EnvoyResource> | null {
     if (!this.#isSubscribed || this.#pending !== null) return null;
+    this.#misses.keepOnly(wanted);
     const target = this.#target(wanted);
     const changed = [...target].filter(([name, resource]) => this.#isNews(name, resource));
     if (this.#isWhole) {
@@ -138,8 +144,10 @@ export class TypeState implements TypeChannel {
 
   #accept({ resources }: Pending): void {
     if (this.#isWhole) this.#held = new Map(resources);
-    for (const [name, resource] of resources) {
+    for (const [name, sent] of resources) {
       const isAsked = this.#isWhole || this.#names.has(name);
+      const resource = sent.retryOf ?? sent;
+      this.#misses.taken(resource);
       if (isAsked) this.#held.set(name, resource);
     }
   }
@@ -154,6 +162,7 @@ export class TypeState implements TypeChannel {
       const version = versionOf(resource);
       // What went in the place of what it refused changes nothing about that.
       if (this.type === "extensions" && this.#refused.has(name)) continue;
+      if (this.#misses.take(resource, error)) continue;
       const held = this.#held.get(name);
       const sources = toBlame(resource, held);
       this.#refused.set(name, { type: this.type, name, version, error, sources });
@@ -171,15 +180,18 @@ export class TypeState implements TypeChannel {
       if (refused !== undefined && refused.version !== versionOf(resource)) {
         this.#refused.delete(name);
       }
-      const isRefused = refused?.version === versionOf(resource);
-      const last = this.#instead.get(name) ?? this.#held.get(name);
-      const chosen = isRefused ? last : resource;
+      const isLeft = refused?.version === versionOf(resource) || this.#misses.isAwaited(name);
+      const chosen = isLeft ? this.#lastOf(name) : this.#misses.attempt(resource);
       if (chosen !== undefined) target.set(name, chosen);
     }
     for (const name of this.#refused.keys()) {
       if (!Object.hasOwn(wanted, name)) this.#refused.delete(name);
     }
     return target;
+  }
+
+  #lastOf(name: string): EnvoyResource | undefined {
+    return this.#instead.get(name) ?? this.#held.get(name);
   }
 
   #isNews(name: string, resource: EnvoyResource): boolean {
