@@ -60,9 +60,14 @@ export class DeadlineSweeper {
     this.#arm();
   }
 
-  /** The moment `ms` from now, by a fresh reading: `nowMs` may be a whole sweep old. */
+  /** By a fresh reading: `nowMs` may be a whole sweep old. */
+  readNowMs(): number {
+    return this.clock.monotonicMs();
+  }
+
+  /** The moment `ms` from now, by a fresh reading. */
   after(ms: number): number {
-    return this.clock.monotonicMs() + ms;
+    return this.readNowMs() + ms;
   }
 
   /** As `nowMs`, of the time that passed for the peers, too. */

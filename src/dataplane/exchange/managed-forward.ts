@@ -49,7 +49,7 @@ export function manage(input: ManagedInput): Management & { readonly cookie: str
   if (policy === undefined && retry === null) return { ...UNMANAGED, cookie: null };
   const { pools, sweeper } = exchange.context;
   const key = `${cluster.name} ${policy === cluster.policy ? "" : subsetName(subset)}`;
-  const state = pools.clusters.get(key, policy ?? NO_POLICY, sweeper.after(0));
+  const state = pools.clusters.get(key, policy ?? NO_POLICY, sweeper.readNowMs());
   const { text, cookie } = keyFor(policy?.loadBalancer, input);
   const hash = text === null ? null : hashText(text);
   return { cluster: state, retry, hash, place: placeOf(input.sender), cookie };

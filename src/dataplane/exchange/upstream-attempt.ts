@@ -406,7 +406,7 @@ export class UpstreamAttempt {
     const isAllowed =
       this.#retries < retry.retries &&
       (cluster === null ||
-        ((!isFirst || cluster.mayRetry) && cluster.budget?.take(sweeper.after(0)) !== false));
+        ((!isFirst || cluster.mayRetry) && cluster.budget?.take(sweeper.readNowMs()) !== false));
     if (!isAllowed) {
       this.isExhausted = true;
       return false;
@@ -437,7 +437,7 @@ export class UpstreamAttempt {
     this.#endpoint = null;
     const outliers = cluster?.outliers ?? null;
     if (outliers === null || endpoint === null) return;
-    outliers.record(endpoint, status, endpoints, this.#exchange.context.sweeper.after(0));
+    outliers.record(endpoint, status, endpoints, this.#exchange.context.sweeper.readNowMs());
   }
 
   #fail(code: "no_endpoint" | "upstream_overflow" | "upstream_tls_failed", message: string): void {
