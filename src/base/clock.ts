@@ -54,6 +54,11 @@ export function timestampMs(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }
 
+/** Its first moment, UTC, as libraries take times. */
+export function newYear(year: number): Date {
+  return new Date(Date.UTC(year, 0));
+}
+
 /** `2026-11-21 15:40:00.123`, UTC: the time of a line in Envoy's log. */
 export function logTime(wallMs: number): string {
   return new Date(wallMs).toISOString().slice(0, 23).replace("T", " ");

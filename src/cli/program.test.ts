@@ -330,6 +330,7 @@ test("up gets its options parsed, with absolute paths", async () => {
     imageMap: null,
     auditLog: null,
     tokenAuthFile: null,
+    clientCaFile: null,
     accessLog: null,
     accessLogFormat: null,
     accessLogHeaders: [],

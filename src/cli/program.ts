@@ -138,6 +138,7 @@ function addServerCommands(program: Command, run: Run): void {
     .option("--image-map <file>", "image mappings of your own")
     .option("--audit-log <file>", "log each request to the API here; - for standard output")
     .option("--token-auth-file <file>", 'further users of the API: token,user,uid,"group1,group2"')
+    .option("--client-ca-file <file>", "users by certificates of these authorities (PEM)")
     .option("--access-log <file>", "log each request at each hop here; - for standard output")
     .option("--access-log-format <format>", "Envoy's format string, or envoy for its default")
     .option("--access-log-header <name>", "a request field in it (repeatable)", collect, [])

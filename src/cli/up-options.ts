@@ -32,6 +32,8 @@ export interface UpOptions {
   readonly auditLog: string | null;
   /** Users of the API beside the administrator, absolute; null: there are none. */
   readonly tokenAuthFile: string | null;
+  /** Authorities of such users' certificates, absolute; null: no certificate is taken. */
+  readonly clientCaFile: string | null;
   /** File of the access log, absolute; `-` for standard output; null for none. */
   readonly accessLog: string | null;
   /** Of its lines, as text; null: our own JSON. */
@@ -59,6 +61,7 @@ export interface RawUpOptions {
   readonly imageMap?: string;
   readonly auditLog?: string;
   readonly tokenAuthFile?: string;
+  readonly clientCaFile?: string;
   readonly accessLog?: string;
   readonly accessLogFormat?: string;
   readonly accessLogHeader: readonly string[];
@@ -97,6 +100,7 @@ export function parseUpOptions(raw: RawUpOptions, cwd: string, stateDirectory: s
     imageMap: raw.imageMap === undefined ? null : resolve(cwd, raw.imageMap),
     auditLog: logPathOf(raw.auditLog, cwd),
     tokenAuthFile: raw.tokenAuthFile === undefined ? null : resolve(cwd, raw.tokenAuthFile),
+    clientCaFile: raw.clientCaFile === undefined ? null : resolve(cwd, raw.clientCaFile),
     accessLog: logPathOf(raw.accessLog, cwd),
     accessLogFormat: accessLogFormatOf(raw),
     accessLogHeaders: accessLogHeadersOf(raw),

@@ -23,7 +23,6 @@ import { ListenError, startApiServer } from "../server/api-server.ts";
 import type { ApiServer } from "../server/api-server.ts";
 import { ensureCertificate, type Certificate } from "../server/certificate.ts";
 import { ensureBuiltIn } from "../server/access/built-in-roles.ts";
-import { readTokenFile, TokenFile, type TokenSource } from "../server/access/token-file.ts";
 import {
   ensureToken,
   removeClientFile,
@@ -37,6 +36,7 @@ import type { LeveledLogger, Logger } from "../telemetry/logger.ts";
 import { mergeMetrics } from "../telemetry/metrics.ts";
 import { startAdminServer } from "./admin-server.ts";
 import type { AdminSource } from "./admin-server.ts";
+import { hasUsers, userFilesFault, usersOf } from "./api-users.ts";
 import { RelayedApps, serveApps } from "./app-relay.ts";
 import { consoleLogger } from "./console-logger.ts";
 import { servesUntilReplaced } from "./hot-restart.ts";
@@ -107,9 +107,9 @@ async function read(options: UpOptions, { stderr }: Terminal): Promise<Read | nu
     stderr.write(`error: --access-log-format: ${format}\n`);
     return null;
   }
-  const users = options.tokenAuthFile === null ? null : readTokenFile(options.tokenAuthFile);
-  if (typeof users === "string") {
-    stderr.write(`error: --token-auth-file: ${users}\n`);
+  const unread = userFilesFault(options);
+  if (unread !== null) {
+    stderr.write(`error: ${unread}\n`);
     return null;
   }
   const audit = await openAudit(options.auditLog);
@@ -288,10 +288,10 @@ async function openApi(
   try {
     const dependencies = parts.dependencies(own.token, own.shutdown);
     const audit = log === null ? {} : { audit: log };
-    const tokens = tokensOf(options, logger);
+    const users = usersOf(options, logger);
     const handle = legacy?.handles.get(API);
     return await startApiServer(
-      { ...dependencies, ...audit, ...tokens },
+      { ...dependencies, ...audit, ...users },
       {
         ...options.api,
         certificate: own.certificate,
@@ -302,15 +302,6 @@ async function openApi(
     if (error instanceof ListenError) return error;
     throw error;
   }
-}
-
-/** A fault that a change of the file brings is told; until it is mended nobody in it is let in. */
-function tokensOf({ tokenAuthFile }: UpOptions, logger: Logger): { readonly tokens?: TokenSource } {
-  if (tokenAuthFile === null) return {};
-  const told = (fault: string): void => {
-    logger.error(`--token-auth-file: ${fault}; its users are refused`);
-  };
-  return { tokens: new TokenFile(tokenAuthFile, told) };
 }
 
 interface Started {
@@ -345,7 +336,7 @@ async function openAdmin({ parts, options, log, legacy }: Run): Promise<Started 
 /** Null when everything runs. */
 async function startParts({ parts, options, resources, legacy }: Run): Promise<string | null> {
   const { store, fleet, publisher, local } = parts;
-  const withoutRoles = options.tokenAuthFile === null ? null : await ensureBuiltIn(store);
+  const withoutRoles = hasUsers(options) ? await ensureBuiltIn(store) : null;
   if (withoutRoles !== null) return withoutRoles;
   const unwritten = await putAll(store, resources);
   if (unwritten !== null) return unwritten;

@@ -1,5 +1,6 @@
 //! The HTTP server of the API: listens on this machine only, guards, routes, answers, closes.
 
+import { constants } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import {
@@ -135,6 +136,17 @@ interface Servers {
   readonly tls: Server | null;
 }
 
+const TLS = { minVersion: "TLSv1.2" } as const;
+/**
+ * A client is asked for a certificate, and may have none. The handshake judges none: each request
+ * does. A resumed session would not tell the certificates between it and an authority.
+ */
+const ASKING = {
+  ...{ requestCert: true, rejectUnauthorized: false },
+  ca: [] as string[],
+  secureOptions: constants.SSL_OP_NO_TICKET,
+};
+
 function serversOf(around: Surroundings, certificate: Certificate | undefined): Servers {
   const limits = {
     maxHeaderSize: HEADER_BYTES_MAX,
@@ -146,10 +158,11 @@ function serversOf(around: Surroundings, certificate: Certificate | undefined): 
     void handle(around, request, response);
   };
   const plain = createServer(limits, listener);
+  const asking = around.dependencies.certificates === undefined ? {} : ASKING;
   const tls =
     certificate === undefined
       ? null
-      : createTlsServer({ ...limits, ...certificate, minVersion: "TLSv1.2" }, listener);
+      : createTlsServer({ ...limits, ...certificate, ...TLS, ...asking }, listener);
   // Node's servers watch over their connections' time limits only when they are told this.
   plain.emit("listening");
   tls?.emit("listening");

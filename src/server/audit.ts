@@ -10,7 +10,7 @@ import { timestampMs } from "../base/clock.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Ask } from "./access/attributes.ts";
 import type { Decision } from "./access/rbac.ts";
-import { ANONYMOUS, type User } from "./access/user.ts";
+import { ANONYMOUS, userInfo, type User } from "./access/user.ts";
 
 export interface AuditLog {
   /** ASCII, with its line feed. */
@@ -64,7 +64,7 @@ export class AuditedRequest {
     this.#isOpen = isOpen;
   }
 
-  /** The token was right. */
+  /** The credentials were right. */
   admitted(user: User, impersonated: User | null): void {
     this.#user = user;
     this.#impersonated = impersonated;
@@ -109,10 +109,6 @@ export class AuditedRequest {
     };
     return `${ascii(JSON.stringify(event))}\n`;
   }
-}
-
-function userInfo({ name, uid, groups }: User): object {
-  return { username: name, ...(uid !== "" && { uid }), groups };
 }
 
 function annotationsOf({ isAllowed, reason }: Decision): object {

@@ -15,6 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { CertificateSource } from "./access/client-certificates.ts";
 import type { TokenSource } from "./access/token-file.ts";
 import type { AuditLog } from "./audit.ts";
 
@@ -41,6 +42,8 @@ export interface ServerDependencies {
   readonly token: string;
   /** Users beside the one of `token`; absent: there are none. */
   readonly tokens?: TokenSource;
+  /** Further users by client certificates; absent: no client is asked for one. */
+  readonly certificates?: CertificateSource;
   /** Absent: nobody writes down who asked for what. */
   readonly audit?: AuditLog;
   readonly logger: Pick<Logger, "info" | "error">;

@@ -3,6 +3,10 @@
 
 import { request as httpRequest } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { certificateOf } from "./access/client-certificates.ts";
+import { failure } from "./status.ts";
+
+const MOVED = failure(503, "ServiceUnavailable", "the server restarts; ask again");
 
 export interface ServerPlace {
   readonly host: string;
@@ -34,12 +38,20 @@ export class WriteHold {
   }
 }
 
-/** The other process answers, on this connection's last request. */
+/**
+ * The other process answers, on this connection's last request. It cannot see a certificate that
+ * was shown here: such a client is told to ask again, and comes to it by a new connection.
+ */
 export function handOn(
   { host, port }: ServerPlace,
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
+  if (certificateOf(request.socket) !== null) {
+    const again = { "retry-after": "1", connection: "close", "content-type": "application/json" };
+    response.writeHead(503, again).end(JSON.stringify(MOVED));
+    return;
+  }
   const { method, url, headers } = request;
   const onward = httpRequest({ host, port, method, path: url, headers, agent: false });
   onward.on("response", (answer) => {

@@ -1,24 +1,34 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { makeUserPairs } from "../../src/server/testing/certificate-cases.ts";
 import { Graylane } from "../support/graylane.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 
 const EXAMPLE = "examples/asm-hash-tagging";
 
+const directory = mkdtempSync(join(tmpdir(), "graylane-kubectl-"));
+const authorities = join(directory, "client-ca.crt");
+let users: Awaited<ReturnType<typeof makeUserPairs>>;
 let graylane: Graylane;
 let kubectl: Kubectl;
 
 before(async () => {
   const path = await findKubectl();
-  graylane = await Graylane.start({ files: [`${EXAMPLE}/gateway.yaml`] });
+  users = await makeUserPairs({ carol: ["viewers"], stranger: [] });
+  const { authority } = await makeUserPairs({});
+  writeFileSync(authorities, `${authority}${users.authority}`);
+  const words = ["--client-ca-file", authorities, "--audit-log", join(directory, "audit.log")];
+  graylane = await Graylane.start({ files: [`${EXAMPLE}/gateway.yaml`], words });
   kubectl = new Kubectl(path, graylane.stateDirectory);
   process.stdout.write(await kubectl.demand("version"));
 });
 
 after(async () => {
   await graylane.stop();
+  rmSync(directory, { recursive: true });
 });
 
 const ALL = ["sample", "services", "virtual-service", "lanes", "wasm"];
@@ -206,6 +216,52 @@ test("a wrong token is told in kubectl's own words", async () => {
   config.users[0].user.token = "wrong";
   const file = graylane.file(JSON.stringify(config));
   const { exitCode, stderr } = await kubectl.run("--kubeconfig", file, "get", "pods");
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /^error: You must be logged in to the server \(/m);
+});
+
+const VIEWERS = `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: viewers }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view }
+subjects: [{ apiGroup: rbac.authorization.k8s.io, kind: Group, name: viewers }]
+`;
+
+interface Kubeconfig {
+  readonly clusters: readonly [{ readonly cluster: object }];
+  users: readonly { readonly name: string; readonly user: object }[];
+}
+
+test("a user by certificate may do what the groups in it may, until its authority goes", async () => {
+  await kubectl.demand("apply", "-f", graylane.file(VIEWERS));
+  const config = JSON.parse(
+    readFileSync(join(graylane.stateDirectory, "kubeconfig"), "utf8"),
+  ) as Kubeconfig;
+  const carol = users.pairs.get("carol") ?? assert.fail();
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const data = {
+    "client-certificate-data": base64(carol.cert),
+    "client-key-data": base64(carol.key),
+  };
+  config.users = [{ name: "graylane", user: data }];
+  const asCarol = ["--kubeconfig", graylane.file(JSON.stringify(config))];
+  const whoami = await kubectl.demand(...asCarol, "auth", "whoami");
+  assert.match(whoami, /^Username +carol\nGroups +\[viewers system:authenticated\]$/m);
+  assert.match(whoami, /credential-id +\[X509SHA256=[0-9a-f]{64}\]$/m);
+  await kubectl.demand(...asCarol, "get", "pods");
+  const refused = await kubectl.run(...asCarol, "create", "-f", graylane.file(VIEWERS));
+  assert.match(refused.stderr, /User "carol" cannot create resource "clusterrolebindings"/);
+  config.users = [{ name: "graylane", user: {} }];
+  const files = [
+    ...["--kubeconfig", graylane.file(JSON.stringify(config))],
+    ...["--client-certificate", graylane.file(carol.cert)],
+    ...["--client-key", graylane.file(carol.key)],
+  ];
+  await kubectl.demand(...files, "get", "pods");
+  const audited = readFileSync(join(directory, "audit.log"), "utf8").split("\n");
+  assert.ok(audited.some((line) => /"verb":"create".*"username":"carol"/.test(line)));
+  writeFileSync(authorities, (await makeUserPairs({})).authority);
+  const { exitCode, stderr } = await kubectl.run(...files, "get", "pods");
   assert.equal(exitCode, 1);
   assert.match(stderr, /^error: You must be logged in to the server \(/m);
 });

@@ -14,10 +14,15 @@ import { freePort } from "../../src/base/testing/free-port.ts";
 import { runCli } from "../../src/cli/program.ts";
 import { RENEW_MS } from "../../src/controlplane/kubernetes/leader-election.ts";
 import { cliDependencies } from "../../src/main/cli-dependencies.ts";
+import { ClientCertificates } from "../../src/server/access/client-certificates.ts";
+import { whoAmI, type Shown } from "../../src/server/testing/ask-with-certificate.ts";
+import { makeCertificateCases } from "../../src/server/testing/certificate-cases.ts";
+import type { CertificateCases } from "../../src/server/testing/certificate-cases.ts";
+import { Served } from "../../src/server/testing/served.ts";
 import { Controller } from "../support/controller.ts";
 import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
-import { KubernetesServer } from "../support/kubernetes.ts";
+import { KubernetesServer, tokenOf } from "../support/kubernetes.ts";
 import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
 import { listDifferences } from "./kubernetes-lists.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
@@ -27,10 +32,13 @@ const SETS = "graylane,istio,asm,higress";
 
 let server: KubernetesServer;
 let kubectl: Kubectl;
+let certificates: CertificateCases;
 const closing: (() => unknown)[] = [];
 
 before(async () => {
-  const starting = KubernetesServer.start({ users: ACCESS_USERS });
+  certificates = await makeCertificateCases();
+  const { authorities } = certificates;
+  const starting = KubernetesServer.start({ users: ACCESS_USERS, authorities });
   const [path, started] = await Promise.all([findKubectl(), starting]);
   server = started;
   kubectl = new Kubectl(path, server.directory);
@@ -205,6 +213,36 @@ test("our API server lets users do what Kubernetes does, and refuses in its word
   t.diagnostic(`${wanted.length} requests compared, ${refused} of them refused`);
   assert.deepEqual(differences, []);
   assert.ok(refused > wanted.length / 4 && refused < wanted.length, String(refused));
+});
+
+test("our API server takes the client certificates that Kubernetes takes", async (t) => {
+  const { authorities, cases, alice } = certificates;
+  const file = join(server.directory, "our-client-ca.crt");
+  writeFileSync(file, authorities);
+  const ours = await Served.start(
+    {
+      clock: systemClock,
+      certificates: new ClientCertificates(file, (fault) => assert.fail(fault)),
+    },
+    certificates.server,
+  );
+  closing.push(() => ours.stop());
+  const stranger = cases.find(({ name }) => name === "itself") ?? assert.fail();
+  const shown: readonly (Shown & { readonly name: string; readonly isOurs?: boolean })[] = [
+    ...cases.map((pair) => ({ name: pair.name, pair, isOurs: pair.isOurs })),
+    { name: "right, beside a wrong token", pair: alice, token: "wrong" },
+    { name: "right, beside a right token", pair: alice, token: tokenOf("nobody") },
+    { name: "wrong, beside a wrong token", pair: stranger, token: "wrong" },
+  ];
+  const different: string[] = [];
+  for (const { name, isOurs, ...each } of shown) {
+    const both = await Promise.all([whoAmI(ours.server.url, each), whoAmI(server.url, each)]);
+    const [own, other] = both.map(({ user }) => JSON.stringify(user));
+    if (own !== other && isOurs !== true) different.push(`${name}: ${own ?? ""} ${other ?? ""}`);
+    assert.equal(both[0].code, both[0].user === null ? 401 : 201, name);
+  }
+  t.diagnostic(`${shown.length} ways to show a certificate compared`);
+  assert.deepEqual(different, []);
 });
 
 // The controller's part: each test goes on where the one before has ended.

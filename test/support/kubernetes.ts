@@ -47,6 +47,12 @@ export interface AuditedRequest {
 /** Further users, by name, with their groups. */
 export type Users = Readonly<Record<string, readonly string[]>>;
 
+export interface Known {
+  readonly users?: Users;
+  /** Of further users' certificates, PEM; absent: none is taken. */
+  readonly authorities?: string;
+}
+
 /** The token of a further user. */
 export function tokenOf(name: string): string {
   return `token-of-${name.replaceAll(":", "-")}`;
@@ -73,12 +79,13 @@ export class KubernetesServer {
   }
 
   /** Resolves when it is ready. */
-  static async start({ users = {} }: { readonly users?: Users } = {}): Promise<KubernetesServer> {
+  static async start({ users = {}, authorities = "" }: Known = {}): Promise<KubernetesServer> {
     const [apiserver, etcd] = await Promise.all([findApiserver(), findEtcd()]);
     const ports = { api: await freePort(), etcd: await freePort() };
     const server = new KubernetesServer(apiserver, ports, users);
     try {
       server.#writeFiles();
+      if (authorities !== "") writeFileSync(server.authoritiesFile, authorities);
       server.#etcd = server.#spawn(etcd, await etcdWords(server.directory, ports.etcd));
       await server.startApi();
       server.#writeKubeconfigs();
@@ -96,6 +103,10 @@ export class KubernetesServer {
   /** Of all its users. */
   get tokenFile(): string {
     return join(this.directory, "tokens.csv");
+  }
+
+  get authoritiesFile(): string {
+    return join(this.directory, "client-ca.crt");
   }
 
   get url(): string {
@@ -184,6 +195,7 @@ export class KubernetesServer {
       `--service-account-key-file=${file("accounts.pem")}`,
       `--service-account-signing-key-file=${file("accounts.pem")}`,
       `--token-auth-file=${this.tokenFile}`,
+      ...(existsSync(this.authoritiesFile) ? [`--client-ca-file=${this.authoritiesFile}`] : []),
       // Of 1.36, in place of impersonation as it was: its refusals have other words.
       "--feature-gates=ConstrainedImpersonation=false",
       ...["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16"],

@@ -1,4 +1,5 @@
-//! Whose request it is: by the bearer token, and, where that user may, in another one's name.
+//! Whose request it is: by the client certificate or the bearer token, and, where that user may,
+//! in another one's name.
 
 import type { IncomingMessage } from "node:http";
 import { isSameToken } from "../credentials.ts";
@@ -13,22 +14,32 @@ const IMPERSONATE_USER = "impersonate-user";
 const IMPERSONATE_GROUP = "impersonate-group";
 const GROUPS_MAX = 100;
 
-/** Throws `StatusError` 401. */
+type Authentication = Pick<ServerDependencies, "token" | "tokens" | "certificates" | "clock">;
+
+/** A certificate goes before a token, as in Kubernetes. Throws `StatusError` 401. */
 export function authenticate(
   request: IncomingMessage,
-  { token, tokens }: Pick<ServerDependencies, "token" | "tokens">,
+  { token, tokens, certificates, clock }: Authentication,
 ): User {
+  const own = certificates?.userOf(request.socket, clock.nowMs()) ?? null;
+  if (own !== null && typeof own !== "string") return own;
   const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
   if (given !== undefined) {
     if (isSameToken(given, token)) return ADMIN;
     const user = tokens?.userOf(given) ?? null;
     if (user !== null) return user;
   }
-  const message =
-    given === undefined
-      ? "a bearer token is required; it stands in admin.token in the state directory"
-      : "the bearer token is wrong; it stands in admin.token in the state directory";
-  throw refuse(401, "Unauthorized", message);
+  throw unauthorized(own, given !== undefined);
+}
+
+function unauthorized(ofCertificate: string | null, hasToken: boolean): StatusError {
+  const place = "it stands in admin.token in the state directory";
+  const faults = [
+    ...(ofCertificate === null ? [] : [`the client certificate is refused: ${ofCertificate}`]),
+    ...(hasToken ? [`the bearer token is wrong; ${place}`] : []),
+  ];
+  const message = faults.length === 0 ? `a bearer token is required; ${place}` : faults.join("; ");
+  return refuse(401, "Unauthorized", message);
 }
 
 /**

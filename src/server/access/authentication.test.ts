@@ -5,8 +5,12 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { FakeClock } from "../../base/fake-clock.ts";
 import { ROUTES } from "../routes.ts";
+import { agentOf } from "../testing/ask-with-certificate.ts";
+import { makeCertificateCases, type CertificateCases } from "../testing/certificate-cases.ts";
 import { Served, TOKEN } from "../testing/served.ts";
+import { ClientCertificates } from "./client-certificates.ts";
 import { TokenFile } from "./token-file.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "graylane-tokens-"));
@@ -15,10 +19,22 @@ const REVOKED = "revoked-token";
 const faults: string[] = [];
 
 let served: Served;
+let made: CertificateCases;
 
 before(async () => {
   writeTokens(`${REVOKED},eve,1,system:masters\nkept,kim,2,system:masters\n`);
-  served = await Served.start({ tokens: new TokenFile(file, (fault) => faults.push(fault)) });
+  made = await makeCertificateCases();
+  writeFileSync(join(directory, "ca.crt"), made.authorities);
+  served = await Served.start(
+    {
+      clock: new FakeClock(Date.UTC(2026, 0)),
+      tokens: new TokenFile(file, (fault) => faults.push(fault)),
+      certificates: new ClientCertificates(join(directory, "ca.crt"), (fault) =>
+        assert.fail(fault),
+      ),
+    },
+    made.server,
+  );
 });
 
 after(async () => {
@@ -39,7 +55,12 @@ function unsecured(claims: object): string {
   return `${encoded.join(".")}.`;
 }
 
-const CREDENTIALS: readonly (readonly [name: string, headers: Record<string, string>])[] = [
+/** The third: a certificate of the table of cases. */
+const CREDENTIALS: readonly (readonly [
+  name: string,
+  headers: Record<string, string>,
+  certificate?: string,
+])[] = [
   ["no token", {}],
   ["a wrong token", { authorization: `Bearer ${"u".repeat(64)}` }],
   ["the token's beginning", { authorization: `Bearer ${TOKEN.slice(0, -1)}` }],
@@ -65,6 +86,16 @@ const CREDENTIALS: readonly (readonly [name: string, headers: Record<string, str
   [
     "a wish to be somebody",
     { "impersonate-user": "graylane:admin", "impersonate-group": "system:masters" },
+  ],
+  ["a certificate of nobody's authority", {}, "itself"],
+  ["a certificate of an authority of the same name", {}, "an authority of the same name"],
+  ["a certificate that has expired", {}, "an end in the past"],
+  ["a certificate of a server", {}, "the usage of a server"],
+  ["a certificate without a name", {}, "no name"],
+  [
+    "a wrong certificate and a wrong token",
+    { authorization: `Bearer ${"u".repeat(64)}` },
+    "a user in between",
   ],
 ];
 const UNKNOWN = ["/", "/unknown", "/graylane", "/api/v1/a/b/c/d/e/f", "/healthz/more"];
@@ -93,23 +124,27 @@ test("a token is taken as long as it stands in the file, and no longer", async (
   writeTokens("kept,kim,2,system:masters\n");
 });
 
-for (const [name, headers] of CREDENTIALS) {
+for (const [name, headers, certificate] of CREDENTIALS) {
   test(`every route answers 401 to ${name}, whatever the method`, async () => {
     const { revision } = served.store;
+    const shown = made.cases.find((each) => each.name === certificate);
+    assert.equal(shown?.name, certificate);
+    const by = shown === undefined ? {} : { agent: agentOf(shown) };
     for (const { path: template, isOpen, verbs } of ROUTES) {
       for (const method of [...Object.keys(verbs), "OPTIONS"]) {
         const path = pathOf(template);
-        const { code } = await served.send({ method, path, headers, token: "" });
+        const { code } = await served.send({ method, path, headers, token: "", ...by });
         const want = !isOpen ? 401 : method === "GET" ? 200 : 405;
         assert.equal(code, want, `${method} ${path}`);
       }
     }
     for (const path of UNKNOWN) {
-      assert.equal((await served.send({ path, headers, token: "" })).code, 401, path);
+      assert.equal((await served.send({ path, headers, token: "", ...by })).code, 401, path);
     }
     const query = `/api/v1/configmaps?token=${TOKEN}&access_token=${TOKEN}`;
-    assert.equal((await served.send({ path: query, headers, token: "" })).code, 401);
+    assert.equal((await served.send({ path: query, headers, token: "", ...by })).code, 401);
     assert.deepEqual([served.called, served.store.revision], [[], revision]);
+    by.agent?.destroy();
   });
 }
 

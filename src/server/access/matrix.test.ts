@@ -2,12 +2,25 @@
 //! written here by hand, of plain words: it knows no rule, no binding and no wildcard.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { Agent } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { FakeClock } from "../../base/fake-clock.ts";
 import { ROUTES } from "../routes.ts";
+import { agentOf } from "../testing/ask-with-certificate.ts";
+import { makeUserPairs } from "../testing/certificate-cases.ts";
 import { messageOf, Served } from "../testing/served.ts";
 import { ASSIGNMENTS, TABLE, USERS, type Entitled } from "../testing/policy.ts";
+import { ClientCertificates } from "./client-certificates.ts";
 import { authenticated } from "./user.ts";
 
+const AT_ONCE = 16;
+/** Every so many requests show a certificate in place of the token. */
+const BY_CERTIFICATE = 37;
+const directory = mkdtempSync(join(tmpdir(), "graylane-matrix-"));
+const agents = new Map<string, Agent>();
 let served: Served;
 
 before(async () => {
@@ -16,7 +29,18 @@ before(async () => {
       return [token, authenticated({ name: token, uid: "", groups })] as const;
     }),
   );
-  served = await Served.start({ tokens: { userOf: (token) => tokens.get(token) ?? null } });
+  const { authority, pairs } = await makeUserPairs(USERS);
+  const file = join(directory, "ca.crt");
+  writeFileSync(file, authority);
+  for (const [name, pair] of pairs) agents.set(name, agentOf(pair, { maxSockets: AT_ONCE }));
+  served = await Served.start(
+    {
+      clock: new FakeClock(Date.UTC(2026, 0)),
+      tokens: { userOf: (token) => tokens.get(token) ?? null },
+      certificates: new ClientCertificates(file, (fault) => assert.fail(fault)),
+    },
+    pairs.get("nobody"),
+  );
   for (const object of ASSIGNMENTS) {
     const result = await served.store.create(object);
     assert.ok(result.ok, JSON.stringify(result));
@@ -24,6 +48,8 @@ before(async () => {
 });
 
 after(async () => {
+  rmSync(directory, { recursive: true });
+  for (const agent of agents.values()) agent.destroy();
   await served.stop();
 });
 
@@ -141,17 +167,17 @@ function refusal(user: string, { resource, namespace, name, verb, path }: Case):
   return `${what} is forbidden: User "${user}" ${cannot}`;
 }
 
-const AT_ONCE = 16;
-
 for (const user of Object.keys(USERS)) {
   test(`each request of ${user} is answered as the table says`, async (t) => {
     const rows = TABLE[user] ?? assert.fail(`the table has no rows for ${user}`);
     const seen = { allowed: 0, refused: 0 };
-    const judge = async (each: Case): Promise<void> => {
+    const agent = agents.get(user);
+    const judge = async (each: Case, at: number): Promise<void> => {
       const { method, path } = each;
       const query = method === "GET" ? path : `${path}?dryRun=All`;
+      const shown = at % BY_CERTIFICATE === 0 && agent ? { agent, token: "" } : { token: user };
       const body = method === "GET" ? undefined : {};
-      const answer = await served.send({ method, path: query, token: user, body });
+      const answer = await served.send({ method, path: query, body, ...shown });
       const may = rows === "everything" || isEntitled(rows, each);
       seen[may ? "allowed" : "refused"] += 1;
       assert.notEqual(answer.code, 401);
@@ -163,7 +189,8 @@ for (const user of Object.keys(USERS)) {
     };
     const all = [...cases()];
     for (let at = 0; at < all.length; at += AT_ONCE) {
-      await Promise.all(all.slice(at, at + AT_ONCE).map(judge));
+      const some = all.slice(at, at + AT_ONCE);
+      await Promise.all(some.map((each, index) => judge(each, at + index)));
     }
     t.diagnostic(`${seen.allowed} allowed, ${seen.refused} refused`);
     assert.ok(seen.allowed > 0 && seen.allowed + seen.refused > 500, JSON.stringify(seen));

@@ -5,6 +5,7 @@ import { sendJson, type Call } from "../call.ts";
 import { badRequest, refuse } from "../status.ts";
 import type { Ask } from "./attributes.ts";
 import { authorize, grantsOf } from "./rbac.ts";
+import { userInfo } from "./user.ts";
 import { readReview, type ReviewKind } from "./review-body.ts";
 
 /** `/apis/<group>/v1/<plural>`: they are answered, and not stored. */
@@ -54,9 +55,7 @@ export async function reviewRules(call: Call): Promise<void> {
 
 export async function reviewSelf(call: Call): Promise<void> {
   await readReview(call, "SelfSubjectReview");
-  const { name, uid, groups } = call.user;
-  const userInfo = { username: name, ...(uid !== "" && { uid }), groups };
-  answer(call, "SelfSubjectReview", { status: { userInfo } });
+  answer(call, "SelfSubjectReview", { status: { userInfo: userInfo(call.user) } });
 }
 
 function answer(call: Call, kind: ReviewKind, body: Json): void {

@@ -4,10 +4,9 @@
 //! <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#static-token-file>
 
 import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { readWhole, RereadFile } from "./reread-file.ts";
 import { authenticated, type User } from "./user.ts";
 
-const FILE_BYTES_MAX = 1024 * 1024;
 const LINES_MAX = 10_000;
 const FIELD_CHARS_MAX = 1_024;
 /** As RFC 6750 section 2.1 has them: others cannot be sent. */
@@ -78,51 +77,21 @@ function digestOf(token: string): string {
   return createHash("sha256").update(token).digest("hex");
 }
 
-/**
- * The file, read again whenever it has changed: a token that is taken out of it is refused from
- * then on. A file that cannot be read, or has a fault, lets nobody in.
- */
+/** The file as it is now: a token that is taken out of it is refused from then on. */
 export class TokenFile implements TokenSource {
-  readonly #path: string;
-  readonly #onFault: (fault: string) => void;
-  #stamp = "";
-  #users: Users = new Map();
+  readonly #file: RereadFile<Users>;
 
   constructor(path: string, onFault: (fault: string) => void) {
-    this.#path = path;
-    this.#onFault = onFault;
+    const reading = { parse: parseTokenFile, empty: new Map<string, User>() };
+    this.#file = new RereadFile<Users>(path, reading, onFault);
   }
 
   userOf(token: string): User | null {
-    this.refresh();
     // By its digest: how long it takes tells nothing of a token.
-    return this.#users.get(digestOf(token)) ?? null;
-  }
-
-  /** What is wrong with the file; null: nothing is. */
-  refresh(): string | null {
-    const stamp = stampOf(this.#path);
-    if (stamp === this.#stamp) return null;
-    const users = readTokenFile(this.#path);
-    this.#stamp = stamp;
-    this.#users = typeof users === "string" ? new Map<string, User>() : users;
-    if (typeof users !== "string") return null;
-    this.#onFault(users);
-    return users;
+    return this.#file.content().get(digestOf(token)) ?? null;
   }
 }
 
 export function readTokenFile(path: string): Users | string {
-  try {
-    if (statSync(path).size > FILE_BYTES_MAX) return `${path}: is larger than 1 MiB`;
-    return parseTokenFile(readFileSync(path, "utf8"), path);
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-function stampOf(path: string): string {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  if (stat === undefined) return "missing";
-  return [stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(" ");
+  return readWhole(path, parseTokenFile);
 }

@@ -4,11 +4,13 @@ export interface User {
   readonly name: string;
   readonly uid: string;
   readonly groups: readonly string[];
+  /** What else the credentials tell, as Kubernetes names it; absent: nothing. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** May do everything, whatever the roles say. */
 export const MASTERS = "system:masters";
-/** Every user whose token is known is in it. */
+/** Everybody whose credentials are right is in it. */
 export const AUTHENTICATED = "system:authenticated";
 const UNAUTHENTICATED = "system:unauthenticated";
 const SERVICE_ACCOUNT = "system:serviceaccount:";
@@ -65,4 +67,9 @@ export function impersonatedUser(name: string, groups: readonly string[]): User 
 
 export function isMaster({ groups }: User): boolean {
   return groups.includes(MASTERS);
+}
+
+/** Kubernetes' UserInfo. */
+export function userInfo({ name, uid, groups, extra }: User): Readonly<Record<string, unknown>> {
+  return { username: name, ...(uid !== "" && { uid }), groups, ...(extra && { extra }) };
 }

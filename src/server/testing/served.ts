@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest, type Agent as TlsAgent } from "node:https";
 import type { ExplainResult, RuntimeStatus } from "../../api/types.ts";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { openMemoryStore } from "../../controlplane/store/open-store.ts";
@@ -10,6 +11,7 @@ import type { Resource } from "../../resources/object.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
 import { ensureBuiltIn } from "../access/built-in-roles.ts";
 import { startApiServer, type ApiServer } from "../api-server.ts";
+import type { Certificate } from "../certificate.ts";
 import type { ServerDependencies } from "../dependencies.ts";
 
 export const TOKEN: string = "t".repeat(64);
@@ -20,6 +22,8 @@ export interface Sent {
   readonly token?: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: unknown;
+  /** By TLS. */
+  readonly agent?: TlsAgent;
 }
 
 export interface Answered {
@@ -40,7 +44,11 @@ export class Served {
     this.called = called;
   }
 
-  static async start(more: Partial<ServerDependencies> = {}): Promise<Served> {
+  /** With a certificate the port speaks TLS, too. */
+  static async start(
+    more: Partial<ServerDependencies> = {},
+    certificate?: Certificate,
+  ): Promise<Served> {
     const clock = new FakeClock();
     const store = openMemoryStore({ clock, watchEventsMax: 64 });
     await ensureBuiltIn(store);
@@ -64,7 +72,8 @@ export class Served {
       shutdown: () => called.push("shutdown"),
       ...more,
     };
-    const server = await startApiServer(dependencies, { host: "127.0.0.1", port: 0 });
+    const place = { host: "127.0.0.1", port: 0, ...(certificate && { certificate }) };
+    const server = await startApiServer(dependencies, place);
     return new Served(store, server, called);
   }
 
@@ -75,15 +84,18 @@ export class Served {
   }
 
   /** Of a stream only the head is read. */
-  async send({ method = "GET", path, token = TOKEN, headers, body }: Sent): Promise<Answered> {
+  async send(sent: Sent): Promise<Answered> {
+    const { method = "GET", path, token = TOKEN, headers, body, agent } = sent;
     const own = token === "" ? {} : { authorization: `Bearer ${token}` };
     const bytes = body === undefined ? "" : JSON.stringify(body);
     // Node would send the body of a DELETE without saying where it ends.
     const length = { "content-length": String(Buffer.byteLength(bytes)) };
-    const request = httpRequest(`${this.server.url}${path}`, {
-      ...{ method, agent: this.#agent },
-      headers: { ...own, "content-type": "application/json", ...length, ...headers },
-    });
+    const fields = { ...own, "content-type": "application/json", ...length, ...headers };
+    const url = `${this.server.url}${path}`;
+    const request =
+      agent === undefined
+        ? httpRequest(url, { method, agent: this.#agent, headers: fields })
+        : httpsRequest(url.replace("http:", "https:"), { method, agent, headers: fields });
     request.end(bytes);
     const [response] = (await once(request, "response")) as [IncomingMessage];
     const code = response.statusCode ?? 0;
