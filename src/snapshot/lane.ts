@@ -203,6 +203,14 @@ export interface TokenSettings {
   readonly from: { readonly kind: "header" | "cookie" | "query"; readonly name: string };
 }
 
+/** Signatures with public keys only: with `none` or HS256 anybody could sign. */
+export const TOKEN_ALGORITHMS: readonly string[] = [
+  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+  ...["ES256", "ES384", "ES512", "EdDSA"],
+];
+/** A longer token is not looked at. */
+export const TOKEN_CHARS_MAX = 8_192;
+
 /** How much of a body rules read when the lane group does not say. */
 export const BODY_BYTES_DEFAULT = 65_536;
 

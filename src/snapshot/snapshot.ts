@@ -25,7 +25,7 @@ export type {
   Test,
   TokenSettings,
 } from "./lane.ts";
-export { BODY_BYTES_DEFAULT } from "./lane.ts";
+export { BODY_BYTES_DEFAULT, TOKEN_ALGORITHMS, TOKEN_CHARS_MAX } from "./lane.ts";
 
 import type { EdgeSettings } from "./edge.ts";
 import type { Locality, Metadata } from "./metadata.ts";

@@ -28,7 +28,10 @@ export class TokenClaims {
   }
 }
 
-/** The token where the settings say that it stands, without the scheme `Bearer`; else null. */
+/**
+ * The token where the settings say that it stands, without the scheme `Bearer`; else null. Of two
+ * fields of a header nobody can say which one counts (to Envoy they are one).
+ */
 export function tokenOf(request: EditableRequest, from: TokenSettings["from"]): string | null {
   const text = textOf(request, from);
   if (text === undefined) return null;
@@ -41,6 +44,9 @@ function textOf(
   request: EditableRequest,
   { kind, name }: TokenSettings["from"],
 ): string | undefined {
-  if (kind === "header") return request.headers.get(name);
+  if (kind === "header") {
+    const [text, ...others] = request.headers.getAll(name);
+    return others.length > 0 ? undefined : text;
+  }
   return kind === "cookie" ? cookieValue(request, name) : queryValue(request.target, name);
 }

@@ -7,17 +7,12 @@ import { errors, jwtVerify } from "jose";
 import type { JWTPayload, JWTVerifyGetKey } from "jose";
 import { dateOf } from "../../base/clock.ts";
 import type { Clock } from "../../base/clock.ts";
+import { TOKEN_ALGORITHMS, TOKEN_CHARS_MAX } from "../../snapshot/snapshot.ts";
 import type { TokenSettings } from "../../snapshot/snapshot.ts";
+import { isWellFormed } from "./token-form.ts";
 import type { TokenKeys } from "./token-keys.ts";
 import { resolverOf } from "./token-keys.ts";
 
-/** Signatures with public keys only: with `none` or HS256 anybody could sign. */
-const ALGORITHMS = [
-  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
-  ...["ES256", "ES384", "ES512", "EdDSA"],
-];
-/** A longer token is not looked at. */
-const TOKEN_CHARS_MAX = 8_192;
 /** Verified tokens that are remembered; the oldest goes. */
 const TOKENS_KNOWN_MAX = 1_024;
 /** Tokens that are being verified at one time; of more, the claims are missing. */
@@ -113,6 +108,9 @@ export class TokenVerifier {
   }
 
   async #tryKeys(token: string): Promise<TokenOutcome & { readonly needsKeys: boolean }> {
+    if (!isWellFormed(token)) {
+      return { ...faulty("no JWT that can be verified"), needsKeys: false };
+    }
     const resolve = this.#inline ?? this.#keys?.resolve ?? null;
     if (resolve === null) {
       return { ...faulty(`not verified: ${this.#keys?.fault ?? ""}`), needsKeys: true };
@@ -120,7 +118,7 @@ export class TokenVerifier {
     const { issuer, audiences } = this.#settings;
     try {
       const { payload } = await jwtVerify(token, resolve, {
-        algorithms: ALGORITHMS,
+        algorithms: [...TOKEN_ALGORITHMS],
         currentDate: dateOf(this.#clock.nowMs()),
         ...(issuer === undefined ? {} : { issuer }),
         ...(audiences === undefined ? {} : { audience: [...audiences] }),
