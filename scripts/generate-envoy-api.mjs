@@ -35,6 +35,7 @@ const EXTENSIONS = [
   "envoy.extensions.filters.http.cors.v3.CorsPolicy",
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
   "envoy.extensions.filters.http.fault.v3.HTTPFault",
+  "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
   "envoy.extensions.filters.http.router.v3.Router",
   "envoy.extensions.filters.http.wasm.v3.Wasm",
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
@@ -54,6 +55,7 @@ const NEWER = {
 };
 const FILES_OF_EXTENSIONS = {
   "envoy.extensions.clusters.dynamic_forward_proxy.v3": "cluster",
+  "envoy.extensions.filters.http.jwt_authn.v3": "config",
   "envoy.extensions.filters.network.http_connection_manager.v3": "http_connection_manager",
   "envoy.extensions.upstreams.http.v3": "http_protocol_options",
   "envoy.extensions.transport_sockets.proxy_protocol.v3": "upstream_proxy_protocol",

@@ -43,13 +43,20 @@ export function extensionKey(plugin: string): string {
   return `plugin|${plugin}`;
 }
 
-export function wasmExtension({ name, source, failMode, config, fetched }: WasmPlugin): Extension {
+export function wasmExtension({ config, ...plugin }: WasmPlugin): Extension {
+  const failure = { failure_policy: plugin.failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD" };
+  const typed = { "@type": WASM_TYPE, config: { ...config, ...failure } };
+  return filterExtension({ ...plugin, typed });
+}
+
+/** A filter of Envoy's own, as `typed` has it. */
+export interface HttpFilter extends Omit<WasmPlugin, "config"> {
+  readonly typed: { readonly "@type": string } & JsonObject;
+}
+
+export function filterExtension({ name, source, failMode, typed, fetched }: HttpFilter): Extension {
   const key = extensionKey(name);
-  const failure = { failure_policy: failMode === "open" ? "FAIL_OPEN" : "FAIL_RELOAD" };
-  const json: JsonObject = {
-    name: key,
-    typed_config: { "@type": WASM_TYPE, config: { ...config, ...failure } },
-  };
+  const json: JsonObject = { name: key, typed_config: typed };
   const instead: JsonObject = { name: key, typed_config: STAND_INS[failMode] };
   const named = { name: key, needs: [] };
   const standIn = { ...named, json: instead, parts: [{ source, json: instead }] };
@@ -59,13 +66,14 @@ export function wasmExtension({ name, source, failMode, config, fetched }: WasmP
 }
 
 /** What stands for it in a listener. */
-export function placeOf({ name, standIn }: EnvoyResource): JsonObject {
+export function placeOf({ name, json, standIn }: EnvoyResource): JsonObject {
+  const { "@type": type = WASM_TYPE } = json["typed_config"] as JsonObject;
   return {
     name,
     config_discovery: {
       config_source: SOURCE,
       default_config: standIn?.json["typed_config"] ?? STAND_INS.closed,
-      type_urls: [WASM_TYPE, FAULT_TYPE],
+      type_urls: [type, FAULT_TYPE],
     },
   };
 }

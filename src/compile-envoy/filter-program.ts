@@ -3,13 +3,15 @@
 
 import { createHash } from "node:crypto";
 import type { JsonObject } from "../base/json.ts";
-import type { Condition, OperandSources } from "../snapshot/snapshot.ts";
+import type { Condition, Operand, OperandSources } from "../snapshot/snapshot.ts";
 import { scopeOfBoth } from "./body-scope.ts";
 import type { BodyScope } from "./body-scope.ts";
 import type { EnvoyResource, EnvoyResources } from "./envoy-config.ts";
 import { extensionKey } from "./extension.ts";
 import { filterTest, isOfBody } from "./filter-test.ts";
 import { Inexpressible } from "./inexpressible.ts";
+import { claimsConfiguration, gatewayTokens } from "./token-claims.ts";
+import type { GatewayTokens } from "./token-claims.ts";
 import { configurationOf, withConfiguration } from "./own-extension.ts";
 
 /** Written by the plug-in, and removed by the routes: `,id,id,` of the rules that are met. */
@@ -36,6 +38,8 @@ interface Program {
   readonly rules: readonly Rule[];
   /** Where bodies are waited for; absent: no rule reads one. */
   readonly body?: BodyScope;
+  /** How claims are read; absent: no rule reads one, or nothing verifies tokens. */
+  readonly claims?: JsonObject;
 }
 
 export type FilterRule =
@@ -48,6 +52,12 @@ export class FilterProgram {
   readonly #rules = new Map<string, JsonObject>();
   #chars = 0;
   #readsBody = false;
+  #tokens: GatewayTokens | null = null;
+
+  /** What rules read claims of; null: none does. */
+  get tokens(): GatewayTokens | null {
+    return this.#tokens;
+  }
 
   /** Whether a rule reads the body. */
   get readsBody(): boolean {
@@ -67,6 +77,8 @@ export class FilterProgram {
   add(condition: Condition, sources: OperandSources | undefined): FilterRule {
     try {
       const program = filterCondition(condition, sources);
+      const tokens = readsClaims(condition) ? sources?.tokens : undefined;
+      if (tokens !== undefined) this.#tokens ??= gatewayTokens(tokens);
       const text = JSON.stringify(program);
       const id = createHash("sha256").update(text).digest("hex").slice(0, ID_CHARS);
       if (!this.#rules.has(id)) this.#take(id, program, text.length);
@@ -83,13 +95,16 @@ export class FilterProgram {
     this.#rules.clear();
     this.#chars = 0;
     this.#readsBody = false;
+    this.#tokens = null;
   }
 
   /** `scope` counts where a rule reads the body. */
   configuration(scope: BodyScope = {}): JsonObject {
     const rules = Array.from(this.#rules, ([id, condition]) => ({ id, condition }));
     const body = this.#readsBody ? { body: { ...scope } } : {};
-    return { version: VERSION, header: RULES_HEADER, rules, ...body };
+    const claims = this.#tokens === null ? null : claimsConfiguration(this.#tokens);
+    const read = claims === null ? {} : { claims };
+    return { version: VERSION, header: RULES_HEADER, rules, ...body, ...read };
   }
 
   #take(id: string, program: JsonObject, chars: number): void {
@@ -125,7 +140,12 @@ function withRules(before: EnvoyResource, after: EnvoyResource): EnvoyResource {
     return after;
   }
   const body = scopeOfBoth(old.body, program.body);
-  const merged = { ...program, rules, ...(body === undefined ? {} : { body }) };
+  const claims = program.claims ?? old.claims;
+  const merged = {
+    ...{ ...program, rules },
+    ...(body === undefined ? {} : { body }),
+    ...(claims === undefined ? {} : { claims }),
+  };
   return withConfiguration(after, JSON.stringify(merged));
 }
 
@@ -143,6 +163,15 @@ function filterCondition(
 }
 
 function readsBody(condition: Condition): boolean {
-  if (condition.kind === "test") return isOfBody(condition.operand);
-  return condition.kind === "not" ? readsBody(condition.of) : condition.of.some(readsBody);
+  return reads(condition, isOfBody);
+}
+
+function readsClaims(condition: Condition): boolean {
+  return reads(condition, ({ kind }) => kind === "claim");
+}
+
+function reads(condition: Condition, isMeant: (operand: Operand) => boolean): boolean {
+  if (condition.kind === "test") return isMeant(condition.operand);
+  const of = condition.kind === "not" ? [condition.of] : condition.of;
+  return of.some((one) => reads(one, isMeant));
 }

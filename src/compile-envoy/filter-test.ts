@@ -16,7 +16,7 @@ import { Inexpressible } from "./inexpressible.ts";
 
 const OPERANDS: ReadonlySet<OperandKind> = new Set<OperandKind>([
   ...(["header", "cookie", "query", "method", "path", "host", "clientIp"] as const),
-  ...(["bodyJson", "bodyForm"] as const),
+  ...(["bodyJson", "bodyForm", "claim"] as const),
 ]);
 const NUMBERS: ReadonlySet<Operator> = new Set<Operator>(["<", "<=", ">", ">="]);
 const OUT_OF_ASCII = /[^\x20-\x7e]/;
@@ -62,13 +62,18 @@ function operandOf(operand: Operand, sources: OperandSources | undefined): JsonO
   }
   if (kind === "clientIp") return { kind, trustedHops: sources?.trustedHops ?? 0 };
   if (isOfBody(operand)) return bodyOperand(operand, sources);
-  return name === "" ? { kind } : { kind, name };
+  return { kind, ...(name === "" ? {} : { name }), ...stepsOf(operand) };
 }
 
 function bodyOperand({ kind, name }: Operand, sources: OperandSources | undefined): JsonObject {
   const bytesMax = sources?.bodyBytesMax ?? BODY_BYTES_DEFAULT;
-  if (kind === "bodyForm") return { kind, name, bytesMax };
-  return { kind, name, bytesMax, steps: [...(parseJsonPath(name) ?? [])] };
+  return { kind, name, bytesMax, ...stepsOf({ kind, name }) };
+}
+
+/** Of a path into a JSON document. */
+function stepsOf({ kind, name }: Operand): JsonObject {
+  if (kind !== "claim" && kind !== "bodyJson") return {};
+  return { steps: [...(parseJsonPath(name) ?? [])] };
 }
 
 /** `plugins/lane-filter/assembly/automaton.ts`: kinds of steps. */

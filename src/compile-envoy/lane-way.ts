@@ -21,6 +21,10 @@ export function waysOf(
   const asked = withoutRemoved(condition, removed);
   const outcome = clausesOf(asked);
   if (outcome.kind === "clauses" || filter === null) return outcome;
+  const from = operands?.tokens?.from;
+  if (from?.kind === "header" && removed.has(from.name)) {
+    return { kind: "refused", what: `a token in the header ${from.name}, which is that of lanes` };
+  }
   const added = filter.add(asked, operands);
   if (added.kind === "refused") return added;
   return { kind: "clauses", clauses: [{ ...UNASKED, headers: [added.matcher] }] };

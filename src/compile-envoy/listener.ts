@@ -27,6 +27,7 @@ import { ownExtension } from "./own-extension.ts";
 import type { Place } from "./own-extension.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import { listOf, serverSecrets } from "./secrets.ts";
+import { tokenExtensions } from "./token-claims.ts";
 import {
   CONNECTION_MANAGER,
   MANAGER_TYPE,
@@ -87,6 +88,7 @@ export function compileListener(
   const at: Place = { place: gateway.name, source, modules: view.modules };
   const extensions = [
     ...plugins.map((plugin) => extensionOf(plugin, view.modules)),
+    ...claimExtensions(program, view.laneFilter, at),
     ...bucketExtensions(groups, view.laneBucket, at),
     ...ruleExtensions(program, view.laneFilter, {
       ...at,
@@ -153,6 +155,16 @@ function ruleExtensions(
   if (program === null || module === undefined || program.isEmpty) return [];
   const configuration = program.configuration(program.readsBody ? at.scope() : {});
   return [ownExtension(LANE_FILTER, module, configuration, { ...at, mayHold: true })];
+}
+
+/** Where rules read claims. */
+function claimExtensions(
+  program: FilterProgram | null,
+  module: ModuleFile | undefined,
+  at: Place,
+): Extension[] {
+  const tokens = program?.tokens ?? null;
+  return tokens === null || module === undefined ? [] : tokenExtensions(tokens, module, at);
 }
 
 function router(): JsonObject {

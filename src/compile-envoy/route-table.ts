@@ -10,7 +10,7 @@ import { MISDIRECTED } from "./listener-tls.ts";
 import type { ActionContext } from "./route-action.ts";
 
 /** The fields of ours that mean something: nobody else writes them. */
-const OWN_HEADERS = ["lane", "trace", "token", "carry", "bucket", "rules"].map(
+const OWN_HEADERS = ["lane", "trace", "token", "carry", "bucket", "rules", "claims"].map(
   (name) => `x-graylane-${name}`,
 );
 

@@ -174,11 +174,11 @@ suite(
     });
 
     test("a rule that Envoy cannot say is on the lane, which is not entered; others are", async () => {
-      const claim = "{ claim: sub, operator: ==, value: jack }";
+      const place = "{ geo: country, operator: ==, value: NL }";
       await gateways.apply(
         routes() +
           laneGroup() +
-          lane("blue", `rule: ${claim}`) +
+          lane("blue", `rule: ${place}`) +
           lane("gray", `rule: ${tier("gold")}`),
       );
       assert.deepEqual(await gateways.askEnvoy(), BASE);
@@ -187,7 +187,7 @@ suite(
         const { client } = gateways.graylane;
         return JSON.stringify((await client.get(KINDS.Lane, "default", name)).status);
       };
-      const refused = /GL0701.*Envoy cannot enter the lane blue by the operand claim/;
+      const refused = /GL0701.*Envoy cannot enter the lane blue by the operand geo/;
       // Statuses are written after the configuration is out.
       await gateways.graylane.until("the refusal is on the lane", async () =>
         refused.test(await statusOf("blue")),

@@ -1,5 +1,7 @@
 //! The decision program of one gateway: `{"version", "header", "rules": [{"id", "condition"}],
-//! "body": {"context", "routes"}}`, the last where rules read bodies. Conditions are those of the
+//! "body": {"context", "routes"}, "claims": {"header", "issuer", "audiences"}}`, the last two where
+//! rules read them. `token` instead of rules: the plug-in's other place, before Envoy's filter that
+//! verifies tokens. Conditions are those of the
 //! snapshot; what has to be worked out of a test's constants (automata, ranges, networks, bounds,
 //! steps of paths) was worked out by `src/compile-envoy`.
 
@@ -8,10 +10,12 @@ import { JsonKind, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
 import { FormOperand, JsonOperand } from "./body-operand";
 import { BodyScope } from "./body-scope";
+import { ClaimOperand, Claims } from "./claims";
 import { All, Any, Condition, Not, Test } from "./condition";
 import { JsonPaths } from "./json-paths";
 import { Operand, OperandKind, operandKindOf } from "./operand";
 import { MEMBERS_MAX, readPredicate } from "./predicate";
+import { TokenOffer } from "./token";
 
 const VERSION: u32 = 1;
 const RULES_MAX: i32 = 1000;
@@ -36,6 +40,10 @@ export class Program {
   body: BodyScope | null = null;
   /** As many bytes are waited for at most. */
   bodyBytesMax: i32 = 0;
+  /** Null: nothing verifies tokens. */
+  claims: Claims | null = null;
+  /** Null: its place is not before the filter that verifies tokens. */
+  token: TokenOffer | null = null;
   readonly paths: JsonPaths = new JsonPaths();
   /** Of the header when all of the rules are met. */
   bytesMax: usize = 1;
@@ -50,6 +58,11 @@ export function readProgram(text: string, errors: string[]): Program {
     return program;
   }
   program.header = new Utf8(textOf(whole, "header", errors));
+  const token = whole.get("token");
+  if (token !== null) program.token = new TokenOffer(token, errors);
+  // Conditions ask for it.
+  const claims = whole.get("claims");
+  if (claims !== null) program.claims = new Claims(claims, errors);
   const rules = listOf(whole, "rules", RULES_MAX, errors);
   for (let index = 0; index < rules.length; index++) {
     const id = new Utf8(textOf(rules[index], "id", errors) + ",");
@@ -121,7 +134,18 @@ function makeOperand(
   errors: string[],
 ): Operand {
   if (kind == OperandKind.bodyForm) return new FormOperand(name, limit);
-  if (kind != OperandKind.bodyJson || value === null) return new Operand(kind, name, limit);
+  if (value === null) return new Operand(kind, name, limit);
+  if (kind == OperandKind.claim) {
+    const claims = program.claims;
+    // Reads nothing.
+    if (claims === null) return new Operand(OperandKind.none, name, limit);
+    return new ClaimOperand(name, claims, slotOf(value, claims.paths, errors));
+  }
+  if (kind != OperandKind.bodyJson) return new Operand(kind, name, limit);
+  return new JsonOperand(name, limit, program.paths, slotOf(value, program.paths, errors));
+}
+
+function slotOf(value: JsonValue, paths: JsonPaths, errors: string[]): i32 {
   const steps = listOf(value, "steps", STEPS_MAX, errors);
   if (steps.length == 0) errors.push("a path must have steps");
   let place: i32 = 0;
@@ -129,10 +153,10 @@ function makeOperand(
     const step = steps[index];
     place =
       step.kind == JsonKind.number
-        ? program.paths.elementOf(place, <i32>step.number)
-        : program.paths.memberOf(place, step.string);
+        ? paths.elementOf(place, <i32>step.number)
+        : paths.memberOf(place, step.string);
   }
-  return new JsonOperand(name, limit, program.paths, program.paths.slotOf(place));
+  return paths.slotOf(place);
 }
 
 /** `""`: it needs none. */

@@ -42,6 +42,11 @@ export function proxy_on_request_headers(stream: u32, _count: u32, endOfStream: 
   callCount += 1;
   if (callCount % CALLS_PER_COLLECTION == 0) __collect();
   if (program === null) return HeadersAction.proceed;
+  const token = program.token;
+  if (token !== null) {
+    token.make();
+    return HeadersAction.proceed;
+  }
   const scope = endOfStream == 0 ? program.body : null;
   if (scope !== null && scope.holds(<usize>program.bodyBytesMax)) {
     heldBack.set(stream, new Held(program));
@@ -92,6 +97,8 @@ function drop(stream: u32, held: Held): void {
 function mark(program: Program): void {
   const header = program.header;
   const rules = program.rules;
+  const claims = program.claims;
+  if (claims !== null) claims.prove();
   if (!receiveHead(program.needsAddress)) {
     removeHeader(MapKind.requestHeaders, header);
     return;

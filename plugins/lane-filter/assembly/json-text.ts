@@ -1,6 +1,7 @@
 //! Texts of a JSON document whose syntax has been checked. Bytes that are no UTF-8, and halves of
 //! surrogate pairs, become U+FFFD, as in the embedded gateway (WHATWG Encoding, "UTF-8 decoder").
 
+import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
 import { writeNumber } from "./number-text";
 import { Output } from "./output";
 import { hexValue } from "./query";
@@ -31,6 +32,31 @@ export function writeValue(start: usize, end: usize, output: Output): bool {
     if (next == 0 || !writeScalar(at, next, output)) return false;
     at = next;
   }
+}
+
+/** Whether it is one of the texts, or a list that has one of them. */
+export function hasText(start: usize, end: usize, texts: Utf8[], output: Output): bool {
+  if (load<u8>(start) == QUOTE) return isOneOf(start, end, texts, output);
+  if (load<u8>(start) != OPEN_LIST) return false;
+  let at = start + 1;
+  while (true) {
+    while (isBlank(load<u8>(at)) || load<u8>(at) == COMMA) at++;
+    const next = scalarEnd(at);
+    if (load<u8>(at) == CLOSE_LIST || next == 0) return false;
+    if (load<u8>(at) == QUOTE && isOneOf(at, next, texts, output)) return true;
+    at = next;
+  }
+}
+
+function isOneOf(start: usize, end: usize, texts: Utf8[], output: Output): bool {
+  output.clear();
+  writeScalar(start, end, output);
+  for (let index = 0; index < texts.length; index++) {
+    const text = texts[index];
+    if (text.length != output.length) continue;
+    if (memory.compare(text.pointer, output.start, text.length) == 0) return true;
+  }
+  return false;
 }
 
 export function isBlank(byte: u8): bool {

@@ -37,6 +37,7 @@ export enum OperandKind {
   clientIp,
   bodyJson,
   bodyForm,
+  claim,
 }
 
 export function operandKindOf(kind: string): OperandKind {
@@ -48,6 +49,7 @@ export function operandKindOf(kind: string): OperandKind {
   if (kind == "host") return OperandKind.host;
   if (kind == "bodyJson") return OperandKind.bodyJson;
   if (kind == "bodyForm") return OperandKind.bodyForm;
+  if (kind == "claim") return OperandKind.claim;
   return kind == "clientIp" ? OperandKind.clientIp : OperandKind.none;
 }
 

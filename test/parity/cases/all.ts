@@ -4,6 +4,7 @@ import type { ParityGroup } from "../case.ts";
 import { ACTION_GROUPS } from "./actions.ts";
 import { BODY_RULE_GROUPS } from "./body-rules.ts";
 import { CHANGE_GROUPS } from "./changes.ts";
+import { CLAIM_RULE_GROUPS } from "./claim-rules.ts";
 import { LANE_GROUPS } from "./lanes.ts";
 import { MATCH_GROUPS } from "./matches.ts";
 import { MESH_GROUPS } from "./mesh.ts";
@@ -16,6 +17,13 @@ import { WALKTHROUGH_GROUPS } from "./walkthroughs.ts";
 
 export const GROUPS: readonly ParityGroup[] = [
   ...[...MATCH_GROUPS, ...ACTION_GROUPS, ...ROUTE_FILTER_GROUPS, ...MESSAGE_GROUPS],
-  ...[...RULE_GROUPS, ...BODY_RULE_GROUPS, ...LANE_GROUPS, ...STICKY_GROUPS, ...CHANGE_GROUPS],
+  ...[
+    ...RULE_GROUPS,
+    ...BODY_RULE_GROUPS,
+    ...CLAIM_RULE_GROUPS,
+    ...LANE_GROUPS,
+    ...STICKY_GROUPS,
+    ...CHANGE_GROUPS,
+  ],
   ...[...PLACE_GROUPS, ...MESH_GROUPS, ...WALKTHROUGH_GROUPS],
 ];

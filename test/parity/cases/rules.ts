@@ -207,7 +207,7 @@ const FILTERED = ruleGroup("lanes by rules that no route can say", "f", FILTER_R
 
 const REFUSED_RULES: readonly (readonly [rule: object, met: Asked])[] = [
   [{ header: "host", operator: "prefix", value: "shop." }, NONE],
-  [{ claim: "sub", operator: "absent" }, NONE],
+  [{ geo: "country", operator: "absent" }, NONE],
 ];
 
 const REFUSED: ParityGroup = {
