@@ -1,6 +1,6 @@
-//! Claims of tokens at a gateway: Envoy's own filter verifies the signature, between two places of
-//! the plug-in `plugins/lane-filter`. The first one finds the token and hands it over, the second one
-//! checks what else makes it good, and reads it.
+//! Claims of tokens at a gateway: Envoy's own filter verifies the signature, between two places
+//! of the plug-in `plugins/lane-filter`. The first one finds the token and hands it over, the
+//! second one checks what else makes it good, and reads it.
 //!
 //! https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/jwt_authn_filter
 

@@ -1,7 +1,7 @@
 //! The form of a token (JWT, RFC 7519, in compact serialization, RFC 7515), beyond which nobody has
 //! to agree on what it says: I-JSON (RFC 7493), claims of their types, base64url in the one way to
-//! write it. Envoy's own verification asks for the same; what it asks less of, `plugins/lane-filter`
-//! does.
+//! write it. Envoy's own verification asks for the same; what it asks less of,
+//! `plugins/lane-filter` does.
 
 /** Of lists and objects within each other. */
 const LEVELS_MAX = 100;
