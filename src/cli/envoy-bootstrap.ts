@@ -40,6 +40,23 @@ const TOKEN_HEADER = {
 };
 const TOKEN_FILTERS = upstreamFilters(TOKEN_HEADER);
 const ID_CHARS_MAX = 253;
+
+/** Of an Envoy whose identity is known. */
+export type BootstrapOf = Pick<BootstrapOptions, "admin" | "xds" | "xdsMode" | "role" | "modules">;
+
+/** A part of what Envoy is started with. */
+export interface Bootstrap {
+  readonly node: object;
+  readonly admin: object;
+  readonly dynamic_resources: {
+    readonly ads_config: object;
+    readonly cds_config: object;
+    readonly lds_config: object;
+  };
+  readonly layered_runtime: object;
+  readonly static_resources: { readonly clusters: readonly object[] };
+}
+
 const PORT_MAX = 65_535;
 /** As `istioctl` has it: what follows the last dot is the namespace, which has none. */
 const POD_NAME = /^([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)\.([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)$/;
@@ -56,12 +73,20 @@ export function envoyBootstrap(context: Context, options: BootstrapOptions): Pro
 }
 
 /** Throws a `CliError` (usage) that names the option. */
-export function bootstrapOf(options: BootstrapOptions): object {
+export function bootstrapOf(options: BootstrapOptions): Bootstrap {
   const { usualId, graylane } = identityOf(options);
   const id = options.id ?? usualId;
   if (id === "" || id.length > ID_CHARS_MAX) {
     throw usageError(`--id: must have 1 to ${ID_CHARS_MAX} characters`);
   }
+  return bootstrapFor({ id, graylane }, options);
+}
+
+/** Throws a `CliError` (usage) that names the option. */
+export function bootstrapFor(
+  { id, graylane }: { readonly id: string; readonly graylane: object },
+  options: BootstrapOf,
+): Bootstrap {
   const fromAds = { ads: {}, resource_api_version: "V3" };
   const fetches = fetchesModules(options);
   const told = fetches ? { ...graylane, modules: MODULES_CLUSTER } : graylane;
@@ -86,7 +111,7 @@ export function bootstrapOf(options: BootstrapOptions): object {
 }
 
 /** An Envoy on the machine of its control plane needs no other way to a file. */
-function fetchesModules({ modules, xds }: BootstrapOptions): boolean {
+function fetchesModules({ modules, xds }: BootstrapOf): boolean {
   if (modules === undefined) return !isLoopback(xdsAddress(xds).host);
   if (modules === "files" || modules === "fetched") return modules === "fetched";
   throw usageError(`--modules ${modules}: not a way`, "The ways: fetched, files.");
@@ -148,7 +173,7 @@ function sidecarIdentity({ gateway, pod = "", bind, mapPort }: BootstrapOptions)
 }
 
 /** By its name in DNS, a cluster's control plane is another replica when one has gone. */
-function xdsCluster({ xds, role }: BootstrapOptions): object {
+function xdsCluster({ xds, role }: BootstrapOf): object {
   return controlPlane(XDS_CLUSTER, xds, {
     explicit_http_config: { http2_protocol_options: { connection_keepalive: KEEPALIVE } },
     ...(role === "gateway" ? { http_filters: TOKEN_FILTERS } : {}),
@@ -156,7 +181,7 @@ function xdsCluster({ xds, role }: BootstrapOptions): object {
 }
 
 /** The same port: there it speaks HTTP/1.1. */
-function modulesCluster({ xds }: BootstrapOptions, id: string): object {
+function modulesCluster({ xds }: BootstrapOf, id: string): object {
   const header = { key: NODE_HEADER, value: id.replaceAll("%", "%%") };
   return controlPlane(MODULES_CLUSTER, xds, {
     common_http_protocol_options: { idle_timeout: MODULES_IDLE_TIMEOUT },

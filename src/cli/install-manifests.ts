@@ -14,6 +14,8 @@ export interface InstallOptions {
 export const NAME = "graylane";
 export const LEASE_NAME: string = NAME;
 export const NAMESPACE_DEFAULT = "graylane-system";
+/** The version that the tests run. */
+export const ENVOY_IMAGE_DEFAULT = "envoyproxy/envoy:v1.40.0";
 /** As in Istio, so that habits carry over. */
 export const XDS_PORT = 15_010;
 const HEALTH_PORT = 15_014;

@@ -6,7 +6,7 @@ import { manifestText } from "../resources/manifest-text.ts";
 import { usageError } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import { gatewayManifests } from "./install-gateway.ts";
-import { installManifests, NAMESPACE_DEFAULT } from "./install-manifests.ts";
+import { ENVOY_IMAGE_DEFAULT, installManifests, NAMESPACE_DEFAULT } from "./install-manifests.ts";
 
 interface RawInstallOptions {
   readonly print?: boolean;
@@ -19,8 +19,6 @@ interface RawInstallOptions {
 }
 
 const REPLICAS_MAX = 10;
-/** The version that the tests run. */
-const ENVOY_IMAGE_DEFAULT = "envoyproxy/envoy:v1.40.0";
 /** RFC 1123 label: the name of a namespace. */
 const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 

@@ -32,6 +32,7 @@ import { signLane } from "./lane-sign.ts";
 import type { LaneSignOptions } from "./lane-sign.ts";
 import { restoreLanes } from "./lane-restore.ts";
 import type { LaneRestoreOptions } from "./lane-restore.ts";
+import { addInjectCommand } from "./inject.ts";
 import { addInstallCommand } from "./install.ts";
 import { logs } from "./logs.ts";
 import type { LogsOptions } from "./logs.ts";
@@ -118,6 +119,7 @@ export function buildProgram(
   addEnvoyCommand(program, run);
   addControllerCommand(program, run);
   addInstallCommand(program, run);
+  addInjectCommand(program, run);
   addOtherCommands(program, run);
   return program;
 }

@@ -11,6 +11,11 @@ export const INBOUND_PORTS_ANNOTATION = "graylane.io/inbound-ports";
 /** On a Pod: where, on loopback, the sidecar takes the app's calls. It says that there is one. */
 export const OUTBOUND_PORT_ANNOTATION = "graylane.io/outbound-port";
 
+/** On a Pod's template, as in the local cluster: `"false"` for one that is to have none. */
+export const SIDECAR_ANNOTATION = "graylane.io/sidecar";
+/** Istio's for the same, a label or an annotation; ours counts before it. */
+export const SIDECAR_LABEL_OF_ISTIO = "sidecar.istio.io/inject";
+
 /** Written by the local cluster: container port to the app's own address, as JSON. */
 export const PORTS_ANNOTATION = "local.graylane.io/ports";
 

@@ -6,6 +6,7 @@
 
 import { COMPILE_CODES } from "./compile-codes.ts";
 import { ASM_CODES } from "./asm-codes.ts";
+import { CLUSTER_CODES } from "./cluster-codes.ts";
 import { COHORT_CODES } from "./cohort-codes.ts";
 import { ENVOY_CODES } from "./envoy-codes.ts";
 import { GATEWAY_API_CODES } from "./gateway-api-codes.ts";
@@ -476,13 +477,7 @@ export const CODES: Readonly<Record<string, CodeInfo>> = {
       "tracing, the log of a TCP proxy, timeouts beside those of routes. " +
       "[http.md](http.md) says which limits hold.",
   },
-  GL0630: {
-    title: "A Kubernetes cluster cannot be reached as it is described",
-    severity: "error",
-    help:
-      "The kubeconfig cannot be read, lacks a field, or uses what is not supported (`exec`, " +
-      "`proxy-url` …); the message names it. [cluster.md](cluster.md) lists what is read.",
-  },
+  ...CLUSTER_CODES,
   ...GATEWAY_API_CODES,
   ...COMPILE_CODES,
   ...LANE_CODES,

@@ -46,14 +46,22 @@ export async function loadFiles(
   const resources: LoadedResource[] = [];
   const names = await listFiles(paths, options.recursive === true, faults);
   for (const name of names) {
-    const text =
-      name === STDIN
-        ? await readStdin(options.stdin ?? process.stdin, faults)
-        : await readText(name, faults);
-    if (text !== null) loadText(text, name === STDIN ? STDIN_NAME : name, resources, faults);
+    const read = await readManifestText(name, faults, options.stdin);
+    if (read !== null) loadText(read.text, read.file, resources, faults);
   }
   faults.push(...findDuplicates(resources));
   return { resources, faults };
+}
+
+/** One file, or `-`, and how positions name it. Null, with a fault: it cannot be read. */
+export async function readManifestText(
+  path: string,
+  faults: Fault[],
+  stdin: AsyncIterable<Uint8Array | string> = process.stdin,
+): Promise<{ readonly text: string; readonly file: string } | null> {
+  const isStdin = path === STDIN;
+  const text = isStdin ? await readStdin(stdin, faults) : await readText(path, faults);
+  return text === null ? null : { text, file: isStdin ? STDIN_NAME : path };
 }
 
 function loadText(text: string, file: string, resources: LoadedResource[], faults: Fault[]): void {

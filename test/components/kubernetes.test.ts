@@ -26,6 +26,7 @@ import { KubernetesServer, tokenOf } from "../support/kubernetes.ts";
 import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
 import { listDifferences } from "./kubernetes-lists.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
+import { allKinds, Mesh } from "./kubernetes-sidecars.ts";
 import { laneOf, podOf, readyAt, SHOP, STOCK, stockAt } from "./kubernetes-shop.ts";
 
 const SETS = "graylane,istio,asm,higress";
@@ -51,16 +52,26 @@ after(async () => {
 });
 
 /** What `graylane install --print` says. */
-async function printed(...words: readonly string[]): Promise<string> {
+function printed(...words: readonly string[]): Promise<string> {
+  return said("install", "--print", "--image", "graylane:test", "--crds", SETS, ...words);
+}
+
+/** What a command prints. */
+async function said(...words: readonly string[]): Promise<string> {
   let [out, err] = ["", ""];
   const terminal = {
     stdout: { write: (text: string) => void (out += text) },
     stderr: { write: (text: string) => void (err += text) },
   };
-  const all = ["install", "--print", "--image", "graylane:test", "--crds", SETS, ...words];
-  const code = await runCli(all, cliDependencies(terminal, AbortSignal.timeout(60_000)));
+  const code = await runCli(words, cliDependencies(terminal, AbortSignal.timeout(60_000)));
   assert.equal(code, 0, err);
   return out;
+}
+
+function injected(text: string, ...words: readonly string[]): Promise<string> {
+  const file = join(server.directory, "workload.yaml");
+  writeFileSync(file, text);
+  return said("inject", "-f", file, ...words);
 }
 
 /** Applies a text. */
@@ -85,6 +96,24 @@ test("all that `graylane install` prints is taken, and no Pod asks for more than
   assert.doesNotMatch(stderr, /Warning/);
   assert.match(stdout, /deployment\.apps\/graylane serverside-applied/);
   assert.match(stdout, /service\/graylane-gateway serverside-applied/);
+});
+
+test("workloads of all kinds are taken with their sidecar where `restricted` is enforced", async () => {
+  const levels = ["enforce", "warn"].map(
+    (mode) => `pod-security.kubernetes.io/${mode}: restricted`,
+  );
+  const labels = `labels: { ${levels.join(", ")} }`;
+  await demandApplied(`apiVersion: v1\nkind: Namespace\nmetadata: { name: strict, ${labels} }\n`);
+  const words = ["-n", "strict", "--server-side", "--dry-run=server", "--validate=strict"];
+  const text = await injected(allKinds());
+  const taken = await apply(text, ...words);
+  assert.equal(taken.exitCode, 0, taken.stderr);
+  assert.doesNotMatch(taken.stderr, /Warning/);
+  assert.equal(taken.stdout.match(/serverside-applied/g)?.length, 7);
+  // The sidecar is looked at as well.
+  const refused = await apply(text.replaceAll("runAsUser: 101", "runAsUser: 0"), ...words);
+  assert.match(refused.stderr, /Warning: would violate PodSecurity.*graylane-sidecar/s);
+  assert.match(refused.stderr, /pods "listed" is forbidden.*graylane-sidecar/s);
 });
 
 test("our CRDs are established, and have schemas without a fault", async () => {
@@ -338,8 +367,9 @@ test("a Pod that is not ready gets nothing, and its lane falls back", async () =
 });
 
 /** What the gateway answers for the host. */
-async function askFor(host: string): Promise<string> {
-  const options = { host: "127.0.0.1", port: gatewayPort, headers: { host }, agent: false };
+async function askFor(host: string, user = ""): Promise<string> {
+  const headers = { host, "x-user": user };
+  const options = { host: "127.0.0.1", port: gatewayPort, headers, agent: false };
   const [response] = (await once(get(options), "response")) as [IncomingMessage];
   return `${response.statusCode} ${(await response.setEncoding("utf8").toArray()).join("")}`;
 }
@@ -425,12 +455,35 @@ test("idle, it asks for nothing: there are its watches and the leader's Lease", 
 
 test("without the API server it serves what it knows, to new Envoys too, then goes on", async () => {
   await server.stopApi();
-  const port = await freePort();
-  await gatewayEnvoy(second.xdsPort, port);
-  await untilAnswers("eve", "200 gray", port);
+  gatewayPort = await freePort();
+  await gatewayEnvoy(second.xdsPort, gatewayPort);
+  await untilAnswers("eve", "200 gray");
   await server.startApi();
   await demandApplied(laneOf('operator: "==", value: kim'));
-  await untilAnswers("kim", "200 gray", port);
+  await untilAnswers("kim", "200 gray");
   await kubectl.demand("wait", "--for=condition=Accepted", "lane/gray", WAIT);
   assert.match(await second.readyz(), /^200/);
+});
+
+test("Pods that were injected keep calls in their lane, and fall back where it has no copy", async () => {
+  const found = await findEnvoy();
+  assert.equal(found.kind, "found");
+  const { xdsPort } = second;
+  const tax = podOf("tax-1", "", await app("tax base")).replace("app: cart", "app: tax");
+  const mesh = new Mesh({
+    ...{ kubectl, controller: second, binary: found.path, closing },
+    apply: demandApplied,
+    inject: (text) => injected(text, "--xds", `127.0.0.1:${xdsPort}`),
+  });
+  await mesh.start(tax);
+  await setReady("tax-1");
+  const answer = (user: string, wanted: string): Promise<void> =>
+    second.until(`${user} gets ${wanted}`, async () => {
+      return (await askFor("mesh.example", user)) === `200 ${wanted}`;
+    });
+  await answer("kim", "front gray, back gray, tax base");
+  await answer("bob", "front base, back base, tax base");
+  assert.equal(mesh.carried("front-gray-1"), "x-shop-lane", "it came in by the sidecar");
+  await mesh.setReady("back-gray-1", false);
+  await answer("kim", "front gray, back base, tax base");
 });
