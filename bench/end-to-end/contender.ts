@@ -24,6 +24,8 @@ export interface Contender {
   cpuSeconds(): number;
   /** Resident memory of the process and its children. */
   residentKib(): number;
+  /** Open ones of the process and its children. */
+  descriptors(): number;
   stop(): Promise<void>;
 }
 
@@ -107,6 +109,7 @@ export async function startContender(
     port,
     cpuSeconds: () => cpuSecondsOfTree(started.pid),
     residentKib: () => residentKibOfTree(started.pid),
+    descriptors: () => sumOfTree(started.pid, descriptorsOf),
     stop: () => started.stop(),
   };
 }
@@ -124,6 +127,7 @@ function envoyCommand(plan: EnvoyPlan, context: BenchContext, port: number): str
     LISTEN_PORT: String(port),
     V1_PORT: String(context.ports.v1),
     V2_PORT: String(context.ports.v2),
+    V3_PORT: String(context.ports.v3 ?? context.ports.v2),
     ACCESS_LOG: join(context.directory, "envoy-access.log"),
     PLUGIN_FILE: pluginFile(context.root),
     PLUGIN_CONFIGURATION,
@@ -205,6 +209,10 @@ export function residentKibOfTree(root: number): number {
 function residentKibOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
+}
+
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 function sumOfTree(root: number, valueOf: (pid: number) => number): number {

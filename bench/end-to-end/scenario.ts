@@ -3,10 +3,12 @@
 import type { Snapshot } from "../../src/snapshot/snapshot.ts";
 import type { PlannedRequest } from "../support/open-loop.ts";
 
-/** Where the upstreams `v1` and `v2` listen. */
+/** Where the upstreams listen. */
 export interface Ports {
   readonly v1: number;
   readonly v2: number;
+  /** Only in bench/envoy-faults.ts. */
+  readonly v3?: number;
 }
 
 /** What is started, on one core. */

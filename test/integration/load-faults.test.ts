@@ -2,12 +2,7 @@
 //! process: rows D8, D9 and D10 of docs/reliability.md. Everything is counted, nothing is timed.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { readdirSync } from "node:fs";
-import { Agent, createServer, request } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { connect } from "node:net";
-import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { VirtualClock } from "../../src/base/virtual-clock.ts";
 import { systemClock } from "../../src/base/clock.ts";
@@ -23,6 +18,7 @@ import {
 } from "../../src/dataplane/testing/snapshot-maker.ts";
 import type { RetryPolicy } from "../../src/snapshot/routing.ts";
 import type { Snapshot } from "../../src/snapshot/snapshot.ts";
+import { abortAll, load, MortalEndpoints, portOf, serve } from "../support/fault-load.ts";
 
 const REQUESTS = Number(process.env["GRAYLANE_REQUESTS"] ?? 3_000);
 const ABORTS = Number(process.env["GRAYLANE_ABORTS"] ?? 3_000);
@@ -30,7 +26,6 @@ const CLIENTS = 16;
 const KILL_EVERY = 150;
 /** Requests without any retry that may be lost to one death: those under way at that endpoint. */
 const LOST_PER_KILL_MAX = CLIENTS;
-const BURST = 100;
 const MIB = 1_048_576;
 /** Of the test runner too. */
 const GROWN_MIB_MAX = 8;
@@ -50,100 +45,21 @@ function snapshotTo(ports: readonly number[], retry: RetryPolicy | null): Snapsh
   });
 }
 
-type Listener = (request: IncomingMessage, response: ServerResponse) => void;
-
-async function serve(listener: Listener): Promise<Server> {
-  const server = createServer({ keepAliveTimeout: 60_000 }, listener);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const port = portOf(server);
-  // Coming back after a death: a client's socket may have the port for a moment.
-  server.on("error", () => setImmediate(() => server.listen(port, "127.0.0.1")));
-  atEnd(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return server;
-}
-
-function portOf(server: Server): number {
-  return (server.address() as AddressInfo).port;
-}
-
-/** Sends `count` requests, `CLIENTS` at once, none twice. Returns how many got no 200. */
-async function load(
-  port: number,
-  count: number,
-  { method, onSent }: { readonly method: "GET" | "POST"; readonly onSent: (n: number) => void },
-): Promise<number> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS });
-  atEnd(() => {
-    agent.destroy();
-  });
-  let [sent, failed] = [0, 0];
-  const client = async (): Promise<void> => {
-    while (sent < count) {
-      const id = (sent += 1);
-      onSent(id);
-      if ((await statusOf(port, { agent, method, id })) !== 200) failed += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: CLIENTS }, client));
-  return failed;
-}
-
-/** 0: no answer. */
-function statusOf(
-  port: number,
-  { agent, method, id }: { readonly agent: Agent; readonly method: string; readonly id: number },
-): Promise<number> {
-  return new Promise((resolve) => {
-    const headers = { "x-id": String(id) };
-    const asked = request({ port, host: "127.0.0.1", method, agent, headers }, (response) => {
-      response.on("error", () => {
-        resolve(0);
-      });
-      response.resume().on("end", () => {
-        resolve(response.statusCode ?? 0);
-      });
-    });
-    asked.on("error", () => {
-      resolve(0);
-    });
-    asked.end(method === "POST" ? "a body" : undefined);
-  });
-}
-
-/** Three endpoints, of which one after the other dies under the load, and comes back. */
+/** Endpoints of which one after the other dies under the load, and comes back. */
 async function dyingEndpoints(
   method: "GET" | "POST",
   retry: RetryPolicy | null,
 ): Promise<{ readonly failed: number; readonly kills: number; readonly twice: number }> {
-  const seen = new Map<string, number>();
-  const listener: Listener = (asked, response) => {
-    asked.resume().on("end", () => {
-      const id = String(asked.headers["x-id"]);
-      seen.set(id, (seen.get(id) ?? 0) + 1);
-      setImmediate(() => response.end("ok"));
-    });
-  };
-  const servers = await Promise.all([serve(listener), serve(listener), serve(listener)]);
-  const ports = servers.map(portOf);
-  const { port, assertions } = await startFixture(snapshotTo(ports, retry));
-  let kills = 0;
-  const failed = await load(port, REQUESTS, {
-    method,
+  const endpoints = await MortalEndpoints.start();
+  const { port, assertions } = await startFixture(snapshotTo(endpoints.ports, retry));
+  const failed = await load(port, {
+    ...{ count: REQUESTS, clients: CLIENTS, method },
     onSent(count) {
-      if (count % KILL_EVERY !== 0) return;
-      const victim = kills % servers.length;
-      const server = servers[victim];
-      kills += 1;
-      server?.close(() => server.listen(ports[victim], "127.0.0.1"));
-      server?.closeAllConnections();
+      if (count % KILL_EVERY === 0) endpoints.kill();
     },
   });
   assert.deepEqual(assertions, []);
-  return { failed, kills, twice: [...seen.values()].filter((times) => times > 1).length };
+  return { failed, kills: endpoints.kills, twice: endpoints.twice };
 }
 
 test("D9: of GETs with retries none is lost when endpoints die", async (context) => {
@@ -175,7 +91,7 @@ test("D10: retries add a fifth and no more to endpoints that only fail", async (
   });
   const retry = { ...RETRY, on: ["5xx"], backOffBaseMs: 0, backOffMaxMs: 0 } as const;
   const { port } = await startFixture(snapshotTo([portOf(server)], retry), clock);
-  const failed = await load(port, REQUESTS, { method: "GET", onSent: () => undefined });
+  const failed = await load(port, { count: REQUESTS, clients: CLIENTS, method: "GET" });
   assert.equal(failed, REQUESTS);
   const most = REQUESTS * 1.2 + 50;
   context.diagnostic(`${REQUESTS} requests, ${attempts} attempts, at most ${most}`);
@@ -189,26 +105,6 @@ function heapUsed(): number {
   return process.memoryUsage().heapUsed;
 }
 
-/** Connects and goes away, at whatever moment that is. */
-async function abort(port: number, index: number): Promise<void> {
-  const socket = connect(port, "127.0.0.1");
-  socket.on("error", () => undefined);
-  const half = "GET / HTTP/1.1\r\nhost: a\r\n";
-  if (index % 3 === 0) socket.destroy();
-  else {
-    await Promise.race([once(socket, "connect"), once(socket, "close")]);
-    if (index % 3 === 1) socket.write(index % 2 === 0 ? half : `${half}\r\n`);
-    socket.resetAndDestroy();
-  }
-  if (!socket.closed) await once(socket, "close");
-}
-
-async function abortAll({ port }: Fixture): Promise<void> {
-  for (let index = 0; index < ABORTS; index += BURST) {
-    await Promise.all(Array.from({ length: BURST }, (_, one) => abort(port, index + one)));
-  }
-}
-
 async function probe({ port }: Fixture): Promise<void> {
   const client = await RawClient.open(port);
   client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
@@ -218,11 +114,11 @@ async function probe({ port }: Fixture): Promise<void> {
 test("D8: clients that connect and go away leave no descriptor behind", async (context) => {
   const server = await serve((_asked, response) => response.end("ok"));
   const fixture = await startFixture(snapshotTo([portOf(server)], null), systemClock);
-  await abortAll(fixture);
+  await abortAll(fixture.port, ABORTS);
   await probe(fixture);
   const descriptors = (): number => readdirSync("/proc/self/fd").length;
   const [before, heapBefore] = [descriptors(), heapUsed()];
-  await abortAll(fixture);
+  await abortAll(fixture.port, ABORTS);
   await probe(fixture);
   await eventually(() => descriptors() <= before + 5);
   const grown = (heapUsed() - heapBefore) / MIB;
