@@ -40,6 +40,12 @@ export const LANE_MEMORY_FILE: string = join(
   ...["plugins", "lane-memory", "lane-memory.wasm"],
 );
 
+/** The messages of Kubernetes' API. */
+export const KUBERNETES_API_FILE: string = join(
+  PACKAGE_ROOT,
+  ...["generated", "kubernetes-api", "messages.json"],
+);
+
 /** The messages of Envoy's API. */
 export const ENVOY_API_FILE: string = join(
   PACKAGE_ROOT,

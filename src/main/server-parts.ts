@@ -28,6 +28,7 @@ import type { ImageMap } from "../resources/image-map.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { ensureXdsToken } from "../server/credentials.ts";
 import type { ServerDependencies } from "../server/dependencies.ts";
+import { KubernetesMessages } from "../server/protobuf/kubernetes-messages.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
@@ -37,7 +38,12 @@ import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { machineForEnvoys } from "./envoy-machine.ts";
 import { explainRequest } from "./explain-request.ts";
-import { ENVOY_API_FILE, PACKAGE_ROOT, packageVersion } from "./package-root.ts";
+import {
+  ENVOY_API_FILE,
+  KUBERNETES_API_FILE,
+  PACKAGE_ROOT,
+  packageVersion,
+} from "./package-root.ts";
 import { pluginLog } from "./plugin-log.ts";
 import { recentDecisions } from "./recent-decisions.ts";
 import { podStore, statusWriter } from "./store-adapters.ts";
@@ -51,6 +57,7 @@ const GATEWAY_WORKERS_DEFAULT = 2;
 const GATEWAY_HOST = "127.0.0.1";
 /** Until then the process before this one serves; it gives up after a little more. */
 const SUCCESSOR_ANSWER_MS = 100_000;
+const messages = new KubernetesMessages(KUBERNETES_API_FILE);
 
 export interface Parts extends Succeeding {
   readonly store: ResourceStore;
@@ -134,7 +141,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
     status,
     dump,
     dependencies: (token, shutdown) => ({
-      ...{ store, clock, token, logger, shutdown, analyze, runtimeStatus: status },
+      ...{ store, clock, token, logger, shutdown, analyze, runtimeStatus: status, messages },
       configDump: dump,
       explain: (request) =>
         explainRequest(request, {

@@ -26,6 +26,7 @@ import { ListenError, startApiServer, type ApiServer } from "./api-server.ts";
 import { ensureCertificate } from "./certificate.ts";
 import { writeKubeconfig } from "./credentials.ts";
 import type { ServerDependencies } from "./dependencies.ts";
+import { MESSAGES } from "./testing/served.ts";
 
 const TOKEN = "t".repeat(64);
 const CONFIG_MAPS: ApiKind = { group: "", version: "v1", plural: "configmaps", namespaced: true };
@@ -63,6 +64,7 @@ function dependencies(): ServerDependencies {
     store,
     clock,
     token: TOKEN,
+    messages: MESSAGES,
     logger: silentLogger,
     recent: (query) => {
       const { length: keptCount } = query.where;

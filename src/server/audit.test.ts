@@ -11,6 +11,7 @@ import type { ResourceStore } from "../controlplane/store/store.ts";
 import { silentLogger } from "../telemetry/logger.ts";
 import { startApiServer, type ApiServer } from "./api-server.ts";
 import type { ServerDependencies } from "./dependencies.ts";
+import { MESSAGES } from "./testing/served.ts";
 
 const TOKEN = "t".repeat(64);
 
@@ -31,7 +32,7 @@ beforeEach(async () => {
   const clock = new FakeClock();
   store = openMemoryStore({ clock, watchEventsMax: 16 });
   const dependencies: ServerDependencies = {
-    ...{ store, clock, token: TOKEN, logger: silentLogger },
+    ...{ store, clock, token: TOKEN, messages: MESSAGES, logger: silentLogger },
     audit: { write: note, writeThrough },
     recent: () => Promise.resolve({ decisions: [], keptCount: 0, seenCount: 0, workerCount: 1 }),
     explain: () => Promise.resolve({ snapshotVersion: "s1" } as ExplainResult),

@@ -13,7 +13,7 @@ import type { StreamSet } from "./watch-stream.ts";
 /** The limit of a request's body; the objects inside have their own (Kubernetes' limit too). */
 export const BODY_BYTES_MAX: number = 3 * 1024 * 1024;
 /** What kubectl's own create commands send; `apply -f` and `create -f` send JSON. */
-export const PROTOBUF = "application/vnd.kubernetes.protobuf";
+const PROTOBUF = "application/vnd.kubernetes.protobuf";
 /** How deep a JSON body may be nested. */
 const DEPTH_MAX = 100;
 /** How much of the warnings goes into headers (Kubernetes' limit too). */
@@ -89,11 +89,16 @@ function quotable(text: string): string {
     .replace(/["\\]/g, "\\$&");
 }
 
-/** The body as a value: JSON, or one YAML document. `undefined` when there is none. */
+/**
+ * The body as a value: JSON, one YAML document, or Kubernetes' protobuf. `undefined` when there is
+ * none.
+ */
 export async function readBody(call: Call): Promise<unknown> {
   const type = (call.request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
-  const text = await readText(call.request);
-  if (text === "") return undefined;
+  const bytes = await readBytes(call.request);
+  if (bytes.length === 0) return undefined;
+  if (type === PROTOBUF) return call.dependencies.messages.decode(bytes);
+  const text = bytes.toString("utf8");
   switch (type) {
     // As a Kubernetes API server: its scale client sends none.
     case "":
@@ -103,11 +108,7 @@ export async function readBody(call: Call): Promise<unknown> {
     case "application/x-yaml":
       return parseYaml(text);
     default: {
-      const message =
-        "the content-type must be application/json or application/yaml" +
-        (type === PROTOBUF
-          ? ", not Kubernetes' protobuf: write the object into a file, and apply it"
-          : "");
+      const message = `the content-type must be application/json, application/yaml or ${PROTOBUF}`;
       throw refuse(415, "UnsupportedMediaType", message);
     }
   }
@@ -131,7 +132,7 @@ async function readText(request: IncomingMessage): Promise<string> {
   return (await readBytes(request)).toString("utf8");
 }
 
-export async function readBytes(request: IncomingMessage): Promise<Buffer> {
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -145,7 +146,8 @@ export async function readBytes(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-function parseJson(text: string): unknown {
+/** Throws 400. */
+export function parseJson(text: string): unknown {
   if (isTooDeep(text)) throw badRequest(`the body is nested deeper than ${DEPTH_MAX} levels`);
   try {
     return JSON.parse(text);

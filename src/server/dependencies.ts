@@ -18,6 +18,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { CertificateSource } from "./access/client-certificates.ts";
 import type { TokenSource } from "./access/token-file.ts";
 import type { AuditLog } from "./audit.ts";
+import type { KubernetesMessages } from "./protobuf/kubernetes-messages.ts";
 
 export interface ServerDependencies {
   readonly store: ResourceStore;
@@ -40,6 +41,8 @@ export interface ServerDependencies {
   /** Called after the answer has been sent. */
   shutdown(): void;
   readonly token: string;
+  /** How bodies in Kubernetes' protobuf are read. */
+  readonly messages: KubernetesMessages;
   /** Users beside the one of `token`; absent: there are none. */
   readonly tokens?: TokenSource;
   /** Further users by client certificates; absent: no client is asked for one. */

@@ -265,3 +265,54 @@ test("a user by certificate may do what the groups in it may, until its authorit
   assert.equal(exitCode, 1);
   assert.match(stderr, /^error: You must be logged in to the server \(/m);
 });
+
+const TYPED = [
+  ["namespace", "typed"],
+  ["configmap", "typed", "--from-literal=a=b", "--from-literal=c="],
+  ["secret", "generic", "typed", "--from-literal=password=s3cret"],
+  ["secret", "docker-registry", "typed-pull", "--docker-username=u", "--docker-password=p"],
+  ["deployment", "typed", "--image=registry.test/mock:v1", "--replicas=0", "--port=8080"],
+  ["service", "clusterip", "typed", "--tcp=80:8080"],
+  ["ingress", "typed", "--rule=a.test/x*=typed:80,tls=typed"],
+  ["role", "typed", "--verb=get,list", "--resource=pods,deployments.apps"],
+  ["rolebinding", "typed", "--role=typed", "--user=carol", "--serviceaccount=default:robot"],
+  ["clusterrole", "typed", "--verb=get", "--non-resource-url=/metrics"],
+  ["clusterrolebinding", "typed", "--clusterrole=typed", "--group=viewers"],
+] as const;
+
+interface Created {
+  readonly metadata: { readonly name: string };
+  readonly [field: string]: unknown;
+}
+
+/** What is said in both, as far as `wanted` says it. */
+function asFarAs(wanted: unknown, given: unknown): unknown {
+  if (typeof wanted !== "object" || wanted === null) return given;
+  if (Array.isArray(wanted)) {
+    const list = Array.isArray(given) ? (given as readonly unknown[]) : [];
+    return wanted.map((each, at) => asFarAs(each, list[at]));
+  }
+  const from = (given ?? {}) as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, value]) => [name, asFarAs(value, from[name])]),
+  );
+}
+
+test("the typed create commands create what they say that they would", async () => {
+  const created = TYPED.map(async (words) => {
+    const all = ["create", ...words, "-o", "json"];
+    const said = await kubectl.demand(...all, "--dry-run=client");
+    // Of Go's JSON: what it writes of nothing at all.
+    const empty = /"(?:status|strategy|resources)": \{\}|"creationTimestamp": null/;
+    const wanted = JSON.parse(said, (name, value: unknown) => {
+      return empty.test(`"${name}": ${JSON.stringify(value)}`) ? undefined : value;
+    }) as Created;
+    const real = JSON.parse(await kubectl.demand(...all)) as Created;
+    assert.deepEqual(asFarAs(wanted, real), wanted, words.join(" "));
+  });
+  await Promise.all(created);
+  const secret = ["get", "secret", "typed", "-o", "jsonpath={.data.password}"];
+  assert.equal(Buffer.from(await kubectl.demand(...secret), "base64").toString(), "s3cret");
+  const again = await kubectl.run("create", "namespace", "typed");
+  assert.match(again.stderr, /\(AlreadyExists\): .*typed already exists/);
+});

@@ -8,6 +8,7 @@ import { openStore } from "../../controlplane/store/open-store.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
 import { endLastLine, LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
 import { startApiServer } from "../api-server.ts";
+import { KubernetesMessages } from "../protobuf/kubernetes-messages.ts";
 
 const [directory = "", token = "", haste = "1"] = process.argv.slice(2);
 const clock: Clock = {
@@ -26,6 +27,7 @@ const server = await startApiServer(
       store: openStore({ directory, clock: systemClock }),
       clock,
       token,
+      messages: new KubernetesMessages("generated/kubernetes-api/messages.json"),
       logger: silentLogger,
       audit,
     },

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest, type Agent as TlsAgent } from "node:https";
+import { join } from "node:path";
 import type { ExplainResult, RuntimeStatus } from "../../api/types.ts";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { openMemoryStore } from "../../controlplane/store/open-store.ts";
@@ -10,11 +11,16 @@ import type { ResourceStore } from "../../controlplane/store/store.ts";
 import type { Resource } from "../../resources/object.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
 import { ensureBuiltIn } from "../access/built-in-roles.ts";
+import { KubernetesMessages } from "../protobuf/kubernetes-messages.ts";
 import { startApiServer, type ApiServer } from "../api-server.ts";
 import type { Certificate } from "../certificate.ts";
 import type { ServerDependencies } from "../dependencies.ts";
 
 export const TOKEN: string = "t".repeat(64);
+
+export const MESSAGES: KubernetesMessages = new KubernetesMessages(
+  join("generated", "kubernetes-api", "messages.json"),
+);
 
 export interface Sent {
   readonly method?: string;
@@ -55,7 +61,7 @@ export class Served {
     const called: string[] = [];
     const none = { decisions: [], keptCount: 0, seenCount: 0, workerCount: 1 };
     const dependencies: ServerDependencies = {
-      ...{ store, clock, token: TOKEN, logger: silentLogger },
+      ...{ store, clock, token: TOKEN, logger: silentLogger, messages: MESSAGES },
       recent: () => Promise.resolve(none),
       explain: () => {
         called.push("explain");
