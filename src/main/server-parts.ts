@@ -10,6 +10,7 @@ import { namesToResolve } from "../compile/service-entry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
+import { NamespaceDeleter } from "../controlplane/namespaces/namespace-deleter.ts";
 import { Registries } from "../controlplane/nacos/registries.ts";
 import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
@@ -46,7 +47,7 @@ import {
 } from "./package-root.ts";
 import { pluginLog } from "./plugin-log.ts";
 import { recentDecisions } from "./recent-decisions.ts";
-import { podStore, statusWriter } from "./store-adapters.ts";
+import { isOfDeployment, podStore, statusWriter } from "./store-adapters.ts";
 import { succeeding, tracesIn, trafficOf } from "./up-legacy.ts";
 import type { Succeeding, UpLegacy } from "./up-legacy.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
@@ -64,6 +65,7 @@ export interface Parts extends Succeeding {
   readonly fleet: WorkerFleet;
   readonly publisher: Publisher;
   readonly local: LocalCluster;
+  readonly namespaces: NamespaceDeleter;
   /** For agents that pick endpoints by themselves. */
   readonly agents: EndpointFile;
   /** Null when no Envoy is to be served. */
@@ -95,10 +97,9 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const resolver = makeResolver(options, images, () => publisher);
   const names = makeNameResolver(() => publisher);
   const registries = makeRegistries(() => publisher);
-  const before = legacy?.state ?? null;
-  const memory = makeSharedMemoryFolder(options.stateDirectory, logger, before?.sharedMemory);
-  const workers = { logger, sharedMemory: memory.path, legacy };
-  const fleet = makeFleet(options, workers, () => publisher);
+  const { stateDirectory } = options;
+  const memory = makeSharedMemoryFolder(stateDirectory, logger, legacy?.state.sharedMemory);
+  const fleet = makeFleet(options, { logger, sharedMemory: memory.path, legacy }, () => publisher);
   const ads = options.xds === null ? null : makeAdsServer(options, logger, () => publisher);
   const publisher: Publisher = new Publisher({
     store,
@@ -115,9 +116,11 @@ export function assemble(options: UpOptions, given: Given): Parts {
   });
   const sidecars = sidecarControl(given, publisher, { fleet, ads });
   const local = makeLocalCluster(options, { ...given, sidecars });
-  const agents = startEndpointFile(options.stateDirectory, local, logger);
+  const namespaces = new NamespaceDeleter({ store, clock, leaves: isOfDeployment });
+  const agents = startEndpointFile(stateDirectory, local, logger);
   publisher.join(agents);
-  const sharers = { store, local, fleet, publisher, ads, resolver, names, registries, agents };
+  const sources = [resolver, names, registries, namespaces, publisher, agents];
+  const sharers = { store, local, fleet, ads, sources };
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
   const status = (): RuntimeStatus =>
@@ -136,6 +139,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
     fleet,
     publisher,
     local,
+    namespaces,
     agents,
     ads,
     status,
@@ -153,10 +157,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
       pluginLog: pluginLogOf(fleet, publisher),
     }),
     ...succeeding(options, sharers, { sharedMemory: memory.path, applied: given.applied }),
-    stop: () =>
-      stopAll([resolver, names, registries, publisher, agents, ads], {
-        ...{ fleet, local, memory, store },
-      }),
+    stop: () => stopAll([...sources, ads], { fleet, local, memory, store }),
   };
 }
 

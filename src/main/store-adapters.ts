@@ -3,6 +3,7 @@
 import type { StatusWrite } from "../controlplane/publish/object-status.ts";
 import { storeKeyOf } from "../controlplane/store/open-store.ts";
 import type { ResourceStore, StoreKey, WriteResult } from "../controlplane/store/store.ts";
+import { DEPLOYMENT_ANNOTATION } from "../local/pod-object.ts";
 import type { LocalKind, PodStore } from "../local/seam.ts";
 import type { Resource } from "../resources/object.ts";
 
@@ -51,6 +52,11 @@ export function podStore(store: ResourceStore): PodStore {
       };
     },
   };
+}
+
+/** Pods end with their Deployment, when their requests have ended. */
+export function isOfDeployment({ kind, metadata }: Resource): boolean {
+  return kind === "Pod" && metadata.annotations?.[DEPLOYMENT_ANNOTATION] !== undefined;
 }
 
 /** Writes what the compiler says of an object. A conflict causes another pass anyway. */

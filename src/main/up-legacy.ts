@@ -4,8 +4,6 @@
 import { join } from "node:path";
 import { contentHash } from "../base/canonical-json.ts";
 import { systemClock } from "../base/clock.ts";
-import type { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
-import type { Publisher } from "../controlplane/publish/publisher.ts";
 import { storeKeyOf } from "../controlplane/store/open-store.ts";
 import { keyText } from "../controlplane/store/store.ts";
 import type { ResourceStore, WatchEvent } from "../controlplane/store/store.ts";
@@ -101,12 +99,9 @@ interface Sharers {
   readonly store: ResourceStore;
   readonly local: LocalCluster;
   readonly fleet: WorkerFleet;
-  readonly publisher: Publisher;
   readonly ads: AdsServer | null;
-  readonly resolver: { stop(): void };
-  readonly names: { stop(): void };
-  readonly registries: { stop(): void };
-  readonly agents: EndpointFile;
+  /** What changes the store or the snapshot by itself. */
+  readonly sources: readonly { stop(): void }[];
 }
 
 export interface Succeeding {
@@ -121,13 +116,13 @@ export interface Succeeding {
 
 export function succeeding(
   { xds }: UpOptions,
-  { store, local, fleet, publisher, ads, resolver, names, registries, agents }: Sharers,
+  { store, local, fleet, ads, sources }: Sharers,
   given: Pick<UpState, "sharedMemory" | "applied">,
 ): Succeeding {
   let pods: readonly PodHandover[] = [];
   let isLeaving = false;
   const stopSources = (): void => {
-    for (const source of [resolver, names, registries, publisher, agents]) source.stop();
+    for (const source of sources) source.stop();
     ads?.stop();
   };
   return {

@@ -7,6 +7,7 @@ import { systemClock } from "../base/clock.ts";
 import type { UpOptions } from "../cli/program.ts";
 import type { NodeStatus } from "../controlplane/publish/config-node.ts";
 import { DirectoryLockedError } from "../controlplane/store/directory-lock.ts";
+import { isMarked } from "../controlplane/store/deletion.ts";
 import { NewerFormatError } from "../controlplane/store/format.ts";
 import { openStore, storeKeyOf } from "../controlplane/store/open-store.ts";
 import { GROUP_WRITES_MAX, keyText } from "../controlplane/store/store.ts";
@@ -18,6 +19,7 @@ import { formatFault } from "../resources/format-fault.ts";
 import type { ImageMap } from "../resources/image-map.ts";
 import { loadImageMap } from "../resources/image-map.ts";
 import { loadFiles } from "../resources/load.ts";
+import { completedNamespace } from "../resources/kinds/namespace.ts";
 import type { Resource } from "../resources/object.ts";
 import { ListenError, startApiServer } from "../server/api-server.ts";
 import type { ApiServer } from "../server/api-server.ts";
@@ -335,7 +337,7 @@ async function openAdmin({ parts, options, log, legacy }: Run): Promise<Started 
 
 /** Null when everything runs. */
 async function startParts({ parts, options, resources, legacy }: Run): Promise<string | null> {
-  const { store, fleet, publisher, local } = parts;
+  const { store, fleet, publisher, local, namespaces } = parts;
   const withoutRoles = hasUsers(options) ? await ensureBuiltIn(store) : null;
   if (withoutRoles !== null) return withoutRoles;
   const unwritten = await putAll(store, resources);
@@ -361,6 +363,7 @@ async function startParts({ parts, options, resources, legacy }: Run): Promise<s
   if (unplaced !== null) return unplaced;
   fleet.closeUntaken();
   await local.start();
+  namespaces.start();
   return null;
 }
 
@@ -424,8 +427,11 @@ async function putAll(store: ResourceStore, all: readonly Resource[]): Promise<s
 }
 
 async function put(store: ResourceStore, resource: Resource): Promise<string | null> {
-  const exists = store.get(storeKeyOf(resource)) !== undefined;
-  const result = exists ? await store.update(resource) : await store.create(resource);
+  const live = store.get(storeKeyOf(resource));
+  // Somebody has deleted it, and it waits for its finalizers.
+  if (live !== undefined && isMarked(live)) return null;
+  const wanted = completedNamespace(resource, live ?? null);
+  const result = await (live === undefined ? store.create(wanted) : store.update(wanted));
   return result.ok ? null : `${resource.kind} ${resource.metadata.name}: ${result.message}`;
 }
 

@@ -1,11 +1,9 @@
 //! DELETE of one object, and of a collection: at once, or when the last finalizer has gone.
 
-import { timestamp } from "../base/clock.ts";
-import type { ConditionalOptions, StoreKey, WriteResult } from "../controlplane/store/store.ts";
-import type { Resource } from "../resources/object.ts";
+import { deleteObjectIn, isPending } from "../controlplane/store/deletion.ts";
 import { isDryRun, parameter, readBody, sendJson, type Call } from "./call.ts";
-import { finalizersOf, isPending } from "./finalizers.ts";
 import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
+import { checkMayGo } from "./namespaces.ts";
 import { conditionsOf } from "./objects.ts";
 import { isObject, type Json } from "./patch/json.ts";
 import { listOptionsOf } from "./list-options.ts";
@@ -14,8 +12,6 @@ import { selectionOf } from "./selection.ts";
 import { badRequest, refuse, success, writeRefused } from "./status.ts";
 import { sendList, sendObject } from "./table.ts";
 
-/** How often it is tried again when another write came between. */
-const TRIES_MAX = 5;
 const POLICIES = ["Background", "Foreground", "Orphan"];
 
 export async function deleteObject(call: Call): Promise<void> {
@@ -26,7 +22,10 @@ export async function deleteObject(call: Call): Promise<void> {
   checkPropagation(call, path, body);
   const conditions = isObject(body["preconditions"]) ? body["preconditions"] : {};
   const dryRun = isDryRun(call) || isAll(body["dryRun"]);
-  const result = await deleteOne(call, key, { ...conditionsOf(conditions), dryRun });
+  checkMayGo(path, key.name);
+  const options = { ...conditionsOf(conditions), dryRun };
+  const { store, clock } = call.dependencies;
+  const result = await deleteObjectIn(store, clock, key, options);
   if (!result.ok) throw writeRefused(result);
   const { resource } = result;
   if (isPending(resource)) {
@@ -42,52 +41,32 @@ export async function deleteObject(call: Call): Promise<void> {
 /** Deletes what a list with the same selectors would show; answers with what was there. */
 export async function deleteCollection(call: Call): Promise<void> {
   const path = kindPathOf(call);
-  if (path.info.namespaced && path.namespace === null) {
-    throw refuse(405, "MethodNotAllowed", "name the namespace whose objects are to be deleted");
-  }
+  checkIsCollection(path);
   const body = (await readBody(call)) ?? {};
   if (!isObject(body)) throw badRequest("the body must be a DeleteOptions object");
   checkPropagation(call, path, body);
   const dryRun = isDryRun(call) || isAll(body["dryRun"]);
   const selection = selectionOf(call, path);
-  const { store } = call.dependencies;
+  const { store, clock } = call.dependencies;
   const page = pageOf(store, selection, listOptionsOf(call, selection));
   for (const { metadata } of page.items) {
     const key = keyOfPath({ ...path, namespace: metadata.namespace ?? null }, metadata.name);
     // Another one of that name may have come since the page's revision.
     if (store.get(key)?.metadata.uid !== metadata.uid) continue;
-    const result = await deleteOne(call, key, { dryRun });
+    const result = await deleteObjectIn(store, clock, key, { dryRun });
     if (!result.ok && result.reason !== "not_found") throw writeRefused(result);
   }
   sendList(call, path, page);
 }
 
-/** The object as it was last, when it has gone; else as it is, waiting for its finalizers. */
-async function deleteOne(
-  { dependencies: { store, clock } }: Call,
-  key: StoreKey,
-  options: ConditionalOptions,
-): Promise<WriteResult> {
-  for (let tries = 1; ; tries += 1) {
-    const live = store.get(key);
-    // Nobody may have added a finalizer meanwhile. A damaged record has none, and can be deleted.
-    const ifRevision = options.ifRevision ?? live?.metadata.resourceVersion;
-    const guarded = { ...options, ...(ifRevision === undefined ? {} : { ifRevision }) };
-    const waits = live !== undefined && finalizersOf(live).length > 0;
-    const result = await (waits
-      ? store.update(marked(live, timestamp(clock.nowMs())), guarded)
-      : store.delete(key, guarded));
-    const isOvertaken = !result.ok && result.reason === "conflict";
-    if (!isOvertaken || options.ifRevision !== undefined || tries === TRIES_MAX) return result;
+/** Throws 405. */
+function checkIsCollection({ info, namespace }: KindPath): void {
+  if (info.kind === "Namespace") {
+    const message = "Namespaces are deleted one by one, each with all that it holds";
+    throw refuse(405, "MethodNotAllowed", message);
   }
-}
-
-/** Says since when it is to be deleted; a second delete changes nothing. */
-function marked(resource: Resource, now: string): Resource {
-  const { metadata } = resource;
-  if (metadata.deletionTimestamp !== undefined) return resource;
-  const deletion = { deletionTimestamp: now, deletionGracePeriodSeconds: 0 };
-  return { ...resource, metadata: { ...metadata, ...deletion } };
+  if (!info.namespaced || namespace !== null) return;
+  throw refuse(405, "MethodNotAllowed", "name the namespace whose objects are to be deleted");
 }
 
 /** Only Deployments have dependants: their pods, which end with them. */

@@ -75,6 +75,11 @@ function resourcesOf(info: KindInfo): ApiResourceList["resources"] {
   const status = { name: `${plural}/status`, ...common, singularName: "", verbs };
   const own = { name: plural, ...common, verbs: VERBS, shortNames };
   const all = info.hasStatus ? [own, status] : [own];
+  if (kind === "Namespace") {
+    const one = VERBS.filter((verb) => verb !== "deletecollection");
+    const finalize = { name: `${plural}/finalize`, ...common, singularName: "", verbs: ["update"] };
+    return [{ ...own, verbs: one }, finalize, status];
+  }
   if (kind === "Deployment") {
     const scale = { name: `${plural}/scale`, singularName: "", namespaced, ...SCALE };
     return [...all, { ...scale, verbs }];

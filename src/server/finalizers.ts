@@ -1,17 +1,8 @@
 //! Finalizers: who must have done something before an object goes, as in Kubernetes.
 
+import { finalizersOf, isPending } from "../controlplane/store/deletion.ts";
 import type { Resource } from "../resources/object.ts";
 import { failure, StatusError } from "./status.ts";
-
-export function finalizersOf({ metadata }: Resource): readonly string[] {
-  const { finalizers } = metadata;
-  return Array.isArray(finalizers) ? (finalizers as readonly string[]) : [];
-}
-
-/** Is to be deleted, and waits for its finalizers. */
-export function isPending(resource: Resource): boolean {
-  return resource.metadata.deletionTimestamp !== undefined && finalizersOf(resource).length > 0;
-}
 
 /** Throws 422 when an object that is to be deleted gets more of them. */
 export function checkFinalizers(kind: string, resource: Resource, existing: Resource): void {

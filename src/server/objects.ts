@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { timestamp } from "../base/clock.ts";
+import { finalizersOf, isPending } from "../controlplane/store/deletion.ts";
 import {
   keyText,
   type ConditionalOptions,
@@ -9,19 +10,21 @@ import {
   type WriteResult,
 } from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
+import { completedNamespace } from "../resources/kinds/namespace.ts";
 import type { ObjectMeta, Resource } from "../resources/object.ts";
 import { apiVersionOf } from "../resources/registry.ts";
 import { validateResource } from "../resources/validate.ts";
 import { isWatch } from "./access/attributes.ts";
 import { checkEscalation, checkRoleRef } from "./access/escalation.ts";
 import { isDryRun, parameter, readBody, setWarnings, type Call } from "./call.ts";
-import { checkFinalizers, finalizersOf, isPending } from "./finalizers.ts";
+import { checkFinalizers } from "./finalizers.ts";
 import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
 import { isObject, type Json } from "./patch/json.ts";
 import { listRulesOf } from "./patch/list-rules.ts";
 import { MANAGER_NAME_CHARS_MAX, managedAfterUpdate, type Writer } from "./patch/managed-fields.ts";
 import { listOptionsOf, type ListOptions } from "./list-options.ts";
 import { pageOf } from "./pages.ts";
+import { checkNamespaceStays } from "./namespaces.ts";
 import { selectionOf, type Selection } from "./selection.ts";
 import { sendList, sendObject } from "./table.ts";
 import { badRequest, faultText, invalid, notFound, refuse, writeRefused } from "./status.ts";
@@ -79,6 +82,7 @@ export async function createObject(call: Call): Promise<void> {
   if (metadata["resourceVersion"] !== undefined && metadata["resourceVersion"] !== "") {
     throw badRequest("metadata.resourceVersion must not be set on an object to be created");
   }
+  checkNamespaceStays(call, path, isGiven(metadata) ? key.name : generateNameOf(metadata));
   const dryRun = isDryRun(call);
   const named = { ...body, metadata: { ...metadata, name: key.name } };
   await writeObject(call, { ...NEW, body: named, path, key, dryRun });
@@ -91,11 +95,20 @@ const NEW = {
   isManaged: false,
 } as const;
 
+function isGiven({ name }: Json): boolean {
+  return typeof name === "string" && name !== "";
+}
+
+function generateNameOf({ generateName }: Json): string {
+  return typeof generateName === "string" ? generateName : "";
+}
+
 /** `generateName` gets a random end, as in Kubernetes. */
 function nameOf(metadata: Json): string {
-  const { name, generateName } = metadata;
+  const { name } = metadata;
   if (typeof name === "string" && name !== "") return name;
-  if (typeof generateName !== "string" || generateName === "") return "";
+  const generateName = generateNameOf(metadata);
+  if (generateName === "") return "";
   return generateName + randomBytes(GENERATED_BYTES).toString("hex").slice(0, GENERATED_CHARS);
 }
 
@@ -150,8 +163,12 @@ export async function storeObject(call: Call, written: Written): Promise<Resourc
   if (written.subresource === "status") {
     return stored(await store.updateStatus(key, body["status"], options));
   }
+  if (existing === null) checkNamespaceStays(call, path, key.name);
   const own = withoutOwn({ ...metadata, name: key.name, ...namespaceOf(path) }, existing);
-  const resource = withManagers(call, written, validated(call, path, { ...body, metadata: own }));
+  const resource = completedNamespace(
+    withManagers(call, written, validated(call, path, { ...body, metadata: own })),
+    existing,
+  );
   const before = isOf(metadata, existing) ? existing : null;
   checkEscalation(call, path.info, { before, written: resource });
   if (existing !== null) checkRoleRef(path.info, existing, resource);

@@ -14,6 +14,7 @@ import {
 } from "./objects.ts";
 import { deleteCollection, deleteObject } from "./deletion.ts";
 import { kindPathOf } from "./kind-path.ts";
+import { finalizeNamespace } from "./namespaces.ts";
 import { analyze, configDump, explain, recent, runtimeStatus, shutdown } from "./own.ts";
 import { openApiIndex, openApiOfGroup, openApiV2 } from "./openapi.ts";
 import { patchObject, patchObjectStatus } from "./patch/patch-object.ts";
@@ -84,6 +85,8 @@ function routesOfGroup(base: string): readonly Route[] {
   ];
 }
 
+const NAMESPACE = { version: "v1", plural: "namespaces" };
+
 const REVIEWERS: Readonly<Record<ReviewKind, Handler>> = {
   SelfSubjectAccessReview: reviewAccess,
   SelfSubjectRulesReview: reviewRules,
@@ -115,6 +118,7 @@ export const ROUTES: readonly Route[] = [
       { group, version: "v1", plural },
     ),
   ),
+  guarded("/api/v1/namespaces/:name/finalize", { PUT: finalizeNamespace }, NAMESPACE),
   ...routesOfGroup("/api/:version"),
   ...routesOfGroup("/apis/:group/:version"),
   guarded("/graylane/v1/explain", { POST: explain }),

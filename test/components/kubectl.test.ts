@@ -159,6 +159,58 @@ test("an object with a finalizer is gone when the finalizer is", async () => {
   assert.match(await deleting, /configmap "held" deleted/);
 });
 
+const SHOP = `apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: held, namespace: shop, finalizers: [graylane.io/test] }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: free, namespace: shop }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: mockc, namespace: shop }
+spec:
+  replicas: 1
+  selector: { matchLabels: { app: mockc } }
+  template:
+    metadata: { labels: { app: mockc } }
+    spec: { containers: [{ name: app, image: "registry.example/mockc:v1" }] }
+`;
+
+test("delete namespace waits until all that it held is gone, and nothing comes meanwhile", async () => {
+  await kubectl.demand("apply", "-f", graylane.file(SHOP));
+  await kubectl.demand(
+    "wait",
+    "--for=create",
+    "pod",
+    "-l",
+    "app=mockc",
+    "-n",
+    "shop",
+    "--timeout=60s",
+  );
+  const deleting = kubectl.demand("delete", "namespace", "shop");
+  const waits = "jsonpath={.status.conditions[?(@.type=='NamespaceFinalizersRemaining')].status}";
+  await kubectl.demand("wait", `--for=${waits}=True`, "ns/shop", "--timeout=60s");
+  assert.match(await kubectl.demand("get", "ns", "shop"), /^shop +Terminating/m);
+  const late = await kubectl.run("create", "-f", graylane.file(LATE));
+  assert.match(late.stderr, /because it is being terminated/);
+  const patch = JSON.stringify({ metadata: { finalizers: null } });
+  await kubectl.demand("patch", "configmap", "held", "-n", "shop", "--type=merge", "-p", patch);
+  assert.match(await deleting, /namespace "shop" deleted/);
+  const { stdout } = await kubectl.run("get", "deployments,pods,secrets,configmaps", "-n", "shop");
+  assert.equal(stdout, "");
+  const kept = await kubectl.run("delete", "namespace", "default");
+  assert.match(kept.stderr, /namespaces "default" is forbidden: this namespace may not be deleted/);
+});
+
+const LATE = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: late, namespace: shop }\n";
+
 test("delete deletes, and waits until it is gone", async () => {
   await kubectl.demand("delete", "wasmplugin", "hash-tagging", "-n", "istio-system");
   await kubectl.demand("delete", "asmswimlane", "s2");

@@ -25,6 +25,7 @@ import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer, tokenOf } from "../support/kubernetes.ts";
 import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
 import { listDifferences } from "./kubernetes-lists.ts";
+import { namespaceDifferences } from "./kubernetes-namespaces.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
 import { allKinds, Mesh } from "./kubernetes-sidecars.ts";
 import { laneOf, podOf, readyAt, SHOP, STOCK, stockAt } from "./kubernetes-shop.ts";
@@ -218,6 +219,10 @@ test("our API server pages lists as Kubernetes does, and refuses in its words", 
   both = await BothServers.start(server);
   closing.push(() => both.stop());
   assert.deepEqual(await listDifferences(both), []);
+});
+
+test("a Namespace lives and goes in our API server as in Kubernetes", async () => {
+  assert.deepEqual(await namespaceDifferences(both), []);
 });
 
 test("our API server lets users do what Kubernetes does, and refuses in its words", async (t) => {

@@ -51,7 +51,7 @@ export function planWrite(operation: Operation, at: Circumstances): Plan {
   const wanted =
     operation.kind === "status"
       ? { ...existing, status: operation.status }
-      : withoutOwn(operation.resource, existing);
+      : withoutOwn(operation.resource, existing, at.options.withStatus === true);
   return planReplace(operation.key, { existing, wanted, revision: at.revision });
 }
 
@@ -113,12 +113,13 @@ function conflictOf(key: StoreKey, existing: Resource, options: ConditionalOptio
   return null;
 }
 
-/** The written object with what belongs to the store, and the status, as they were. */
-function withoutOwn(resource: Resource, existing: Resource): Resource {
+/** The written object with what belongs to the store, and mostly the status, as they were. */
+function withoutOwn(resource: Resource, existing: Resource, withStatus: boolean): Resource {
   const { uid, creationTimestamp, generation, resourceVersion } = existing.metadata;
   const metadata = { ...resource.metadata, uid, creationTimestamp, generation, resourceVersion };
   // JSON knows no undefined: a member without a value is left out when the object is written.
-  return { ...resource, metadata, status: existing.status } as Resource;
+  const { status } = withStatus ? resource : existing;
+  return { ...resource, metadata, status } as Resource;
 }
 
 /** All but metadata and status: what `generation` counts the changes of. */

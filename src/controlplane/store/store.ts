@@ -66,6 +66,8 @@ export interface ConditionalOptions extends WriteOptions {
   readonly ifRevision?: string;
   /** The write goes through only for this incarnation of the object. */
   readonly ifUid?: string;
+  /** An update replaces the status, too. */
+  readonly withStatus?: boolean;
 }
 
 /** A record that could not be read back as it was written. It is never served. */

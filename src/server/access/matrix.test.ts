@@ -110,8 +110,8 @@ interface Said {
 
 /** Null: no resource. */
 function saidIn(path: string): Said | null {
-  // `/namespaces/one` and `/namespaces/one/status` are of the Namespace, and in it.
-  if (/^\/api\/v1\/namespaces(?:\/[^/]+)?(?:\/status)?$/.test(path)) {
+  // `/namespaces/one`, its status and its end are of the Namespace, and in it.
+  if (/^\/api\/v1\/namespaces(?:\/[^/]+)?(?:\/(?:status|finalize))?$/.test(path)) {
     const parts = path.slice("/api/v1/".length).split("/");
     return { group: "", namespace: parts[1] ?? "", parts };
   }
