@@ -37,6 +37,7 @@ const EXTENSIONS = [
   "envoy.extensions.filters.http.fault.v3.HTTPFault",
   "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
   "envoy.extensions.filters.http.router.v3.Router",
+  "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
   "envoy.extensions.filters.http.wasm.v3.Wasm",
   "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
   "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",

@@ -63,7 +63,12 @@ function entered(
     lanes: [lane],
     ...(entryRoutes === null ? {} : { entryRoutes }),
   };
-  const common = { routeHeader: "x-lane", isRemoved: !mayCarryContext, mayCarryContext };
+  const common = {
+    routeHeader: "x-lane",
+    isRemoved: !mayCarryContext,
+    mayCarryContext,
+    foundIn: null,
+  };
   const entries = [{ lane, clause: UNASKED }];
   return { group, ...common, entries, sharesAt: NO_SHARES, sticky: null };
 }

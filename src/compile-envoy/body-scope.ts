@@ -21,8 +21,8 @@ export function bodyScope(
   // Where several groups would decide none does.
   const entered = groups.find((one) => one.entries.length > 0 || one.group.cohorts !== undefined);
   if (entered === undefined) return {};
-  const { group, routeHeader, mayCarryContext } = entered;
-  const context = mayCarryContext ? { context: routeHeader } : {};
+  const { group, routeHeader, mayCarryContext, foundIn } = entered;
+  const context = mayCarryContext ? { context: foundIn ?? routeHeader } : {};
   const all = gateway.listeners.flatMap(({ routeTable }) => {
     return routeTables[routeTable]?.virtualHosts.flatMap(({ routes }) => routes) ?? [];
   });

@@ -16,6 +16,7 @@ import type {
 import { FilterProgram } from "./filter-program.ts";
 import { enteredGroups } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
+import { baggageGroups, ownContextHeaders, refusedBaggage } from "./lane-context.ts";
 import { compileListener } from "./listener.ts";
 import { confined } from "./listener-tls.ts";
 import { withModules } from "./modules-listener.ts";
@@ -37,7 +38,10 @@ export function compileForEnvoy(
   const refusals = new Refusals();
   const keys = new SubsetKeys(snapshot, alsoUsed);
   const used = new Set<string>();
-  const context: ActionContext = { snapshot, keys, refusals, used, view, removedHeaders: [] };
+  const context: ActionContext = {
+    ...{ snapshot, keys, refusals, used, view, removedHeaders: [] },
+    baggage: baggageGroups(snapshot, view),
+  };
   const made = view.role === "gateway" ? gateways(view, context) : sidecar(view, context);
   const clusters = clustersOf(snapshot, used);
   const at = { keys, place: placeOf(view, snapshot) };
@@ -84,7 +88,9 @@ function gateways(view: GatewayView, context: ActionContext): Made {
   const made = nothing();
   for (const { gateway, groups, filter, listener } of listenersOf(snapshot, view, refusals)) {
     const source = sourceOf(gateway, listener);
-    const compiled = compileListener(gateway, listener, { snapshot, view, source, groups, filter });
+    const compiled = compileListener(gateway, listener, {
+      ...{ snapshot, view, source, groups, filter, baggage: context.baggage },
+    });
     made.listeners.push(compiled.listener);
     made.secrets.push(...compiled.secrets);
     made.extensions.push(...compiled.extensions);
@@ -93,7 +99,8 @@ function gateways(view: GatewayView, context: ActionContext): Made {
     const removed = groups.flatMap(({ isRemoved, routeHeader }) =>
       isRemoved ? [routeHeader] : [],
     );
-    const given = { ...context, removedHeaders: [...new Set(removed)] };
+    const own = ownContextHeaders(context.baggage);
+    const given = { ...context, removedHeaders: [...new Set([...removed, ...own])] };
     const { httpsRedirectHosts: redirected } = listener;
     for (const { name: routes, server } of compiled.routeTables) {
       const { table: own, ...security } =
@@ -124,7 +131,10 @@ function listenersOf(snapshot: Snapshot, view: GatewayView, refusals: Refusals):
   return gatewaysOf(snapshot, view).flatMap((gateway) => {
     const hasBuckets = view.laneBucket !== undefined;
     const filter = view.laneFilter === undefined ? null : new FilterProgram();
-    const groups = enteredGroups(gateway, snapshot, { refusals, hasBuckets, filter });
+    const groups = enteredGroups(gateway, snapshot, {
+      ...{ refusals, hasBuckets, filter, hasContexts: view.laneContext !== undefined },
+      refusedHere: (group) => refusedBaggage(group, gateway, snapshot),
+    });
     return gateway.listeners.flatMap((listener) => {
       const refused = refusedListener(gateway, listener, { taken, view });
       taken.add(listener.port);

@@ -73,6 +73,8 @@ export interface SidecarView extends CommonView {
   readonly pod: string;
   /** The plug-in that keeps lanes by trace ids; absent: there is none. */
   readonly laneMemory?: ModuleFile;
+  /** The plug-in that reads and writes lanes in baggage; absent: there is none. */
+  readonly laneContext?: ModuleFile;
 }
 
 export interface GatewayView extends CommonView {
@@ -86,6 +88,8 @@ export interface GatewayView extends CommonView {
   readonly laneBucket?: ModuleFile;
   /** The plug-in that runs rules which routes cannot express; absent: there is none. */
   readonly laneFilter?: ModuleFile;
+  /** The plug-in that reads and writes lanes in baggage; absent: there is none. */
+  readonly laneContext?: ModuleFile;
   /** It has shown that it may be told private keys. */
   readonly hasKeys?: true;
   /** The file with the authorities that its machine trusts; absent: there is none. */

@@ -32,6 +32,8 @@ export interface WasmPlugin {
   readonly name: string;
   readonly source: ObjectRef;
   readonly failMode: "closed" | "open";
+  /** It is a filter of upstream requests. */
+  readonly isUpstream?: true;
   /** `envoy.extensions.wasm.v3.PluginConfig` but for what `failMode` says. */
   readonly config: JsonObject;
   /** What the Envoy has to fetch; absent: its code is a file. */
@@ -54,7 +56,8 @@ export interface HttpFilter extends Omit<WasmPlugin, "config"> {
   readonly typed: { readonly "@type": string } & JsonObject;
 }
 
-export function filterExtension({ name, source, failMode, typed, fetched }: HttpFilter): Extension {
+export function filterExtension(filter: HttpFilter): Extension {
+  const { name, source, failMode, typed, fetched, isUpstream = false } = filter;
   const key = extensionKey(name);
   const json: JsonObject = { name: key, typed_config: typed };
   const instead: JsonObject = { name: key, typed_config: STAND_INS[failMode] };
@@ -62,7 +65,12 @@ export function filterExtension({ name, source, failMode, typed, fetched }: Http
   const standIn = { ...named, json: instead, parts: [{ source, json: instead }] };
   const fetches = fetched === undefined ? {} : { fetches: [fetched] };
   const resource = { ...named, json, parts: [{ source, json }], standIn, ...fetches };
-  return { resource, filter: { source, json: placeOf(resource) } };
+  return { resource, filter: { source, json: (isUpstream ? upstreamPlaceOf : placeOf)(resource) } };
+}
+
+/** Nothing can stand in for it there: a fault is no filter of upstream requests. */
+function upstreamPlaceOf({ name }: EnvoyResource): JsonObject {
+  return { name, config_discovery: { config_source: SOURCE, type_urls: [WASM_TYPE] } };
 }
 
 /** What stands for it in a listener. */

@@ -3,6 +3,7 @@
 import type { Condition, Gateway, Lane, LaneGroup, Snapshot } from "../snapshot/snapshot.ts";
 import type { FilterProgram } from "./filter-program.ts";
 import type { Clause } from "./lane-condition.ts";
+import { foundHeader, isInBaggage } from "./lane-context.ts";
 import { NO_SHARES, sharesOf, stickyShares } from "./lane-shares.ts";
 import type { SharesAt, StickyShares } from "./lane-shares.ts";
 import { laneSource } from "./lane-source.ts";
@@ -24,6 +25,8 @@ export interface EnteredGroup {
   readonly isRemoved: boolean;
   /** Whether the header counts when a route is chosen: from a client, or by a plug-in. */
   readonly mayCarryContext: boolean;
+  /** Where a request's tag stands, and nothing else; null: in the route header, before a comma. */
+  readonly foundIn: string | null;
   /** Decided already, whatever a request says: the lane, or null for the baseline. */
   readonly fixed?: Lane | null;
   /** The first that is met decides. */
@@ -38,6 +41,10 @@ interface Given {
   readonly refusals: Refusals;
   /** The plug-in that tells buckets is there. */
   readonly hasBuckets: boolean;
+  /** The plug-in that reads and writes baggage is there. */
+  readonly hasContexts: boolean;
+  /** What completes "Envoy cannot …" for a group at this place; null: nothing. */
+  readonly refusedHere?: (group: LaneGroup) => string | null;
   /** Collects what the lane filter decides; null: there is none. */
   readonly filter: FilterProgram | null;
 }
@@ -82,7 +89,7 @@ function removedByRoutes({ plugins }: Gateway, groups: readonly LaneGroup[]): st
 function enteredGroup(group: LaneGroup, removed: ReadonlySet<string>, given: Given): EnteredGroup {
   const { refusals, filter } = given;
   const ways = { removed, filter };
-  const isRefused = refuseContext(group, refusals);
+  const isRefused = refuseContext(group, given);
   const routeHeader = group.context.routeHeader.toLowerCase();
   const isRemoved = removed.has(routeHeader);
   return {
@@ -90,16 +97,25 @@ function enteredGroup(group: LaneGroup, removed: ReadonlySet<string>, given: Giv
     routeHeader,
     isRemoved,
     mayCarryContext: !isRefused && !isRemoved,
+    foundIn: isInBaggage(group) ? foundHeader(routeHeader) : null,
     entries: isRefused ? [] : entriesOf(group, ways, refusals),
     sharesAt: isRefused ? NO_SHARES : sharesOf(group, refusals),
     sticky: isRefused ? null : stickyShares(group, ways, given),
   };
 }
 
-export function refuseContext(group: LaneGroup, refusals: Refusals): boolean {
-  if (group.signature !== undefined) refusals.add(group.source, "sign the context of lanes");
-  if (group.context.mode === "baggage") refusals.add(group.source, "write W3C baggage");
-  return group.signature !== undefined || group.context.mode === "baggage";
+/** Whether the group's lanes cannot travel. */
+export function refuseContext(
+  group: LaneGroup,
+  { refusals, refusedHere, hasContexts }: Pick<Given, "refusals" | "refusedHere" | "hasContexts">,
+): boolean {
+  const { signature, context, source } = group;
+  const here = refusedHere?.(group) ?? null;
+  if (signature !== undefined) refusals.add(source, "sign the context of lanes");
+  const isMissing = context.mode === "baggage" && !hasContexts;
+  if (isMissing) refusals.add(source, "write W3C baggage");
+  if (here !== null) refusals.add(source, here);
+  return signature !== undefined || isMissing || here !== null;
 }
 
 function entriesOf(group: LaneGroup, ways: Ways, refusals: Refusals): LaneEntry[] {

@@ -71,29 +71,45 @@ function bothDraws(some: readonly LaneDraw[], others: readonly LaneDraw[]): Lane
 
 /** As `lane/decide.ts`: a context, whatever it says, comes before rules. */
 function groupVariants(entered: EnteredGroup, route: Route | null): LaneVariant[] {
-  const { group, routeHeader, mayCarryContext, entries, sticky, fixed } = entered;
-  const enter = (lane: Lane, clause: Clause): LaneVariant => ({
-    clause,
-    draws: [draw(group.name, lane.name)],
-    written: [[routeHeader, lane.tag]],
-  });
-  const baseline = { ...UNASKED, draws: [draw(group.name, null)] };
+  const { group, entries, sticky, fixed } = entered;
+  const baseline = baselineOf(entered);
   if (fixed === null) return [baseline];
-  if (fixed !== undefined) return [enter(fixed, UNASKED.clause)];
-  const variants: LaneVariant[] = [];
-  if (mayCarryContext) {
-    const tags = new Map([...group.lanes].reverse().map((lane) => [lane.tag, lane]));
-    for (const [tag, lane] of tags) {
-      const clause = headerClause(routeHeader, `${quoted(tag)}(?:[ \\t]*,.*)?`);
-      variants.push(lane.enabled ? enter(lane, clause) : { ...baseline, clause });
-    }
-    variants.push({ ...baseline, clause: headerClause(routeHeader, ".+") });
-  }
+  if (fixed !== undefined) return [enter(entered, fixed, UNASKED.clause)];
+  const variants = contextVariants(entered);
   const isEntry = isEntryRoute({ group }, route);
   if (!isEntry) return [...variants, baseline];
   const shares = sticky?.entriesAt(route?.id ?? null) ?? [];
-  for (const { lane, clause } of [...entries, ...shares]) variants.push(enter(lane, clause));
+  for (const { lane, clause } of [...entries, ...shares]) {
+    variants.push(enter(entered, lane, clause));
+  }
   return [...variants, { ...baseline, draws: shareDraws(entered, route) }];
+}
+
+function enter({ group, routeHeader }: EnteredGroup, lane: Lane, clause: Clause): LaneVariant {
+  return {
+    clause,
+    draws: [draw(group.name, lane.name)],
+    written: [[routeHeader, lane.tag]],
+  };
+}
+
+function baselineOf({ group }: EnteredGroup): LaneVariant {
+  return { ...UNASKED, draws: [draw(group.name, null)] };
+}
+
+/** For requests that carry a tag. */
+function contextVariants(entered: EnteredGroup): LaneVariant[] {
+  const { group, routeHeader, mayCarryContext, foundIn } = entered;
+  if (!mayCarryContext) return [];
+  const place = foundIn ?? routeHeader;
+  const baseline = baselineOf(entered);
+  const tags = new Map([...group.lanes].reverse().map((lane) => [lane.tag, lane]));
+  const variants = Array.from(tags, ([tag, lane]): LaneVariant => {
+    const rest = foundIn === null ? "(?:[ \\t]*,.*)?" : "";
+    const clause = headerClause(place, `${quoted(tag)}${rest}`);
+    return lane.enabled ? enter(entered, lane, clause) : { ...baseline, clause };
+  });
+  return [...variants, { ...baseline, clause: headerClause(place, ".+") }];
 }
 
 /** Those in no share are drawn for the baseline. */

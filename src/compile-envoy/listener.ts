@@ -14,6 +14,8 @@ import { codeFields } from "./module-code.ts";
 import { LANE_FILTER } from "./filter-program.ts";
 import type { FilterProgram } from "./filter-program.ts";
 import { bucketExtensions } from "./lane-bucket.ts";
+import { gatewayContexts } from "./lane-context.ts";
+import type { BaggageGroup } from "./lane-context.ts";
 import { headersOfLanes } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import {
@@ -36,6 +38,12 @@ import {
   WASM_RUNTIME,
 } from "./wasm-types.ts";
 
+const UPSTREAM_CODEC: JsonObject = {
+  name: "envoy.filters.http.upstream_codec",
+  typed_config: {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+  },
+};
 const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
 const EARLY_MUTATION_TYPE =
   "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3." +
@@ -72,6 +80,7 @@ interface Given {
   readonly snapshot: Snapshot;
   readonly view: GatewayView;
   readonly source: ObjectRef;
+  readonly baggage: readonly BaggageGroup[];
   /** The lane groups of the gateway. */
   readonly groups: readonly EnteredGroup[];
   /** The rules that routes cannot express; null: there is no plug-in for them. */
@@ -86,8 +95,11 @@ export function compileListener(
   const { snapshot, view, source, groups, filter: program } = given;
   const plugins = gateway.plugins.flatMap((name) => snapshot.plugins[name] ?? []);
   const at: Place = { place: gateway.name, source, modules: view.modules };
+  const contexts = gatewayContexts({ gateway, module: view.laneContext, ...given, at });
   const extensions = [
+    ...contexts.first,
     ...plugins.map((plugin) => extensionOf(plugin, view.modules)),
+    ...contexts.last,
     ...claimExtensions(program, view.laneFilter, at),
     ...bucketExtensions(groups, view.laneBucket, at),
     ...ruleExtensions(program, view.laneFilter, {
@@ -110,7 +122,7 @@ export function compileListener(
     ...strippedContext(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router()],
+    http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router(contexts.upstream)],
   });
   const filtersOf = (routes: string): JsonObject[] => [
     { name: CONNECTION_MANAGER, typed_config: manager(routes) },
@@ -138,7 +150,7 @@ export function compileListener(
         ),
   };
   const place: ResourcePart = { source, json: { address: socket } };
-  const resources = extensions.map(({ resource }) => resource);
+  const resources = [...extensions, ...contexts.upstream].map(({ resource }) => resource);
   const needs = [...routeTables, ...secrets, ...resources].map((one) => one.name);
   return {
     listener: { name, json, parts: [place, ...wasm], needs },
@@ -167,8 +179,15 @@ function claimExtensions(
   return tokens === null || module === undefined ? [] : tokenExtensions(tokens, module, at);
 }
 
-function router(): JsonObject {
-  return { name: "envoy.filters.http.router", typed_config: { "@type": ROUTER_TYPE } };
+function router(upstream: readonly Extension[]): JsonObject {
+  const behind = upstreamFilters(upstream.map(({ filter }) => filter.json));
+  const config = { "@type": ROUTER_TYPE, ...behind };
+  return { name: "envoy.filters.http.router", typed_config: config };
+}
+
+/** Of the router: they see each request as it goes to an endpoint. */
+export function upstreamFilters(filters: readonly JsonObject[]): JsonObject {
+  return filters.length === 0 ? {} : { upstream_http_filters: [...filters, UPSTREAM_CODEC] };
 }
 
 /** As `dataplane/exchange/edge-fields.ts` and docs/http.md have it. */

@@ -16,6 +16,8 @@ export interface Place {
   readonly modules?: string | undefined;
   /** It may hold a request's head back and see its body meanwhile (Envoy 1.35 and later). */
   readonly mayHold?: true;
+  /** It sees what goes to an endpoint, not what has come in. */
+  readonly isUpstream?: true;
 }
 
 /** One VM for all filters of a name, so that they share its data; another module is another VM. */
@@ -23,7 +25,7 @@ export function ownExtension(
   name: string,
   module: ModuleFile,
   configuration: JsonObject,
-  { place, source, modules, mayHold }: Place,
+  { place, source, modules, mayHold, isUpstream }: Place,
 ): Extension {
   const config: JsonObject = {
     name,
@@ -37,7 +39,7 @@ export function ownExtension(
   };
   const fetched = modules === undefined ? {} : { fetched: module };
   const own = { name: `${name}/${place}`, source, failMode: "closed", config } as const;
-  return wasmExtension({ ...own, ...fetched });
+  return wasmExtension({ ...own, ...fetched, ...(isUpstream === true ? { isUpstream } : {}) });
 }
 
 /** What `ownExtension` was given as configuration, as text. */

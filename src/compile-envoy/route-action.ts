@@ -11,6 +11,9 @@ import type {
   Target,
   WeightedDestination,
 } from "../snapshot/snapshot.ts";
+import { BAGGAGE_HEADER } from "../lane/baggage.ts";
+import { leavingMark, toldHeader } from "./lane-context.ts";
+import type { BaggageGroup } from "./lane-context.ts";
 import { refusedTls } from "./cluster-tls.ts";
 import { durationOf } from "./envoy-config.ts";
 import type { EnvoyView } from "./envoy-config.ts";
@@ -46,6 +49,8 @@ export interface ActionContext {
   readonly keys: SubsetKeys;
   readonly refusals: Refusals;
   readonly view: EnvoyView;
+  /** The lane groups whose lanes the plug-in lane-context has in baggage. */
+  readonly baggage: readonly BaggageGroup[];
   /** Lower-case: taken from every request, unless a lane's tag is written there. */
   readonly removedHeaders: readonly string[];
   /** Those are all that carry lanes, and none is written: a host outside may be called. */
@@ -164,7 +169,7 @@ function missingStatus(ways: readonly DestinationWay[]): JsonObject {
 /** The next hops are told; a route that names a lane's subset makes that lane the request's. */
 function lanesTold(
   { target }: WeightedDestination,
-  { snapshot: { laneGroups }, removedHeaders }: ActionContext,
+  { snapshot: { laneGroups }, baggage, removedHeaders, removesContext = false }: ActionContext,
   decided: readonly DecidedLane[],
 ): HeaderOperations {
   const subset = target.kind === "cluster" ? target.subset : null;
@@ -175,9 +180,15 @@ function lanesTold(
     const lane = group?.lanes.find(({ name }) => name === laneName);
     if (lane?.enabled !== true || group?.signature !== undefined) return [];
     const { routeHeader = "" } = group?.context ?? {};
-    return [[routeHeader, lane.tag] as const];
+    const written = [routeHeader, lane.tag] as const;
+    const isTold = baggage.some(({ name }) => name === groupName);
+    return isTold ? [written, [toldHeader(routeHeader), lane.tag] as const] : [written];
   });
-  return { remove: removedHeaders, set: told, add: [] };
+  return {
+    remove: removedHeaders,
+    set: removesContext ? leavingMark(baggage) : told,
+    add: [],
+  };
 }
 
 const HEDGED: JsonObject = { hedge_policy: { hedge_on_per_try_timeout: true } };
@@ -304,7 +315,20 @@ function refusedPart(
   const { destinations: list } = action.kind === "forward" ? action : { destinations: [] };
   const operations = [requestHeaders, ...list.map((one) => one.requestHeaders)];
   if (operations.some(touchesHost)) return "edit the Host field by header operations";
-  return refusedMirror(policy, context) ?? refusedPolicy(action, context);
+  const refused = refusedBaggage(policy, operations, context);
+  return refused ?? refusedMirror(policy, context) ?? refusedPolicy(action, context);
+}
+
+/** The plug-in behind the routes writes after their operations, and on no mirrored request. */
+function refusedBaggage(
+  { mirrors: list = [] }: RoutePolicy = {},
+  operations: readonly HeaderOperations[],
+  { baggage }: ActionContext,
+): string | null {
+  if (baggage.length === 0) return null;
+  if (list.length > 0) return "mirror requests whose lanes travel in baggage";
+  const isEdited = operations.some((one) => touchedBy(one).includes(BAGGAGE_HEADER));
+  return isEdited ? "edit baggage by header operations beside lanes that travel in it" : null;
 }
 
 function refusedMirror(policy: RoutePolicy | undefined, context: ActionContext): string | null {
@@ -356,9 +380,13 @@ function touches({ remove, set, add }: HeaderOperations): boolean {
   return remove.length + set.length + add.length > 0;
 }
 
-function touchesHost({ remove, set, add }: HeaderOperations): boolean {
-  const names = [...remove, ...set.map(([name]) => name), ...add.map(([name]) => name)];
-  return names.some((name) => name === "host" || name.startsWith(":"));
+function touchesHost(operations: HeaderOperations): boolean {
+  return touchedBy(operations).some((name) => name === "host" || name.startsWith(":"));
+}
+
+function touchedBy({ remove, set, add }: HeaderOperations): string[] {
+  const written = [...set, ...add].map(([name]) => name);
+  return [...remove, ...written].map((name) => name.toLowerCase());
 }
 
 /** One after another. Envoy removes before it adds: what a later one removes is not added. */

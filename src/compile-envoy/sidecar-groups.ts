@@ -14,13 +14,23 @@ import type { ActionContext } from "./route-action.ts";
 /** Of each lane group, by name. */
 export function sidecarGroups(
   { labels }: Workload,
-  { snapshot, refusals }: ActionContext,
+  { snapshot, refusals, view }: ActionContext,
   hasMemory: boolean,
 ): EnteredGroup[] {
   return groupsOf(snapshot).map((indexed) => {
     const { group, routeHeader } = indexed;
-    const isRefused = refuseSidecar(group, refusals, hasMemory);
-    const common = { group, routeHeader, entries: [], sharesAt: NO_SHARES, sticky: null };
+    const isRefused = refuseSidecar(group, {
+      ...{ refusals, hasMemory, hasContexts: view.laneContext !== undefined },
+    });
+    // The plug-in has written the tag to the route header.
+    const common = {
+      foundIn: null,
+      group,
+      routeHeader,
+      entries: [],
+      sharesAt: NO_SHARES,
+      sticky: null,
+    };
     if (group.isolated !== true || isRefused) {
       return { ...common, isRemoved: false, mayCarryContext: !isRefused };
     }
@@ -35,10 +45,10 @@ export function carriedHeaders(snapshot: Snapshot): string {
   return [...new Set(groupsOf(snapshot).map(carriedHeaderOf))].sort().join(",");
 }
 
-/** Lower-case names of what carries lanes, by header or in baggage. */
-export function contextHeaders(snapshot: Snapshot): string[] {
+/** Lower-case names of what carries lanes, by header, or in baggage that nothing else can edit. */
+export function contextHeaders({ snapshot, baggage }: ActionContext): string[] {
   const names = groupsOf(snapshot).flatMap((group) =>
-    group.group.context.mode === "baggage"
+    group.group.context.mode === "baggage" && !baggage.some(({ name }) => name === group.name)
       ? [group.routeHeader, carriedHeaderOf(group)]
       : [group.routeHeader],
   );
@@ -56,8 +66,15 @@ function groupsOf({ laneGroups }: Snapshot): IndexedGroup[] {
     );
 }
 
-function refuseSidecar(group: LaneGroup, refusals: Refusals, hasMemory: boolean): boolean {
-  const isRefused = refuseContext(group, refusals);
+interface Plugins {
+  readonly refusals: Refusals;
+  readonly hasMemory: boolean;
+  readonly hasContexts: boolean;
+}
+
+function refuseSidecar(group: LaneGroup, { hasMemory, ...given }: Plugins): boolean {
+  const { refusals } = given;
+  const isRefused = refuseContext(group, given);
   if (group.context.mode === "traceId" && group.isolated !== true) {
     if (!hasMemory) refusals.add(group.source, "remember the lane by a trace id in a sidecar");
     for (const lane of group.lanes.filter(({ tag }) => tag.includes(","))) {

@@ -11,6 +11,7 @@ import type { EnteredGroup } from "./lane-entry.ts";
 import { compileRoutes } from "./lane-routes.ts";
 import { headerFields } from "./route-action.ts";
 import type { ActionContext } from "./route-action.ts";
+import { leavingMark, ownContextHeaders } from "./lane-context.ts";
 import { contextHeaders } from "./sidecar-groups.ts";
 import { OUTSIDE_CLUSTER } from "./sidecar-outside.ts";
 
@@ -40,7 +41,7 @@ export function compileOutbound(
     const routes = compiled.map(({ json }) => json);
     virtualHosts.push({ name: cluster.name, domains, routes });
   }
-  const rest = [ownPort(workload), outside(snapshot)];
+  const rest = [ownPort(workload), outside(context)];
   for (const json of rest) parts.push({ source, json });
   const json: JsonObject = {
     name: OUTBOUND_ROUTES,
@@ -100,13 +101,16 @@ function routesTo(
   const table = context.snapshot.routeTables[meshTableName(cluster.name)];
   const routes = table === undefined ? [routeTo(cluster)] : routesForCaller(table, workload);
   if (cluster.isOutside === true) {
-    const removedHeaders = contextHeaders(context.snapshot);
+    const removedHeaders = contextHeaders(context);
     return compileRoutes(routes, [], { ...context, removedHeaders, removesContext: true });
   }
   const asked = groups.filter(
     ({ group, fixed }) => fixed !== undefined || group.services.includes(cluster.service),
   );
-  const removedHeaders = asked.flatMap((one) => (one.isRemoved ? [one.routeHeader] : []));
+  const removedHeaders = [
+    ...asked.flatMap((one) => (one.isRemoved ? [one.routeHeader] : [])),
+    ...ownContextHeaders(context.baggage),
+  ];
   return compileRoutes(routes, asked, { ...context, removedHeaders });
 }
 
@@ -131,12 +135,13 @@ function routeTo({ name, service, source }: Cluster): Route {
 }
 
 /** Lane context stays inside the mesh: it is no business of other people's hosts. */
-function outside(snapshot: Snapshot): JsonObject {
-  const remove = contextHeaders(snapshot);
+function outside(context: ActionContext): JsonObject {
+  const remove = contextHeaders(context);
+  const set = leavingMark(context.baggage);
   const route = {
     match: { prefix: "/" },
     route: { cluster: OUTSIDE_CLUSTER, timeout: "0s" },
-    ...headerFields("request", { remove, set: [], add: [] }),
+    ...headerFields("request", { remove, set, add: [] }),
   };
   return { name: OUTSIDE_CLUSTER, domains: ["*"], routes: [route] };
 }

@@ -6,7 +6,8 @@ import type { ObjectRef, Workload } from "../snapshot/snapshot.ts";
 import { FROM_ADS, durationOf } from "./envoy-config.ts";
 import type { EnvoyResource, ModuleFile } from "./envoy-config.ts";
 import type { Extension } from "./extension.ts";
-import { STREAM_IDLE_TIMEOUT } from "./listener.ts";
+import { sidecarContexts } from "./lane-context.ts";
+import { STREAM_IDLE_TIMEOUT, upstreamFilters } from "./listener.ts";
 import { memoryExtensions } from "./sidecar-memory.ts";
 import { ROUTE_FILTERS } from "./route-filters.ts";
 import type { ActionContext } from "./route-action.ts";
@@ -64,17 +65,24 @@ export function compileSidecar(
   const inbound = workload.inbound.map((port) => {
     const routes = { route_config: inboundRoutes(port, carried) };
     const where = { ...workload, port: port.port };
-    const made = listener(`inbound:${port.port}`, where, routes, coming.map(filterOf));
+    const made = listener(`inbound:${port.port}`, where, routes, { filters: coming.map(filterOf) });
     return resource(made, coming.map(nameOf));
   });
   const rds = { rds: { route_config_name: OUTBOUND_ROUTES, config_source: FROM_ADS } };
-  const filters = [...going.map(filterOf), OUTSIDE_FILTER, ...ROUTE_FILTERS];
-  const outbound = listener("outbound", workload.outbound, rds, filters);
+  const { baggage, view } = context;
+  const at = { place: "outbound", source, modules };
+  const contexts = sidecarContexts({ groups, baggage, module: view.laneContext, at });
+
+  const before = [...going, ...contexts.first];
+  const outgoing = [...before, ...contexts.upstream];
+  const filters = [...before.map(filterOf), OUTSIDE_FILTER, ...ROUTE_FILTERS];
+  const behind = contexts.upstream.map(filterOf);
+  const outbound = listener("outbound", workload.outbound, rds, { filters, behind });
   return {
-    listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES, ...going.map(nameOf)])],
+    listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES, ...outgoing.map(nameOf)])],
     routes: [compileOutbound(workload, groups, { context, source })],
     clusters: [...workload.inbound.map(appCluster), outsideCluster()].map((one) => resource(one)),
-    extensions: [...coming, ...going].map((one) => one.resource),
+    extensions: [...coming, ...outgoing].map((one) => one.resource),
   };
 }
 
@@ -86,11 +94,17 @@ function nameOf({ resource }: Extension): string {
   return resource.name;
 }
 
+interface Chain {
+  readonly filters: readonly JsonObject[];
+  /** Of the requests to endpoints. */
+  readonly behind?: readonly JsonObject[];
+}
+
 function listener(
   name: string,
   where: { readonly address: string; readonly port: number },
   routes: JsonObject,
-  filters: readonly JsonObject[],
+  { filters, behind = [] }: Chain,
 ): Named {
   const manager: JsonObject = {
     "@type": MANAGER_TYPE,
@@ -103,7 +117,7 @@ function listener(
     generate_request_id: false,
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
-    http_filters: [...filters, router()],
+    http_filters: [...filters, router(behind)],
   };
   return {
     name,
@@ -112,8 +126,8 @@ function listener(
   };
 }
 
-function router(): JsonObject {
-  const config = { "@type": ROUTER_TYPE, suppress_envoy_headers: true };
+function router(behind: readonly JsonObject[]): JsonObject {
+  const config = { "@type": ROUTER_TYPE, suppress_envoy_headers: true, ...upstreamFilters(behind) };
   return { name: "envoy.filters.http.router", typed_config: config };
 }
 

@@ -16,7 +16,10 @@ export interface Opened {
   /** From a Gateway's port to the one that is open. */
   readonly ports: ReadonlyMap<number, number>;
   /** What the control plane gives Envoys of its machine; absent: nothing. */
-  readonly given?: Pick<GatewayView, "laneBucket" | "laneFilter" | "systemAuthorities">;
+  readonly given?: Pick<
+    GatewayView,
+    "laneBucket" | "laneFilter" | "laneContext" | "systemAuthorities"
+  >;
 }
 
 /** `updatedAt`: RFC 3339. */

@@ -4,12 +4,18 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import type { ModuleFile } from "../compile-envoy/envoy-config.ts";
 import { systemAuthoritiesFile } from "../dataplane/upstream/system-authorities.ts";
-import { LANE_BUCKET_FILE, LANE_FILTER_FILE, LANE_MEMORY_FILE } from "./package-root.ts";
+import {
+  LANE_BUCKET_FILE,
+  LANE_CONTEXT_FILE,
+  LANE_FILTER_FILE,
+  LANE_MEMORY_FILE,
+} from "./package-root.ts";
 
 export interface EnvoyMachine {
   readonly laneMemory?: ModuleFile;
   readonly laneBucket?: ModuleFile;
   readonly laneFilter?: ModuleFile;
+  readonly laneContext?: ModuleFile;
   readonly systemAuthorities?: string;
 }
 
@@ -18,11 +24,13 @@ export function machineForEnvoys(): EnvoyMachine {
   const laneMemory = moduleFile(LANE_MEMORY_FILE);
   const laneBucket = moduleFile(LANE_BUCKET_FILE);
   const laneFilter = moduleFile(LANE_FILTER_FILE);
+  const laneContext = moduleFile(LANE_CONTEXT_FILE);
   const authorities = systemAuthoritiesFile();
   return {
     ...(laneMemory === null ? {} : { laneMemory }),
     ...(laneBucket === null ? {} : { laneBucket }),
     ...(laneFilter === null ? {} : { laneFilter }),
+    ...(laneContext === null ? {} : { laneContext }),
     ...(authorities === null ? {} : { systemAuthorities: authorities.path }),
   };
 }

@@ -34,6 +34,12 @@ export const LANE_FILTER_FILE: string = join(
   ...["plugins", "lane-filter", "lane-filter.wasm"],
 );
 
+/** Lanes in W3C baggage, at gateways and sidecars that are Envoys. */
+export const LANE_CONTEXT_FILE: string = join(
+  PACKAGE_ROOT,
+  ...["plugins", "lane-context", "lane-context.wasm"],
+);
+
 /** The trace-id table of sidecars that are Envoys. */
 export const LANE_MEMORY_FILE: string = join(
   PACKAGE_ROOT,

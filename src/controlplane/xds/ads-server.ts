@@ -88,6 +88,8 @@ export interface AdsServerOptions {
   readonly laneBucket?: ModuleFile;
   /** The plug-in that runs rules which routes cannot express; absent: there is none. */
   readonly laneFilter?: ModuleFile;
+  /** The plug-in that reads and writes lanes in baggage; absent: there is none. */
+  readonly laneContext?: ModuleFile;
   /** Gateways that show it are told private keys; absent: nobody is. */
   readonly keyToken?: string;
   /** The file of the authorities that the Envoys' machine trusts; absent: not known. */
@@ -323,10 +325,14 @@ export class AdsServer {
 
   /** With what the control plane knows of its machine. */
   #viewOf(view: EnvoyView, hasKeys: boolean): EnvoyView {
-    const { laneMemory, laneBucket, laneFilter, systemAuthorities } = this.#options;
-    if (view.role === "sidecar") return laneMemory === undefined ? view : { ...view, laneMemory };
+    const { laneMemory, laneBucket, laneFilter, laneContext, systemAuthorities } = this.#options;
+    const context = laneContext === undefined ? {} : { laneContext };
+    if (view.role === "sidecar") {
+      return { ...view, ...context, ...(laneMemory === undefined ? {} : { laneMemory }) };
+    }
     return {
       ...view,
+      ...context,
       ...(laneBucket === undefined ? {} : { laneBucket }),
       ...(laneFilter === undefined ? {} : { laneFilter }),
       ...(hasKeys ? { hasKeys } : {}),

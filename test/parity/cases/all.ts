@@ -2,6 +2,7 @@
 
 import type { ParityGroup } from "../case.ts";
 import { ACTION_GROUPS } from "./actions.ts";
+import { BAGGAGE_GROUPS } from "./baggage.ts";
 import { BODY_RULE_GROUPS } from "./body-rules.ts";
 import { CHANGE_GROUPS } from "./changes.ts";
 import { CLAIM_RULE_GROUPS } from "./claim-rules.ts";
@@ -25,5 +26,5 @@ export const GROUPS: readonly ParityGroup[] = [
     ...STICKY_GROUPS,
     ...CHANGE_GROUPS,
   ],
-  ...[...PLACE_GROUPS, ...MESH_GROUPS, ...WALKTHROUGH_GROUPS],
+  ...[...PLACE_GROUPS, ...MESH_GROUPS, ...BAGGAGE_GROUPS, ...WALKTHROUGH_GROUPS],
 ];

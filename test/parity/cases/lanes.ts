@@ -368,24 +368,4 @@ const TRACE: ParityGroup = {
   ],
 };
 
-const REFUSED: readonly ParityGroup[] = [
-  {
-    name: "lanes in baggage, which Envoys refuse",
-    objects: [
-      TO_A,
-      laneGroup({ context: { mode: "baggage", routeHeader: LANE_HEADER } }),
-      ...LANES,
-    ],
-    cases: [
-      {
-        ...walk("no lane is entered", go("gray"), { hops: "a-gray b-gray c-base" }),
-        onEnvoy: { hops: "a-base b-base c-base" },
-      },
-    ],
-    refused: [{ kind: "LaneGroup", name: "shops", says: /Envoy cannot .*baggage/ }],
-  },
-];
-
-export const LANE_GROUPS: readonly ParityGroup[] = [
-  ...[HOPS, ...POLICIES, ...DECISIONS, TRACE, ...REFUSED],
-];
+export const LANE_GROUPS: readonly ParityGroup[] = [...[HOPS, ...POLICIES, ...DECISIONS, TRACE]];
