@@ -5,13 +5,27 @@ import { LifeSpan, Status } from "./enums.ts";
 /** Of one context; more are refused. */
 const DECLARED_MAX = 1_024;
 
+/**
+ * What the bytes of a property are for expressions: themselves, a text, or a serialized message of
+ * that type (`type.googleapis.com/google.protobuf.Struct`).
+ */
+export type PropertyType =
+  { readonly kind: "bytes" | "text" } | { readonly kind: "message"; readonly typeUrl: string };
+
+export const BYTES: PropertyType = { kind: "bytes" };
+
 /** How a property of `proxy_set_property` behaves, from its first value on. */
 export interface DeclaredProperty {
   readonly isReadOnly: boolean;
   readonly lifeSpan: LifeSpan;
+  readonly type: PropertyType;
 }
 
-export const UNDECLARED: DeclaredProperty = { isReadOnly: false, lifeSpan: LifeSpan.filterChain };
+export const UNDECLARED: DeclaredProperty = {
+  isReadOnly: false,
+  lifeSpan: LifeSpan.filterChain,
+  type: BYTES,
+};
 
 export class DeclaredProperties {
   readonly #declared = new Map<string, DeclaredProperty>();

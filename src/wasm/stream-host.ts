@@ -6,7 +6,7 @@
 //! guest has returned, but while the method that entered it (`onRequestHeaders`) still runs. Keep
 //! what they ask for, and act on it when that method has answered.
 
-import type { DeclaredProperty } from "./declared-properties.ts";
+import type { DeclaredProperty, PropertyType } from "./declared-properties.ts";
 import type { LifeSpan, Status, StreamKind, StreamMapKind, TrailersKind } from "./enums.ts";
 
 /**
@@ -77,6 +77,8 @@ export interface StreamHost {
    * read-only; INTERNAL_FAILURE: too much has been stored.
    */
   setProperty(name: string, value: Uint8Array, declared: DeclaredProperty): Status;
+  /** What the property of that path, as `setProperty` stored it, was declared to be. */
+  propertyType?(path: readonly string[]): PropertyType;
   /**
    * As `setProperty`, but for an object of Envoy's, found only under `["filter_state", key]`.
    * Without it no such object is known.

@@ -10,6 +10,7 @@ import type { Host } from "../support/conformance.ts";
 import { findEnvoy } from "../support/envoy.ts";
 import { builtProbe } from "../support/probe.ts";
 import { percent } from "./probe/case-parts.ts";
+import { DECLARES } from "./probe/declared-messages.ts";
 import { EXPRESSIONS, STORED } from "./probe/expression-cases.ts";
 
 const PHASES = ["rh", "sh", "log"] as const;
@@ -33,6 +34,7 @@ before(async () => {
   const ports = { echo: echo.port, grpc: await freePort(), dead: await freePort() };
   const ours = await startOurHost(plugin, ports);
   hosts = { ours, envoy: await startEnvoyHost(plugin, ports, binary.path) };
+  for (const host of [hosts.envoy, hosts.ours]) await run(host, "declare", DECLARES);
 });
 
 after(async () => {

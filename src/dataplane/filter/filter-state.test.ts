@@ -5,7 +5,7 @@ import { LifeSpan, Status } from "../../wasm/enums.ts";
 import { ConnectionState } from "../connection-state.ts";
 import { FilterState } from "./filter-state.ts";
 
-const OF_CONNECTION = { isReadOnly: false, lifeSpan: LifeSpan.connection };
+const OF_CONNECTION = { ...UNDECLARED, isReadOnly: false, lifeSpan: LifeSpan.connection };
 
 test("beyond its limits an exchange stores nothing more, and may change what is there", () => {
   const state = new FilterState({ countMax: 2, bytesMax: 10 });
@@ -42,7 +42,7 @@ test("all exchanges of a connection share its 64 values and 64 KiB", () => {
 test("the first value of a name settles its life span, and whether it can be changed", () => {
   const connection = new ConnectionState();
   const state = new FilterState({ countMax: 9, bytesMax: 99 }, connection);
-  const fixed = { isReadOnly: true, lifeSpan: LifeSpan.connection };
+  const fixed = { ...UNDECLARED, isReadOnly: true, lifeSpan: LifeSpan.connection };
   const [first, second, third] = [Buffer.from("1"), Buffer.from("2"), Buffer.from("3")];
   assert.equal(state.setProperty("declared late", first, UNDECLARED), Status.ok);
   assert.equal(state.setProperty("declared late", second, fixed), Status.ok);

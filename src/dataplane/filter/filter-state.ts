@@ -1,7 +1,8 @@
 //! What plug-ins have stored (`proxy_set_property`, `set_envoy_filter_state`), for an exchange or
 //! for the client's connection and with it for all its exchanges: Envoy's filter state.
 
-import type { DeclaredProperty } from "../../wasm/declared-properties.ts";
+import { BYTES } from "../../wasm/declared-properties.ts";
+import type { DeclaredProperty, PropertyType } from "../../wasm/declared-properties.ts";
 import { LifeSpan, Status } from "../../wasm/enums.ts";
 
 interface Stored extends DeclaredProperty {
@@ -34,19 +35,24 @@ export class FilterState {
     return this.#find(name)?.value;
   }
 
+  /** What it was declared to be. */
+  typeOf(name: string): PropertyType {
+    return this.#find(name)?.type ?? BYTES;
+  }
+
   /** `declared` counts for the first value of a name; then that one's life span stays. */
   setProperty(name: string, value: Uint8Array, declared: DeclaredProperty): Status {
     const known = this.#find(name);
     if (known?.isReadOnly === true) return Status.badArgument;
-    const { isReadOnly, lifeSpan } = known ?? declared;
-    return this.#put(name, { value, isReadOnly, lifeSpan });
+    const { isReadOnly, lifeSpan, type } = known ?? declared;
+    return this.#put(name, { value, isReadOnly, lifeSpan, type });
   }
 
   /** An object of another life span stays as it was, and the plug-in is told OK, as in Envoy. */
   setObject(name: string, value: Uint8Array, lifeSpan: LifeSpan): Status {
     const known = this.#find(name);
     if (known !== undefined && known.lifeSpan !== lifeSpan) return Status.ok;
-    return this.#put(name, { value, isReadOnly: false, lifeSpan });
+    return this.#put(name, { value, isReadOnly: false, lifeSpan, type: BYTES });
   }
 
   #find(name: string): Stored | undefined {
@@ -66,6 +72,12 @@ export class FilterState {
     this.#values.set(name, stored);
     return Status.ok;
   }
+}
+
+/** What the value that a path names was declared to be. */
+export function storedType(state: FilterState, path: readonly string[]): PropertyType {
+  const name = storedName(path);
+  return name === null ? BYTES : state.typeOf(name);
 }
 
 /** Under which what a path names is stored; null: a path of nothing that can be stored. */

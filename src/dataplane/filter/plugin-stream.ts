@@ -9,7 +9,7 @@ import type { PropertyView } from "./plugin-properties.ts";
 import { metadataProperty } from "./metadata-properties.ts";
 import { routeProperty, xdsProperty } from "./route-properties.ts";
 import { BodyBuffer } from "../../wasm/body-buffer.ts";
-import type { DeclaredProperty } from "../../wasm/declared-properties.ts";
+import type { DeclaredProperty, PropertyType } from "../../wasm/declared-properties.ts";
 import { BodyAction, MapKind, Status, StreamAction, StreamKind } from "../../wasm/enums.ts";
 import type { LifeSpan, StreamMapKind, TrailersKind } from "../../wasm/enums.ts";
 import type { StreamContext } from "../../wasm/stream-context.ts";
@@ -20,7 +20,7 @@ import { BODY_HELD_BYTES_LIMIT } from "./body-chain.ts";
 import type { BodyStage, HeadState } from "./body-chain.ts";
 import { FieldMap } from "./field-map.ts";
 import type { GatewayPass } from "./gateway-pass.ts";
-import { objectName, storedName } from "./filter-state.ts";
+import { objectName, storedName, storedType } from "./filter-state.ts";
 import type { PluginSlot } from "./plugin-slot.ts";
 import { RequestHeaderMap } from "./request-header-map.ts";
 import { ResponseHeaderMap } from "./response-header-map.ts";
@@ -230,6 +230,10 @@ export class PluginStream implements StreamHost, PropertyView {
     const status = this.pass.filterState.setProperty(name, value, declared);
     if (status === Status.ok && this.#isHigress) this.#obey(name, value);
     return status;
+  }
+
+  propertyType(path: readonly string[]): PropertyType {
+    return storedType(this.pass.filterState, path);
   }
 
   #explain(reason: Uint8Array): Status {

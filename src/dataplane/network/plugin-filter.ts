@@ -2,12 +2,12 @@
 
 import type { BodyBuffer } from "../../wasm/body-buffer.ts";
 import type { ConnectionContext } from "../../wasm/connection-context.ts";
-import type { DeclaredProperty } from "../../wasm/declared-properties.ts";
+import type { DeclaredProperty, PropertyType } from "../../wasm/declared-properties.ts";
 import { CloseType, ConnectionAction, LifeSpan, StreamKind } from "../../wasm/enums.ts";
 import type { Status } from "../../wasm/enums.ts";
 import type { HeaderMap, StreamHost } from "../../wasm/stream-host.ts";
 import type { ConnectionState } from "../connection-state.ts";
-import { objectName, storedName } from "../filter/filter-state.ts";
+import { objectName, storedName, storedType } from "../filter/filter-state.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
 import type { NetworkFilter } from "./filter-chain.ts";
 
@@ -89,9 +89,13 @@ export class PluginFilter implements NetworkFilter, StreamHost {
   }
 
   /** Whatever the life span, there is only the connection's. */
-  setProperty(name: string, value: Uint8Array, { isReadOnly }: DeclaredProperty): Status {
-    const declared = { isReadOnly, lifeSpan: LifeSpan.connection };
-    return this.#connection.state.filterState.setProperty(name, value, declared);
+  setProperty(name: string, value: Uint8Array, declared: DeclaredProperty): Status {
+    const kept = { ...declared, lifeSpan: LifeSpan.connection };
+    return this.#connection.state.filterState.setProperty(name, value, kept);
+  }
+
+  propertyType(path: readonly string[]): PropertyType {
+    return storedType(this.#connection.state.filterState, path);
   }
 
   setFilterState(key: string, value: Uint8Array): Status {

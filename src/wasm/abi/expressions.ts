@@ -6,6 +6,7 @@ import { attributesOf } from "../cel/attributes.ts";
 import { compileExpression, parseExpression } from "../cel/expression.ts";
 import type { Expression } from "../cel/expression.ts";
 import { CelFault, encodeValue } from "../cel/values.ts";
+import { BYTES } from "../declared-properties.ts";
 import { LogLevel, Status } from "../enums.ts";
 import { ExpressionTable } from "../expression-table.ts";
 import { utf8 } from "../field-text.ts";
@@ -58,7 +59,11 @@ export function evaluateExpression(vm: Vm, input: Uint8Array): Uint8Array | Stat
   const expression = vm.enteredRoot?.expressions?.get(token);
   if (expression === undefined) return Status.notFound;
   const stream = vm.enteredStream;
-  const attributes = attributesOf((path) => readProperty(vm, stream, path), stream !== null);
+  const attributes = attributesOf(
+    (path) => readProperty(vm, stream, path),
+    (path) => stream?.host.propertyType?.(path) ?? BYTES,
+    stream !== null,
+  );
   try {
     return encodeValue(expression.evaluate(attributes)) ?? Status.serializationFailure;
   } catch (error) {

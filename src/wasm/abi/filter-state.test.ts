@@ -6,7 +6,7 @@ import { decodeBytesFields, decodeVarintFields } from "./protobuf.ts";
 
 test("a context declares a thousand properties, each once", () => {
   const declared = new DeclaredProperties();
-  const fixed = { isReadOnly: true, lifeSpan: LifeSpan.connection };
+  const fixed = { ...UNDECLARED, isReadOnly: true, lifeSpan: LifeSpan.connection };
   for (let index = 0; index < 1_024; index++) {
     assert.equal(declared.declare(`p${index}`, index === 3 ? fixed : UNDECLARED), Status.ok);
   }

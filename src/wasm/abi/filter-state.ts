@@ -2,9 +2,10 @@
 //! property of set_property behaves, and set_envoy_filter_state, which stores one of Envoy's own
 //! objects (`envoy-objects.ts`).
 
-import { DeclaredProperties } from "../declared-properties.ts";
+import { BYTES, DeclaredProperties } from "../declared-properties.ts";
+import type { PropertyType } from "../declared-properties.ts";
 import { LifeSpan, Status } from "../enums.ts";
-import { utf8 } from "../field-text.ts";
+import { latin1, utf8 } from "../field-text.ts";
 import type { Vm } from "../vm.ts";
 import { ENVOY_OBJECTS } from "../envoy-objects.ts";
 import { decodeBytesFields, decodeVarintFields } from "./protobuf.ts";
@@ -13,10 +14,14 @@ const NOTHING = new Uint8Array(0);
 const NAME_BYTES_MAX = 1024;
 const VALUE_BYTES_MAX = 64 * 1024;
 
-/** Of `DeclarePropertyArguments`. Type and schema change nothing that can be read. */
+/** Of `DeclarePropertyArguments`. */
 const DECLARED_NAME = 1;
 const DECLARED_READ_ONLY = 2;
+const DECLARED_TYPE = 3;
+const DECLARED_SCHEMA = 4;
 const DECLARED_LIFE_SPAN = 5;
+const TYPE_TEXT = 1;
+const TYPE_MESSAGE = 3;
 /** Of `SetEnvoyFilterStateArguments`. */
 const STATE_PATH = 1;
 const STATE_VALUE = 2;
@@ -36,7 +41,10 @@ export function declareProperty(vm: Vm, input: Uint8Array): Uint8Array | Status 
   context.declared ??= new DeclaredProperties();
   const isReadOnly = (numbers.get(DECLARED_READ_ONLY) ?? 0) !== 0;
   const lifeSpan = lifeSpanOf(numbers.get(DECLARED_LIFE_SPAN));
-  const status = context.declared.declare(utf8(name), { isReadOnly, lifeSpan });
+  const schema = texts.get(DECLARED_SCHEMA) ?? NOTHING;
+  if (schema.length > NAME_BYTES_MAX) return Status.badArgument;
+  const type = typeOf(numbers.get(DECLARED_TYPE), latin1(schema));
+  const status = context.declared.declare(utf8(name), { isReadOnly, lifeSpan, type });
   return status === Status.ok ? NOTHING : status;
 }
 
@@ -59,6 +67,12 @@ export function setEnvoyFilterState(vm: Vm, input: Uint8Array): Uint8Array | Sta
     if (status !== Status.ok) return status;
   }
   return NOTHING;
+}
+
+/** Envoy's FlatBuffers (2), too, are only bytes here. */
+function typeOf(number: number | undefined, schema: string): PropertyType {
+  if (number === TYPE_TEXT) return { kind: "text" };
+  return number === TYPE_MESSAGE ? { kind: "message", typeUrl: schema } : BYTES;
 }
 
 /** A number that Envoy does not know counts as the first. */

@@ -4,6 +4,7 @@
 //! told by the callback `graylane_on_explain(stream, 1)` that reasons of an exchange are wanted,
 //! so an exchange that nobody explains pays nothing; other hosts never call it.
 
+import { typedPart } from "../cel/typed-value.ts";
 import { UNDECLARED } from "../declared-properties.ts";
 import { Status } from "../enums.ts";
 import { encodePairs } from "../header-pairs.ts";
@@ -49,7 +50,7 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       if (parts.length === 1 && isObject(parts[0] as string, vm.stream)) {
         return Status.serializationFailure;
       }
-      const value = readProperty(vm, vm.stream, parts);
+      const value = ofMessage(vm.stream, parts) ?? readProperty(vm, vm.stream, parts);
       if (value === null) return Status.notFound;
       if (value === UNSERIALIZABLE) return Status.serializationFailure;
       return memory.giveBytes(value, outValue, outLength);
@@ -74,6 +75,23 @@ export function propertyFunctions(vm: Vm): HostFunctions {
       return Status.ok;
     },
   };
+}
+
+/**
+ * What was declared to be a message has parts, and reads as a value under `filter_state`; by its
+ * own name it is its bytes. Undefined: it is not one.
+ */
+function ofMessage(stream: StreamContext | null, path: readonly string[]): Uint8Array | undefined {
+  if (path.length < 2 || stream?.host.propertyType === undefined) return undefined;
+  const depth = path[0] === "filter_state" ? 2 : 1;
+  if (depth === 1 && OBJECTS.has(path[0] as string)) return undefined;
+  const head = path.slice(0, depth);
+  const type = stream.host.propertyType(head);
+  const value = type.kind === "message" ? stream.host.property(head) : null;
+  if (value === null) return undefined;
+  const part = typedPart(value, type, path.slice(depth));
+  if (part !== null) return part;
+  return path.length === depth ? UNSERIALIZABLE : undefined;
 }
 
 /** Without an exchange there is only what the configuration says. */

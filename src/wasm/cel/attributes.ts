@@ -2,18 +2,24 @@
 //!
 //! Objects live as long as one evaluation, and read what they are asked for.
 
+import type { PropertyType } from "../declared-properties.ts";
 import { PARTS_OF_OBJECTS } from "../envoy-objects.ts";
 import type { ObjectParts } from "../envoy-objects.ts";
 import { latin1 } from "../field-text.ts";
 import { decodePairs } from "../header-pairs.ts";
 import { UNSERIALIZABLE } from "../property-encoding.ts";
 import type { Attributes } from "./run.ts";
+import { Message, NO_FIELDS, Opaque } from "./message.ts";
+import { typedValue } from "./typed-value.ts";
 import { CelFault, CelMap, Duration, LiteralMap, Timestamp, Uint } from "./values.ts";
 import { mapIn, messageIn, structValue, wrappedValue } from "./protobuf-struct.ts";
 import type { CelValue } from "./values.ts";
 
 /** A property by its path, as a guest would get it; null: there is none. */
 export type PropertyReader = (path: readonly string[]) => Uint8Array | null;
+
+/** What a property that a plug-in has set was declared to be. */
+export type TypeReader = (path: readonly string[]) => PropertyType;
 
 type Decoder = (bytes: Uint8Array) => CelValue;
 
@@ -27,7 +33,6 @@ const uint: Decoder = (bytes) => new Uint(BigInt.asUintN(64, number(bytes)));
 const bool: Decoder = (bytes) => bytes[0] === 1;
 const timestamp: Decoder = (bytes) => new Timestamp(number(bytes));
 const duration: Decoder = (bytes) => new Duration(number(bytes));
-const bytes: Decoder = (value) => value;
 
 type Fields = Readonly<Record<string, Decoder>>;
 
@@ -93,39 +98,42 @@ const PLAIN: Fields = {
 };
 
 /** Of one evaluation. Without an exchange there is no object but `xds`. */
-export function attributesOf(read: PropertyReader, hasStream: boolean): Attributes {
+export function attributesOf(
+  read: PropertyReader,
+  typeOf: TypeReader,
+  hasStream: boolean,
+): Attributes {
+  const readers = { read, typeOf };
   const objects = new Map<string, CelValue | undefined>();
   return (name) => {
     if (objects.has(name)) return objects.get(name);
-    const value = attribute(read, name, hasStream);
+    const value = attribute(readers, name, hasStream);
     objects.set(name, value);
     return value;
   };
 }
 
-function attribute(read: PropertyReader, name: string, hasStream: boolean): CelValue | undefined {
+interface Readers {
+  readonly read: PropertyReader;
+  readonly typeOf: TypeReader;
+}
+
+function attribute(
+  { read, typeOf }: Readers,
+  name: string,
+  hasStream: boolean,
+): CelValue | undefined {
   const object = Object.hasOwn(OBJECTS, name) ? OBJECTS[name] : undefined;
   const isThere = hasStream || name === "xds";
   if (object !== undefined) return isThere ? new FieldsObject(read, name, object) : undefined;
   if (name === "metadata") return hasStream ? messageOf(read, [name]) : undefined;
-  if (name === "filter_state") return hasStream ? new FilterState(read) : undefined;
-  const value = read([Buffer.from(name, "latin1").toString("utf8")]);
+  if (name === "filter_state") return hasStream ? new FilterState(read, typeOf) : undefined;
+  const path = [Buffer.from(name, "latin1").toString("utf8")];
+  const value = read(path);
   if (value === null) return undefined;
   if (value === UNSERIALIZABLE) return new Message(null, NO_FIELDS);
-  return (Object.hasOwn(PLAIN, name) ? (PLAIN[name] as Decoder) : bytes)(value);
-}
-
-/** It has fields, and nobody can list them. */
-abstract class Opaque extends CelMap {
-  readonly size: number = 0;
-
-  keys(): readonly CelValue[] {
-    throw new CelFault("an object whose fields cannot be listed");
-  }
-
-  override encoded(): Uint8Array | null {
-    return null;
-  }
+  if (Object.hasOwn(PLAIN, name)) return (PLAIN[name] as Decoder)(value);
+  return typedValue(value, typeOf(path));
 }
 
 class FieldsObject extends Opaque {
@@ -184,20 +192,30 @@ class FieldValues extends CelMap {
 
 class FilterState extends Opaque {
   readonly #read: PropertyReader;
+  readonly #typeOf: TypeReader;
+  /** Reading a message takes its time: each is read once. */
+  readonly #found = new Map<string, CelValue | undefined>();
 
-  constructor(read: PropertyReader) {
+  constructor(read: PropertyReader, typeOf: TypeReader) {
     super();
     this.#read = read;
+    this.#typeOf = typeOf;
   }
 
-  /** An object with parts, or bytes. */
   get(key: CelValue): CelValue | undefined {
     if (typeof key !== "string") throw new CelFault("a key of filter_state is a text");
+    if (!this.#found.has(key)) this.#found.set(key, this.#find(key));
+    return this.#found.get(key);
+  }
+
+  /** An object of Envoy's with parts, or bytes; of a plug-in's what it was declared to be. */
+  #find(key: string): CelValue | undefined {
     const path = ["filter_state", Buffer.from(key, "latin1").toString("utf8")];
     const value = this.#read(path);
     if (value === null) return undefined;
     const parts = PARTS_OF_OBJECTS.get(key);
-    return parts === undefined ? value : new ObjectOfParts(this.#read, path, parts);
+    if (parts !== undefined) return new ObjectOfParts(this.#read, path, parts);
+    return typedValue(value, this.#typeOf(path));
   }
 }
 
@@ -228,31 +246,10 @@ class ObjectOfParts extends CelMap {
   }
 }
 
-const NO_FIELDS: ReadonlyMap<string, CelValue> = new Map();
 /** Field numbers of `envoy.config.core.v3.Metadata`, `google.protobuf.Any` and `TypedStruct`. */
 const METADATA_FIELDS = { filter: 1, typed: 2 };
 const ANY = { typeUrl: 1, value: 2 };
 const TYPED_STRUCT = { typeUrl: 1, value: 2 };
-
-class Message extends Opaque {
-  readonly #encoded: Uint8Array | null;
-  readonly #fields: ReadonlyMap<string, CelValue>;
-
-  /** `encoded` is null where it cannot be written. */
-  constructor(encoded: Uint8Array | null, fields: ReadonlyMap<string, CelValue>) {
-    super();
-    this.#encoded = encoded;
-    this.#fields = fields;
-  }
-
-  get(key: CelValue): CelValue | undefined {
-    return typeof key === "string" ? this.#fields.get(key) : undefined;
-  }
-
-  override encoded(): Uint8Array | null {
-    return this.#encoded;
-  }
-}
 
 /** Undefined: it is not there. */
 function messageOf(read: PropertyReader, path: readonly string[]): CelValue | undefined {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { BYTES } from "../declared-properties.ts";
 import { encodeInteger, encodeLatin1, encodeMap } from "../property-encoding.ts";
 import { attributesOf } from "./attributes.ts";
 import { compileExpression, parseExpression } from "./expression.ts";
@@ -20,7 +21,7 @@ const PROPERTIES: Readonly<Record<string, Uint8Array>> = {
 function evaluate(text: string): Uint8Array | null {
   const expression = compileExpression(parseExpression(text));
   const read = (path: readonly string[]): Uint8Array | null => PROPERTIES[path.join(".")] ?? null;
-  return encodeValue(expression.evaluate(attributesOf(read, true)));
+  return encodeValue(expression.evaluate(attributesOf(read, () => BYTES, true)));
 }
 
 test("an expression reads the properties of the exchange with their types", () => {

@@ -1,12 +1,12 @@
 //! Expressions whose values are compared with Envoy's.
 
 import { storeObject } from "./case-parts.ts";
+import { DECLARED, DECLARED_STORED } from "./declared-messages.ts";
 
 const ADDRESS = 'filter_state["envoy.network.transport_socket.original_dst_address"]';
 const LLM_PROTOCOL = 'filter_state["envoy.ai.llm_protocol.request"]';
 
-/** What is stored before they are evaluated: lines of a script. */
-export const STORED: readonly string[] = [
+const OBJECTS = [
   ["envoy.string", "true"],
   ["envoy.bool", "1"],
   ["envoy.network.ip", "1.2.3.4"],
@@ -18,7 +18,13 @@ export const STORED: readonly string[] = [
   ["envoy.network.transport_socket.http_11_proxy.info", "a:1,1.2.3.4:80"],
   ["envoy.ai.model.request", "gpt"],
   ["envoy.ai.llm_protocol.request", "OPENAI_RESPONSES"],
-].map(([name = "", value = ""]) => `rh ${storeObject(name, value)}`);
+] as const;
+
+/** What is stored before they are evaluated: lines of a script. */
+export const STORED: readonly string[] = [
+  ...OBJECTS.map(([name, value]) => `rh ${storeObject(name, value)}`),
+  ...DECLARED_STORED,
+];
 
 /** By what a group of them covers. */
 export const EXPRESSIONS: Readonly<Record<string, readonly string[]>> = {
@@ -132,6 +138,21 @@ export const EXPRESSIONS: Readonly<Record<string, readonly string[]>> = {
     `${LLM_PROTOCOL}.llm_protocol.startsWith("OPENAI_")`,
     'upstream_filter_state["envoy.string"]',
   ],
+  "what a plug-in has declared": DECLARED.flatMap(({ name }) => {
+    const value = `filter_state["wasm.${name}"]`;
+    return [
+      value,
+      `${value} == "ab"`,
+      `${value} == b"ab"`,
+      `${value} == 42`,
+      `${value}.k`,
+      `${value}["k"].k + "!"`,
+      `has(${value}.k)`,
+      `size(${value})`,
+      `type(${value}) == string`,
+      `type(${value}) == map`,
+    ];
+  }),
   times: [
     'timestamp("2020-01-01T00:00:00.123456789Z")',
     'duration("1.5s")',

@@ -3,6 +3,7 @@
 import { CLUSTER } from "../../support/conformance.ts";
 import { fieldBytes, inEveryPhase, percent, storeObject as store } from "./case-parts.ts";
 import type { ProbeGroup } from "./case-parts.ts";
+import { DECLARED, DECLARED_STORED, DECLARES } from "./declared-messages.ts";
 
 /** A field of a small number. */
 function number(field: number, value: number): Buffer {
@@ -252,6 +253,19 @@ export const FILTER_STATE: ProbeGroup = {
         "rh get_property s:filter_state%00wasm.plain%00part v",
       ],
       later: [{ script: LATER_SCRIPT }, { script: LATER_SCRIPT }],
+    },
+    { name: "declare-messages", script: DECLARES },
+    {
+      name: "declared-messages",
+      script: [
+        ...DECLARED_STORED,
+        ...DECLARED.flatMap(({ name }) =>
+          ["", "%00k", "%00k%00k", "%00none"].flatMap((part) => [
+            `rh get_property s:${name}${part} v`,
+            `log get_property s:filter_state%00wasm.${name}${part} v`,
+          ]),
+        ),
+      ],
     },
     {
       name: "filter-state-everywhere",
