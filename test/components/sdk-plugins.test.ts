@@ -11,19 +11,30 @@ import { Plugin } from "../../src/wasm/plugin.ts";
 import { StreamAction } from "../../src/wasm/enums.ts";
 import { LoadFault } from "../../src/wasm/fault.ts";
 import { testServices } from "../support/plugin.ts";
+import type { GuestFunction } from "../../src/wasm/guest-probe.ts";
 import type { TestServices } from "../support/plugin.ts";
 import { sdkPlugin } from "../support/sdk-plugins.ts";
 
 const CONFIGURATION = '{"greeting":"hello"}';
 const TICK_MS = 100;
+/** From the host function that fails to the callback. */
+const NAMED_FRAMES: Readonly<Record<string, readonly string[]>> = {
+  rust: [
+    "proxy_wasm::hostcalls::get_property",
+    "proxy_wasm::traits::Context::get_property",
+    "<graylane_test_rust::Http as proxy_wasm::traits::HttpContext>::on_http_request_headers",
+    "proxy_on_request_headers",
+  ],
+  c: ["proxy_on_request_headers"],
+};
 
 async function start(
   path: string,
   configuration: string,
+  services: TestServices = testServices(),
 ): Promise<{ plugin: Plugin | LoadFault; services: TestServices }> {
   const module = await loadModule(readFileSync(path), { name: "sdk" });
   assert.ok(!(module instanceof LoadFault), JSON.stringify(module));
-  const services = testServices();
   const settings = {
     name: "sdk",
     rootId: "",
@@ -71,6 +82,36 @@ for (const language of ["go", "rust", "assemblyscript", "c"]) {
       assert.ok(services.lines.includes(`info: ${level}configured with ${CONFIGURATION}`));
       if (language === "c") assert.ok(services.lines.includes("info: started by WASI"));
       plugin.stop();
+    });
+
+    test("its crash report names its functions, innermost first, where it has names", async () => {
+      const services = testServices();
+      let isBroken = false;
+      const probe = {
+        callback: (_name: string, run: GuestFunction) => run,
+        hostFunction: (name: string, run: GuestFunction): GuestFunction =>
+          /^proxy_(get|add|replace|set)_(header|property)/.test(name)
+            ? (...parameters: never[]): unknown => {
+                if (isBroken) throw new Error("broken on purpose");
+                return run(...parameters);
+              }
+            : run,
+      };
+      const { plugin } = await start(path, CONFIGURATION, { ...services, probe });
+      assert.ok(plugin instanceof Plugin);
+      const stream = plugin.createStream(hostOf("/orders"));
+      assert.ok(stream !== null);
+      isBroken = true;
+      stream.onRequestHeaders(true);
+      const { frames = [] } = stream.trap ?? {};
+      if (NAMED_FRAMES[language] === undefined) {
+        // These two are built without names.
+        assert.ok(frames.length > 0);
+        for (const frame of frames) assert.match(frame, /^wasm-function\[\d+\]$/);
+        return;
+      }
+      const names = frames.map((frame) => frame.replace(/ \[\d+\]$/, ""));
+      assert.deepEqual(names, NAMED_FRAMES[language]);
     });
 
     test("it refuses to run without a configuration", async () => {
