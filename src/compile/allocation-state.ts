@@ -124,6 +124,7 @@ function isKey(value: unknown): value is CohortKey {
       return typeof name === "string" && Number.isInteger(fieldOf(value, "maxAgeSeconds"));
     case "header":
     case "cookie":
+    case "claim":
       return typeof name === "string";
     default:
       return false;
