@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
-import type { Condition } from "../snapshot/snapshot.ts";
+import type { Condition, OperandSources } from "../snapshot/snapshot.ts";
 import type { EnvoyResources } from "./envoy-config.ts";
 import type { BodyScope } from "./body-scope.ts";
 import { FilterProgram, LANE_FILTER, RULES_MAX, withRulesOf } from "./filter-program.ts";
@@ -75,6 +76,44 @@ test("a rule on the body comes with its path in steps, and the limit of its lane
   const text = JSON.stringify(program.configuration({ context: "x-lane" }));
   assert.match(text, /"bytesMax":9,"steps":\["items",0,"sku"\]/);
   assert.match(text, /"body":\{"context":"x-lane"\}\}$/);
+});
+
+const KEY = { kind: "inline", jwks: keySet() } as const;
+const TOKENS: OperandSources = {
+  ...{ trustedHops: 0, tokens: { keys: KEY, from: { kind: "cookie", name: "id" } } },
+};
+
+function keySet(): string {
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return JSON.stringify({ keys: [publicKey.export({ format: "jwk" })] });
+}
+
+function withShare(): EnvoyResources {
+  const program = new FilterProgram();
+  const key = { kind: "claim", name: "sub" } as const;
+  const bucket = { header: "x-bucket", hash: "murmur3", salt: "a", modulo: 1 };
+  assert.equal(program.addBucket(bucket, key, TOKENS), null);
+  assert.equal(program.isEmpty, false);
+  const at = { place: "a=b", source: SOURCE, mayHold: true } as const;
+  const { resource } = ownExtension(LANE_FILTER, MODULE, program.configuration(), at);
+  return { [resource.name]: resource };
+}
+
+test("while routes change, claims are read and buckets told as old routes need it", () => {
+  const [merged] = Object.values(withRulesOf(withShare(), pluginOf(["1.2.1"])));
+  assert.ok(merged !== undefined);
+  const text = configurationOf(merged);
+  assert.match(text, /"claims":\{"header":"x-graylane-claims"\}/);
+  assert.match(text, /"bucket":\{"header":"x-bucket".*"key":\{"kind":"claim"/);
+});
+
+test("keys at an address are refused", () => {
+  const keys = { kind: "remote", uri: "http://id.test" } as const;
+  const from = { kind: "cookie", name: "id" } as const;
+  const key = { kind: "claim", name: "sub" } as const;
+  const sources = { trustedHops: 0, tokens: { keys, from } };
+  const what = new FilterProgram().addBucket({}, key, sources);
+  assert.match(what ?? "", /claims of tokens whose keys have an address/);
 });
 
 for (const [title, olds, news, merged] of [

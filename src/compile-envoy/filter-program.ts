@@ -8,7 +8,7 @@ import { scopeOfBoth } from "./body-scope.ts";
 import type { BodyScope } from "./body-scope.ts";
 import type { EnvoyResource, EnvoyResources } from "./envoy-config.ts";
 import { extensionKey } from "./extension.ts";
-import { filterTest, isOfBody } from "./filter-test.ts";
+import { filterTest, isOfBody, operandOf } from "./filter-test.ts";
 import { Inexpressible } from "./inexpressible.ts";
 import { claimsConfiguration, gatewayTokens } from "./token-claims.ts";
 import type { GatewayTokens } from "./token-claims.ts";
@@ -40,6 +40,8 @@ interface Program {
   readonly body?: BodyScope;
   /** How claims are read; absent: no rule reads one, or nothing verifies tokens. */
   readonly claims?: JsonObject;
+  /** Of a share by a claim; absent: there is none. */
+  readonly bucket?: JsonObject;
 }
 
 export type FilterRule =
@@ -53,6 +55,7 @@ export class FilterProgram {
   #chars = 0;
   #readsBody = false;
   #tokens: GatewayTokens | null = null;
+  #bucket: JsonObject | null = null;
 
   /** What rules read claims of; null: none does. */
   get tokens(): GatewayTokens | null {
@@ -65,7 +68,7 @@ export class FilterProgram {
   }
 
   get isEmpty(): boolean {
-    return this.#rules.size === 0;
+    return this.#rules.size === 0 && this.#bucket === null;
   }
 
   /**
@@ -91,11 +94,29 @@ export class FilterProgram {
     }
   }
 
+  /**
+   * The bucket of a share whose users a claim tells apart. Gives what is refused, which completes
+   * "Envoy cannot enter lanes by shares of users told apart by …"; null: nothing is.
+   */
+  addBucket(bucket: JsonObject, key: Operand, sources: OperandSources | undefined): string | null {
+    try {
+      const operand = operandOf(key, sources);
+      const tokens = sources?.tokens;
+      if (tokens !== undefined) this.#tokens ??= gatewayTokens(tokens);
+      this.#bucket = { ...bucket, key: operand };
+      return null;
+    } catch (error) {
+      if (error instanceof Inexpressible) return error.message;
+      throw error;
+    }
+  }
+
   clear(): void {
     this.#rules.clear();
     this.#chars = 0;
     this.#readsBody = false;
     this.#tokens = null;
+    this.#bucket = null;
   }
 
   /** `scope` counts where a rule reads the body. */
@@ -104,7 +125,8 @@ export class FilterProgram {
     const body = this.#readsBody ? { body: { ...scope } } : {};
     const claims = this.#tokens === null ? null : claimsConfiguration(this.#tokens);
     const read = claims === null ? {} : { claims };
-    return { version: VERSION, header: RULES_HEADER, rules, ...body, ...read };
+    const bucket = this.#bucket === null ? {} : { bucket: this.#bucket };
+    return { version: VERSION, header: RULES_HEADER, rules, ...body, ...read, ...bucket };
   }
 
   #take(id: string, program: JsonObject, chars: number): void {
@@ -136,7 +158,9 @@ function withRules(before: EnvoyResource, after: EnvoyResource): EnvoyResource {
   const known = new Set(program.rules.map(({ id }) => id));
   const rules = [...program.rules, ...old.rules.filter(({ id }) => !known.has(id))];
   const chars = rules.reduce((sum, { condition }) => sum + JSON.stringify(condition).length, 0);
-  if (rules.length === known.size || rules.length > RULES_MAX || chars > PROGRAM_CHARS_MAX) {
+  const { bucket = old.bucket } = program;
+  const isWhole = rules.length === known.size && bucket === program.bucket;
+  if (isWhole || rules.length > RULES_MAX || chars > PROGRAM_CHARS_MAX) {
     return after;
   }
   const body = scopeOfBoth(old.body, program.body);
@@ -145,6 +169,7 @@ function withRules(before: EnvoyResource, after: EnvoyResource): EnvoyResource {
     ...{ ...program, rules },
     ...(body === undefined ? {} : { body }),
     ...(claims === undefined ? {} : { claims }),
+    ...(bucket === undefined ? {} : { bucket }),
   };
   return withConfiguration(after, JSON.stringify(merged));
 }
@@ -166,7 +191,7 @@ function readsBody(condition: Condition): boolean {
   return reads(condition, isOfBody);
 }
 
-function readsClaims(condition: Condition): boolean {
+export function readsClaims(condition: Condition): boolean {
   return reads(condition, ({ kind }) => kind === "claim");
 }
 

@@ -51,7 +51,8 @@ export function isOfBody({ kind }: Operand): boolean {
   return kind === "bodyJson" || kind === "bodyForm";
 }
 
-function operandOf(operand: Operand, sources: OperandSources | undefined): JsonObject {
+/** Throws `Inexpressible`. */
+export function operandOf(operand: Operand, sources: OperandSources | undefined): JsonObject {
   const { kind, name } = operand;
   if (!OPERANDS.has(kind)) throw new Inexpressible(`the operand ${kind}`);
   if (kind === "header" && name === "host") {

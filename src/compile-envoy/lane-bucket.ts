@@ -21,6 +21,8 @@ export function bucketExtensions(
   return groups.flatMap(({ group, sticky }) => {
     if (sticky === null) return [];
     const { key, hash, salt, modulo } = sticky.deal;
+    // The plug-in that reads claims tells that bucket, too.
+    if (key.kind === "claim") return [];
     const where = keyOf(key, group.operands?.trustedHops ?? 0);
     const configuration = { header: BUCKET_HEADER, key: where, hash, salt, modulo };
     return [ownExtension(NAME, module, configuration, at)];

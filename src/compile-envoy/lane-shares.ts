@@ -8,7 +8,7 @@ import type { Condition, Lane, LaneGroup } from "../snapshot/snapshot.ts";
 import { bothOf } from "./lane-condition.ts";
 import type { Clause } from "./lane-condition.ts";
 import { laneSource } from "./lane-source.ts";
-import { waysOf } from "./lane-way.ts";
+import { refusedTokens, waysOf } from "./lane-way.ts";
 import type { Ways } from "./lane-way.ts";
 import type { Refusals } from "./refusals.ts";
 
@@ -72,7 +72,7 @@ export function stickyShares(
 ): StickyShares | null {
   const deal = group.cohorts?.deal ?? null;
   if (deal === null) return null;
-  const refused = refusedDeal(deal, group, hasBuckets);
+  const refused = refusedDeal(deal, group, hasBuckets) ?? refusedClaim(deal, group, by);
   if (refused !== null) {
     refusals.add(group.source, `enter lanes by shares ${refused}`);
     return null;
@@ -99,12 +99,27 @@ function refusedDeal(
   hasBuckets: boolean,
 ): string | null {
   if (!hasBuckets) return "that keep a user in his lane, without the plug-in lane-bucket";
-  if (key.kind === "claim") return "of users that a token tells apart";
   if (key.kind === "issuedCookie") return "of users to whom the gateway gives a cookie";
   const isTooLong = Object.values(cohorts?.tables ?? {}).some(
     (intervals) => intervals.length > INTERVALS_MAX,
   );
   return isTooLong ? `of more than ${INTERVALS_MAX} intervals` : null;
+}
+
+/** The same of a key that is a claim, which is asked for here. */
+function refusedClaim(
+  { key, hash, salt, modulo }: CohortDeal,
+  { operands }: LaneGroup,
+  { filter, removed }: Ways,
+): string | null {
+  if (key.kind !== "claim") return null;
+  const why = refusedTokens(operands, removed);
+  if (filter === null || why !== null) {
+    return `of users told apart by ${why ?? "a token, without the plug-in lane-filter"}`;
+  }
+  const bucket = { header: BUCKET_HEADER, hash, salt, modulo };
+  const what = filter.addBucket(bucket, key, operands);
+  return what === null ? null : `of users told apart by ${what}`;
 }
 
 /** A lane, with the ways in which nobody is forced out of it. */

@@ -1,13 +1,14 @@
 //! The decision program of one gateway: `{"version", "header", "rules": [{"id", "condition"}],
 //! "body": {"context", "routes"}, "claims": {"header", "issuer", "audiences"}}`, the last two where
 //! rules read them. `token` instead of rules: the plug-in's other place, before Envoy's filter that
-//! verifies tokens. Conditions are those of the
+//! verifies tokens. `bucket`: of a share by a claim. Conditions are those of the
 //! snapshot; what has to be worked out of a test's constants (automata, ranges, networks, bounds,
 //! steps of paths) was worked out by `src/compile-envoy`.
 
 import { listOf, numberOf, textOf, wholeOf } from "../../../sdk/assemblyscript/assembly/fields";
 import { JsonKind, JsonValue } from "../../../sdk/assemblyscript/assembly/json";
 import { Utf8 } from "../../../sdk/assemblyscript/assembly/text";
+import { Bucket } from "./bucket";
 import { FormOperand, JsonOperand } from "./body-operand";
 import { BodyScope } from "./body-scope";
 import { ClaimOperand, Claims } from "./claims";
@@ -42,6 +43,8 @@ export class Program {
   bodyBytesMax: i32 = 0;
   /** Null: nothing verifies tokens. */
   claims: Claims | null = null;
+  /** Of a share by a claim; null: there is none. */
+  bucket: Bucket | null = null;
   /** Null: its place is not before the filter that verifies tokens. */
   token: TokenOffer | null = null;
   readonly paths: JsonPaths = new JsonPaths();
@@ -68,6 +71,10 @@ export function readProgram(text: string, errors: string[]): Program {
     const id = new Utf8(textOf(rules[index], "id", errors) + ",");
     program.bytesMax += id.length;
     program.rules.push(new Rule(id, conditionOf(rules[index].get("condition"), program, errors)));
+  }
+  const bucket = whole.get("bucket");
+  if (bucket !== null) {
+    program.bucket = new Bucket(bucket, operandOf(bucket.get("key"), program, errors), errors);
   }
   const body = whole.get("body");
   if (body !== null) program.body = new BodyScope(body, errors);

@@ -99,7 +99,10 @@ function mark(program: Program): void {
   const rules = program.rules;
   const claims = program.claims;
   if (claims !== null) claims.prove();
-  if (!receiveHead(program.needsAddress)) {
+  const isHeadThere = receiveHead(program.needsAddress);
+  const bucket = program.bucket;
+  if (bucket !== null) bucket.mark(isHeadThere);
+  if (!isHeadThere) {
     removeHeader(MapKind.requestHeaders, header);
     return;
   }

@@ -377,4 +377,31 @@ const AWAY: ParityGroup = {
   cases: [["no key that can be used", bearer(GOOD), NONE] as const].map(caseOf),
 };
 
-export const CLAIM_RULE_GROUPS: readonly ParityGroup[] = [VERIFIED, NARROW, QUERY, HEADER, AWAY];
+/** Nobody listens there: to the embedded engine claims are missing. */
+const REMOTE: ParityGroup = {
+  name: "lanes by rules on claims whose keys have an address, which Envoys refuse",
+  isFresh: true,
+  objects: [
+    TO_A,
+    laneGroup({
+      operands: { jwt: { jwksUri: "http://127.0.0.1:9/keys" } },
+      ratio: { key: { claim: "sub" } },
+    }),
+    laneOf("known", { claim: "sub", operator: "==", value: "ann" }, 1),
+    lane("shared", { selector: { matchLabels: { lane: "gray" } }, ratio: { percent: "100%" } }),
+  ],
+  cases: [["no key is known", bearer(GOOD), NONE] as const].map(caseOf),
+  refused: [
+    { kind: "Lane", name: "known", says: /by claims of tokens whose keys have an address/ },
+    { kind: "LaneGroup", name: "shops", says: /told apart by claims of tokens whose keys/ },
+  ],
+};
+
+export const CLAIM_RULE_GROUPS: readonly ParityGroup[] = [
+  VERIFIED,
+  NARROW,
+  QUERY,
+  HEADER,
+  AWAY,
+  REMOTE,
+];

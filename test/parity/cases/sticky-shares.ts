@@ -1,6 +1,7 @@
 //! Shares that keep a user in his lane: the same user, the same lane, in both engines.
 
 import type { ParityGroup } from "../case.ts";
+import { keySet, token } from "../tokens.ts";
 import { TO_A, lane, laneGroup, routes, to } from "../topology.ts";
 import { BASE, BLUE, GRAY, context, go, walk } from "./walk.ts";
 
@@ -104,6 +105,45 @@ const BY_ADDRESS: ParityGroup = {
   ],
 };
 
+const claiming = (claims: object): Pairs => [["authorization", `Bearer ${token(claims)}`]];
+const claimed = (sub: string): Pairs => claiming({ sub });
+
+/** The same users as by the header. */
+const BY_CLAIM: ParityGroup = {
+  isFresh: true,
+  name: "sticky shares by a claim",
+  objects: [
+    TO_A,
+    laneGroup({
+      ratio: { key: { claim: "sub" }, salt: "release" },
+      operands: { jwt: { jwks: keySet() } },
+    }),
+    lane("gray", {
+      forcedOut: [{ claim: "out", operator: "exists" }],
+      ratio: { percent: "54.263%" },
+    }),
+    lane("blue"),
+  ],
+  cases: [
+    walk("a bucket below the share", claimed("bob"), GRAY),
+    walk("the last bucket of the share, to a millionth", claimed("ann"), GRAY),
+    walk("a bucket above the share", claimed("1"), BASE),
+    walk("a key beyond ASCII", claimed("Jürgen"), BASE),
+    walk("an empty key is in no share", claimed(""), BASE),
+    walk("no claim is in no share", claiming({ exp: 99_999_999_999 }), BASE),
+    walk("what has expired is in no share", claiming({ sub: "bob", exp: 1 }), BASE),
+    walk("a token that is not good is in no share", [["authorization", "Bearer a.b.c"]], BASE),
+    walk("no token is in no share", user("bob"), BASE),
+    walk("a rule goes before a share", [...claimed("bob"), ...go("blue")], BLUE),
+    walk("whoever is forced out is in no share", claiming({ sub: "bob", out: 1 }), BASE),
+    {
+      name: "a client without a token has no bucket by his own word",
+      ask: { headers: [["x-graylane-bucket", "0"]] },
+      want: { hops: "a-base", seen: { "x-graylane-bucket": null } },
+    },
+  ],
+};
+
 const REFUSED: ParityGroup = {
   isFresh: true,
   name: "sticky shares of users who are given a cookie, which Envoys refuse",
@@ -123,4 +163,10 @@ const REFUSED: ParityGroup = {
   refused: [{ kind: "LaneGroup", name: "shops", says: /Envoy cannot .*gives a cookie/ }],
 };
 
-export const STICKY_GROUPS: readonly ParityGroup[] = [BY_HEADER, BY_COOKIE, BY_ADDRESS, REFUSED];
+export const STICKY_GROUPS: readonly ParityGroup[] = [
+  BY_HEADER,
+  BY_COOKIE,
+  BY_ADDRESS,
+  BY_CLAIM,
+  REFUSED,
+];
