@@ -120,6 +120,7 @@ function deployment({ namespace, image, replicas }: InstallOptions): object {
           ...{ serviceAccountName: NAME, terminationGracePeriodSeconds: 30 },
           containers: [container],
           securityContext: podSecurity(USER_ID),
+          // Twice what fetched modules may take.
           volumes: [{ name: "state", emptyDir: { sizeLimit: "1Gi" } }],
         },
       },

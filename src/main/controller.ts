@@ -5,14 +5,14 @@ import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { hostname } from "node:os";
-import { systemClock } from "../base/clock.ts";
+import { delay, systemClock } from "../base/clock.ts";
 import type { Timer } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import type { ControllerOptions } from "../cli/controller-options.ts";
 import { LEASE_NAME, NAMESPACE_DEFAULT } from "../cli/install-manifests.ts";
 import { compile } from "../compile/compile.ts";
-import { bringsPlugin, pluginKey } from "../compile/plugin-kinds.ts";
 import { namesToResolve } from "../compile/service-entry.ts";
+import { servingGateways } from "../compile/wasm-plugin.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
 import { Registries } from "../controlplane/nacos/registries.ts";
@@ -23,19 +23,27 @@ import { inClusterAccess, KubeconfigError } from "../controlplane/kubernetes/kub
 import { readKubeconfig } from "../controlplane/kubernetes/kubeconfig.ts";
 import type { ClusterAccess } from "../controlplane/kubernetes/kubeconfig.ts";
 import { LeaderElection } from "../controlplane/kubernetes/leader-election.ts";
-import type { ModuleMap } from "../controlplane/plugins/resolve-modules.ts";
+import type { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
 import type { StatusWrite } from "../controlplane/publish/object-status.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
-import type { Resource } from "../resources/object.ts";
+import { loadImageMap } from "../resources/image-map.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { ENVOY_API_FILE, packageVersion } from "./package-root.ts";
+import { ownPlugins } from "./envoy-machine.ts";
+import { makeModuleResolver } from "./module-resolver.ts";
+import { CATALOGUE_FILE, ENVOY_API_FILE, packageVersion } from "./package-root.ts";
 import type { Terminal } from "./up.ts";
 
 /** After a status that could not be written, all are looked at again. */
 const STATUS_RETRY_MS = 5_000;
+/** How long Envoys wait for a controller that has yet to fetch modules. */
+const MODULES_WAIT_MS_MAX = 30_000;
+const MODULES_LOOK_MS = 100;
+const IS_BEING_FETCHED = "GL0411";
+/** Of fetched modules; `graylane install` gives their volume twice as much. */
+const CACHE_BYTES_MAX = 512 * 1024 * 1024;
 
 /** Resolves to the exit code when it has been told to stop. */
 export async function controller(
@@ -101,6 +109,7 @@ async function serve(
   if (interrupted.aborted) return 0;
   publisher.start();
   await publisher.settled(mirror.revision);
+  await modulesHere(publisher, interrupted);
   const { host, port } = options.xds;
   try {
     const bound = await ads.listen(host, port);
@@ -124,6 +133,15 @@ async function serve(
   return 0;
 }
 
+/** Else Envoys that have a plug-in would be told to go on without it; ends after a while anyway. */
+async function modulesHere(publisher: Publisher, interrupted: AbortSignal): Promise<void> {
+  const endMs = systemClock.monotonicMs() + MODULES_WAIT_MS_MAX;
+  const isOver = (): boolean => interrupted.aborted || systemClock.monotonicMs() > endMs;
+  const areFetched = (): boolean =>
+    !publisher.status().messages.some(({ code }) => code === IS_BEING_FETCHED);
+  while (!areFetched() && !isOver()) await delay(systemClock, MODULES_LOOK_MS);
+}
+
 function assemble(options: ControllerOptions, access: ClusterAccess, logger: Logger): Parts {
   const [clock, prng] = [systemClock, systemPrng];
   const client = new ClusterClient(access, `graylane/${packageVersion()}`);
@@ -137,30 +155,24 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
       if (isLeader) publisher.refresh();
     },
   });
-  const names = new NameResolver({
-    ...{ lookUp: lookUpByDns, clock },
-    onChange: () => {
-      publisher.refresh();
-    },
-  });
-  const registries = new Registries({
-    clock,
-    onChange: () => {
-      publisher.refresh();
-    },
-  });
-  const write = clusterStatusWriter(client, clock, () => election.isLeader);
-  const retry = new Retry(() => {
+  const onChange = (): void => {
     publisher.refresh();
-  });
+  };
+  const names = new NameResolver({ lookUp: lookUpByDns, clock, onChange });
+  const registries = new Registries({ clock, onChange });
+  const modules = makeModules(options, () => publisher);
+  const write = clusterStatusWriter(client, clock, () => election.isLeader);
+  const retry = new Retry(onChange);
   const publisher: Publisher = new Publisher({
     store: mirror,
-    resolveModules: (resources) => Promise.resolve(noModules(resources)),
+    resolveModules: (resources) => modules.resolve(mirror.usable(resources)),
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
     resolveRegistries: (resources) => registries.resolve(resources),
-    compile: (resources, modules, found, answers) => {
+    compile: (resources, fetched, found, answers) => {
+      const last = publisher.snapshot;
       const compiled = compile({
-        ...{ resources: mirror.usable(resources), modules, nowMs: clock.nowMs() },
+        ...{ resources: mirror.usable(resources), modules: fetched, nowMs: clock.nowMs() },
+        ...{ lastGoodPlugins: last.plugins, servingGateways: servingGateways(last) },
         ...(found === undefined ? {} : { names: found }),
         ...(answers === undefined ? {} : { registries: answers }),
       });
@@ -174,6 +186,7 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
   });
   const ads = new AdsServer({
     ...{ api: EnvoyApi.load(ENVOY_API_FILE), clock, logger },
+    ...{ ...ownPlugins(), ownAreFetched: true },
     onUp: (node) => {
       publisher.join(node);
     },
@@ -184,6 +197,7 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
   const stop = async (): Promise<void> => {
     retry.stop();
     ads.stop();
+    modules.stop();
     names.stop();
     registries.stop();
     publisher.stop();
@@ -194,14 +208,12 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
   return { mirror, election, publisher, ads, stop };
 }
 
-/** Envoys elsewhere cannot load a file of this machine: a plug-in's fail mode applies. */
-function noModules(resources: readonly Resource[]): ModuleMap {
-  const fault = {
-    code: "GL0701",
-    error: "plug-ins are not brought to the Envoys of a Kubernetes cluster",
-    remedy: "Requests are answered 503 unless it says failStrategy: FAIL_OPEN.",
-  };
-  return new Map(resources.filter(bringsPlugin).map((one) => [pluginKey(one), fault]));
+function makeModules(
+  { stateDirectory }: ControllerOptions,
+  publisher: () => Publisher,
+): ModuleResolver {
+  const images = loadImageMap([CATALOGUE_FILE]).map;
+  return makeModuleResolver({ stateDirectory, images, publisher, cacheBytesMax: CACHE_BYTES_MAX });
 }
 
 /** Calls again a while after a failure, once for all that failed. */

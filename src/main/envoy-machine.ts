@@ -11,27 +11,35 @@ import {
   LANE_MEMORY_FILE,
 } from "./package-root.ts";
 
-export interface EnvoyMachine {
+/** Our own, for what Envoy itself cannot do. */
+export interface OwnPlugins {
   readonly laneMemory?: ModuleFile;
   readonly laneBucket?: ModuleFile;
   readonly laneFilter?: ModuleFile;
   readonly laneContext?: ModuleFile;
+}
+
+export interface EnvoyMachine extends OwnPlugins {
   readonly systemAuthorities?: string;
 }
 
-/** Without plug-ins in a clone where they have not been built. */
 export function machineForEnvoys(): EnvoyMachine {
+  const authorities = systemAuthoritiesFile();
+  const path = authorities === null ? {} : { systemAuthorities: authorities.path };
+  return { ...ownPlugins(), ...path };
+}
+
+/** None in a clone where they have not been built. */
+export function ownPlugins(): OwnPlugins {
   const laneMemory = moduleFile(LANE_MEMORY_FILE);
   const laneBucket = moduleFile(LANE_BUCKET_FILE);
   const laneFilter = moduleFile(LANE_FILTER_FILE);
   const laneContext = moduleFile(LANE_CONTEXT_FILE);
-  const authorities = systemAuthoritiesFile();
   return {
     ...(laneMemory === null ? {} : { laneMemory }),
     ...(laneBucket === null ? {} : { laneBucket }),
     ...(laneFilter === null ? {} : { laneFilter }),
     ...(laneContext === null ? {} : { laneContext }),
-    ...(authorities === null ? {} : { systemAuthorities: authorities.path }),
   };
 }
 

@@ -12,7 +12,6 @@ import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
 import { NamespaceDeleter } from "../controlplane/namespaces/namespace-deleter.ts";
 import { Registries } from "../controlplane/nacos/registries.ts";
-import { ModuleResolver } from "../controlplane/plugins/resolve-modules.ts";
 import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
 import { Publisher } from "../controlplane/publish/publisher.ts";
 import type { PublisherOptions } from "../controlplane/publish/publisher.ts";
@@ -34,7 +33,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { UpOptions } from "../cli/program.ts";
 import { analyzeChange } from "./analyze-change.ts";
 import { EMBEDDED, embeddedDump } from "./embedded-dump.ts";
-import { inspectModule } from "./inspect-module.ts";
+import { makeModuleResolver } from "./module-resolver.ts";
 import { linesOf } from "./lines-of.ts";
 import { makeSharedMemoryFolder } from "./shared-memory-folder.ts";
 import { machineForEnvoys } from "./envoy-machine.ts";
@@ -94,7 +93,7 @@ export interface Given {
 export function assemble(options: UpOptions, given: Given): Parts {
   const { store, images, logger, legacy } = given;
   const clock = systemClock;
-  const resolver = makeResolver(options, images, () => publisher);
+  const resolver = makeModuleResolver({ ...options, images, publisher: () => publisher });
   const names = makeNameResolver(() => publisher);
   const registries = makeRegistries(() => publisher);
   const { stateDirectory } = options;
@@ -224,33 +223,6 @@ function makeRegistries(publisher: () => Publisher): Registries {
       publisher().refresh();
     },
   });
-}
-
-function makeResolver(
-  options: UpOptions,
-  images: ImageMap,
-  publisher: () => Publisher,
-): ModuleResolver {
-  return new ModuleResolver({
-    stateDir: options.stateDirectory,
-    images,
-    packageRoot: PACKAGE_ROOT,
-    network: {
-      clock: systemClock,
-      insecureRegistries: insecureRegistries(),
-      onChange: () => {
-        publisher().refresh();
-      },
-    },
-    inspect: inspectModule,
-    inUse: () => Object.values(publisher().snapshot.plugins).map(({ module }) => module.sha256),
-  });
-}
-
-/** Registries without TLS, beside those on loopback: `host` or `host:port`, with commas between. */
-function insecureRegistries(): ReadonlySet<string> {
-  const text = process.env["GRAYLANE_INSECURE_REGISTRIES"] ?? "";
-  return new Set(text.split(",").flatMap((word) => (word.trim() === "" ? [] : [word.trim()])));
 }
 
 /** The apps' agents are one more node, to which the publisher tells each change. */

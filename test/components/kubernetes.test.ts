@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, get } from "node:http";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
@@ -28,6 +28,7 @@ import { listDifferences } from "./kubernetes-lists.ts";
 import { namespaceDifferences } from "./kubernetes-namespaces.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
 import { allKinds, Mesh } from "./kubernetes-sidecars.ts";
+import { pluginsAndShares } from "./kubernetes-plugins.ts";
 import { laneOf, podOf, readyAt, SHOP, STOCK, stockAt } from "./kubernetes-shop.ts";
 
 const SETS = "graylane,istio,asm,higress";
@@ -317,8 +318,8 @@ async function installedBootstrap(ports: {
   const path = "jsonpath={.spec.template.spec.containers[0].args[1]}";
   const words = ["get", "deployment", "graylane-gateway", "-n", "graylane-system", "-o", path];
   const text = (bootstraps ||= await kubectl.demand(...words))
-    .replace("$(POD_NAME)", `edge-${ports.gateway}`)
-    .replace('"address":"graylane.graylane-system.svc","port_value":15010', () => {
+    .replaceAll("$(POD_NAME)", `edge-${ports.gateway}`)
+    .replaceAll('"address":"graylane.graylane-system.svc","port_value":15010', () => {
       return `"address":"localhost","port_value":${ports.xds}`;
     })
     .replace('"port_value":15000', `"port_value":${ports.admin}`)
@@ -337,13 +338,15 @@ async function gatewayEnvoy(xdsPort: number, port: number): Promise<Envoy> {
   return started;
 }
 
-async function ask(user: string, port = gatewayPort): Promise<string> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { "x-user": user } });
-    return `${response.status} ${await response.text()}`;
-  } catch {
-    return "no answer";
-  }
+/** On a connection of its own: one that is open keeps the listener that it came in by. */
+function ask(user: string, port = gatewayPort): Promise<string> {
+  return answerTo({ "x-user": user }, port).catch(() => "no answer");
+}
+
+async function answerTo(headers: OutgoingHttpHeaders, port: number): Promise<string> {
+  const options = { host: "127.0.0.1", port, headers, agent: false };
+  const [response] = (await once(get(options), "response")) as [IncomingMessage];
+  return `${response.statusCode} ${(await response.setEncoding("utf8").toArray()).join("")}`;
 }
 
 async function untilAnswers(user: string, wanted: string, port = gatewayPort): Promise<void> {
@@ -371,12 +374,13 @@ test("a Pod that is not ready gets nothing, and its lane falls back", async () =
   await untilAnswers("ann", "200 gray");
 });
 
+test("plug-ins and shares of users: the Envoy fetches the modules from the controller", async () => {
+  await pluginsAndShares({ demandApplied, kubectl, ask, untilAnswers, controller: first });
+});
+
 /** What the gateway answers for the host. */
-async function askFor(host: string, user = ""): Promise<string> {
-  const headers = { host, "x-user": user };
-  const options = { host: "127.0.0.1", port: gatewayPort, headers, agent: false };
-  const [response] = (await once(get(options), "response")) as [IncomingMessage];
-  return `${response.statusCode} ${(await response.setEncoding("utf8").toArray()).join("")}`;
+function askFor(host: string, user = ""): Promise<string> {
+  return answerTo({ host, "x-user": user }, gatewayPort);
 }
 
 /** An address of this machine that is not loopback. */

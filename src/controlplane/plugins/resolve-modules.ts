@@ -50,6 +50,8 @@ export interface ModuleResolverOptions {
   readonly inspect?: (bytes: Uint8Array) => Promise<ModuleFault | null>;
   /** Digests of what runs. */
   readonly inUse?: () => Iterable<string>;
+  /** What the cache may take; absent: what is usual. */
+  readonly cacheBytesMax?: number;
 }
 
 interface Remembered {
@@ -69,10 +71,11 @@ export class ModuleResolver {
 
   constructor(options: ModuleResolverOptions) {
     this.#options = options;
-    const { network } = options;
+    const { network, cacheBytesMax: bytesMax } = options;
     this.#cache = new ModuleCache({
       directory: join(options.stateDir, "modules"),
       inUse: options.inUse ?? (() => []),
+      ...(bytesMax === undefined ? {} : { bytesMax }),
     });
     this.#puller =
       network === null
@@ -199,7 +202,10 @@ export class ModuleResolver {
   }
 
   async #load(file: string): Promise<ResolvedModule | ModuleFault> {
-    const { size, mtimeMs } = await stat(file);
+    const found = await stat(file);
+    // A device or a pipe may have no end.
+    if (!found.isFile()) throw new Error("it is no regular file");
+    const { size, mtimeMs } = found;
     const old = this.#remembered.get(file);
     if (old?.sizeBytes === size && old.modifiedMs === mtimeMs && (await exists(old.module.path))) {
       return old.module;

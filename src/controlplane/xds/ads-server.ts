@@ -90,6 +90,8 @@ export interface AdsServerOptions {
   readonly laneFilter?: ModuleFile;
   /** The plug-in that reads and writes lanes in baggage; absent: there is none. */
   readonly laneContext?: ModuleFile;
+  /** Only Envoys that fetch modules are told of these: the others are elsewhere. */
+  readonly ownAreFetched?: true;
   /** Gateways that show it are told private keys; absent: nobody is. */
   readonly keyToken?: string;
   /** The file of the authorities that the Envoys' machine trusts; absent: not known. */
@@ -325,7 +327,9 @@ export class AdsServer {
 
   /** With what the control plane knows of its machine. */
   #viewOf(view: EnvoyView, hasKeys: boolean): EnvoyView {
-    const { laneMemory, laneBucket, laneFilter, laneContext, systemAuthorities } = this.#options;
+    const { systemAuthorities, ownAreFetched } = this.#options;
+    const hasOwn = ownAreFetched !== true || view.modules !== undefined;
+    const { laneMemory, laneBucket, laneFilter, laneContext } = hasOwn ? this.#options : {};
     const context = laneContext === undefined ? {} : { laneContext };
     if (view.role === "sidecar") {
       return { ...view, ...context, ...(laneMemory === undefined ? {} : { laneMemory }) };
