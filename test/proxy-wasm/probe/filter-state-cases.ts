@@ -181,7 +181,7 @@ export const FILTER_STATE: ProbeGroup = {
       later: [{ script: MODEL_READS }],
     },
     {
-      // It is kept, and nothing of it can be read; the request goes where it went without.
+      // It is kept, and nothing of it can be read; in clear the request goes where it went without.
       name: "filter-state-proxy-info",
       script: [
         ...["a.com:443,1.2.3.4:80", " a , 1.2.3.4:80 ", "\ta\n,\f[::1]:0\v", "a b,1.2.3.4:+080"],
