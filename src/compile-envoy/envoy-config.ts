@@ -41,6 +41,8 @@ export interface EnvoyResource {
   readonly standIn?: EnvoyResource;
   /** Modules that the Envoy has to have fetched before it can take this. */
   readonly fetches?: readonly ModuleFile[];
+  /** A plug-in among the filters of upstream requests. */
+  readonly isUpstream?: true;
   /** What it is another attempt at: to whoever compares versions, it is that. */
   readonly retryOf?: EnvoyResource;
 }

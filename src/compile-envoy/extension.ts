@@ -64,17 +64,17 @@ export function filterExtension(filter: HttpFilter): Extension {
   const named = { name: key, needs: [] };
   const standIn = { ...named, json: instead, parts: [{ source, json: instead }] };
   const fetches = fetched === undefined ? {} : { fetches: [fetched] };
-  const resource = { ...named, json, parts: [{ source, json }], standIn, ...fetches };
-  return { resource, filter: { source, json: (isUpstream ? upstreamPlaceOf : placeOf)(resource) } };
-}
-
-/** Nothing can stand in for it there: a fault is no filter of upstream requests. */
-function upstreamPlaceOf({ name }: EnvoyResource): JsonObject {
-  return { name, config_discovery: { config_source: SOURCE, type_urls: [WASM_TYPE] } };
+  const where = isUpstream ? { isUpstream } : {};
+  const resource = { ...named, json, parts: [{ source, json }], standIn, ...fetches, ...where };
+  return { resource, filter: { source, json: placeOf(resource) } };
 }
 
 /** What stands for it in a listener. */
-export function placeOf({ name, json, standIn }: EnvoyResource): JsonObject {
+export function placeOf({ name, json, standIn, isUpstream }: EnvoyResource): JsonObject {
+  // Nothing can stand in for it there: a fault is no filter of upstream requests.
+  if (isUpstream === true) {
+    return { name, config_discovery: { config_source: SOURCE, type_urls: [WASM_TYPE] } };
+  }
   const { "@type": type = WASM_TYPE } = json["typed_config"] as JsonObject;
   return {
     name,

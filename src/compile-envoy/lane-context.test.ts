@@ -149,3 +149,23 @@ test("a group whose rules read the baggage that another writes is said to be bes
     [["own", "Envoy cannot write W3C baggage beside another group's rules on it"]],
   );
 });
+
+test("an Envoy that fetches modules has each where it is used, also behind the routes", () => {
+  const snapshot = snapshotOf({ groups: [group("own")] });
+  const view = { ...SIDECAR, laneContext: MODULE, modules: "store" };
+  const { extensions, listeners } = compileForEnvoy(snapshot, view);
+  const [chain] = listeners["graylane-modules"]?.json["filter_chains"] as JsonObject[];
+  const [filter] = chain?.["filters"] as JsonObject[];
+  const manager = filter?.["typed_config"] as JsonObject;
+  const filters = manager["http_filters"] as JsonObject[];
+  const router = filters.at(-1)?.["typed_config"] as JsonObject;
+  const namesOf = (list: unknown): unknown[] => (list as JsonObject[]).map(({ name }) => name);
+  const before = namesOf(filters.slice(0, -1));
+  const behind = namesOf(router["upstream_http_filters"]).slice(0, -1);
+  assert.ok(behind.length > 0);
+  assert.deepEqual([...before, ...behind].sort(), Object.keys(extensions).sort());
+  for (const name of Object.keys(extensions)) {
+    const isUpstream = extensions[name]?.isUpstream === true;
+    assert.equal(behind.includes(name), isUpstream, name);
+  }
+});

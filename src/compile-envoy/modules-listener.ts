@@ -4,6 +4,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { EnvoyResource } from "./envoy-config.ts";
 import { placeOf } from "./extension.ts";
+import { upstreamFilters } from "./listener.ts";
 import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE } from "./wasm-types.ts";
 
 export const MODULES_LISTENER = "graylane-modules";
@@ -23,14 +24,17 @@ export function withModules(
 }
 
 function modulesListener(fetched: readonly EnvoyResource[]): EnvoyResource {
-  const filters = fetched.map(placeOf);
+  // Envoy asks once for a name, and tells either kind of filter of it, but not both.
+  const before = fetched.filter(({ isUpstream }) => isUpstream !== true);
+  const behind = fetched.filter(({ isUpstream }) => isUpstream === true);
+  const router = { "@type": ROUTER_TYPE, ...upstreamFilters(behind.map(placeOf)) };
   const manager: JsonObject = {
     "@type": MANAGER_TYPE,
     stat_prefix: MODULES_LISTENER,
     route_config: { name: MODULES_LISTENER },
     http_filters: [
-      ...filters,
-      { name: "envoy.filters.http.router", typed_config: { "@type": ROUTER_TYPE } },
+      ...before.map(placeOf),
+      { name: "envoy.filters.http.router", typed_config: router },
     ],
   };
   const json: JsonObject = {
@@ -39,8 +43,8 @@ function modulesListener(fetched: readonly EnvoyResource[]): EnvoyResource {
     bind_to_port: false,
     filter_chains: [{ filters: [{ name: CONNECTION_MANAGER, typed_config: manager }] }],
   };
-  const parts = fetched.flatMap((one, index) =>
-    one.parts.map(({ source }) => ({ source, json: filters[index] ?? {} })),
+  const parts = fetched.flatMap((one) =>
+    one.parts.map(({ source }) => ({ source, json: placeOf(one) })),
   );
   return { name: MODULES_LISTENER, json, parts, needs: fetched.map(({ name }) => name) };
 }

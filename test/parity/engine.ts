@@ -30,6 +30,9 @@ export interface EngineOptions {
 
 const APP = resolve("dist/test/parity/app.js");
 const POLL_MS = 10;
+/** How Envoys get the modules of plug-ins: `files` of this machine, or `fetched`, as elsewhere. */
+const MODULES: "fetched" | "files" =
+  process.env["GRAYLANE_PARITY_MODULES"] === "fetched" ? "fetched" : "files";
 
 export class Engine {
   readonly kind: EngineKind;
@@ -129,13 +132,17 @@ export class Engine {
     const sidecars = new EnvoySidecars(binary, xdsPort, {
       pods: async () => (await graylane.client.list(KINDS.Pod)).items,
       bootstrap: async (words) => {
-        const { exitCode, stdout, stderr } = await graylane.cli("envoy-bootstrap", ...words);
+        const all = [...words, "--modules", MODULES];
+        const { exitCode, stdout, stderr } = await graylane.cli("envoy-bootstrap", ...all);
         if (exitCode !== 0) throw new Error(stderr);
         return stdout;
       },
     });
     this.#sidecars.push(sidecars);
-    const options = { xdsPort, port: this.#port, id: "edge-1", flags: QUICK_DRAIN };
+    const options = {
+      ...{ xdsPort, port: this.#port, id: "edge-1" },
+      ...{ flags: QUICK_DRAIN, modules: MODULES },
+    } as const;
     this.#gateways.push(await startGatewayEnvoy(binary, graylane, options));
   }
 

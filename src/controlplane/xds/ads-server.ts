@@ -330,9 +330,7 @@ export class AdsServer {
     const { systemAuthorities, ownAreFetched } = this.#options;
     const hasOwn = ownAreFetched !== true || view.modules !== undefined;
     const { laneMemory, laneBucket, laneFilter, laneContext } = hasOwn ? this.#options : {};
-    // As a filter of upstream requests a module that has to be fetched is never taken.
-    const isFile = view.modules === undefined;
-    const context = laneContext === undefined || !isFile ? {} : { laneContext };
+    const context = laneContext === undefined ? {} : { laneContext };
     if (view.role === "sidecar") {
       return { ...view, ...context, ...(laneMemory === undefined ? {} : { laneMemory }) };
     }
