@@ -261,6 +261,8 @@ async function main(): Promise<void> {
   if (missing !== "") throw new Error(missing);
   if (availableParallelism() < 2) throw new Error("two cores are needed: one for the proxy alone");
 
+  // Before this process is moved to one core.
+  const machine = `${cpus()[0]?.model ?? "unknown CPU"}, ${availableParallelism()} cores`;
   const root = packageRoot();
   const directory = mkdtempSync(join(tmpdir(), "graylane-bench-"));
   const ports = { v1: await freePort(), v2: await freePort() };
@@ -282,7 +284,7 @@ async function main(): Promise<void> {
     }
     const text = report(figures, {
       loadLimit: limit,
-      machine: `${cpus()[0]?.model ?? "unknown CPU"}, ${availableParallelism()} cores`,
+      machine,
       settings: `${settings.rounds} rounds of ${settings.seconds} s, ${settings.connections} connections`,
       node: process.version,
       upstream: upstream.kind,
