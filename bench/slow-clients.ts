@@ -2,7 +2,7 @@
 //! their bodies, or do not read their answers, and what 500 requests a second see beside them, with
 //! real Envoy with the deadlines of an edge (row D5 of docs/reliability.md). Heads are due in 10 s
 //! at both; at Envoy a stream on which nothing moves for 60 s ends, at Graylane a body of less than
-//! 1 KiB in 60 s, and what is not read in 300 s.
+//! 1 KiB in 60 s; an answer that is not read ends there by the route's time limit, 15 s.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
