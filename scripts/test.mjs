@@ -10,6 +10,7 @@ import { join, relative, sep } from "node:path";
 import { run as runTests } from "node:test";
 import { spec } from "node:test/reporters";
 import { FileWatch } from "./file-watch.mjs";
+import { grouped } from "./test-groups.mjs";
 import { ROOT, checkNodeVersion, fail, run } from "./tools.mjs";
 
 /** On two busy cores the longest file takes a minute and a half. */
@@ -85,7 +86,7 @@ const watch = new FileWatch(fileTimeoutMs() + KILL_AFTER_MS);
 
 /** A file is reported as a test of its own; only what stands in it is counted. */
 function place(data) {
-  const file = data.file === undefined ? "" : relative(join(ROOT, "dist"), data.file);
+  const file = data.file === undefined ? "" : relative(DIST, data.file);
   return file === "" ? data.name : `${file}: ${data.name}`;
 }
 
@@ -101,7 +102,9 @@ function cause({ details }) {
     .join("");
 }
 
-const paths = files.map((file) => join(ROOT, "dist", file));
+const DIST = join(ROOT, "dist");
+// Who asks for a file by name gets it by itself.
+const paths = wanted.length === 0 ? grouped(DIST, files) : files.map((file) => join(DIST, file));
 const stream = runTests({
   files: paths,
   concurrency: Math.min(FILES_AT_ONCE_MAX, availableParallelism() + FILES_MORE),
@@ -134,7 +137,7 @@ shown.on("end", () => setImmediate(() => process.exit()));
 process.once("SIGTERM", () => {
   for (const file of watch.running) {
     counts.failed += 1;
-    failed.push(`${relative(join(ROOT, "dist"), file)}: was running when the run was ended`);
+    failed.push(`${relative(DIST, file)}: was running when the run was ended`);
   }
   report();
   process.exit(1);
