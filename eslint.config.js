@@ -68,7 +68,7 @@ export default tseslint.config(
   },
   // Byte loops: an index is bounds-checked by its loop; parsers are honest state machines.
   {
-    files: ["src/http/**", "src/wasm/**"],
+    files: ["src/http/**", "src/http2/**", "src/wasm/**"],
     rules: { complexity: "off", "@typescript-eslint/non-nullable-type-assertion-style": "off" },
   },
   {

@@ -12,6 +12,7 @@ const PURE = ["base", "http", "wasm", "telemetry", "resources", "snapshot"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   http: ["base"],
+  http2: ["base", "http"],
   wasm: ["base"],
   telemetry: ["base"],
   resources: ["base"],
@@ -20,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lane: ["base", "snapshot"],
   compile: ["base", "resources", "snapshot", "lane"],
   "compile-envoy": ["base", "resources", "snapshot", "route", "lane"],
-  dataplane: ["base", "http", "wasm", "telemetry", "snapshot", "route", "lane"],
+  dataplane: ["base", "http", "http2", "wasm", "telemetry", "snapshot", "route", "lane"],
   controlplane: [
     ...["base", "telemetry", "resources", "snapshot", "compile", "compile-envoy", "lane"],
   ],
