@@ -33,7 +33,6 @@ const SERVICES = Number(values.services);
 const CHANGES = Number(values.changes);
 const POLL_MS = 100;
 const PROBE_MS = 100;
-const STALE_AFTER_MS = 12_000;
 
 /** Asks the API now and then, and remembers the slowest answer. */
 class Probe {
@@ -79,8 +78,6 @@ const synced = (): Promise<void> => allInSync(graylane, ENVOYS);
 async function changes(): Promise<void> {
   const address = `127.0.0.1:${xdsPort}`;
   await clients.do({ kind: "stall", count: Number(values.stalled), address, labels: LABELS });
-  // A change waits 5 s for who is new, once; what is measured comes after that.
-  if (values.stalled !== "0") await delay(systemClock, STALE_AFTER_MS);
   // One service has no ServiceEntry: that with lanes.
   const plan = { services: SERVICES - 1, perSecond: CHANGES, seconds: Number(values.seconds) };
   await measureChanges({ graylane, clients, ...plan });

@@ -20,6 +20,11 @@ export interface ConfigNode {
   readonly heldVersion: string;
   /** What it holds already when it joins; absent: nothing. */
   readonly joinsWith?: { readonly snapshot: Snapshot; readonly faults: readonly Fault[] };
+  /**
+   * Serves nobody before its first answer, or goes on with what it has: no change waits for that.
+   * What it may be running meanwhile is kept at the sidecars. Absent: it is waited for.
+   */
+  readonly mayComeLate?: boolean;
   /** Whether the sidecar of that pod (`<namespace>/<name>`) runs on this node. */
   hosts(pod: string): boolean;
   /**

@@ -16,7 +16,7 @@ export interface FleetOptions {
   readonly logger: Logger;
   /** How long a node is waited for now. Absent: as `NodeTrack` has it. */
   readonly answerTimeoutMs?: () => number;
-  /** A node begins to lag, has caught up, or says other things of single objects. */
+  /** A node begins to lag, has caught up, came late, or says other things of single objects. */
   readonly reportsChanged: () => void;
 }
 
@@ -43,6 +43,7 @@ export class Fleet {
       changed: () => {
         this.#changed(track);
       },
+      cameLate: this.#options.reportsChanged,
     });
     this.#tracks.set(node.id, track);
     const target = this.#targets[node.role];

@@ -25,6 +25,8 @@ export interface NodeTrackOptions {
   readonly answerTimeoutMs?: () => number;
   /** Called whenever the state, or what the node runs, has changed. */
   readonly changed: () => void;
+  /** Nobody waited for it, and what it has run in the meantime was overtaken. */
+  readonly cameLate: () => void;
 }
 
 export class NodeTrack {
@@ -39,6 +41,7 @@ export class NodeTrack {
   #faults: readonly Fault[];
   #timer: Timer | null = null;
   #isClosed = false;
+  #hasAnswered = false;
 
   constructor(node: ConfigNode, options: NodeTrackOptions) {
     this.node = node;
@@ -49,6 +52,7 @@ export class NodeTrack {
 
   /** Waited for: told, and its time is not over. */
   get isAwaited(): boolean {
+    if (this.node.mayComeLate === true && !this.#hasAnswered) return false;
     return this.#state === "PENDING" && this.#target !== null && !this.#isClosed;
   }
 
@@ -169,6 +173,8 @@ export class NodeTrack {
   #answered(snapshot: Snapshot, answer: PushAnswer): void {
     if (this.#isClosed) return;
     this.#sending = null;
+    const isLate = !this.#hasAnswered && this.node.mayComeLate === true;
+    this.#hasAnswered = true;
     if (answer.ok) {
       this.#held = snapshot;
       this.#faults = answer.faults ?? [];
@@ -184,6 +190,7 @@ export class NodeTrack {
     }
     this.#advance();
     this.#options.changed();
+    if (isLate && snapshot.version !== this.#target?.version) this.#options.cameLate();
   }
 
   #failed(cause: unknown): void {

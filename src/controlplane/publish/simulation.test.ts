@@ -123,6 +123,7 @@ class Simulation {
   #join(role: "gateway" | "sidecar", hosted: readonly string[] | null): void {
     this.#joined += 1;
     const node = new FakeNode(role, `${role}-${this.#joined}`, hosted);
+    node.mayComeLate = role === "gateway" && this.#prng.below(2) === 0;
     this.#nodes.push(node);
     this.#publisher.join(node);
   }

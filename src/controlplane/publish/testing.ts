@@ -142,6 +142,7 @@ export class FakeNode implements ConfigNode {
   readonly id: string;
   readonly role: NodeRole;
   held: Snapshot = EMPTY_SNAPSHOT;
+  mayComeLate = false;
   joinsWith?: { readonly snapshot: Snapshot; readonly faults: readonly Fault[] };
   /** Answers by itself when true. */
   isPrompt = true;

@@ -36,6 +36,8 @@ export interface EnvoyNodeParts {
 export class EnvoyNode implements ConfigNode {
   readonly id: string;
   readonly role: NodeRole;
+  /** Of a sidecar it must be known what it runs: its pod may be called by now. */
+  readonly mayComeLate: boolean;
   readonly #name: string;
   readonly #view: EnvoyView;
   readonly #parts: EnvoyNodeParts;
@@ -49,6 +51,7 @@ export class EnvoyNode implements ConfigNode {
   constructor(name: string, view: EnvoyView, parts: EnvoyNodeParts) {
     this.id = `envoy/${name}`;
     this.role = view.role;
+    this.mayComeLate = view.role === "gateway";
     this.#name = name;
     this.#view = view;
     this.#parts = parts;
