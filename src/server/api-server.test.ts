@@ -161,7 +161,10 @@ test("an object goes through create, get, update, status, list and delete", asyn
 
 test("conflicts are 409, with the word that says which", async () => {
   const { resource } = await client.create(CONFIG_MAPS, configMap("a"));
-  await assert.rejects(client.create(CONFIG_MAPS, configMap("a")), fails(409, "AlreadyExists"));
+  await assert.rejects(client.create(CONFIG_MAPS, configMap("a")), (error) => {
+    assert.match(String(error), /configmaps "a" already exists/);
+    return fails(409, "AlreadyExists")(error);
+  });
   await client.update(CONFIG_MAPS, configMap("a", "2"));
   const late = { ...configMap("a", "3"), metadata: resource.metadata };
   await assert.rejects(client.update(CONFIG_MAPS, late), fails(409, "Conflict"));

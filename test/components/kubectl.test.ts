@@ -366,5 +366,5 @@ test("the typed create commands create what they say that they would", async () 
   const secret = ["get", "secret", "typed", "-o", "jsonpath={.data.password}"];
   assert.equal(Buffer.from(await kubectl.demand(...secret), "base64").toString(), "s3cret");
   const again = await kubectl.run("create", "namespace", "typed");
-  assert.match(again.stderr, /\(AlreadyExists\): .*typed already exists/);
+  assert.match(again.stderr, /\(AlreadyExists\): .*namespaces "typed" already exists/);
 });

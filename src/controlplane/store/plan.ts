@@ -4,6 +4,7 @@ import { canonicalJson } from "../../base/canonical-json.ts";
 import type { Resource } from "../../resources/object.ts";
 import {
   keyText,
+  kindText,
   OBJECT_BYTES_MAX,
   OBJECTS_MAX,
   type ConditionalOptions,
@@ -41,7 +42,7 @@ export function planWrite(operation: Operation, at: Circumstances): Plan {
   if (operation.kind === "create") return planCreate(operation, at);
   const existing = at.existing;
   if (existing === undefined) {
-    return refuse("not_found", `${keyText(operation.key)} does not exist`);
+    return refuse("not_found", `${subjectOf(operation.key)} does not exist`);
   }
   const conflict = conflictOf(operation.key, existing, at.options);
   if (conflict !== null) return conflict;
@@ -60,7 +61,9 @@ function planCreate(
   at: Circumstances,
 ): Plan {
   const name = keyText(operation.key);
-  if (at.existing !== undefined) return refuse("already_exists", `${name} already exists`);
+  if (at.existing !== undefined) {
+    return refuse("already_exists", `${subjectOf(operation.key)} already exists`);
+  }
   if (at.objectCount >= OBJECTS_MAX) {
     return refuse("full", `the store holds ${OBJECTS_MAX} objects, its limit; delete some first`);
   }
@@ -91,7 +94,7 @@ function planPut(key: StoreKey, resource: Resource): Plan {
   const text = JSON.stringify(resource);
   const bytes = Buffer.byteLength(text);
   if (bytes > OBJECT_BYTES_MAX) {
-    const message = `${keyText(key)} has ${bytes} bytes; the limit is ${OBJECT_BYTES_MAX}`;
+    const message = `${subjectOf(key)} has ${bytes} bytes; the limit is ${OBJECT_BYTES_MAX}`;
     return refuse("too_large", message);
   }
   return { kind: "put", resource, text };
@@ -101,12 +104,12 @@ function conflictOf(key: StoreKey, existing: Resource, options: ConditionalOptio
   const { resourceVersion, uid } = existing.metadata;
   if (options.ifRevision !== undefined && options.ifRevision !== resourceVersion) {
     const message =
-      `${keyText(key)} is at resourceVersion ${resourceVersion ?? "?"}, not ` +
+      `${subjectOf(key)} is at resourceVersion ${resourceVersion ?? "?"}, not ` +
       `${options.ifRevision}: someone else changed it; read it again and redo the change`;
     return refuse("conflict", message);
   }
   if (options.ifUid !== undefined && options.ifUid !== uid) {
-    const has = `${keyText(key)} has the uid ${uid ?? "?"}`;
+    const has = `${subjectOf(key)} has the uid ${uid ?? "?"}`;
     const message = `${has}, not ${options.ifUid}: it is another object of that name`;
     return refuse("conflict", message);
   }
@@ -134,6 +137,11 @@ function stamped(
   const metadata = { ...resource.metadata, resourceVersion: String(stamp.revision) };
   if (stamp.generation !== undefined) metadata.generation = stamp.generation;
   return { ...resource, metadata };
+}
+
+/** As a Kubernetes API server names an object: `lanes.graylane.io "gray"`. */
+function subjectOf(key: StoreKey): string {
+  return `${kindText(key)} ${JSON.stringify(key.name)}`;
 }
 
 function refuse(reason: WriteFailure, message: string): Plan {
