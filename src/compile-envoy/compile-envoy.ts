@@ -14,7 +14,7 @@ import type {
   SidecarView,
 } from "./envoy-config.ts";
 import { FilterProgram } from "./filter-program.ts";
-import { enteredGroups } from "./lane-entry.ts";
+import { enteredGroups, removedByRoutes } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import { baggageGroups, ownContextHeaders, refusedBaggage } from "./lane-context.ts";
 import { compileListener } from "./listener.ts";
@@ -96,9 +96,7 @@ function gateways(view: GatewayView, context: ActionContext): Made {
     made.extensions.push(...compiled.extensions);
     const name = listener.routeTable;
     const table = snapshot.routeTables[name] ?? { name, virtualHosts: [] };
-    const removed = groups.flatMap(({ isRemoved, routeHeader }) =>
-      isRemoved ? [routeHeader] : [],
-    );
+    const removed = removedByRoutes(gateway, snapshot);
     const own = ownContextHeaders(context.baggage);
     const given = { ...context, removedHeaders: [...new Set([...removed, ...own])] };
     const { httpsRedirectHosts: redirected } = listener;

@@ -6,6 +6,7 @@
 //! them tells by another one.
 
 import { BAGGAGE_HEADER } from "../lane/baggage.ts";
+import { strippedContext } from "../lane/client-context.ts";
 import type { JsonObject } from "../base/json.ts";
 import type {
   Condition,
@@ -115,6 +116,7 @@ const NO_FILTERS: Filters = { first: [], last: [], upstream: [] };
 
 interface GivenGateway {
   readonly gateway: Gateway;
+  readonly snapshot: Snapshot;
   readonly groups: readonly EnteredGroup[];
   /** As of the Envoy's `ActionContext`. */
   readonly baggage: readonly BaggageGroup[];
@@ -123,11 +125,11 @@ interface GivenGateway {
 }
 
 export function gatewayContexts(given: GivenGateway): Filters {
-  const { gateway, groups, baggage: all, module, at } = given;
+  const { gateway, snapshot, groups, baggage: all, module, at } = given;
   if (module === undefined || all.length === 0) return NO_FILTERS;
   const filter = (side: string, configuration: JsonObject): Extension =>
     ownExtension(NAME, module, configuration, { ...at, place: `${at.place}/${side}` });
-  const removedMembers = removedFromClients(all, gateway);
+  const removedMembers = [...strippedContext(gateway, snapshot).baggageKeys];
   const found = groups.flatMap(({ group, mayCarryContext }) =>
     isInBaggage(group) && mayCarryContext ? [findStep(group)] : [],
   );
@@ -135,24 +137,6 @@ export function gatewayContexts(given: GivenGateway): Filters {
     removedMembers.length === 0 ? [] : [filter("first", { removedMembers, groups: [] })];
   const last = found.length === 0 ? [] : [filter("last", { groups: found })];
   return { first, last, upstream: [upstreamFilter(module, all, at)] };
-}
-
-/** As `dataplane/runtime/client-context.ts`: what one group of the gateway lets in is let in. */
-function removedFromClients(all: readonly BaggageGroup[], { name }: Gateway): string[] {
-  const isOwn = ({ gateways }: LaneGroup): boolean => gateways.includes(name);
-  const membersOf = (groups: readonly BaggageGroup[], isRemoved: boolean): string[] =>
-    groups.flatMap(({ context: { stripFromClients, baggageKey } }) =>
-      stripFromClients === isRemoved ? [baggageKey] : [],
-    );
-  const own = all.filter(isOwn);
-  const admitted = membersOf(own, false);
-  const foreign = membersOf(
-    all.filter((group) => !isOwn(group)),
-    true,
-  );
-  return [
-    ...new Set([...membersOf(own, true), ...foreign.filter((one) => !admitted.includes(one))]),
-  ];
 }
 
 interface GivenSidecar {

@@ -1,5 +1,6 @@
 //! Which requests enter which lanes at one gateway, as lists that Envoy's routes are made from.
 
+import { strippedContext } from "../lane/client-context.ts";
 import type { Condition, Gateway, Lane, LaneGroup, Snapshot } from "../snapshot/snapshot.ts";
 import type { FilterProgram } from "./filter-program.ts";
 import type { Clause } from "./lane-condition.ts";
@@ -50,16 +51,12 @@ interface Given {
 }
 
 /** The lane groups of a gateway, by name. */
-export function enteredGroups(
-  gateway: Gateway,
-  { laneGroups }: Snapshot,
-  given: Given,
-): EnteredGroup[] {
+export function enteredGroups(gateway: Gateway, snapshot: Snapshot, given: Given): EnteredGroup[] {
   const { refusals } = given;
-  const groups = Object.values(laneGroups)
+  const groups = Object.values(snapshot.laneGroups)
     .filter(({ gateways }) => gateways.includes(gateway.name))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  const removed = new Set(removedByRoutes(gateway, groups));
+  const removed = new Set(removedByRoutes(gateway, snapshot));
   const entered = groups.map((group) => enteredGroup(group, removed, given));
   const deciding = entered.filter(
     ({ group, entries }) => entries.length > 0 || group.cohorts !== undefined,
@@ -72,18 +69,13 @@ export function enteredGroups(
   return entered.map((one) => ({ ...one, entries: [], sharesAt: NO_SHARES, sticky: null }));
 }
 
-/** Lower-case names of the lane headers that clients may not send to the gateway. */
-export function headersOfLanes(groups: readonly LaneGroup[]): string[] {
-  const stripped = groups.filter(({ stripFromClients }) => stripFromClients);
-  return [...new Set(stripped.map(({ context }) => context.routeHeader.toLowerCase()))].sort();
-}
-
 /**
- * Those that routes remove. Where plug-ins may write one, the listener removes it before; but a
- * listener's change does not reach connections that are open already.
+ * The lane headers that routes remove, since clients may not send them. Where plug-ins may write
+ * one, the listener removes it before; but a listener's change does not reach connections that are
+ * open already.
  */
-function removedByRoutes({ plugins }: Gateway, groups: readonly LaneGroup[]): string[] {
-  return plugins.length > 0 ? [] : headersOfLanes(groups);
+export function removedByRoutes(gateway: Gateway, snapshot: Snapshot): readonly string[] {
+  return gateway.plugins.length > 0 ? [] : strippedContext(gateway, snapshot).headers;
 }
 
 function enteredGroup(group: LaneGroup, removed: ReadonlySet<string>, given: Given): EnteredGroup {

@@ -104,8 +104,11 @@ function contextVariants(entered: EnteredGroup): LaneVariant[] {
   const place = foundIn ?? routeHeader;
   const baseline = baselineOf(entered);
   const tags = new Map([...group.lanes].reverse().map((lane) => [lane.tag, lane]));
-  const variants = Array.from(tags, ([tag, lane]): LaneVariant => {
-    const rest = foundIn === null ? "(?:[ \\t]*,.*)?" : "";
+  // A whole value that is a tag goes before its part before the comma.
+  const lists = [...tags].filter(([tag]) => tag.includes(","));
+  const others = [...tags].filter(([tag]) => !tag.includes(","));
+  const variants = [...lists, ...others].map(([tag, lane], index): LaneVariant => {
+    const rest = foundIn === null && index >= lists.length ? "(?:[ \\t]*,.*)?" : "";
     const clause = headerClause(place, `${quoted(tag)}${rest}`);
     return lane.enabled ? enter(entered, lane, clause) : { ...baseline, clause };
   });

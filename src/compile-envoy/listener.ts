@@ -1,6 +1,7 @@
 //! A gateway's listeners in Envoy's words.
 
 import type { Json, JsonObject } from "../base/json.ts";
+import { strippedContext } from "../lane/client-context.ts";
 import type { EdgeSettings } from "../snapshot/edge.ts";
 import type { Gateway, Listener, ObjectRef, Plugin, Snapshot } from "../snapshot/snapshot.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
@@ -16,7 +17,6 @@ import type { FilterProgram } from "./filter-program.ts";
 import { bucketExtensions } from "./lane-bucket.ts";
 import { gatewayContexts } from "./lane-context.ts";
 import type { BaggageGroup } from "./lane-context.ts";
-import { headersOfLanes } from "./lane-entry.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
 import {
   TLS_INSPECTOR,
@@ -48,6 +48,8 @@ const EARLY_MUTATION = "envoy.http.early_header_mutation.header_mutation";
 const EARLY_MUTATION_TYPE =
   "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3." +
   "HeaderMutation";
+/** As `dataplane/exchange/edge-fields.ts`; those that Envoy does not remove by itself. */
+const CLAIMS_OF_PROXIES: readonly string[] = ["x-forwarded-host", "x-forwarded-port"];
 const ESCAPED_SLASHES = {
   keep: "KEEP_UNCHANGED",
   reject: "REJECT_REQUEST",
@@ -119,7 +121,7 @@ export function compileListener(
     codec_type: "AUTO",
     rds: { route_config_name: routes, config_source: FROM_ADS },
     ...edgeFields(gateway.edge),
-    ...strippedContext(gateway, snapshot),
+    ...strippedFields(gateway, snapshot),
     stream_idle_timeout: STREAM_IDLE_TIMEOUT,
     server_header_transformation: "PASS_THROUGH",
     http_filters: [...wasm.map(({ json }) => json), ...ROUTE_FILTERS, router(contexts.upstream)],
@@ -205,10 +207,14 @@ function edgeFields(edge: EdgeSettings | undefined): JsonObject {
   };
 }
 
-/** For plug-ins, which may write the header themselves. Without any, the routes remove it. */
-function strippedContext({ name, plugins }: Gateway, { laneGroups }: Snapshot): JsonObject {
-  const groups = Object.values(laneGroups).filter(({ gateways }) => gateways.includes(name));
-  const headers = plugins.length === 0 ? [] : headersOfLanes(groups);
+/**
+ * What clients may not send. Of lanes only for plug-ins, which may write the header themselves:
+ * without any, the routes remove it.
+ */
+function strippedFields(gateway: Gateway, snapshot: Snapshot): JsonObject {
+  const claims = (gateway.edge?.trustedProxies ?? 0) > 0 ? [] : CLAIMS_OF_PROXIES;
+  const lanes = gateway.plugins.length === 0 ? [] : strippedContext(gateway, snapshot).headers;
+  const headers = [...claims, ...lanes];
   if (headers.length === 0) return {};
   const mutation = {
     "@type": EARLY_MUTATION_TYPE,

@@ -15,6 +15,13 @@ export class Headers {
     return this.names.includes(name);
   }
 
+  /** The value of `name`; all of them, in order, where it is there several times. */
+  find(name: string): string | readonly string[] | undefined {
+    const index = this.names.indexOf(name);
+    if (index === -1) return undefined;
+    return this.names.indexOf(name, index + 1) === -1 ? this.values[index] : this.getAll(name);
+  }
+
   /** All values of `name`, in order. */
   getAll(name: string): string[] {
     return this.values.filter((_value, index) => this.names[index] === name);

@@ -3,6 +3,7 @@
 import type { StringMatch } from "../snapshot/snapshot.ts";
 import { findVirtualHost, headerOf, isFieldMatch, pathOf, queryParam } from "./route.ts";
 import type {
+  FieldValue,
   PreparedField,
   PreparedMatch,
   PreparedRoute,
@@ -49,12 +50,12 @@ export function firstFailure(prepared: PreparedMatch, request: RouteRequest): st
 function firstFieldFailure(prepared: PreparedMatch, request: RouteRequest): string | null {
   for (const field of prepared.headers) {
     const value = headerOf(request, field.name);
-    if (!isFieldMatch(field, value)) return fieldDiffers("header", field, value);
+    if (!isFieldMatch(field, value)) return fieldDiffers("header", field, textOf(value));
   }
   for (const field of prepared.withoutHeaders) {
     const value = headerOf(request, field.name);
     if (isFieldMatch(field, value)) {
-      return `header ${field.name} is ${quote(value ?? "")}, which withoutHeaders excludes`;
+      return `header ${field.name} is ${quote(textOf(value) ?? "")}, which withoutHeaders excludes`;
     }
   }
   for (const field of prepared.queryParams) {
@@ -62,6 +63,10 @@ function firstFieldFailure(prepared: PreparedMatch, request: RouteRequest): stri
     if (!isFieldMatch(field, value)) return fieldDiffers("query parameter", field, value);
   }
   return null;
+}
+
+function textOf(value: FieldValue): string | undefined {
+  return value === undefined || typeof value === "string" ? value : value.join(", ");
 }
 
 function fieldDiffers(what: string, field: PreparedField, value: string | undefined): string {

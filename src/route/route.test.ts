@@ -32,7 +32,7 @@ function table(hosts: Readonly<Record<string, readonly Route[]>>): RouteTable {
 
 function request(
   path: string,
-  headers: Readonly<Record<string, string>> = {},
+  headers: Readonly<Record<string, string | readonly string[]>> = {},
   more: Partial<RouteRequest> = {},
 ): RouteRequest {
   return {
@@ -66,6 +66,9 @@ const seedCases = [
   { path: "/", headers: { "x-user-id": "jason", "x-asm-prefer-tag": "s1" }, want: "vs/http[0]" },
   { path: "/?a=b", headers: { "x-user-id": "bob", "x-asm-prefer-tag": "s2" }, want: "vs/http[1]" },
   { path: "/", headers: { "x-asm-prefer-tag": "s1" }, want: "vs/http[2]" },
+  { path: "/", headers: { "x-user-id": ["bob", "jason"] }, want: "vs/http[0]" },
+  { path: "/", headers: { "x-asm-prefer-tag": ["s1", "s2"] }, want: "vs/http[1]" },
+  { path: "/", headers: { "x-user-id": ["bob", "ann"] }, want: undefined },
   { path: "/", headers: { "x-user-id": "bob" }, want: undefined },
   { path: "/a", headers: { "x-asm-prefer-tag": "s1" }, want: undefined },
 ];

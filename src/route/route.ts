@@ -27,9 +27,11 @@ export interface RouteRequest {
   readonly authority: string;
   /** Absent: `http`. */
   readonly scheme?: string;
-  /** The value of a header (name lower-case); several of one name joined by `,`. */
-  header(name: string): string | undefined;
+  /** The value of a header (name lower-case); a list where it is there several times. */
+  header(name: string): FieldValue;
 }
+
+export type FieldValue = string | readonly string[] | undefined;
 
 export interface PreparedRouteTable {
   readonly table: RouteTable;
@@ -227,7 +229,7 @@ export function queryParam(pathAndQuery: string, name: string): string | undefin
 }
 
 /** A header's value; as in Envoy, the start line has names too. */
-export function headerOf(request: RouteRequest, name: string): string | undefined {
+export function headerOf(request: RouteRequest, name: string): FieldValue {
   if (!name.startsWith(":")) return request.header(name);
   if (name === ":path") return request.path;
   if (name === ":method") return request.method;
@@ -235,8 +237,11 @@ export function headerOf(request: RouteRequest, name: string): string | undefine
   return name === ":scheme" ? (request.scheme ?? "http") : undefined;
 }
 
-export function isFieldMatch(field: PreparedField, value: string | undefined): boolean {
-  return value !== undefined && (field.pattern === null || field.pattern(value));
+/** Of a field that is there several times one value is enough, as in Envoy since 1.39. */
+export function isFieldMatch({ pattern }: PreparedField, value: FieldValue): boolean {
+  if (value === undefined) return false;
+  if (pattern === null) return true;
+  return typeof value === "string" ? pattern(value) : value.some(pattern);
 }
 
 /** Whether all conditions of one match hold. `path` is the request's, without query. */

@@ -47,6 +47,20 @@ const CASES: readonly Case[] = [
     client: "203.0.113.9",
   },
   {
+    name: "what steers Envoys and who was certified elsewhere is nobody's to send",
+    settings: { trustedProxies: 1 },
+    fields:
+      "X-Envoy-Retry-On: 5xx\r\nX-Envoy-Retry-On: reset\r\nX-Forwarded-Client-Cert: By=a\r\n" +
+      "X-Envoy-Ip-Tags: t\r\nX-Envoy-Attempt-Count: 2\r\nX-Forwarded-Host: a.test\r\n",
+    want: {
+      "x-envoy-retry-on": null,
+      "x-forwarded-client-cert": null,
+      "x-envoy-ip-tags": null,
+      "x-envoy-attempt-count": "2",
+      "x-forwarded-host": "a.test",
+    },
+  },
+  {
     name: "a client of the same network keeps its request id, and is no external address",
     fields: "X-Request-Id: mine\r\nX-Envoy-External-Address: 1.2.3.4\r\n",
     want: { "x-request-id": "mine", "x-envoy-external-address": null },

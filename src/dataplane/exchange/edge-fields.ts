@@ -76,7 +76,7 @@ export function addEdgeFields(
   const { remoteAddress } = peer;
   if (forwarded === null) headers.add("x-forwarded-for", remoteAddress);
   else headers.set("x-forwarded-for", `${forwarded},${remoteAddress}`);
-  if (!isBehindProxy) removeClaims(headers);
+  removeClaims(headers, isBehindProxy);
   setProto(headers, isBehindProxy, peer.isSecure);
   if (!isInternalAddress(clientAddress)) headers.set("x-envoy-external-address", clientAddress);
   if (settings.addForwardedHostPort) addHostPort(head, port);
@@ -103,17 +103,35 @@ function trustedAddress(forwarded: string | null, count: number, peer: string): 
 }
 
 /** What only a proxy in front may say. */
-const CLAIMS = [
+const CLAIMS: ReadonlySet<string> = new Set([
   ...["x-forwarded-host", "x-forwarded-port"],
   ...["x-envoy-internal", "x-envoy-external-address"],
-];
+]);
+/**
+ * What Envoy at the edge takes from every request (`ConnectionManagerUtility`): it steers Envoys
+ * behind it, or says whose certificate another proxy has seen.
+ */
+const INTERNAL: ReadonlySet<string> = new Set([
+  "x-forwarded-client-cert",
+  ...[
+    ...["decorator-operation", "downstream-service-cluster", "downstream-service-node"],
+    ...["expected-rq-timeout-ms", "force-trace", "hedge-on-per-try-timeout", "ip-tags"],
+    ...["max-retries", "original-host", "original-path", "original-url"],
+    ...["retriable-header-names", "retriable-status-codes", "retry-grpc-on", "retry-on"],
+    ...["upstream-alt-stat-name", "upstream-rq-per-try-timeout-ms", "upstream-rq-timeout-ms"],
+    ...["upstream-rq-timeout-alt-response", "upstream-stream-duration-ms"],
+  ].map((name) => `x-envoy-${name}`),
+]);
+const INTERNAL_CHARS_MIN = "x-envoy-ip-tags".length;
+const LETTER_X = 0x78;
 
-/** One look at the names' lengths: hardly any request has one of them. */
-function removeClaims(headers: Headers): void {
-  for (const name of headers.names) {
-    if (name.length !== 16 && name.length !== 24) continue;
-    for (const claim of CLAIMS) headers.remove(claim);
-    return;
+/** Hardly any request has one of them; the most are told by length and first letter. */
+function removeClaims(headers: Headers, isBehindProxy: boolean): void {
+  const { names } = headers;
+  for (let index = names.length - 1; index >= 0; index--) {
+    const name = names[index] ?? "";
+    if (name.length < INTERNAL_CHARS_MIN || name.charCodeAt(0) !== LETTER_X) continue;
+    if (INTERNAL.has(name) || (!isBehindProxy && CLAIMS.has(name))) headers.remove(name);
   }
 }
 

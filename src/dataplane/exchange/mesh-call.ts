@@ -9,7 +9,7 @@ import type { LaneDecision } from "../../lane/decide.ts";
 import { chooseEndpoints } from "../../lane/fallback.ts";
 import type { EndpointChoice } from "../../lane/fallback.ts";
 import { matchRoute, pickDestination } from "../../route/route.ts";
-import type { PreparedRouteTable, RouteRequest } from "../../route/route.ts";
+import type { FieldValue, PreparedRouteTable, RouteRequest } from "../../route/route.ts";
 import type { Route, Target, WeightedDestination } from "../../snapshot/snapshot.ts";
 import { applyHeaderOperations } from "../filter/header-operations.ts";
 import { proxyError } from "../proxy-error.ts";
@@ -144,8 +144,7 @@ class MeshRequest implements RouteRequest {
     return this.#head.authority;
   }
 
-  header(name: string): string | undefined {
-    const all = this.#head.headers.getAll(name);
-    return all.length === 0 ? undefined : all.join(",");
+  header(name: string): FieldValue {
+    return this.#head.headers.find(name);
   }
 }

@@ -11,7 +11,7 @@ import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import { explainNoMatch } from "../../route/explain.ts";
 import { findVirtualHost, matchRoute } from "../../route/route.ts";
-import type { RouteRequest } from "../../route/route.ts";
+import type { FieldValue, RouteRequest } from "../../route/route.ts";
 import type { Route, VirtualHost } from "../../snapshot/snapshot.ts";
 import { MapKind, StreamKind } from "../../wasm/enums.ts";
 import type { TrailersKind } from "../../wasm/enums.ts";
@@ -193,12 +193,8 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
     return this.owner.isSecure ? "https" : "http";
   }
 
-  header(name: string): string | undefined {
-    const { names, values } = this.request.headers;
-    const index = names.indexOf(name);
-    if (index === -1) return undefined;
-    if (names.indexOf(name, index + 1) === -1) return values[index];
-    return this.request.headers.getAll(name).join(",");
+  header(name: string): FieldValue {
+    return this.request.headers.find(name);
   }
 
   route(): Route | null {
@@ -261,9 +257,9 @@ export class GatewayPass implements LaneFilterInput, RouteRequest, CollectingPas
 
   /** Removes what clients may not send, then runs the filters. */
   run(): void {
-    for (const name of this.listener.strippedHeaders) this.request.headers.remove(name);
-    removeBaggageMembers(this.request.headers, this.listener.strippedBaggageKeys);
-    const { signed } = this.listener;
+    const { signed, stripped } = this.listener;
+    for (const name of stripped.headers) this.request.headers.remove(name);
+    removeBaggageMembers(this.request.headers, stripped.baggageKeys);
     if (signed.length > 0) {
       openContexts(this.request.headers, signed, this.owner.nowMs(), (group, refusal) => {
         this.owner.onContextRefused(group, refusal);

@@ -4,6 +4,7 @@
 
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/clock.ts";
+import { strippedContext } from "../../lane/client-context.ts";
 import { traceHeaderOf } from "../../lane/context.ts";
 import { operandKindsOf } from "../../lane/operand-kinds.ts";
 import { prepareLanes } from "../../lane/prepare-lanes.ts";
@@ -27,7 +28,6 @@ import type { PluginServices } from "../../wasm/vm.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { TRACEPARENT_HEADER, carriedHeaders } from "../filter/lane-context.ts";
 import { prepareSigned } from "../filter/signed-context.ts";
-import { strippedBaggageKeys, strippedHeaders } from "./client-context.ts";
 import type { PluginFault, PluginSlot } from "../filter/plugin-slot.ts";
 import { prepareNetwork } from "./prepare-network.ts";
 import { HostIndex } from "../../lane/host-index.ts";
@@ -310,8 +310,7 @@ function makeListener(
     ...parts,
     groups,
     signed: groups.flatMap(({ name }) => base.signed.get(name) ?? []),
-    strippedHeaders: strippedHeaders(groups, base.lanes, parts.routes.table),
-    strippedBaggageKeys: strippedBaggageKeys(groups, base.lanes),
+    stripped: strippedContext(parts.gateway, base.snapshot),
     needsTraceparent: groups.some((group) => traceHeaderOf(group) === TRACEPARENT_HEADER),
     readsRequestBody: hooks.some(({ requestBody }) => requestBody),
     readsResponseBody: hooks.some(({ responseBody }) => responseBody),

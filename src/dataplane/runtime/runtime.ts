@@ -1,5 +1,6 @@
 //! What `prepare` built from one snapshot. An exchange holds the runtime that it began with.
 
+import type { StrippedContext } from "../../lane/client-context.ts";
 import type { PreparedLaneGroup } from "../../lane/decide.ts";
 import type { PreparedLanes } from "../../lane/fallback.ts";
 import type { PreparedRouteTable } from "../../route/route.ts";
@@ -36,10 +37,8 @@ export interface ListenerRuntime {
   readonly groups: readonly PreparedLaneGroup[];
   /** Those of `groups` whose context is signed. */
   readonly signed: readonly SignedGroup[];
-  /** Route headers of groups, entered here or not, whose context a client may not send. */
-  readonly strippedHeaders: readonly string[];
-  /** Members of the baggage that a client may not send. */
-  readonly strippedBaggageKeys: readonly string[];
+  /** What of groups, entered here or not, a client may not send. */
+  readonly stripped: StrippedContext;
   /** Whether a lane group entered here is carried by W3C trace ids: then every request has one. */
   readonly needsTraceparent: boolean;
   /** Whether a filter looks at bodies: else they pass without a stop. */

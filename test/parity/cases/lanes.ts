@@ -1,6 +1,7 @@
 //! Lanes from hop to hop: who decides, and what falls back.
 
-import type { ParityCase, ParityGroup } from "../case.ts";
+import type { Resource } from "../../../src/resources/object.ts";
+import type { ParityCase, ParityGroup, Want } from "../case.ts";
 import { LANES, LANE_HEADER, TO_A, lane, laneGroup, routes, subsetsOf, to } from "../topology.ts";
 import { BASE, BLUE, GRAY, context, go, walk } from "./walk.ts";
 
@@ -169,6 +170,17 @@ const POLICIES: readonly ParityGroup[] = [
   },
 ];
 
+const V1: Want = { hops: "a-gray b-gray c-base", lanes: "v1 v1 v1" };
+const EU: Want = { hops: "a-blue b-base c-blue", lanes: "v1,eu v1,eu v1,eu" };
+
+/** Its only member is `c`. */
+function elsewhere(name: string, routeHeader: string): Resource {
+  const entry = { gateways: [{ name: "other", namespace: "istio-system" }] };
+  const services = [{ name: "c" }];
+  const group = laneGroup({ entry, services, context: { mode: "header", routeHeader } });
+  return { ...group, metadata: { ...group.metadata, name } };
+}
+
 const DECISIONS: readonly ParityGroup[] = [
   {
     name: "who decides",
@@ -238,6 +250,58 @@ const DECISIONS: readonly ParityGroup[] = [
       walk("an empty tag is none", [...context(""), ...go("gray")], GRAY),
       walk("a closed lane's tag is the baseline", context("blue"), {
         hops: "a-base b-base c-base",
+      }),
+    ],
+  },
+  {
+    name: "tags with commas",
+    objects: [
+      TO_A,
+      laneGroup({ acceptFromClients: true }),
+      lane("gray", { tag: "v1" }),
+      lane("blue", { tag: "v1,eu" }),
+    ],
+    cases: [
+      walk("a whole value that is a tag goes before its first part", context("v1,eu"), EU),
+      walk("the part before a comma is the tag of all other lists", context("v1,us"), V1),
+      walk("a tag with a comma is no part of a list", context("v1,eu, v2"), V1),
+      walk("nor is it with a comma behind it", context("v1,eu,"), V1),
+      walk("a tag with a comma is told to every hop", go("blue"), EU),
+    ],
+  },
+  {
+    name: "a lane group that is entered elsewhere",
+    objects: [
+      TO_A,
+      laneGroup({ services: [{ name: "a" }, { name: "b" }] }),
+      ...LANES,
+      elsewhere("payments", "x-pay"),
+      lane("green", { group: "payments", selector: { matchLabels: { k3: "y" } } }),
+      lane("red", { rule: { header: "x-pay", operator: "exists" } }),
+    ],
+    cases: [
+      walk("its header is not the client's to send", [["x-pay", "green"]], {
+        ...BASE,
+        seen: { "x-pay": null },
+      }),
+      walk("nor is it where another lane is entered", [["x-pay", "green"], ...go("gray")], {
+        ...GRAY,
+        seen: { "x-pay": null },
+      }),
+    ],
+  },
+  {
+    name: "a lane group that is entered elsewhere, and a route that asks for its header",
+    objects: [
+      routes([{ match: [{ headers: { "x-pay": { exact: "green" } } }], route: [to("a")] }]),
+      laneGroup({ services: [{ name: "a" }, { name: "b" }] }),
+      elsewhere("payments", "x-pay"),
+      lane("green", { group: "payments", selector: { matchLabels: { k3: "y" } } }),
+    ],
+    cases: [
+      walk("then it is the client's to send", [["x-pay", "green"]], {
+        hops: "a-base b-base c-blue",
+        seen: { "x-pay": "green" },
       }),
     ],
   },

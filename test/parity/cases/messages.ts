@@ -61,6 +61,42 @@ const HEADERS: ParityGroup = {
       want: { seen: { "x-a": "set", "x-upper": "1" } },
     },
     {
+      name: "what only a proxy in front may say is not the client's",
+      ask: {
+        headers: [
+          ["x-forwarded-host", "evil.test"],
+          ["x-forwarded-port", "1"],
+          ["x-forwarded-client-cert", "By=evil"],
+        ],
+      },
+      want: {
+        seen: {
+          "x-forwarded-host": null,
+          "x-forwarded-port": null,
+          "x-forwarded-client-cert": null,
+        },
+      },
+    },
+    {
+      name: "what steers Envoys is not the client's",
+      ask: {
+        headers: [
+          ["x-envoy-retry-on", "5xx"],
+          ["x-envoy-upstream-rq-timeout-ms", "1"],
+          ["x-envoy-original-path", "/x"],
+          ["x-envoy-decorator-operation", "x"],
+        ],
+      },
+      want: {
+        seen: {
+          "x-envoy-retry-on": null,
+          "x-envoy-upstream-rq-timeout-ms": null,
+          "x-envoy-original-path": null,
+          "x-envoy-decorator-operation": null,
+        },
+      },
+    },
+    {
       name: "a per cent sign in a value is itself",
       ask: { path: "/set" },
       want: { seen: { "x-pct": "50%" } },
