@@ -5,6 +5,7 @@
 import { decideLane, prepareLaneGroup } from "../../src/lane/decide.ts";
 import type { DecisionInput, PreparedLaneGroup } from "../../src/lane/decide.ts";
 import type { Condition, Lane } from "../../src/snapshot/snapshot.ts";
+import { laneGroupOf } from "../../src/snapshot/testing/lane-maker.ts";
 import { LANES, fieldsOf, laneConditions, test } from "../support/lane-rules.ts";
 import type { Likeness } from "../support/lane-rules.ts";
 
@@ -22,18 +23,14 @@ function groupOf(conditions: readonly Condition[]): PreparedLaneGroup {
     enabled: true,
     rule: { programVersion: 2, condition },
   }));
-  return prepareLaneGroup({
-    name: "default/bench",
-    source: { kind: "LaneGroup", namespace: "default", name: "bench" },
-    gateways: [],
-    services: [],
-    baseline: { kind: "untagged", labelKeys: [] },
-    fallback: "permissive",
-    serviceFallback: {},
-    context: { mode: "header", routeHeader: "x-lane" },
-    stripFromClients: true,
-    lanes,
-  });
+  return prepareLaneGroup(
+    laneGroupOf({
+      name: "default/bench",
+      gateways: [],
+      baseline: { kind: "untagged", labelKeys: [] },
+      lanes,
+    }),
+  );
 }
 
 /** A head as the gateway gets it: the texts of its fields are made anew for each request. */

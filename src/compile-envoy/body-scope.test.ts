@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
-import type { EntryRoute, Gateway, LaneGroup, Route, Snapshot } from "../snapshot/snapshot.ts";
+import type { EntryRoute, Gateway, Route, Snapshot } from "../snapshot/snapshot.ts";
+import { laneGroupOf } from "../snapshot/testing/lane-maker.ts";
 import { bodyScope } from "./body-scope.ts";
 import type { BodyScope } from "./body-scope.ts";
 import type { EnteredGroup } from "./lane-entry.ts";
@@ -50,19 +51,13 @@ function entered(
   mayCarryContext: boolean,
 ): EnteredGroup {
   const lane = { name: "gray", tag: "gray", selector: {}, services: [], enabled: true, rule: null };
-  const group: LaneGroup = {
-    name: "default/shop",
-    source: { kind: "LaneGroup", namespace: "default", name: "shop" },
+  const group = laneGroupOf({
     gateways: ["a=b"],
-    services: [],
     baseline: { kind: "untagged", labelKeys: [] },
-    fallback: "permissive",
-    serviceFallback: {},
     context: { mode: "header", routeHeader: "X-Lane" },
-    stripFromClients: true,
     lanes: [lane],
     ...(entryRoutes === null ? {} : { entryRoutes }),
-  };
+  });
   const common = {
     routeHeader: "x-lane",
     isRemoved: !mayCarryContext,

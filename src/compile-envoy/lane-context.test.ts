@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { JsonObject } from "../base/json.ts";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
 import type { LaneContext, LaneGroup, Plugin, Snapshot, Workload } from "../snapshot/snapshot.ts";
+import { laneGroupOf } from "../snapshot/testing/lane-maker.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
 import type { EnvoyConfig, SidecarView } from "./envoy-config.ts";
 import { configurationOf } from "./own-extension.ts";
@@ -21,19 +22,15 @@ function group(name: string, more: Partial<LaneGroup> = {}, strips = true): Lane
   const context: LaneContext = {
     ...{ mode: "baggage", routeHeader: `X-${name}`, baggageKey: name, stripFromClients: strips },
   };
-  return {
+  return laneGroupOf({
     name: `default/${name}`,
     source: { kind: "LaneGroup", namespace: "default", name },
     gateways: ["a=b"],
-    services: [],
-    baseline: { kind: "untagged", labelKeys: ["lane"] },
-    fallback: "permissive",
-    serviceFallback: {},
     context,
     stripFromClients: strips,
     lanes: ["gray", "a,b"].map((tag) => ({ ...LANE, name: tag, tag })),
     ...more,
-  };
+  });
 }
 
 interface Given {

@@ -3,19 +3,13 @@ import { test } from "node:test";
 import type { JsonObject } from "../base/json.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
 import type { Lane, LaneGroup, Route, Snapshot } from "../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../snapshot/testing/lane-maker.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
 import type { GatewayView } from "./envoy-config.ts";
 
 const CLUSTER = "outbound|80||shop.default.svc.cluster.local";
 const VIEW = { role: "gateway", labels: { a: "b" }, bindAddress: "::", portMap: {} } as const;
-const GRAY: Lane = {
-  name: "gray",
-  tag: "gray",
-  selector: { lane: "gray" },
-  services: [],
-  enabled: true,
-  rule: null,
-};
+const GRAY = laneOf("gray");
 
 function pathRule(regex: string): Pick<Lane, "rule"> {
   const operand = { kind: "path", name: "" } as const;
@@ -24,19 +18,15 @@ function pathRule(regex: string): Pick<Lane, "rule"> {
 }
 
 function group(name: string, more: Partial<LaneGroup>): LaneGroup {
-  return {
+  return laneGroupOf({
     name: `default/${name}`,
     source: { kind: "LaneGroup", namespace: "default", name },
     gateways: ["a=b"],
     services: ["default/shop"],
-    baseline: { kind: "untagged", labelKeys: ["lane"] },
-    fallback: "permissive",
-    serviceFallback: {},
     context: { mode: "header", routeHeader: `x-${name}` },
-    stripFromClients: true,
     lanes: [GRAY],
     ...more,
-  };
+  });
 }
 
 function share(toPpm: number, sticky = false): Pick<LaneGroup, "cohorts"> {

@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { JsonObject } from "../base/json.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../snapshot/snapshot.ts";
-import type { Gateway, LaneGroup, Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
+import type { Gateway, Listener, Route, Snapshot } from "../snapshot/snapshot.ts";
 import type { ClusterPolicy, RoutePolicy } from "../snapshot/routing.ts";
 import type { TlsServer } from "../snapshot/tls.ts";
+import { laneGroupOf } from "../snapshot/testing/lane-maker.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
 import { Refusals } from "./refusals.ts";
 
@@ -161,18 +162,12 @@ test("a host outside the mesh is refused where there are lanes, and only there",
   assert.ok(one !== undefined);
   const clusters = { [CLUSTER]: { ...one, isOutside: true as const, source: SOURCE } };
   assert.deepEqual(compileForEnvoy({ ...snapshot, clusters }, VIEW).refusals, []);
-  const group: LaneGroup = {
+  const group = laneGroupOf({
     name: "default/g",
-    source: SOURCE,
     gateways: [],
-    services: [],
     baseline: { kind: "untagged", labelKeys: [] },
     fallback: "strict",
-    serviceFallback: {},
-    context: { mode: "header", routeHeader: "x-lane" },
-    stripFromClients: true,
-    lanes: [],
-  };
+  });
   const { refusals } = compileForEnvoy({ ...snapshot, clusters, laneGroups: { g: group } }, VIEW);
   const message = "Envoy cannot keep the context of lanes from a host outside the mesh";
   assert.deepEqual(

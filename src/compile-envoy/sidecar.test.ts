@@ -1,30 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY_SNAPSHOT } from "../snapshot/snapshot.ts";
-import type { Cluster, Lane, LaneGroup, Snapshot, Workload } from "../snapshot/snapshot.ts";
+import type { Cluster, LaneGroup, Snapshot, Workload } from "../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../snapshot/testing/lane-maker.ts";
 import { compileForEnvoy } from "./compile-envoy.ts";
 import type { EnvoyConfig, SidecarView } from "./envoy-config.ts";
 
-const LANE: Lane = {
-  name: "gray",
-  tag: "gray",
-  selector: { lane: "gray" },
-  services: [],
-  enabled: true,
-  rule: null,
-};
-const GROUP: LaneGroup = {
+const LANE = laneOf("gray");
+const GROUP = laneGroupOf({
   name: "default/g",
-  source: { kind: "LaneGroup", namespace: "default", name: "g" },
   gateways: [],
   services: ["default/b"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
   context: { mode: "header", routeHeader: "X-Lane" },
-  stripFromClients: true,
   lanes: [LANE],
-};
+});
 const POD: Workload = {
   sidecar: "envoy",
   name: "a-1",

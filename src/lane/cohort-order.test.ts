@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import { laneGroupOf } from "../snapshot/testing/lane-maker.ts";
 import type { CohortInput } from "./cohort.ts";
 import { decideLane, explainDecision, prepareLaneGroup } from "./decide.ts";
 import type { DecisionInput } from "./decide.ts";
@@ -21,19 +22,12 @@ function header(name: string, value: string): NonNullable<Lane["forcedOut"]> {
 const ALL = { fromPpm: 0, toPpm: 1_000_000, lane: "gray" };
 
 function groupOf(gray: Partial<Lane> = {}): LaneGroup {
-  return {
-    name: "default/shop",
-    source: { kind: "LaneGroup", namespace: "default", name: "shop" },
+  return laneGroupOf({
     gateways: [],
-    services: [],
     baseline: { kind: "untagged", labelKeys: [] },
-    fallback: "permissive",
-    serviceFallback: {},
-    context: { mode: "header", routeHeader: "x-lane" },
-    stripFromClients: true,
     cohorts: { deal: null, tables: { "*": [ALL] }, routes: {} },
     lanes: [lane("blue", { rule: header("colour", "blue") }), lane("gray", gray)],
-  };
+  });
 }
 
 function input(headers: Readonly<Record<string, string>>, isEntry = true): DecisionInput {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import type { Lane, LaneGroup } from "../snapshot/snapshot.ts";
+import { laneGroupOf } from "../snapshot/testing/lane-maker.ts";
 import { decideAmong, decideLane, decisionByRoute, explainDecision } from "./decide.ts";
 import { prepareLaneGroup } from "./decide.ts";
 
@@ -17,19 +18,13 @@ function ruleOn(name: string, value: string): Pick<Lane, "rule"> {
 }
 
 function groupOf(lanes: readonly Lane[], more: Partial<LaneGroup> = {}): LaneGroup {
-  return {
+  return laneGroupOf({
     name: "default/mse-order",
-    source: { kind: "LaneGroup", namespace: "default", name: "mse-order" },
-    gateways: ["istio=ingressgateway"],
-    services: [],
     baseline: { kind: "untagged", labelKeys: ["alicloud.service.tag"] },
-    fallback: "permissive",
-    serviceFallback: {},
     context: { mode: "header", routeHeader: "X-Mse-Tag" },
-    stripFromClients: true,
     lanes,
     ...more,
-  };
+  });
 }
 
 const input = (headers: Readonly<Record<string, string>>) => ({

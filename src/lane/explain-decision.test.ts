@@ -10,6 +10,7 @@ import type {
   Operator,
   Test,
 } from "../snapshot/snapshot.ts";
+import { laneGroupOf } from "../snapshot/testing/lane-maker.ts";
 import { decideLane, explainDecision, prepareLaneGroup } from "./decide.ts";
 import type { DecisionExplanation, DecisionInput } from "./decide.ts";
 
@@ -71,18 +72,11 @@ function randomLane(prng: Prng, index: number): Lane {
 }
 
 function groupOf(lanes: readonly Lane[]): LaneGroup {
-  return {
-    name: "default/shop",
-    source: { kind: "LaneGroup", namespace: "default", name: "shop" },
+  return laneGroupOf({
     gateways: [],
-    services: [],
     baseline: { kind: "untagged", labelKeys: [] },
-    fallback: "permissive",
-    serviceFallback: {},
-    context: { mode: "header", routeHeader: "x-lane" },
-    stripFromClients: true,
     lanes,
-  };
+  });
 }
 
 function randomInput(prng: Prng): DecisionInput {

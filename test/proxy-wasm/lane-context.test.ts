@@ -15,6 +15,7 @@ import { contextTag } from "../../src/lane/context.ts";
 import { prepareLaneGroup } from "../../src/lane/decide.ts";
 import type { PreparedLaneGroup } from "../../src/lane/decide.ts";
 import type { Lane } from "../../src/snapshot/snapshot.ts";
+import { laneGroupOf } from "../../src/snapshot/testing/lane-maker.ts";
 import { FakeStreamHost } from "../../src/wasm/fake-stream-host.ts";
 import type { HeaderPair } from "../../src/wasm/header-pairs.ts";
 import { Plugin } from "../../src/wasm/plugin.ts";
@@ -29,21 +30,19 @@ const OUTSIDE = "x-outside";
 const LANE = { selector: {}, services: [], enabled: true, rule: null };
 const COMMA_TAGS = ["a,b", "gray , x"];
 const LANES: readonly Lane[] = ["gray", ...COMMA_TAGS].map((tag) => ({ ...LANE, name: tag, tag }));
-const GROUP: PreparedLaneGroup = prepareLaneGroup({
-  name: "default/g",
-  source: { kind: "LaneGroup", namespace: "default", name: "g" },
-  gateways: [],
-  services: [],
-  baseline: { kind: "untagged", labelKeys: [] },
-  fallback: "permissive",
-  serviceFallback: {},
-  context: {
-    ...{ mode: "baggage", routeHeader: ROUTE_HEADER, baggageKey: MEMBER },
+const GROUP: PreparedLaneGroup = prepareLaneGroup(
+  laneGroupOf({
+    name: "default/g",
+    gateways: [],
+    baseline: { kind: "untagged", labelKeys: [] },
+    context: {
+      ...{ mode: "baggage", routeHeader: ROUTE_HEADER, baggageKey: MEMBER },
+      stripFromClients: false,
+    },
     stripFromClients: false,
-  },
-  stripFromClients: false,
-  lanes: LANES,
-});
+    lanes: LANES,
+  }),
+);
 const GIVEN = { routeHeader: ROUTE_HEADER, member: MEMBER, tags: COMMA_TAGS };
 
 async function start(configuration: object): Promise<Plugin> {

@@ -14,6 +14,7 @@ import { Plugin } from "../../src/wasm/plugin.ts";
 import type { StreamContext } from "../../src/wasm/stream-context.ts";
 import { startPlugin, testServices } from "../support/plugin.ts";
 import type { TestServices } from "../support/plugin.ts";
+import { laneGroupOf } from "../../src/snapshot/testing/lane-maker.ts";
 
 const LANE = "x-lane";
 const STEPS = 3_000;
@@ -55,18 +56,12 @@ function counted({ metrics }: TestServices, name: string): number {
 }
 
 function groupWith(traceHeader: string): IndexedGroup {
-  const group = {
+  const group = laneGroupOf({
     name: "default/g",
-    source: { kind: "LaneGroup", namespace: "default", name: "g" },
     gateways: [],
-    services: [],
     baseline: { kind: "untagged", labelKeys: [] },
-    fallback: "permissive",
-    serviceFallback: {},
     context: { mode: "traceId", routeHeader: LANE, traceHeader },
-    stripFromClients: true,
-    lanes: [],
-  } as const;
+  });
   return indexGroup(group, []);
 }
 

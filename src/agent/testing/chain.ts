@@ -13,6 +13,7 @@ import { endpointListOf } from "../../snapshot/endpoint-list.ts";
 import type { EndpointList } from "../../snapshot/endpoint-list.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { Endpoint, LaneGroup, Snapshot } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import type { EndpointStatus } from "../endpoints/endpoint-watch.ts";
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
@@ -146,22 +147,11 @@ export function deadTwin({ name, ports }: Pod): Pod & { readonly address: string
   return { name: `${name}-dead`, ports, address: "127.0.0.2" };
 }
 
-const lane = (name: string): LaneGroup["lanes"][number] => ({
-  ...{ name, tag: name, selector: { lane: name }, services: [], enabled: true, rule: null },
-});
-
-const GROUP: LaneGroup = {
+const GROUP = laneGroupOf({
   name: "default/chain",
-  source: { kind: "LaneGroup", namespace: "default", name: "chain" },
   gateways: [],
-  services: [],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
-  context: { mode: "header", routeHeader: "x-lane" },
-  stripFromClients: true,
-  lanes: [lane("gray"), { ...lane("blue"), parents: ["gray"] }],
-};
+  lanes: [laneOf("gray"), laneOf("blue", { parents: ["gray"] })],
+});
 
 function serviceOf({ name }: Pod): string {
   return name.split("-")[0] ?? "";

@@ -4,7 +4,8 @@ import { snapshotVersion } from "../../snapshot/delta.ts";
 import { applyDelta } from "../../snapshot/delta.ts";
 import type { SnapshotDelta } from "../../snapshot/delta.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
-import type { LaneGroup, Snapshot } from "../../snapshot/snapshot.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import type { Fault } from "../../resources/fault.ts";
 import type { Resource } from "../../resources/object.ts";
 import type { Listing, ResourceStore, WatchEvent } from "../store/store.ts";
@@ -14,25 +15,13 @@ export const CLUSTER = "outbound|8000||a.default.svc.cluster.local";
 
 /** A snapshot with service `default/a`, a lane for each name, and one pod in each. */
 export function snapshotOf(lanes: readonly string[], pods: readonly string[] = lanes): Snapshot {
-  const group: LaneGroup = {
+  const group = laneGroupOf({
     name: "default/group",
-    source: { kind: "LaneGroup", namespace: "default", name: "group" },
-    gateways: ["istio=ingressgateway"],
     services: ["default/a"],
     baseline: { kind: "untagged", labelKeys: lanes.map((lane) => `key-${lane}`) },
-    fallback: "permissive",
-    serviceFallback: {},
     context: { mode: "header", routeHeader: "x-mse-tag" },
-    stripFromClients: true,
-    lanes: lanes.map((name) => ({
-      name,
-      tag: name,
-      selector: { lane: name },
-      services: [],
-      enabled: true,
-      rule: null,
-    })),
-  };
+    lanes: lanes.map((name) => laneOf(name)),
+  });
   const content = {
     ...EMPTY_SNAPSHOT,
     clusters: {

@@ -4,9 +4,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import type { Condition, LaneGroup, OperandSources, Snapshot } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { RawClient, startFixture, turn } from "../testing/fixture.ts";
 import { atEnd, endAll } from "../testing/harness.ts";
-import { SOURCE, cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
+import { cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -51,28 +52,16 @@ async function startUpstream(name: string): Promise<Upstream> {
 }
 
 function groupOf(changes: Partial<LaneGroup>, conditions: readonly Condition[]): LaneGroup {
-  return {
-    name: "default/shop",
-    source: SOURCE,
-    gateways: ["istio=ingressgateway"],
+  return laneGroupOf({
     services: ["default/a"],
-    baseline: { kind: "untagged", labelKeys: ["lane"] },
-    fallback: "permissive",
-    serviceFallback: {},
-    context: { mode: "header", routeHeader: "x-lane" },
     stripFromClients: false,
     lanes: [
-      {
-        name: "gray",
-        tag: "gray",
-        selector: { lane: "gray" },
-        services: [],
-        enabled: true,
+      laneOf("gray", {
         rule: { programVersion: 2, condition: { kind: "any", of: conditions } },
-      },
+      }),
     ],
     ...changes,
-  };
+  });
 }
 
 async function start(changes: Partial<LaneGroup> = {}, conditions = [VIP, PAID]) {

@@ -6,11 +6,12 @@ import { connect as connectTls } from "node:tls";
 import { freePort } from "../../base/testing/free-port.ts";
 import { systemClock } from "../../base/clock.ts";
 import type { Listener, Snapshot, Test, Workload } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf, ruleOf } from "../../snapshot/testing/lane-maker.ts";
 import { A_TEST, CA, WORKLOAD } from "../testing/certificates.ts";
 import { eventually, observedContext, startFixture } from "../testing/fixture.ts";
 import type { Fixture } from "../testing/fixture.ts";
 import { atEnd, endAll, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
-import { SOURCE, cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
+import { cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "../worker/sidecar-role.ts";
 
@@ -51,7 +52,6 @@ async function upstream(name: string): Promise<number> {
 async function snapshotOf(condition: Test, listener: Partial<Listener>): Promise<Snapshot> {
   const base = await upstream("base");
   const gray = await upstream("gray");
-  const lane = { name: "gray", tag: "gray", selector: { lane: "gray" }, services: [] };
   const snapshot = gatewaySnapshot(80, [forwardRoute(A.name)], {
     clusters: { [A.name]: A },
     endpoints: {
@@ -59,18 +59,10 @@ async function snapshotOf(condition: Test, listener: Partial<Listener>): Promise
     },
     workloads: { "default/batch-1": BATCH },
     laneGroups: {
-      "default/shop": {
-        name: "default/shop",
-        source: SOURCE,
-        gateways: ["istio=ingressgateway"],
+      "default/shop": laneGroupOf({
         services: ["default/a"],
-        baseline: { kind: "untagged", labelKeys: ["lane"] },
-        fallback: "permissive",
-        serviceFallback: {},
-        context: { mode: "header", routeHeader: "x-lane" },
-        stripFromClients: true,
-        lanes: [{ ...lane, enabled: true, rule: { programVersion: 2, condition } }],
-      },
+        lanes: [laneOf("gray", { rule: ruleOf(condition) })],
+      }),
     },
   });
   const gateways = Object.entries(snapshot.gateways).map(([name, gateway]) => {

@@ -8,9 +8,10 @@ import { after, describe, test } from "node:test";
 import { FakeClock } from "../../base/fake-clock.ts";
 import type { RoutePolicy } from "../../snapshot/routing.ts";
 import type { LaneGroup } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { RawClient, startFixture, turn } from "../testing/fixture.ts";
 import { atEnd, endAll } from "../testing/harness.ts";
-import { SOURCE, cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
+import { cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 after(endAll);
@@ -27,24 +28,12 @@ const DELAY_MS = 5_000;
 const STILL_TURNS = 2_000;
 
 /** Its rule reads the body, so that the body comes before the request has its route. */
-const GROUP: LaneGroup = {
-  name: "default/shop",
-  source: SOURCE,
-  gateways: ["istio=ingressgateway"],
+const GROUP = laneGroupOf({
   services: ["default/a"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
-  context: { mode: "header", routeHeader: "x-lane" },
   stripFromClients: false,
   operands: { trustedHops: 0, bodyBytesMax: 64 },
   lanes: [
-    {
-      name: "gray",
-      tag: "gray",
-      selector: { lane: "gray" },
-      services: [],
-      enabled: true,
+    laneOf("gray", {
       rule: {
         programVersion: 2,
         condition: {
@@ -54,9 +43,9 @@ const GROUP: LaneGroup = {
           values: ["vip"],
         },
       },
-    },
+    }),
   ],
-};
+});
 
 /** Answers with the number of bytes that it got. */
 async function startCounter(): Promise<number> {

@@ -4,42 +4,33 @@ import { after, test } from "node:test";
 import { freePort } from "../../base/testing/free-port.ts";
 import type { EdgeSettings } from "../../snapshot/edge.ts";
 import type { LaneGroup, Subset } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { eventually } from "../testing/fixture.ts";
 import { endAll, sendRaw, startGateway, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
-import { SOURCE } from "../testing/snapshot-maker.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import { DEFAULT_EDGE } from "./edge-fields.ts";
 
 const B = cluster("b");
 const GATEWAY = "istio=ingressgateway";
-const GROUP: LaneGroup = {
-  name: "default/shop",
-  source: SOURCE,
+const GROUP = laneGroupOf({
   gateways: [GATEWAY],
   services: ["default/b"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
   context: { mode: "header", routeHeader: "x-tag" },
-  stripFromClients: true,
-  lanes: ["gray", "blue"].map((name) => ({
-    name,
-    tag: name,
-    selector: { lane: name },
-    services: [],
-    enabled: true,
-    rule: {
-      programVersion: 2,
-      condition: {
-        kind: "test",
-        operand: { kind: "header", name: "canary" },
-        operator: "==",
-        values: [name],
+  lanes: ["gray", "blue"].map((name) =>
+    laneOf(name, {
+      rule: {
+        programVersion: 2,
+        condition: {
+          kind: "test",
+          operand: { kind: "header", name: "canary" },
+          operator: "==",
+          values: [name],
+        },
       },
-    },
-  })),
-};
+    }),
+  ),
+});
 
 interface Case {
   readonly group?: Partial<LaneGroup>;

@@ -9,10 +9,11 @@ import { after, test } from "node:test";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
 import { systemClock } from "../../base/clock.ts";
 import type { Condition, OperandSources, Snapshot } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { RawClient, startFixture } from "../testing/fixture.ts";
 import { atEnd, endAll, startRawUpstream } from "../testing/harness.ts";
 import { mmdb } from "../testing/mmdb.ts";
-import { SOURCE, cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
+import { cluster, endpoint, forwardRoute } from "../testing/snapshot-maker.ts";
 import { gatewaySnapshot } from "../testing/snapshot-maker.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -68,28 +69,15 @@ async function start(condition: Condition, operands: OperandSources) {
       [A.name]: { endpoints: [endpoint(base ?? 0), endpoint(gray ?? 0, { lane: "gray" })] },
     },
     laneGroups: {
-      "default/shop": {
-        name: "default/shop",
-        source: SOURCE,
-        gateways: ["istio=ingressgateway"],
+      "default/shop": laneGroupOf({
         services: ["default/a"],
-        baseline: { kind: "untagged", labelKeys: ["lane"] },
-        fallback: "permissive",
-        serviceFallback: {},
-        context: { mode: "header", routeHeader: "x-lane" },
-        stripFromClients: true,
         operands,
         lanes: [
-          {
-            name: "gray",
-            tag: "gray",
-            selector: { lane: "gray" },
-            services: [],
-            enabled: true,
+          laneOf("gray", {
             rule: { programVersion: 2, condition },
-          },
+          }),
         ],
-      },
+      }),
     },
   });
   return startFixture(snapshot);

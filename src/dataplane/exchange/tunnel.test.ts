@@ -8,18 +8,13 @@ import { freePort } from "../../base/testing/free-port.ts";
 import { FakeClock } from "../../base/fake-clock.ts";
 import { systemClock } from "../../base/clock.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
-import type { LaneGroup, Snapshot } from "../../snapshot/snapshot.ts";
+import type { Snapshot } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import { A_TEST, CA } from "../testing/certificates.ts";
 import { eventually, observedContext, RawClient, startFixture, turn } from "../testing/fixture.ts";
 import { atEnd, endAll, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
-import {
-  cluster,
-  endpoint,
-  forwardRoute,
-  gatewaySnapshot,
-  SOURCE,
-} from "../testing/snapshot-maker.ts";
+import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "../worker/sidecar-role.ts";
 
 after(endAll);
@@ -141,27 +136,14 @@ describe("a WebSocket through the gateway", () => {
   });
 });
 
-const GROUP: LaneGroup = {
+const GROUP = laneGroupOf({
   name: "g",
-  source: SOURCE,
   gateways: [],
   services: ["default/a"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
   fallback: "strict",
-  serviceFallback: {},
   context: { mode: "traceId", routeHeader: "x-tag", traceHeader: "x-user" },
-  stripFromClients: true,
-  lanes: [
-    {
-      name: "gray",
-      tag: "gray",
-      selector: { lane: "gray" },
-      services: [],
-      enabled: true,
-      rule: null,
-    },
-  ],
-};
+  lanes: [laneOf("gray")],
+});
 
 test("a WebSocket passes a pod's sidecar both ways and stays in its lane", async () => {
   const [base, gray] = [await startEcho("base"), await startEcho("gray")];

@@ -6,28 +6,17 @@ import { systemClock } from "../../base/clock.ts";
 import { SeededPrng } from "../../base/prng.ts";
 import type { KeyHashName } from "../../snapshot/cohort.ts";
 import type { LaneGroup, LaneSignature } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { preparer } from "../testing/harness.ts";
-import { cluster, forwardRoute, gatewaySnapshot, SOURCE } from "../testing/snapshot-maker.ts";
+import { cluster, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { explainQuestion } from "./explain-question.ts";
 
 const B = cluster("b");
-const GROUP: LaneGroup = {
-  name: "default/shop",
-  source: SOURCE,
-  gateways: ["istio=ingressgateway"],
+const GROUP = laneGroupOf({
   services: ["default/b"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
   context: { mode: "header", routeHeader: "x-tag" },
-  stripFromClients: true,
-  lanes: [
-    {
-      ...{ name: "gray", tag: "gray", selector: { lane: "gray" } },
-      ...{ services: [], enabled: true, rule: null },
-    },
-  ],
-};
+  lanes: [laneOf("gray")],
+});
 const SIGNATURE: LaneSignature = {
   keys: [{ id: "k1", signingSecret: Buffer.alloc(32, 1).toString("base64") }],
   epoch: 7,

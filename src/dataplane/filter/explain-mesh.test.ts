@@ -5,25 +5,17 @@ import { test } from "node:test";
 import { systemClock } from "../../base/clock.ts";
 import { SeededPrng } from "../../base/prng.ts";
 import { meshTableName } from "../../lane/mesh-routes.ts";
-import type { LaneGroup } from "../../snapshot/snapshot.ts";
 import { preparer } from "../testing/harness.ts";
 import { cluster, forwardRoute, gatewaySnapshot, SOURCE } from "../testing/snapshot-maker.ts";
 import { explainQuestion } from "./explain-question.ts";
+import { laneGroupOf } from "../../snapshot/testing/lane-maker.ts";
 
 const FIRST = { ...cluster("a"), laneGroups: ["default/shop"] };
 const LATER = { ...cluster("b"), laneGroups: ["default/shop"] };
-const GROUP: LaneGroup = {
-  name: "default/shop",
-  source: SOURCE,
-  gateways: ["istio=ingressgateway"],
+const GROUP = laneGroupOf({
   services: [FIRST.service, LATER.service],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
   context: { mode: "header", routeHeader: "x-tag" },
-  stripFromClients: true,
-  lanes: [],
-};
+});
 
 test("explain names the routes that calls of pods follow, and none for its own hop", async () => {
   const tables = [FIRST, LATER].map(({ name }) => {

@@ -6,8 +6,8 @@ import type { PreparedLanes } from "../../lane/fallback.ts";
 import { prepareLanes } from "../../lane/prepare-lanes.ts";
 import { NO_HEADER_OPERATIONS } from "../../snapshot/snapshot.ts";
 import type { Lane, LaneGroup, Route, Subset } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
-import { SOURCE } from "../testing/snapshot-maker.ts";
 import { runLaneFilter } from "./lane-filter.ts";
 import type { LaneOutcome } from "./lane-filter.ts";
 
@@ -16,33 +16,23 @@ const B = cluster("b");
 
 function lane(name: string, changes: Partial<Lane> = {}): Lane {
   const operand = { kind: "header", name: `x-${name}` } as const;
-  return {
-    name,
-    tag: name,
-    selector: { lane: name },
-    services: [],
-    enabled: true,
+  return laneOf(name, {
     rule: {
       programVersion: 2,
       condition: { kind: "test", operand, operator: "==", values: ["yes"] },
     },
     ...changes,
-  };
+  });
 }
 
 function group(name: string, services: readonly string[], lanes: readonly Lane[]): LaneGroup {
-  return {
+  return laneGroupOf({
     name,
-    source: SOURCE,
-    gateways: ["istio=ingressgateway"],
     services,
-    baseline: { kind: "untagged", labelKeys: ["lane"] },
-    fallback: "permissive",
-    serviceFallback: {},
     context: { mode: "header", routeHeader: `x-tag-${name}` },
     stripFromClients: false,
     lanes,
-  };
+  });
 }
 
 const ONE = group("one", ["default/a"], [lane("gray"), lane("shut", { enabled: false })]);

@@ -9,13 +9,8 @@ import type { AddressInfo, Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { freePort } from "../../base/testing/free-port.ts";
 import type { LaneGroup, Route } from "../../snapshot/snapshot.ts";
-import {
-  SOURCE,
-  cluster,
-  endpoint,
-  forwardRoute,
-  gatewaySnapshot,
-} from "../testing/snapshot-maker.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
+import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
 import { sendRaw, startGateway, startRawUpstream, endAll } from "../testing/harness.ts";
 import type { Harness } from "../testing/harness.ts";
 
@@ -182,32 +177,17 @@ test("a client's Connection field cannot take away a field that the route sets",
   assert.match(seen.join(""), /\r\nx-tag: s2\r\n/);
 });
 
-const LANES: LaneGroup = {
+const LANES = laneGroupOf({
   name: "g",
-  source: SOURCE,
-  gateways: ["istio=ingressgateway"],
   services: ["default/a"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
   context: {
     mode: "baggage",
     routeHeader: "x-tag",
     baggageKey: "lane.g",
     stripFromClients: true,
   },
-  stripFromClients: true,
-  lanes: [
-    {
-      name: "gray",
-      tag: "gray",
-      selector: { lane: "gray" },
-      services: [],
-      enabled: true,
-      rule: null,
-    },
-  ],
-};
+  lanes: [laneOf("gray")],
+});
 const TRACED: LaneGroup = {
   ...LANES,
   context: { mode: "traceId", routeHeader: "x-tag", traceHeader: "traceparent" },

@@ -5,32 +5,22 @@ import { freePort } from "../../base/testing/free-port.ts";
 import { systemClock } from "../../base/clock.ts";
 import { EMPTY_SNAPSHOT } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, Snapshot, Workload } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { eventually, observedContext, RawClient } from "../testing/fixture.ts";
 import { preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import type { RawUpstream } from "../testing/harness.ts";
-import { cluster, endpoint, SOURCE } from "../testing/snapshot-maker.ts";
+import { cluster, endpoint } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "./sidecar-role.ts";
 
 const B = cluster("b");
-const GROUP: LaneGroup = {
+const GROUP = laneGroupOf({
   name: "g",
-  source: SOURCE,
   gateways: [],
   services: ["default/b"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
   fallback: "strict",
-  serviceFallback: {},
   context: { mode: "traceId", routeHeader: "x-tag", traceHeader: "x-user" },
-  stripFromClients: true,
-  lanes: ["gray", "blue", "empty"].map((name) => ({
-    name,
-    tag: name,
-    selector: { lane: name },
-    services: [],
-    enabled: true,
-    rule: null,
-  })),
-};
+  lanes: ["gray", "blue", "empty"].map((name) => laneOf(name)),
+});
 
 const BAGGAGE_GROUP: LaneGroup = {
   ...GROUP,

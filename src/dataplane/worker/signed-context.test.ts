@@ -7,10 +7,10 @@ import { TagSigner } from "../../lane/signed-tag.ts";
 import { EMPTY_SNAPSHOT, NO_HEADER_OPERATIONS } from "../../snapshot/snapshot.ts";
 import type { LaneGroup, LaneSignature, Route, Subset } from "../../snapshot/snapshot.ts";
 import type { Snapshot, Workload } from "../../snapshot/snapshot.ts";
+import { laneGroupOf, laneOf } from "../../snapshot/testing/lane-maker.ts";
 import { eventually, observedContext, RawClient, startFixture } from "../testing/fixture.ts";
 import { endAll, preparer, sendRaw, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
-import { SOURCE } from "../testing/snapshot-maker.ts";
 import { SidecarRole } from "./sidecar-role.ts";
 
 const B = cluster("b");
@@ -24,34 +24,26 @@ const SIGNATURE: LaneSignature = {
   epoch: 3,
   lifetimeMs: 60_000,
 };
-const GROUP: LaneGroup = {
+const GROUP = laneGroupOf({
   name: "g",
-  source: SOURCE,
-  gateways: ["istio=ingressgateway"],
   services: ["default/b"],
-  baseline: { kind: "untagged", labelKeys: ["lane"] },
-  fallback: "permissive",
-  serviceFallback: {},
   context: { mode: "header", routeHeader: "x-tag" },
   stripFromClients: false,
   signature: SIGNATURE,
-  lanes: ["gray", "blue"].map((name) => ({
-    name,
-    tag: name,
-    selector: { lane: name },
-    services: [],
-    enabled: true,
-    rule: {
-      programVersion: 2,
-      condition: {
-        kind: "test",
-        operand: { kind: "header", name: "canary" },
-        operator: "==",
-        values: [name],
+  lanes: ["gray", "blue"].map((name) =>
+    laneOf(name, {
+      rule: {
+        programVersion: 2,
+        condition: {
+          kind: "test",
+          operand: { kind: "header", name: "canary" },
+          operator: "==",
+          values: [name],
+        },
       },
-    },
-  })),
-};
+    }),
+  ),
+});
 const BAGGAGE: LaneGroup = {
   ...GROUP,
   context: {
