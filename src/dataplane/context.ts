@@ -2,6 +2,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import type { Prng } from "../base/prng.ts";
+import type { AccessLogEntry } from "../telemetry/access-log.ts";
 import type { DeadlineSweeper } from "./deadlines.ts";
 import type { EvenShare } from "./listener/even-share.ts";
 import type { InheritedPorts } from "./listener/inherited-ports.ts";
@@ -18,6 +19,8 @@ export interface TrafficContext {
   readonly sweeper: DeadlineSweeper;
   readonly pools: UpstreamPools;
   readonly observer: TrafficObserver;
+  /** Of the listener, for what comes there and is no HTTP; absent: a gateway's. */
+  readonly role?: AccessLogEntry["role"];
   /** How long a client may take for TLS; absent: 10 s. */
   readonly handshakeMs?: number;
   /** Who the gateway says it is; absent: one of `graylane up`. */

@@ -2,6 +2,7 @@
 
 import type { Refusal } from "../lane/signed-tag.ts";
 import type { AccessLogEntry } from "../telemetry/access-log.ts";
+import type { ConnectionFacts } from "./listener/connection-facts.ts";
 
 /** A finished exchange; it never changes. `flags` is a `ProxyErrorCode` or "". */
 export interface ExchangeRecord extends AccessLogEntry {
@@ -13,13 +14,17 @@ export interface ExchangeRecord extends AccessLogEntry {
   readonly attempts: number;
 }
 
-/** Too many are open; the memory is full; the header of the PROXY protocol is bad, or late. */
-export type ConnectionRefusal = "overflow" | "overload" | "proxy_header" | "proxy_header_timeout";
+/**
+ * Too many are open; the memory is full; the header of the PROXY protocol is bad, or late; there
+ * was no handshake of TLS.
+ */
+export type ConnectionRefusal =
+  "overflow" | "overload" | "proxy_header" | "proxy_header_timeout" | "tls_handshake";
 
 export interface TrafficObserver {
   onExchangeEnd(record: ExchangeRecord): void;
-  /** What came was no HTTP request; `code` is the codec's fault. No exchange was begun. */
-  onRefusedRequest(code: string): void;
+  /** What came was no HTTP request; `flags` is the codec's fault. No exchange was begun. */
+  onRefusedRequest(record: ExchangeRecord, connection: ConnectionFacts): void;
   onConnection(delta: 1 | -1): void;
   /** Closed before it was read as HTTP. `detail`: what was wrong with it, and whose it was. */
   onRefusedConnection(reason: ConnectionRefusal, detail?: string): void;

@@ -12,7 +12,7 @@ export interface AccessLogEntry {
   /** Wall time of the request's first byte, milliseconds since the Unix epoch. */
   readonly startMs: number;
   readonly method: string;
-  /** With query, as the client sent it. */
+  /** `""` with the method: what came was no HTTP. With query, as the client sent it. */
   readonly path: string;
   /** `HTTP/1.1`. */
   readonly protocol: string;
@@ -50,8 +50,9 @@ export interface AccessLogEntry {
 export function formatJson(entry: AccessLogEntry): string {
   return (
     `{"time":"${timeTextOf(entry.startMs)}","role":"${entry.role}"` +
-    `,"method":"${asciiOf(entry.method)}"` +
-    `,"path":"${asciiOf(entry.path)}","protocol":"${entry.protocol}","status":${entry.status}` +
+    member("method", entry.method) +
+    member("path", entry.path) +
+    `,"protocol":"${entry.protocol}","status":${entry.status}` +
     member("flags", entry.flags) +
     `,"bytesReceived":${entry.bytesReceived},"bytesSent":${entry.bytesSent}` +
     `,"durationMs":${msText(entry.durationMs)}` +

@@ -20,15 +20,20 @@ export function behindProxies(snapshot: Snapshot): Snapshot {
   return { ...snapshot, gateways: Object.fromEntries(gateways) };
 }
 
-/** Ends with the harness's `endAll`. */
-export async function startOurs({ upstream, upstreamPort, ...rest }: FrontPlan): Promise<Front> {
+/** All requests go to the upstream. */
+export function snapshotOf({ upstream, upstreamPort }: FrontPlan): Snapshot {
   const a = upstream === "http2" ? { ...cluster("a"), protocol: "h2" as const } : cluster("a");
-  const snapshot = gatewaySnapshot(80, [forwardRoute(a.name)], {
+  return gatewaySnapshot(80, [forwardRoute(a.name)], {
     clusters: { [a.name]: a },
     endpoints: { [a.name]: { endpoints: [endpoint(upstreamPort)] } },
   });
+}
+
+/** Ends with the harness's `endAll`. */
+export async function startOurs(plan: FrontPlan): Promise<Front> {
+  const snapshot = snapshotOf(plan);
   const { port } = await startFixture(
-    rest.proxyProtocol === true ? behindProxies(snapshot) : snapshot,
+    plan.proxyProtocol === true ? behindProxies(snapshot) : snapshot,
   );
   return { name: "Graylane", port, stop: () => Promise.resolve() };
 }

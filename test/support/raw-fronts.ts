@@ -25,6 +25,8 @@ export interface FrontPlan {
 export interface Front {
   readonly name: string;
   readonly port: number;
+  /** Its lines, of ours when it is a process of its own. */
+  readonly accessLog?: string;
   stop(): Promise<void>;
 }
 
@@ -45,8 +47,9 @@ const READY_MS_MAX = 20_000;
 export function startFronts<Upstream extends FrontUpstream>(
   plan: Omit<FrontPlan, "upstreamPort">,
   startUpstream: () => Promise<Upstream>,
+  first: StartFront = startOurs,
 ): Promise<Started<Upstream>> {
-  return startEach([startOurs, startEnvoy, startHaproxy, startNginx], plan, startUpstream);
+  return startEach([first, startEnvoy, startHaproxy, startNginx], plan, startUpstream);
 }
 
 /** The same without Graylane. */
@@ -98,7 +101,7 @@ function installedProgram(name: string): string | null {
 }
 
 /** A program that listens on `port` when it is ready. */
-async function startProgram(
+export async function startProgram(
   name: string,
   command: readonly string[],
   port: number,

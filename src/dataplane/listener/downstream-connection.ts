@@ -30,6 +30,7 @@ import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
 import type { ClientNamesReader } from "./client-names.ts";
 import { ConnectionFacts } from "./connection-facts.ts";
 import { prefaceMatch } from "./http2-preface.ts";
+import { recordRefused } from "./refused-request.ts";
 
 /** What is read and dropped after an early answer, before the connection is cut. */
 const LINGER_BYTES_MAX = 1_048_576;
@@ -152,7 +153,8 @@ export class DownstreamConnection
     this.#unparsed = bytes;
     if (match === "no") {
       if (this.#parts.codec !== "http2") return false;
-      this.#parts.context.observer.onRefusedRequest("http2_preface");
+      const preface = { code: "http2_preface", status: 0, isHttp2: false, bytesSent: 0 };
+      recordRefused(this, preface);
       this.destroy();
       return true;
     }
@@ -424,15 +426,14 @@ export class DownstreamConnection
       this.#exchange.refuse(fault);
       return;
     }
-    this.context.observer.onRefusedRequest(fault.code);
-    const body = `${fault.code}: ${fault.message}\n`;
+    const { code, status } = fault;
+    const body = `${code}: ${fault.message}\n`;
+    recordRefused(this, { code, status, isHttp2: false, bytesSent: body.length });
     const headers = new Headers();
     headers.add("content-type", "text/plain");
     headers.add("content-length", String(Buffer.byteLength(body)));
     headers.add("connection", "close");
-    this.#socket.write(
-      serializeResponseHead(fault.status, reasonPhrase(fault.status), headers) + body,
-    );
+    this.#socket.write(serializeResponseHead(status, reasonPhrase(status), headers) + body);
     this.#linger();
   }
 

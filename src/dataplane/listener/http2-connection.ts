@@ -21,6 +21,7 @@ import type { ClientNamesReader } from "./client-names.ts";
 import { ConnectionFacts } from "./connection-facts.ts";
 import { AbuseCount, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "./http2-abuse.ts";
 import { DownstreamStream } from "./http2-stream.ts";
+import { recordRefused } from "./refused-request.ts";
 import type { StreamOwner } from "./http2-stream.ts";
 
 /** Requests at once on one connection; Envoy's advice for an edge. */
@@ -183,7 +184,7 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   /** No client needs that much: it is cut off. */
   #calm(): void {
     if (this.#closed) return;
-    this.context.observer.onRefusedRequest("http2_flood");
+    recordRefused(this, { code: "http2_flood", status: 0, isHttp2: true, bytesSent: 0 });
     // Without an error Node would say NO_ERROR, whatever the code.
     this.#session.destroy(new Error("http2_flood"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
     this.#onClosed();

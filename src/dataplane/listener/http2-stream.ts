@@ -23,6 +23,7 @@ import type { ClientNamesReader } from "./client-names.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
 import type { AbuseCount } from "./http2-abuse.ts";
 import { Http2Writer } from "./http2-writer.ts";
+import { recordRefused } from "./refused-request.ts";
 
 /** What a stream knows of its connection. */
 export interface StreamOwner {
@@ -120,13 +121,14 @@ export class DownstreamStream implements Downstream, Expirable {
 
   /** The request is wrong: answers it; no exchange begins. */
   refuse(fault: HttpFault): void {
-    this.context.observer.onRefusedRequest(fault.code);
-    const body = `${fault.code}: ${fault.message}\n`;
+    const { code, status } = fault;
+    const body = `${code}: ${fault.message}\n`;
+    recordRefused(this, { code, status, isHttp2: true, bytesSent: body.length });
     const headers = new Headers();
     headers.add("content-type", "text/plain");
     headers.add("content-length", String(Buffer.byteLength(body)));
     const writer = this.makeWriter(() => undefined);
-    writer.head({ status: fault.status, reason: "", headers, framing: "raw" });
+    writer.head({ status, reason: "", headers, framing: "raw" });
     writer.body(Buffer.from(body));
     writer.end(null);
     writer.flush();

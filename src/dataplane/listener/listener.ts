@@ -10,6 +10,7 @@ import type { ClientConnection, ConnectionParts, HandlerFactory } from "./client
 import { clientNamesReader } from "./client-names.ts";
 import { DownstreamConnection } from "./downstream-connection.ts";
 import type { EvenShare } from "./even-share.ts";
+import { handshakeFault, NO_SUCH_NAME, NOT_KNOWN } from "./handshake-fault.ts";
 import { Http2Connection } from "./http2-connection.ts";
 import { NetworkConnection } from "../network/network-connection.ts";
 import type { NetworkRuntime } from "../network/network-connection.ts";
@@ -72,7 +73,7 @@ export class TrafficListener {
   ) {
     this.address = address;
     this.#tls = tls;
-    const { overload, share, handshakeMs = TLS_HANDSHAKE_TIMEOUT_MS } = context;
+    const { overload, share } = context;
     this.#share = share;
     const common = {
       context,
@@ -118,7 +119,7 @@ export class TrafficListener {
       if (waits) socket.resume();
     };
     this.#server =
-      tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept, handshakeMs);
+      tls === null ? createServer(PLAIN_OPTIONS, accept) : this.#secure(tls, accept, context);
     this.#readProxyHeaders(common);
     if (share !== undefined) {
       this.#server.on("connection", (socket: Socket) => {
@@ -191,10 +192,9 @@ export class TrafficListener {
     });
   }
 
-  /** TLS has another socket around the client's. */
   #endsOf(socket: Socket): ConnectionEnds | null {
-    const raw: unknown = socket instanceof TLSSocket ? Reflect.get(socket, "_parent") : socket;
-    return (raw instanceof Socket ? this.#ends.get(raw) : undefined) ?? null;
+    const raw = rawOf(socket);
+    return (raw === null ? undefined : this.#ends.get(raw)) ?? null;
   }
 
   /** `tls` from now on, for new connections. Those that are open keep theirs. */
@@ -213,11 +213,17 @@ export class TrafficListener {
     return TrafficListener.kindOf(this.#tls);
   }
 
-  #secure(tls: TlsContexts, accept: Accept, handshakeMs: number): TlsListener {
+  #secure(tls: TlsContexts, accept: Accept, context: TrafficContext): TlsListener {
+    const refuse = (socket: Socket, why: string): void => {
+      this.failedCount += 1;
+      const detail = `${socket.remoteAddress ?? "a client"}: ${why}`;
+      context.observer.onRefusedConnection("tls_handshake", detail);
+      socket.destroy();
+    };
     const options = {
       ...PLAIN_OPTIONS,
       ...tls.withoutName(),
-      handshakeTimeout: handshakeMs,
+      handshakeTimeout: context.handshakeMs ?? TLS_HANDSHAKE_TIMEOUT_MS,
       ALPNProtocols: [...TLS_PROTOCOLS],
       requestCert: tls.asksClients,
       // Asked of each server name apart, below.
@@ -227,7 +233,7 @@ export class TrafficListener {
         answer: (error: Error | null, context?: SecureContext) => void,
       ) => {
         const choice = this.#tls?.choose(name) ?? null;
-        if (choice === null) answer(new Error("no certificate for the server name"));
+        if (choice === null) answer(new Error(NO_SUCH_NAME));
         else answer(null, choice.context);
       },
     };
@@ -237,10 +243,14 @@ export class TrafficListener {
         accept(socket, choice.server);
         return;
       }
-      this.failedCount += 1;
-      socket.destroy();
+      refuse(socket, choice === null ? NO_SUCH_NAME : NOT_KNOWN);
     });
-    server.on("tlsClientError", (_error, socket) => {
+    server.on("tlsClientError", (error, socket) => {
+      const why = handshakeFault(error, rawOf(socket));
+      if (why !== null) {
+        refuse(socket, why);
+        return;
+      }
       this.failedCount += 1;
       socket.destroy();
     });
@@ -307,6 +317,12 @@ export class TrafficListener {
     this.#server.close();
     for (const connection of [...this.#connections]) connection.destroy();
   }
+}
+
+/** TLS has another socket around the client's. */
+function rawOf(socket: Socket): Socket | null {
+  const raw: unknown = socket instanceof TLSSocket ? Reflect.get(socket, "_parent") : socket;
+  return raw instanceof Socket ? raw : null;
 }
 
 /** The server name that the client asked for; `""` without one. */

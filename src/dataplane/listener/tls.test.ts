@@ -111,33 +111,60 @@ describe("a listener with TLS", () => {
     assert.equal(ownerOf(other), "b");
   });
 
-  const refused: readonly { name: string; options: ConnectionOptions }[] = [
-    { name: "a name that no server has", options: { servername: "c.test" } },
-    { name: "no name, where none stands for all", options: { servername: "" } },
+  const refused: readonly { name: string; says: string; options: ConnectionOptions }[] = [
+    {
+      name: "a name that no server has",
+      says: "no certificate for the server name",
+      options: { servername: "c.test" },
+    },
+    {
+      name: "no name, where none stands for all",
+      says: "no [a-z ]+",
+      options: { servername: "" },
+    },
     {
       name: "TLS 1.1",
+      says: "unsupported protocol",
       options: { servername: "a.test", maxVersion: "TLSv1.1", minVersion: "TLSv1.1" },
     },
     {
       name: "a client that speaks none of our protocols",
+      says: "no application protocol",
       options: { servername: "a.test", ALPNProtocols: ["spdy/3"] },
     },
   ];
-  for (const { name, options } of refused) {
-    test(`refuses the handshake of ${name}`, async () => {
-      const { port } = await startTls({ tls: A_AND_B });
+  for (const { name, says, options } of refused) {
+    test(`refuses the handshake of ${name}, and says why`, async () => {
+      const { port, closed } = await startTls({ tls: A_AND_B });
       assert.equal(await shake(port, options), null);
+      await eventually(() => closed.length > 0);
+      assert.match(
+        closed.join(),
+        new RegExp(`^tls_handshake (127\\.0\\.0\\.1|a client): ${says}$`),
+      );
     });
   }
 
+  test("says that a client speaks no TLS, and nothing of a check of the port", async () => {
+    const snapshot = snapshotTo(await startEcho(), { tls: A_AND_B });
+    const { port, closed } = await startFixture(snapshot, systemClock, { handshakeMs: 50 });
+    const check = await RawClient.open(port);
+    check.socket.end();
+    await check.closed();
+    assert.equal(await sendRaw(port, "GET / HTTP/1.1\r\n\r\n"), "");
+    await eventually(() => closed.length > 0);
+    assert.deepEqual(closed, ["tls_handshake 127.0.0.1: http request"]);
+  });
+
   test("closes the connection of a client that does not end its handshake in time", async () => {
     const snapshot = snapshotTo(await startEcho(), { tls: A_AND_B });
-    const { port } = await startFixture(snapshot, systemClock, { handshakeMs: 50 });
+    const { port, closed } = await startFixture(snapshot, systemClock, { handshakeMs: 50 });
     const silent = await RawClient.open(port);
     const slow = await RawClient.open(port);
     // The first bytes of a TLS record.
     slow.socket.write(Buffer.from([0x16, 3, 1, 2, 0]));
     await eventually(() => silent.isClosed && slow.isClosed);
+    assert.deepEqual(closed, ["tls_handshake 127.0.0.1: it was not done in time"]);
   });
 
   test("speaks HTTP/2 with a client that offers it", async () => {
@@ -189,11 +216,13 @@ describe("a listener with TLS", () => {
   });
 
   test("believes no client certificate that its authority has not signed", async () => {
-    const { port } = await startTls({ tls: WITH_MUTUAL });
+    const { port, closed } = await startTls({ tls: WITH_MUTUAL });
     const name = [{ name: "commonName", value: "client" }];
     const { cert, private: key } = await generate(name, { keyType: "ec", algorithm: "sha256" });
     const foreign = await shake(port, { servername: "b.test", cert, key });
     assert.equal(await ask(foreign, "b.test"), "");
+    const says = "no certificate of an authority that is asked for";
+    assert.deepEqual(closed, [`tls_handshake 127.0.0.1: ${says}`]);
   });
 
   test("lets nobody resume his way round a client certificate", async () => {

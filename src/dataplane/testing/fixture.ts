@@ -10,7 +10,7 @@ import { SeededPrng } from "../../base/prng.ts";
 import type { Snapshot } from "../../snapshot/snapshot.ts";
 import type { TrafficContext } from "../context.ts";
 import { DeadlineSweeper } from "../deadlines.ts";
-import type { ExchangeRecord } from "../observer.ts";
+import type { ConnectionRefusal, ExchangeRecord } from "../observer.ts";
 import { SILENT_OBSERVER } from "../observer.ts";
 import { UpstreamPools } from "../upstream/upstream-pools.ts";
 import { GatewayRole } from "../worker/gateway-role.ts";
@@ -22,12 +22,15 @@ export interface Fixture {
   readonly context: TrafficContext;
   readonly records: ExchangeRecord[];
   readonly refused: string[];
+  /** Connections, by reason and what is said of it. */
+  readonly closed: string[];
   readonly assertions: unknown[];
 }
 
 export function observedContext(clock: Clock): Omit<Fixture, "port" | "role"> {
   const records: ExchangeRecord[] = [];
   const refused: string[] = [];
+  const closed: string[] = [];
   const assertions: unknown[] = [];
   const sweeper = new DeadlineSweeper(clock);
   const observer = {
@@ -35,8 +38,11 @@ export function observedContext(clock: Clock): Omit<Fixture, "port" | "role"> {
     onExchangeEnd: (record: ExchangeRecord): void => {
       records.push({ ...record });
     },
-    onRefusedRequest: (code: string): void => {
-      refused.push(code);
+    onRefusedRequest: ({ flags }: ExchangeRecord): void => {
+      refused.push(flags);
+    },
+    onRefusedConnection: (reason: ConnectionRefusal, detail = ""): void => {
+      closed.push(`${reason} ${detail}`);
     },
     onAssertion: (error: unknown): void => {
       assertions.push(error);
@@ -44,7 +50,7 @@ export function observedContext(clock: Clock): Omit<Fixture, "port" | "role"> {
   };
   const pools = new UpstreamPools(sweeper);
   const context = { clock, prng: new SeededPrng(1), sweeper, pools, observer };
-  return { context, records, refused, assertions };
+  return { context, records, refused, closed, assertions };
 }
 
 /** A gateway whose port 80 is `port`. */

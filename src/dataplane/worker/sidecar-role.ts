@@ -198,7 +198,7 @@ export class SidecarRole implements WorkerRole {
     }
     const { address: host, port } = workload.outbound;
     wanted.set(`out ${host}:${port}`, () => {
-      return this.#listener({ host, port }, (runtime) => {
+      return this.#listener({ host, port }, "outbound", (runtime) => {
         return new SidecarOutbound(runtime, sidecar.workload, sidecar.pod);
       });
     });
@@ -212,7 +212,7 @@ export class SidecarRole implements WorkerRole {
     };
     let known = sidecar.workload;
     let app = appOf(first);
-    return this.#listener(address, (runtime) => {
+    return this.#listener(address, "inbound", (runtime) => {
       const { workload } = sidecar;
       if (workload !== known) {
         known = workload;
@@ -224,8 +224,12 @@ export class SidecarRole implements WorkerRole {
     });
   }
 
-  #listener(address: ListenAddress, make: (runtime: Runtime) => ExchangeHandler): TrafficListener {
-    return new TrafficListener(address, this.#context, () => {
+  #listener(
+    address: ListenAddress,
+    role: "inbound" | "outbound",
+    make: (runtime: Runtime) => ExchangeHandler,
+  ): TrafficListener {
+    return new TrafficListener(address, { ...this.#context, role }, () => {
       assert(this.#runtime !== null, "listeners are opened for a runtime");
       return make(this.#runtime);
     });

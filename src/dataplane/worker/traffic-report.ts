@@ -154,8 +154,9 @@ export class TrafficReport implements TrafficObserver {
     this.#accessLog?.write(this.#format(record));
   }
 
-  onRefusedRequest(code: string): void {
-    this.#refused.with(code).increment();
+  onRefusedRequest(record: ExchangeRecord): void {
+    this.#refused.with(record.flags).increment();
+    this.#accessLog?.write(this.#format(record));
   }
 
   onConnection(delta: 1 | -1): void {
