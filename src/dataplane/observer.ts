@@ -2,6 +2,7 @@
 
 import type { Refusal } from "../lane/signed-tag.ts";
 import type { AccessLogEntry } from "../telemetry/access-log.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import type { ConnectionFacts } from "./listener/connection-facts.ts";
 
 /** A finished exchange; it never changes. `flags` is a `ProxyErrorCode` or "". */
@@ -22,7 +23,7 @@ export type ConnectionRefusal =
   "overflow" | "overload" | "proxy_header" | "proxy_header_timeout" | "tls_handshake";
 
 export interface TrafficObserver {
-  onExchangeEnd(record: ExchangeRecord): void;
+  onExchangeEnd(record: ExchangeRecord, exchange: Exchange): void;
   /** What came was no HTTP request; `flags` is the codec's fault. No exchange was begun. */
   onRefusedRequest(record: ExchangeRecord, connection: ConnectionFacts): void;
   onConnection(delta: 1 | -1): void;

@@ -60,7 +60,7 @@ const format = formatText === undefined ? null : compileLogFormat(formatText);
 if (typeof format === "string") throw new Error(`the access log's format: ${format}`);
 const report = await TrafficReport.open({
   ...{ clock, logger, accessLogPath },
-  ...(format === null ? {} : { line: format.line }),
+  ...(format === null ? {} : { format }),
 });
 const sweeper = new DeadlineSweeper(clock, PROCESS_SENSES.cpuMs);
 const pools = new UpstreamPools(sweeper);

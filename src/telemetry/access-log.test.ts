@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatJson } from "./access-log.ts";
-import { compileLogFormat, ENVOY_DEFAULT } from "./log-format.ts";
-import type { AccessLogEntry } from "./access-log.ts";
+import { compileLogFormat, ENVOY_DEFAULT, ISTIO_DEFAULT } from "./log-format.ts";
+import { NO_DETAILS } from "./access-log.ts";
+import type { AccessLogDetails, AccessLogEntry } from "./access-log.ts";
 
 const entry: AccessLogEntry = {
   role: "gateway",
@@ -118,11 +119,54 @@ for (const { flags: flag, status, is } of flags) {
   });
 }
 
+const details: AccessLogDetails = {
+  ...{ peer: "10.0.0.9:41000", local: "[::1]:443", client: "203.0.113.7:0", connectionId: 7 },
+  ...{ serverName: "a.test", tlsVersion: "TLSv1.3", scheme: "https", attempts: 2 },
+  certificate: { subject: "CN=client", uri: "spiffe://x/y", dnsName: null, sha256: "ab12" },
+  ...{ upstreamLocal: "127.0.0.1:50000", upstreamFailure: "TLS_error:expired" },
+  responseField: (name) => ({ server: "app" })[name] ?? null,
+  responseTrailer: (name) => ({ "grpc-status": "14", "x-sum": "9" })[name] ?? null,
+};
+
+const detailed = [
+  ["%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "203.0.113.7:0 203.0.113.7"],
+  ["%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_PORT%", "10.0.0.9:41000 41000"],
+  ["%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_PORT%", "::1 443"],
+  ["%UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_REMOTE_PORT%", "127.0.0.1:50000 8000"],
+  ["%REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% %CONNECTION_ID%", "a.test TLSv1.3 7"],
+  ["%DOWNSTREAM_PEER_SUBJECT% %DOWNSTREAM_PEER_URI_SAN%", "CN=client spiffe://x/y"],
+  ["%DOWNSTREAM_PEER_DNS_SAN% %DOWNSTREAM_PEER_FINGERPRINT_256%", "- ab12"],
+  ["%RESP(X-NONE?SERVER)% %TRAILER(X-SUM)% %REQ(:SCHEME)%", "app 9 https"],
+  ["%GRPC_STATUS% %GRPC_STATUS_NUMBER%", "Unavailable 14"],
+  ["%UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "TLS_error:expired 2"],
+] as const;
+for (const [format, is] of detailed) {
+  test(`a format with ${format} asks for more than a line of ours has`, () => {
+    const compiled = compileLogFormat(format);
+    assert.ok(typeof compiled !== "string", JSON.stringify(compiled));
+    assert.ok(compiled.isDetailed);
+    assert.equal(compiled.line(entry, details), `${is}\n`);
+    assert.equal(compiled.line(entry), compiled.line(entry, NO_DETAILS));
+  });
+}
+
+test("Istio's own format is taken as it is", () => {
+  assert.equal(
+    lineOf(ISTIO_DEFAULT),
+    '[2026-11-21T08:00:01.007Z] "GET /mock?x=1 HTTP/1.1" 200 - via_upstream - "-" 0 12 1 1 "-" ' +
+      '"curl/8" "r-1" "localhost" "127.10.0.5:8000" ' +
+      "outbound|8000||mocka.default.svc.cluster.local - - - - default/vs/http[0]\n",
+  );
+  assert.equal(lineOf("istio"), lineOf(ISTIO_DEFAULT));
+});
+
 const refused = [
   { format: "%NOPE%", says: /^%NOPE%: not offered; there is START_TIME, REQ,/ },
-  { format: "%RESP(SERVER)%", says: /^%RESP\(SERVER\)%: of responses only/ },
+  { format: "%RESP(:STATUS)%", says: /^%RESP\(:STATUS\)%: there is no :status here/ },
+  { format: "%TRAILER(a b)%", says: /write TRAILER\(NAME\)/ },
+  { format: "%HOSTNAME(1)%", says: /it takes no argument/ },
   { format: "%REQ(a b)%", says: /write REQ\(NAME\)/ },
-  { format: "%REQ(:SCHEME)%", says: /there is no :scheme/ },
+  { format: "%REQ(:PORT)%", says: /there is no :port; take :METHOD/ },
   { format: "50% of", says: /^what begins at "% of" is no command; % is written %%/ },
   { format: "%PROTOCOL(1)%", says: /it takes no argument/ },
   { format: "%START_TIME(%Q)%", says: /%Q is not offered in a time; take %Y/ },

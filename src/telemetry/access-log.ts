@@ -46,6 +46,44 @@ export interface AccessLogEntry {
   readonly fallback: string;
 }
 
+/** What formats may ask for beside it; read when they do. `""`: not known, or none. */
+export interface AccessLogDetails {
+  /** Of the client's connection: its other end and ours, `address:port`. */
+  readonly peer: string;
+  readonly local: string;
+  /** The client as far as it can be trusted, `address:port`; port 0: a proxy told of it. */
+  readonly client: string;
+  readonly connectionId: number;
+  /** SNI. */
+  readonly serverName: string;
+  /** `TLSv1.3`. */
+  readonly tlsVersion: string;
+  /** Of the client's certificate, when it is verified. */
+  readonly certificate: {
+    readonly subject: string;
+    readonly uri: string | null;
+    readonly dnsName: string | null;
+    readonly sha256: string;
+  } | null;
+  readonly scheme: string;
+  /** Our end of the connection to the endpoint. */
+  readonly upstreamLocal: string;
+  /** Why there is no such connection. */
+  readonly upstreamFailure: string;
+  /** Tries to get an answer of an endpoint. */
+  readonly attempts: number;
+  /** The first of that name (lower-case), as it was sent. */
+  readonly responseField: (name: string) => string | null;
+  readonly responseTrailer: (name: string) => string | null;
+}
+
+export const NO_DETAILS: AccessLogDetails = {
+  ...{ peer: "", local: "", client: "", connectionId: 0, serverName: "", tlsVersion: "" },
+  ...{ certificate: null, scheme: "", upstreamLocal: "", upstreamFailure: "", attempts: 0 },
+  responseField: () => null,
+  responseTrailer: () => null,
+};
+
 /** A JSON object and a line feed. Fields that are empty are left out. */
 export function formatJson(entry: AccessLogEntry): string {
   return (

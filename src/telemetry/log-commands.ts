@@ -1,18 +1,21 @@
 //! The commands of access log formats: Envoy's names, and ours for lanes.
 
-import type { AccessLogEntry } from "./access-log.ts";
+import type { AccessLogDetails, AccessLogEntry } from "./access-log.ts";
+import { DETAIL_COMMANDS, splitAddress } from "./log-details.ts";
 
 /** Null: there was none. */
 export type LogValue = string | number | null;
 
 export interface LogCommand {
-  readonly value: (entry: AccessLogEntry) => LogValue;
+  readonly value: (entry: AccessLogEntry, details: AccessLogDetails) => LogValue;
+  /** It asks for details. */
+  readonly isDetailed?: boolean;
   /** Request fields that must be kept for it, lower-case. */
   readonly fields: readonly string[];
 }
 
 /** Without arguments. */
-const PLAIN: Readonly<Record<string, LogCommand["value"]>> = {
+const PLAIN: Readonly<Record<string, (entry: AccessLogEntry) => LogValue>> = {
   PROTOCOL: ({ protocol }) => protocol,
   RESPONSE_CODE: ({ status }) => status,
   RESPONSE_FLAGS: ({ flags }) => shortFlag(flags),
@@ -24,8 +27,14 @@ const PLAIN: Readonly<Record<string, LogCommand["value"]>> = {
   BYTES_SENT: ({ bytesSent }) => bytesSent,
   DURATION: ({ durationMs }) => Math.round(durationMs),
   RESPONSE_DURATION: ({ upstreamMs }) => upstreamTime(upstreamMs),
+  RESPONSE_TX_DURATION: ({ durationMs, upstreamMs }) =>
+    upstreamMs < 0 ? null : Math.round(durationMs - upstreamMs),
   UPSTREAM_HOST: ({ upstream }) => textOrNull(upstream),
+  UPSTREAM_REMOTE_ADDRESS: ({ upstream }) => textOrNull(upstream),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ upstream }) => splitAddress(upstream)[0],
+  UPSTREAM_REMOTE_PORT: ({ upstream }) => splitAddress(upstream)[1],
   UPSTREAM_CLUSTER: ({ cluster }) => textOrNull(cluster),
+  UPSTREAM_CLUSTER_RAW: ({ cluster }) => textOrNull(cluster),
   ROUTE_NAME: ({ route }) => textOrNull(route),
   ROLE: ({ role }) => role,
   LANE_GROUP: ({ laneGroup }) => textOrNull(laneGroup),
@@ -45,6 +54,8 @@ const KNOWN_FIELDS: Readonly<Record<string, (entry: AccessLogEntry) => string>> 
   "x-forwarded-for": ({ forwardedFor }) => forwardedFor,
   "x-request-id": ({ requestId }) => requestId,
 };
+
+const SCHEME = ":scheme";
 
 const WITHOUT_LETTERS = [
   ...["plugin_trap", "plugin_unavailable", "plugin_body_length", "internal", "not_ready"],
@@ -74,36 +85,73 @@ const SHORT_FLAGS: Readonly<Record<string, string>> = {
 /** A text says why there is no such command. */
 export function commandOf(name: string, argument: string): LogCommand | string {
   if (name === "REQ") return requestField(argument);
-  if (name === "RESP") {
-    if (argument.toLowerCase() !== "x-envoy-upstream-service-time") {
-      return "of responses only X-ENVOY-UPSTREAM-SERVICE-TIME is kept";
-    }
+  if (name === "RESP") return responseField(argument);
+  if (name === "TRAILER") {
+    return fieldCommand(name, argument, (field, { responseTrailer }) => responseTrailer(field));
+  }
+  if (argument !== "" && (Object.hasOwn(PLAIN, name) || Object.hasOwn(DETAIL_COMMANDS, name))) {
+    return "it takes no argument";
+  }
+  const plain = Object.hasOwn(PLAIN, name) ? PLAIN[name] : undefined;
+  if (plain !== undefined) return { fields: [], value: plain };
+  const read = Object.hasOwn(DETAIL_COMMANDS, name) ? DETAIL_COMMANDS[name] : undefined;
+  if (read === undefined) {
+    const names = ["START_TIME", "REQ", "RESP", "TRAILER"];
+    const known = [...names, ...Object.keys(PLAIN), ...Object.keys(DETAIL_COMMANDS)];
+    return `not offered; there is ${known.join(", ")}`;
+  }
+  return { fields: [], isDetailed: true, value: (_entry, details) => read(details) };
+}
+
+function responseField(argument: string): LogCommand | string {
+  if (argument.toLowerCase() === "x-envoy-upstream-service-time") {
     return { fields: [], value: ({ upstreamMs }) => upstreamTime(upstreamMs) };
   }
-  const value = Object.hasOwn(PLAIN, name) ? PLAIN[name] : undefined;
-  if (value === undefined) {
-    return `not offered; there is START_TIME, REQ, RESP, ${Object.keys(PLAIN).join(", ")}`;
+  return fieldCommand("RESP", argument, (field, details) => details.responseField(field));
+}
+
+type ReadField = (field: string, details: AccessLogDetails) => string | null;
+
+/** `NAME` or `NAME?OTHER`, of a response. */
+function fieldCommand(command: string, argument: string, read: ReadField): LogCommand | string {
+  const names = fieldNames(argument);
+  if (names === null) return `write ${command}(NAME) or ${command}(NAME?OTHER)`;
+  const wrong = names.find((name) => name.startsWith(":"));
+  if (wrong !== undefined) return `there is no ${wrong} here`;
+  return {
+    fields: [],
+    isDetailed: true,
+    value: (_entry, details) => firstOf(names, (name) => read(name, details)),
+  };
+}
+
+/** Null: no names. */
+function fieldNames(argument: string): string[] | null {
+  const names = argument.split("?").map((name) => name.toLowerCase());
+  const areNames = names.every((name) => /^:?[!#$&'*+.^_`|~0-9a-z-]+$/.test(name));
+  return names.length <= 2 && areNames ? names : null;
+}
+
+function firstOf(names: readonly string[], read: (name: string) => string | null): string | null {
+  for (const name of names) {
+    const value = read(name);
+    if (value !== null) return value;
   }
-  return argument === "" ? { fields: [], value } : "it takes no argument";
+  return null;
 }
 
 /** `NAME` or `NAME?OTHER`: the other where the first is missing. */
 function requestField(argument: string): LogCommand | string {
-  const names = argument.split("?").map((name) => name.toLowerCase());
-  if (names.length > 2 || names.some((name) => !/^:?[!#$&'*+.^_`|~0-9a-z-]+$/.test(name))) {
-    return "write REQ(NAME) or REQ(NAME?OTHER)";
-  }
-  const wrong = names.find((name) => name.startsWith(":") && !Object.hasOwn(KNOWN_FIELDS, name));
-  if (wrong !== undefined) return `there is no ${wrong}; take :METHOD, :PATH or :AUTHORITY`;
+  const names = fieldNames(argument);
+  if (names === null) return "write REQ(NAME) or REQ(NAME?OTHER)";
+  const isKnown = (name: string): boolean => Object.hasOwn(KNOWN_FIELDS, name) || name === SCHEME;
+  const wrong = names.find((name) => name.startsWith(":") && !isKnown(name));
+  if (wrong !== undefined) return `there is no ${wrong}; take :METHOD, :PATH, :AUTHORITY, :SCHEME`;
   return {
-    fields: names.filter((name) => !Object.hasOwn(KNOWN_FIELDS, name)),
-    value(entry) {
-      for (const name of names) {
-        const value = fieldOf(entry, name);
-        if (value !== null) return value;
-      }
-      return null;
-    },
+    fields: names.filter((name) => !isKnown(name)),
+    isDetailed: names.includes(SCHEME),
+    value: (entry, { scheme }) =>
+      firstOf(names, (name) => (name === SCHEME ? textOrNull(scheme) : fieldOf(entry, name))),
   };
 }
 

@@ -2,10 +2,10 @@
 //! whose values are such texts. Compiled once; a line is then a walk over its pieces.
 
 import { timeTextOf } from "../base/clock.ts";
-import { asciiOf } from "./access-log.ts";
-import type { AccessLogEntry } from "./access-log.ts";
+import { asciiOf, NO_DETAILS } from "./access-log.ts";
+import type { AccessLogDetails, AccessLogEntry } from "./access-log.ts";
 import { commandOf } from "./log-commands.ts";
-import type { LogValue } from "./log-commands.ts";
+import type { LogCommand } from "./log-commands.ts";
 
 /** Of the whole text, and of the members of a JSON object. */
 const FORMAT_LENGTH_MAX = 16_384;
@@ -18,24 +18,43 @@ export const ENVOY_DEFAULT: string =
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" ' +
   '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
+/** Istio's, of its meshes and gateways. */
+export const ISTIO_DEFAULT: string =
+  '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" ' +
+  "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% " +
+  '"%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
+  '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" ' +
+  '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% ' +
+  "%UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% " +
+  "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
+
+const NAMED: Readonly<Record<string, string>> = { envoy: ENVOY_DEFAULT, istio: ISTIO_DEFAULT };
+
 export interface LogFormat {
-  readonly line: (entry: AccessLogEntry) => string;
+  readonly line: (entry: AccessLogEntry, details?: AccessLogDetails) => string;
+  /** It asks for details: without them what it asks for is missing. */
+  readonly isDetailed: boolean;
   /** Request fields that it needs and that an entry does not have by itself, lower-case. */
   readonly fields: readonly string[];
 }
 
-type Piece = string | ((entry: AccessLogEntry) => LogValue);
+type Piece = string | LogCommand["value"];
 
-/** `envoy` stands for Envoy's default. A text says what is wrong with the format. */
+/** What the pieces of a format ask for. */
+interface Needs {
+  readonly fields: Set<string>;
+  isDetailed: boolean;
+}
+
+/** `envoy` and `istio` stand for their defaults. A text says what is wrong with the format. */
 export function compileLogFormat(given: string): LogFormat | string {
-  const format = given === "envoy" ? ENVOY_DEFAULT : given;
+  const format = (Object.hasOwn(NAMED, given) ? NAMED[given] : undefined) ?? given;
   if (format.length > FORMAT_LENGTH_MAX) return `longer than ${FORMAT_LENGTH_MAX} characters`;
-  const fields = new Set<string>();
+  const needs: Needs = { fields: new Set(), isDetailed: false };
   try {
-    const line = format.trimStart().startsWith("{")
-      ? jsonLine(format, fields)
-      : textLine(format, fields);
-    return { line, fields: [...fields] };
+    const isJson = format.trimStart().startsWith("{");
+    const line = isJson ? jsonLine(format, needs) : textLine(format, needs);
+    return { line, isDetailed: needs.isDetailed, fields: [...needs.fields] };
   } catch (error) {
     if (error instanceof FormatError || error instanceof SyntaxError) return error.message;
     throw error;
@@ -46,56 +65,60 @@ class FormatError extends Error {
   override readonly name = "FormatError";
 }
 
-function textLine(format: string, fields: Set<string>): LogFormat["line"] {
-  const pieces = piecesOf(format, fields);
+function textLine(format: string, needs: Needs): LogFormat["line"] {
+  const pieces = piecesOf(format, needs);
   const end = format.endsWith("\n") ? "" : "\n";
-  return (entry) => textOf(pieces, entry) + end;
+  return (entry, details = NO_DETAILS) => textOf(pieces, entry, details) + end;
 }
 
 /** What is missing is `-`; nothing that came from outside can begin a line. */
-function textOf(pieces: readonly Piece[], entry: AccessLogEntry): string {
+function textOf(
+  pieces: readonly Piece[],
+  entry: AccessLogEntry,
+  details: AccessLogDetails,
+): string {
   let text = "";
   for (const piece of pieces) {
     if (typeof piece === "string") text += piece;
-    else text += asciiOf(String(piece(entry) ?? "-"));
+    else text += asciiOf(String(piece(entry, details) ?? "-"));
   }
   return text;
 }
 
 type JsonNode = readonly Piece[] | ReadonlyMap<string, JsonNode>;
 
-function jsonLine(format: string, fields: Set<string>): LogFormat["line"] {
-  const tree = treeOf(JSON.parse(format), fields, { left: MEMBERS_MAX });
-  return (entry) => `${jsonOf(tree, entry)}\n`;
+function jsonLine(format: string, needs: Needs): LogFormat["line"] {
+  const tree = treeOf(JSON.parse(format), needs, { left: MEMBERS_MAX });
+  return (entry, details = NO_DETAILS) => `${jsonOf(tree, entry, details)}\n`;
 }
 
-function treeOf(value: unknown, fields: Set<string>, budget: { left: number }): JsonNode {
-  if (typeof value === "string") return piecesOf(value, fields);
+function treeOf(value: unknown, needs: Needs, budget: { left: number }): JsonNode {
+  if (typeof value === "string") return piecesOf(value, needs);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new FormatError(`a member of a JSON format is a text or an object, not ${typeof value}`);
   }
   const members = Object.entries(value);
   budget.left -= members.length;
   if (budget.left < 0) throw new FormatError(`more than ${MEMBERS_MAX} members`);
-  return new Map(members.map(([name, member]) => [name, treeOf(member, fields, budget)]));
+  return new Map(members.map(([name, member]) => [name, treeOf(member, needs, budget)]));
 }
 
 /** As in Envoy: a value that is one command alone keeps its type, and is null when missing. */
-function jsonOf(node: JsonNode, entry: AccessLogEntry): string {
+function jsonOf(node: JsonNode, entry: AccessLogEntry, details: AccessLogDetails): string {
   if (node instanceof Map) {
     const members = [...(node as ReadonlyMap<string, JsonNode>)].map(
-      ([name, member]) => `"${asciiOf(name)}":${jsonOf(member, entry)}`,
+      ([name, member]) => `"${asciiOf(name)}":${jsonOf(member, entry, details)}`,
     );
     return `{${members.join(",")}}`;
   }
   const pieces = node as readonly Piece[];
   const [first] = pieces;
   if (pieces.length === 1 && typeof first === "function") {
-    const value = first(entry);
+    const value = first(entry, details);
     return typeof value === "string" ? `"${asciiOf(value)}"` : String(value);
   }
   const text = pieces.map((piece) =>
-    typeof piece === "string" ? asciiOf(piece) : asciiOf(String(piece(entry) ?? "-")),
+    typeof piece === "string" ? asciiOf(piece) : asciiOf(String(piece(entry, details) ?? "-")),
   );
   return `"${text.join("")}"`;
 }
@@ -103,7 +126,7 @@ function jsonOf(node: JsonNode, entry: AccessLogEntry): string {
 /** `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`; `%%` is a per cent sign. */
 const COMMAND = /%%|%([A-Z0-9_]+)(?:\(([^)]*)\))?(?::(\d{1,5}))?%|%/g;
 
-function piecesOf(format: string, fields: Set<string>): Piece[] {
+function piecesOf(format: string, needs: Needs): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
   for (const match of format.matchAll(COMMAND)) {
@@ -120,7 +143,7 @@ function piecesOf(format: string, fields: Set<string>): Piece[] {
         `what begins at ${JSON.stringify(rest)} is no command; % is written %%`,
       );
     }
-    pieces.push(pieceOf(whole, { name, argument, length }, fields));
+    pieces.push(pieceOf(whole, { name, argument, length }, needs));
   }
   if (at < format.length) pieces.push(format.slice(at));
   return pieces;
@@ -129,16 +152,17 @@ function piecesOf(format: string, fields: Set<string>): Piece[] {
 function pieceOf(
   whole: string,
   { name, argument, length }: { name: string; argument: string; length: string | undefined },
-  fields: Set<string>,
+  needs: Needs,
 ): Piece {
   const command = name === "START_TIME" ? startTime(argument) : commandOf(name, argument);
   if (typeof command === "string") throw new FormatError(`${whole}: ${command}`);
-  for (const field of command.fields) fields.add(field);
+  for (const field of command.fields) needs.fields.add(field);
+  if (command.isDetailed === true) needs.isDetailed = true;
   const { value } = command;
   if (length === undefined) return value;
   const end = Number(length);
-  return (entry) => {
-    const full = value(entry);
+  return (entry, details) => {
+    const full = value(entry, details);
     return full === null ? null : String(full).slice(0, end);
   };
 }

@@ -3,11 +3,14 @@
 import { versionText } from "../../http/request-parser.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import type { Exchange } from "./exchange.ts";
+import type { ExchangeHandler, ResponseDraft } from "./handler.ts";
 import type { UpstreamAttempt } from "./upstream-attempt.ts";
 
 /** What only the exchange itself knows. */
 export interface ExchangeOutcome {
-  readonly role: ExchangeRecord["role"];
+  readonly handler: ExchangeHandler;
+  /** As it was sent, or will be; null: there is none yet. */
+  readonly response: ResponseDraft | null;
   /** 0: nothing was answered. */
   readonly status: number;
   readonly flag: string;
@@ -24,7 +27,7 @@ export function recordOf(exchange: Exchange, outcome: ExchangeOutcome): Exchange
   const { headers } = head;
   const durationMs = context.clock.monotonicMs() - exchange.startedMs;
   return {
-    role: outcome.role,
+    role: outcome.handler.role,
     startMs: context.clock.nowMs() - durationMs,
     method: head.method,
     path: exchange.clientTarget ?? head.target,

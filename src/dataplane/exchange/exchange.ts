@@ -476,13 +476,16 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#sender.abandon();
     this.#dropUpstream();
     this.#handler.onEnd(this);
-    this.#record();
+    const record = recordOf(this, this.outcome());
+    this.context.observer.onExchangeEnd(record, this);
+    this.#handler.onRecord?.(this, record);
   }
 
   /** What is known of it so far. */
   outcome(): ExchangeOutcome {
     return {
-      role: this.#handler.role,
+      handler: this.#handler,
+      response: this.#draft,
       status: this.#status,
       flag: this.#flag,
       bytesReceived: this.#requestBytes,
@@ -490,11 +493,5 @@ export class Exchange implements UpstreamUser, Expirable {
       upstreamMs: this.#upstreamMs,
       attempt: this.#attempt,
     };
-  }
-
-  #record(): void {
-    const record = recordOf(this, this.outcome());
-    this.context.observer.onExchangeEnd(record);
-    this.#handler.onRecord?.(this, record);
   }
 }

@@ -77,6 +77,8 @@ export interface BodyTap {
 /** Gateway, sidecar inbound or sidecar outbound: one object per exchange. */
 export interface ExchangeHandler {
   readonly role: "gateway" | "inbound" | "outbound";
+  /** The client as far as it can be trusted; absent: the connection's other end. */
+  readonly remoteAddress?: string;
   /** Decides: ends with `exchange.forward`, `exchange.reply` or `exchange.fail`, now or later. */
   onRequest(exchange: Exchange): void;
   /** Last word on the response's head: edits it, or puts a whole response in its place. */

@@ -1,13 +1,16 @@
 //! Metrics and access log of one worker. Handles are made when a lane is first seen, not later.
 
 import type { Clock } from "../../base/clock.ts";
-import { formatJson } from "../../telemetry/access-log.ts";
+import { formatJson, NO_DETAILS } from "../../telemetry/access-log.ts";
 import type { LogFormat } from "../../telemetry/log-format.ts";
 import { LineWriter, openFileSink } from "../../telemetry/line-writer.ts";
 import type { Refusal } from "../../lane/signed-tag.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { DURATION_BOUNDS_SECONDS, Metrics } from "../../telemetry/metrics.ts";
 import type { Counter, Family, Gauge, Histogram } from "../../telemetry/metrics.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { detailsOf, detailsOfConnection } from "../exchange/log-details.ts";
+import type { ConnectionFacts } from "../listener/connection-facts.ts";
 import type { ConnectionRefusal, ExchangeRecord, TrafficObserver } from "../observer.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import { ServiceTraffic } from "./service-traffic.ts";
@@ -30,7 +33,7 @@ export class TrafficReport implements TrafficObserver {
   readonly #logger: Logger;
   readonly #accessLog: LineWriter | null;
   readonly #refusalLines: LogLimiter;
-  readonly #format: LogFormat["line"];
+  readonly #format: Pick<LogFormat, "line" | "isDetailed">;
   readonly #requests: Family<Counter>;
   readonly #durations: Family<Histogram>;
   readonly #fallbacks: Family<Counter>;
@@ -55,7 +58,7 @@ export class TrafficReport implements TrafficObserver {
   private constructor(
     { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
     accessLog: LineWriter | null,
-    format: LogFormat["line"] = formatJson,
+    format: Pick<LogFormat, "line" | "isDetailed"> = { line: formatJson, isDetailed: false },
   ) {
     this.#logger = logger;
     this.#refusalLines = new LogLimiter(clock, (reason, dropped) => {
@@ -136,27 +139,30 @@ export class TrafficReport implements TrafficObserver {
     readonly clock: Clock;
     readonly logger: Logger;
     readonly accessLogPath: string;
-    readonly line?: LogFormat["line"];
+    readonly format?: LogFormat;
   }): Promise<TrafficReport> {
-    const { clock, logger, accessLogPath, line } = options;
+    const { clock, logger, accessLogPath, format } = options;
     const writer =
       accessLogPath === "" ? null : new LineWriter(await openFileSink(accessLogPath), clock);
-    return new TrafficReport({ clock, logger }, writer, line);
+    return new TrafficReport({ clock, logger }, writer, format);
   }
 
-  onExchangeEnd(record: ExchangeRecord): void {
+  onExchangeEnd(record: ExchangeRecord, exchange: Exchange): void {
     const handles = this.#handles(record);
     handles.byClass[Math.floor(record.status / 100)]?.increment();
     handles.duration.observe(record.durationMs / MS_PER_SECOND);
     if (record.fallbackReason !== "") this.#countFallback(handles, record);
     // A pod's inbound side calls its own app, which the caller's side has counted.
     if (record.upstreamMs >= 0 && record.role !== "inbound") this.#services.count(record);
-    this.#accessLog?.write(this.#format(record));
+    const { line, isDetailed } = this.#format;
+    this.#accessLog?.write(isDetailed ? line(record, detailsOf(exchange)) : line(record));
   }
 
-  onRefusedRequest(record: ExchangeRecord): void {
+  onRefusedRequest(record: ExchangeRecord, connection: ConnectionFacts): void {
     this.#refused.with(record.flags).increment();
-    this.#accessLog?.write(this.#format(record));
+    const { line, isDetailed } = this.#format;
+    const details = isDetailed ? detailsOfConnection(connection, record.forwardedFor) : NO_DETAILS;
+    this.#accessLog?.write(line(record, details));
   }
 
   onConnection(delta: 1 | -1): void {
