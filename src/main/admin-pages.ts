@@ -4,6 +4,7 @@ import { RE2JS } from "re2js";
 import { FAILED_CHECK } from "../dataplane/worker/protocol.ts";
 import type { Cluster, Endpoint, Snapshot } from "../snapshot/snapshot.ts";
 import type { FamilySnapshot, MetricsSnapshot } from "../telemetry/metrics.ts";
+import type { ServiceMembers } from "../telemetry/envoy-metrics.ts";
 import { PLUGINS_SCOPE } from "../telemetry/stat-tags.ts";
 
 /** A gateway's port that is open. */
@@ -70,6 +71,25 @@ export function clustersJson(snapshot: Snapshot, ejected: ReadonlySet<string>): 
       })),
     })),
   };
+}
+
+/** An endpoint counts once for a service; it is well when it is so at all of its ports. */
+export function membersOf(snapshot: Snapshot, ejected: ReadonlySet<string>): ServiceMembers[] {
+  const byService = new Map<string, Map<string, boolean>>();
+  for (const cluster of Object.values(snapshot.clusters)) {
+    const members = byService.get(cluster.service) ?? new Map<string, boolean>();
+    byService.set(cluster.service, members);
+    for (const endpoint of endpointsOf(snapshot, cluster)) {
+      const address = addressOf(endpoint);
+      const member = endpoint.pod === "" ? endpoint.address : endpoint.pod;
+      const isWell = !ejected.has(address) && !ejected.has(`${address} ${FAILED_CHECK}`);
+      members.set(member, (members.get(member) ?? true) && isWell);
+    }
+  }
+  return [...byService].map(([service, members]) => {
+    const healthy = [...members.values()].filter((isWell) => isWell).length;
+    return { service, total: members.size, healthy };
+  });
 }
 
 export function listenersText(listeners: readonly OpenListener[]): string {

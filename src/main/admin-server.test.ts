@@ -70,6 +70,18 @@ metrics
   })
   .with("overflow")
   .add(9);
+const failures = metrics.counter({
+  ...{ name: "graylane_upstream_failures_total", help: "Failures." },
+  labelNames: ["service", "reason"],
+});
+failures.with("default/shop", "upstream_connect_failed").add(2);
+failures.with("default/shop", "upstream_tls_failed").add(1);
+failures.with("default/shop", "upstream_timeout").add(5);
+metrics
+  .counter({ name: "graylane_upstream_retries_total", help: "Tries.", labelNames: ["service"] })
+  .with("default/shop")
+  .add(6);
+metrics.gauge({ name: "graylane_downstream_connections", help: "Open." }).with().set(11);
 
 let server: Server;
 let origin: string;
@@ -154,6 +166,12 @@ const pages = [
       /^http\.gateway\.downstream_rq_time\.count: 1$/m,
       /^http\.gateway\.downstream_rq_time\.sum: 3$/m,
       /^cluster\.default\/shop\.upstream_rq_2xx: 4$/m,
+      /^cluster\.default\/shop\.upstream_cx_connect_fail: 3$/m,
+      /^cluster\.default\/shop\.upstream_rq_timeout: 5$/m,
+      /^cluster\.default\/shop\.upstream_rq_retry: 6$/m,
+      /^cluster\.default\/shop\.membership_total: 2$/m,
+      /^cluster\.default\/shop\.membership_healthy: 1$/m,
+      /^http\.downstream_cx_active: 11$/m,
       /^graylane_requests_total\{role="gateway",lane_group="default\/g",lane="gray",.*\}: 2$/m,
     ],
   },
@@ -167,6 +185,9 @@ const pages = [
       /^envoy_http_downstream_rq_time_bucket\{.*_prefix="gateway",le="5"\} 1$/m,
       /^envoy_cluster_upstream_rq_xx\{envoy_response_code_class="2",envoy_cluster_name=.*\} 4$/m,
       /^envoy_server_live 1$/m,
+      /^# TYPE envoy_cluster_membership_healthy gauge$/m,
+      /^envoy_cluster_membership_healthy\{envoy_cluster_name="default\/shop"\} 1$/m,
+      /^envoy_cluster_upstream_rq_retry\{envoy_cluster_name="default\/shop"\} 6$/m,
     ],
   },
 ];

@@ -17,6 +17,7 @@ import {
   clustersText,
   listenersJson,
   listenersText,
+  membersOf,
   statFilter,
   statsOf,
 } from "./admin-pages.ts";
@@ -238,11 +239,12 @@ async function prometheus(source: AdminSource): Promise<Page> {
 
 /** Ours, and again under Envoy's names. */
 async function allMetrics(source: AdminSource): Promise<MetricsSnapshot> {
-  const own = await source.metrics();
+  const [own, ejected] = await Promise.all([source.metrics(), source.ejected()]);
   const facts = {
     isLive: isLive(source),
     uptime: Math.floor(source.uptimeSeconds()),
     concurrency: source.gatewayWorkers(),
+    services: membersOf(source.snapshot(), ejected),
   };
   return { families: [...own.families, ...envoyMetrics(own, facts).families] };
 }

@@ -16,7 +16,24 @@ export interface ServerFacts {
   readonly uptime: number;
   /** Gateway workers. */
   readonly concurrency: number;
+  readonly services: readonly ServiceMembers[];
 }
+
+/** Endpoints of a service, and how many of them requests may go to. */
+export interface ServiceMembers {
+  readonly service: string;
+  readonly total: number;
+  readonly healthy: number;
+}
+
+/** Envoy's counters of what failed, by our reasons. */
+const FAILURES: readonly (readonly [name: string, reasons: readonly string[]])[] = [
+  ["upstream_cx_connect_fail", ["upstream_connect_failed", "upstream_tls_failed"]],
+  ["upstream_rq_timeout", ["upstream_timeout"]],
+  ["upstream_rq_rx_reset", ["upstream_reset"]],
+  ["upstream_rq_pending_overflow", ["upstream_overflow"]],
+  ["upstream_cx_none_healthy", ["no_endpoint"]],
+];
 
 /** Families with Envoy's names, shaped as Envoy's own exposition is. */
 export function envoyMetrics({ families }: MetricsSnapshot, facts: ServerFacts): MetricsSnapshot {
@@ -29,15 +46,13 @@ export function envoyMetrics({ families }: MetricsSnapshot, facts: ServerFacts):
       gauge("envoy_server_live", "1: ready to serve.", facts.isLive ? 1 : 0),
       gauge("envoy_server_uptime", "Seconds since the start.", facts.uptime),
       gauge("envoy_server_concurrency", "Gateway workers.", facts.concurrency),
-      ...(connections === undefined
-        ? []
-        : [
-            gauge(
-              "envoy_server_total_connections",
-              "Open client connections.",
-              connections.series[0]?.values[0] ?? 0,
-            ),
-          ]),
+      ...connectionsOf(connections),
+      ...single("envoy_http_downstream_cx_upgrades_active", byName.get("graylane_tunnels")),
+      ...single("envoy_http_downstream_cx_upgrades_total", byName.get("graylane_tunnels_total")),
+      ...single(
+        "envoy_http_downstream_cx_protocol_error",
+        byName.get("graylane_refused_requests_total"),
+      ),
       ...countersOf(requests, { name: "envoy_http_downstream_rq", from: "role", to: PREFIX_LABEL }),
       ...timesOf(byName.get("graylane_request_duration_seconds"), {
         ...{ name: "envoy_http_downstream_rq_time", from: "role", to: PREFIX_LABEL },
@@ -48,9 +63,61 @@ export function envoyMetrics({ families }: MetricsSnapshot, facts: ServerFacts):
       ...timesOf(byName.get("graylane_upstream_duration_seconds"), {
         ...{ name: "envoy_cluster_upstream_rq_time", from: "service", to: CLUSTER_LABEL },
       }),
+      ...retriesOf(byName.get("graylane_upstream_retries_total")),
+      ...failuresOf(byName.get("graylane_upstream_failures_total")),
+      ...membersOf(facts.services),
       ...envoyOverload(byName),
     ],
   };
+}
+
+function connectionsOf(family: FamilySnapshot | undefined): FamilySnapshot[] {
+  const names = ["envoy_server_total_connections", "envoy_http_downstream_cx_active"];
+  return names.flatMap((name) => single(name, family));
+}
+
+/** Under another name, summed over all labels. */
+function single(name: string, family: FamilySnapshot | undefined): FamilySnapshot[] {
+  if (family === undefined) return [];
+  const value = family.series.reduce((sum, { values }) => sum + (values[0] ?? 0), 0);
+  const series = [{ labelValues: [], values: [value] }];
+  return [{ name, help: family.help, type: family.type, labelNames: [], bounds: [], series }];
+}
+
+function retriesOf(family: FamilySnapshot | undefined): FamilySnapshot[] {
+  if (family === undefined) return [];
+  const name = "envoy_cluster_upstream_rq_retry";
+  return [{ ...family, name, labelNames: [CLUSTER_LABEL] }];
+}
+
+function failuresOf(family: FamilySnapshot | undefined): FamilySnapshot[] {
+  if (family === undefined) return [];
+  return FAILURES.map(([name, reasons]) => ({
+    ...{ name: `envoy_cluster_${name}`, help: family.help, type: "counter", bounds: [] },
+    labelNames: [CLUSTER_LABEL],
+    series: summed(
+      family.series.filter(({ labelValues: [, reason = ""] }) => reasons.includes(reason)),
+      ([service = ""]) => [service],
+    ),
+  }));
+}
+
+function membersOf(services: readonly ServiceMembers[]): FamilySnapshot[] {
+  const family = (
+    name: "membership_total" | "membership_healthy",
+    valueOf: (members: ServiceMembers) => number,
+  ): FamilySnapshot => ({
+    ...{ name: `envoy_cluster_${name}`, help: "Endpoints.", type: "gauge", bounds: [] },
+    labelNames: [CLUSTER_LABEL],
+    series: services.map((members) => ({
+      labelValues: [members.service],
+      values: [valueOf(members)],
+    })),
+  });
+  return [
+    family("membership_total", ({ total }) => total),
+    family("membership_healthy", ({ healthy }) => healthy),
+  ];
 }
 
 interface Renaming {

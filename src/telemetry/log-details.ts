@@ -7,7 +7,10 @@ import type { AccessLogDetails } from "./access-log.ts";
 type Read = (details: AccessLogDetails) => string | number | null;
 
 /** `NAME`, `NAME_WITHOUT_PORT` and the port alone, of an `address:port`. */
-function addressCommands(name: string, read: (details: AccessLogDetails) => string): [string, Read][] {
+function addressCommands(
+  name: string,
+  read: (details: AccessLogDetails) => string,
+): [string, Read][] {
   const part = (at: 0 | 1): Read => {
     return (details) => splitAddress(read(details))[at];
   };

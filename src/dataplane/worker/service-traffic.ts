@@ -14,9 +14,17 @@ interface ServiceHandles {
   readonly duration: Histogram;
 }
 
+/** Whose fault it is, by our flags: what was sent to the service was not answered. */
+const FAILURES: ReadonlySet<string> = new Set([
+  ...["upstream_connect_failed", "upstream_tls_failed", "upstream_overflow", "upstream_reset"],
+  ...["upstream_protocol", "upstream_timeout", "no_endpoint"],
+]);
+
 export class ServiceTraffic {
   readonly #requests: Family<Counter>;
   readonly #durations: Family<Histogram>;
+  readonly #failures: Family<Counter>;
+  readonly #retries: Family<Counter>;
   readonly #byService = new Map<string, ServiceHandles>();
 
   constructor(metrics: Metrics) {
@@ -33,6 +41,23 @@ export class ServiceTraffic {
       },
       DURATION_BOUNDS_SECONDS,
     );
+    this.#failures = metrics.counter({
+      name: "graylane_upstream_failures_total",
+      help: "Requests to a service that ended without its answer, or in the middle of it.",
+      labelNames: ["service", "reason"],
+    });
+    this.#retries = metrics.counter({
+      name: "graylane_upstream_retries_total",
+      help: "Tries after the first one of a request to a service, connects that failed as well.",
+      labelNames: ["service"],
+    });
+  }
+
+  /** What went wrong on the way, whether an answer came or not. */
+  countTries({ service, flags, attempts }: ExchangeRecord): void {
+    if (service === "" || (flags === "" && attempts <= 1)) return;
+    if (attempts > 1) this.#retries.with(service).add(attempts - 1);
+    if (FAILURES.has(flags)) this.#failures.with(service, flags).increment();
   }
 
   count({ service, status, upstreamMs }: ExchangeRecord): void {

@@ -153,7 +153,10 @@ export class TrafficReport implements TrafficObserver {
     handles.duration.observe(record.durationMs / MS_PER_SECOND);
     if (record.fallbackReason !== "") this.#countFallback(handles, record);
     // A pod's inbound side calls its own app, which the caller's side has counted.
-    if (record.upstreamMs >= 0 && record.role !== "inbound") this.#services.count(record);
+    if (record.role !== "inbound") {
+      if (record.upstreamMs >= 0) this.#services.count(record);
+      this.#services.countTries(record);
+    }
     const { line, isDetailed } = this.#format;
     this.#accessLog?.write(isDetailed ? line(record, detailsOf(exchange)) : line(record));
   }
