@@ -46,12 +46,11 @@ const CONDITIONS: Readonly<Record<string, RetryCondition | null>> = {
   "refused-stream": "refused-stream",
   "retriable-4xx": "retriable-4xx",
   "retriable-status-codes": null,
-  // Of gRPC; there is no gRPC over HTTP/1.1, so they never hold.
-  cancelled: null,
-  "deadline-exceeded": null,
-  internal: null,
-  "resource-exhausted": null,
-  unavailable: null,
+  cancelled: "cancelled",
+  "deadline-exceeded": "deadline-exceeded",
+  internal: "internal",
+  "resource-exhausted": "resource-exhausted",
+  unavailable: "unavailable",
 };
 
 /** Undefined when the route asks for nothing of it. */
@@ -182,7 +181,7 @@ function reportCondition(word: string, path: string, { resource, messages }: Tar
     code: "GL0218",
     path,
     message: `the retry condition ${word} is not known here, so it has no effect`,
-    remedy: `Known are ${Object.keys(CONDITIONS).slice(0, 8).join(", ")} and status codes.`,
+    remedy: `Known are ${Object.keys(CONDITIONS).join(", ")} and status codes.`,
   });
 }
 

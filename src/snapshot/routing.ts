@@ -59,7 +59,17 @@ export interface FaultInjection {
 }
 
 export type RetryCondition =
-  "5xx" | "gateway-error" | "connect-failure" | "reset" | "refused-stream" | "retriable-4xx";
+  | "5xx"
+  | "gateway-error"
+  | "connect-failure"
+  | "reset"
+  | "refused-stream"
+  | "retriable-4xx"
+  | GrpcRetryCondition;
+
+/** Hold for a response of gRPC that is trailers alone: what has begun to come is not taken back. */
+export type GrpcRetryCondition =
+  "cancelled" | "deadline-exceeded" | "internal" | "resource-exhausted" | "unavailable";
 
 export interface RetryPolicy {
   /** Tries after the first one; 0: none at all, not even after a failed connect. */

@@ -300,7 +300,7 @@ export class Exchange implements UpstreamUser, Expirable {
       this.fail(proxyError("upstream_protocol", "the upstream switched protocols unasked"));
       return;
     }
-    if (this.#passOver(response.status)) return;
+    if (this.#passOver(response)) return;
     const { headers, status } = response;
     this.#upstreamMs = this.context.clock.monotonicMs() - this.startedMs;
     removeHopByHop(headers);
@@ -319,9 +319,9 @@ export class Exchange implements UpstreamUser, Expirable {
   }
 
   /** Another try is awaited in the place of this answer. */
-  #passOver(status: number): boolean {
-    const isRetried = this.#attempt?.retryStatus(status) === true;
-    const isPassed = isRetried || this.#hedges?.awaitsBetter(status) === true;
+  #passOver(response: ResponseHead): boolean {
+    const isRetried = this.#attempt?.retryAnswer(response) === true;
+    const isPassed = isRetried || this.#hedges?.awaitsBetter(response) === true;
     if (isPassed) this.#dropUpstream();
     else this.#hedges?.end();
     if (isRetried) this.#sender.rewind();

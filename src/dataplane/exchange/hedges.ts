@@ -4,6 +4,7 @@
 import type { ResponseHead } from "../../http/response-parser.ts";
 import { proxyError } from "../proxy-error.ts";
 import type { ProxyError } from "../proxy-error.ts";
+import type { AnswerHead } from "../upstream/retry.ts";
 import type { Upstream, UpstreamUser } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestSender } from "./request-sender.ts";
@@ -40,10 +41,10 @@ export class Hedges {
     return true;
   }
 
-  /** The same when it was answered with a status that the policy would try again. */
-  awaitsBetter(status: number): boolean {
-    if (!this.#attempt.isBad(status)) return false;
-    return this.awaits(proxyError("upstream_reset", `the last try was answered ${status}`));
+  /** The same when it was answered in a way that the policy would try again. */
+  awaitsBetter(answer: AnswerHead): boolean {
+    if (!this.#attempt.isBad(answer)) return false;
+    return this.awaits(proxyError("upstream_reset", `the last try was answered ${answer.status}`));
   }
 
   /** Nobody waits for them any more. */
@@ -55,7 +56,7 @@ export class Hedges {
   onAnswer(late: LateTry, head: ResponseHead): void {
     this.#late.delete(late);
     const hasOthers = this.#failure === null || this.#late.size > 0;
-    if (hasOthers && this.#attempt.isBad(head.status)) {
+    if (hasOthers && this.#attempt.isBad(head)) {
       late.connection.abort();
       return;
     }

@@ -91,6 +91,35 @@ test("an answer that the policy names is tried again, the client sees the good o
   assert.equal(records[0]?.attempts, 2);
 });
 
+const grpc = (status: string): string =>
+  `HTTP/1.1 200 OK\r\ngrpc-status: ${status}\r\ncontent-length: 0\r\n\r\n`;
+const GRPC_STATUSES = [
+  ["1", "cancelled"],
+  ["4", "deadline-exceeded"],
+  ["8", "resource-exhausted"],
+  ["13", "internal"],
+  ["14", "unavailable"],
+] as const;
+for (const [status, condition] of GRPC_STATUSES) {
+  test(`an answer of gRPC is tried again when ${condition} is in the policy`, async () => {
+    const route = retrying({ on: [condition] });
+    const { client, seen } = await start([answer(grpc(status)), answer(OK)], { route });
+    client.send(GET);
+    assert.match(await client.until(/ok$/), /^HTTP\/1.1 200 /);
+    assert.equal(seen.length, 2);
+  });
+}
+
+test("another answer of gRPC, or without that in the policy, is the client's", async () => {
+  const on = ["cancelled", "5xx"] as const;
+  for (const status of ["0", "5", "14", "constructor"]) {
+    const { client, seen } = await start([answer(grpc(status))], { route: retrying({ on }) });
+    client.send(GET);
+    assert.match(await client.until(/\r\n\r\n$/), new RegExp(`grpc-status: ${status}\r\n`));
+    assert.equal(seen.length, 1);
+  }
+});
+
 test("when the tries are used up, the client gets the last answer as it is", async () => {
   const { client, seen } = await start([answer(ERROR)], { route: retrying() });
   client.send(GET);

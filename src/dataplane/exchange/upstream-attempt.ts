@@ -10,9 +10,10 @@ import type { Waiting } from "../upstream/endpoint-pool.ts";
 import {
   backOffMs,
   mayRetryFailure,
-  mayRetryStatus,
+  mayRetryAnswer,
   REPLAY_BODY_BYTES_MAX,
 } from "../upstream/retry.ts";
+import type { AnswerHead } from "../upstream/retry.ts";
 import type { UpstreamFacts } from "../upstream/upstream-facts.ts";
 import type { Upstream, UpstreamFailureKind, UpstreamPool } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
@@ -224,9 +225,9 @@ export class UpstreamAttempt {
   }
 
   /** An answer that the route's policy would try again. */
-  isBad(status: number): boolean {
+  isBad(answer: AnswerHead): boolean {
     const { retry } = this.#plan;
-    return retry !== null && mayRetryStatus(retry, status);
+    return retry !== null && mayRetryAnswer(retry, answer);
   }
 
   get place(): TryPlace {
@@ -252,12 +253,12 @@ export class UpstreamAttempt {
   }
 
   /** The head of an answer has come: true when it is dropped for the sake of another try. */
-  retryStatus(status: number): boolean {
+  retryAnswer(answer: AnswerHead): boolean {
     const { retry, cluster } = this.#plan;
     if (retry === null && cluster === null) return false;
-    this.#record(status);
+    this.#record(answer.status);
     this.#tryTimer?.cancel();
-    return retry !== null && mayRetryStatus(retry, status) && this.#retryByPolicy();
+    return retry !== null && mayRetryAnswer(retry, answer) && this.#retryByPolicy();
   }
 
   errorOf(kind: UpstreamFailureKind, detail: string): ProxyError {

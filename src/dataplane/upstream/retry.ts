@@ -1,8 +1,12 @@
 //! Which outcomes of a try are worth another one, when, and how many of them in all.
 
 import type { Prng } from "../../base/prng.ts";
-import type { RetryPolicy } from "../../snapshot/routing.ts";
+import type { ResponseHead } from "../../http/response-parser.ts";
+import type { GrpcRetryCondition, RetryPolicy } from "../../snapshot/routing.ts";
 import type { UpstreamFailureKind } from "./upstream.ts";
+
+/** As much of an answer as another try depends on. */
+export type AnswerHead = Pick<ResponseHead, "status" | "headers">;
 
 /** Of a request's body at most this much is kept to be sent again; a longer one is sent once. */
 export const REPLAY_BODY_BYTES_MAX = 262_144;
@@ -21,7 +25,24 @@ export function mayRetryFailure(policy: RetryPolicy, kind: UpstreamFailureKind):
   return on.includes("reset");
 }
 
-export function mayRetryStatus({ on, statuses }: RetryPolicy, status: number): boolean {
+/** `grpc-status` by what asks for another try. */
+const GRPC_CONDITIONS: Readonly<Record<string, GrpcRetryCondition>> = {
+  "1": "cancelled",
+  "4": "deadline-exceeded",
+  "8": "resource-exhausted",
+  "13": "internal",
+  "14": "unavailable",
+};
+
+export function mayRetryAnswer(policy: RetryPolicy, { status, headers }: AnswerHead): boolean {
+  if (mayRetryStatus(policy, status)) return true;
+  const grpcStatus = headers.get("grpc-status");
+  if (grpcStatus === undefined || !Object.hasOwn(GRPC_CONDITIONS, grpcStatus)) return false;
+  const condition = GRPC_CONDITIONS[grpcStatus];
+  return condition !== undefined && policy.on.includes(condition);
+}
+
+function mayRetryStatus({ on, statuses }: RetryPolicy, status: number): boolean {
   if (statuses.includes(status)) return true;
   if (status >= STATUS_SERVER_ERROR_MIN && on.includes("5xx")) return true;
   if (GATEWAY_ERRORS.has(status)) return on.includes("gateway-error");
