@@ -109,11 +109,12 @@ const flags = [
   { flags: "bad_host", status: 400, is: "DPE bad_host" },
   { flags: "internal", status: 500, is: "- internal" },
   { flags: "", status: 200, is: "- via_upstream" },
+  { flags: "", status: 301, upstreamMs: -1, is: "- direct_response" },
 ];
-for (const { flags: flag, status, is } of flags) {
-  test(`the flag ${flag || "of an upstream's answer"} is ${is} in a format`, () => {
+for (const { flags: flag, status, upstreamMs = 1, is } of flags) {
+  test(`the flag ${flag || `of an answer ${status}`} is ${is} in a format`, () => {
     const line = lineOf("%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%", {
-      ...{ ...entry, flags: flag, status },
+      ...{ ...entry, flags: flag, status, upstreamMs },
     });
     assert.equal(line, `${is}\n`);
   });

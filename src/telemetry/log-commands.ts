@@ -19,9 +19,10 @@ const PLAIN: Readonly<Record<string, (entry: AccessLogEntry) => LogValue>> = {
   PROTOCOL: ({ protocol }) => protocol,
   RESPONSE_CODE: ({ status }) => status,
   RESPONSE_FLAGS: ({ flags }) => shortFlag(flags),
-  RESPONSE_CODE_DETAILS: ({ flags, status }) => {
+  RESPONSE_CODE_DETAILS: ({ flags, status, upstreamMs }) => {
     if (flags !== "") return flags;
-    return status === 0 ? null : "via_upstream";
+    if (status === 0) return null;
+    return upstreamMs < 0 ? "direct_response" : "via_upstream";
   },
   BYTES_RECEIVED: ({ bytesReceived }) => bytesReceived,
   BYTES_SENT: ({ bytesSent }) => bytesSent,
