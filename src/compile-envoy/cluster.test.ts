@@ -179,6 +179,7 @@ test("weights, levels and parts by place are the same for Envoys", () => {
   ]);
   const { json } = compileCluster({ ...cluster, policy: { locality } }, keys, VIEW).resource;
   assert.deepEqual(json["common_lb_config"], {
+    update_merge_window: "0s",
     healthy_panic_threshold: { value: 0 },
     locality_weighted_lb_config: {},
   });

@@ -58,6 +58,8 @@ export function compileCluster(
     connect_timeout: durationOf(connectTimeoutMs),
     ...balancer(policy),
     common_lb_config: {
+      // Envoy up to 1.39 would answer at once, and use other lanes of endpoints up to 1 s later.
+      update_merge_window: "0s",
       healthy_panic_threshold: { value: outliers?.healthyPercentMin ?? 0 },
       ...(isDistributed(policy) ? { locality_weighted_lb_config: {} } : {}),
     },

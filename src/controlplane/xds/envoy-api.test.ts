@@ -18,7 +18,7 @@ const CASES: readonly (readonly [what: string, type: string, value: Json])[] = [
       type: "EDS",
       connect_timeout: "1.25s",
       circuit_breakers: { thresholds: [{ max_requests: 4_294_967_295 }] },
-      common_lb_config: { healthy_panic_threshold: { value: 12.5 } },
+      common_lb_config: { update_merge_window: "0s", healthy_panic_threshold: { value: 12.5 } },
     },
   ],
   [
