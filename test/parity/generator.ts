@@ -1,10 +1,20 @@
 //! Random configurations of lanes and routes, and requests to them.
 
-import type { SeededPrng } from "../../src/base/prng.ts";
+import { SeededPrng } from "../../src/base/prng.ts";
 import type { Resource } from "../../src/resources/object.ts";
 import type { Question } from "./question.ts";
-import { LANE_HEADER, PORT, lane, laneGroup, routes } from "./topology.ts";
-import type { Rule, World, WorldLane, WorldRequest, WorldRoute, WorldTarget } from "./world.ts";
+import { OTHER_RSA, SIGNERS, keySet, token } from "./tokens.ts";
+import { LANE_HEADER, LANE_MEMBER, PORT, lane, laneGroup, routes } from "./topology.ts";
+import type {
+  Rule,
+  World,
+  WorldLane,
+  WorldRequest,
+  WorldRoute,
+  WorldTarget,
+  WorldToken,
+  WorldTokens,
+} from "./world.ts";
 
 const SERVICES = ["a", "b", "c"];
 const NAMES = ["blue", "gray", "green"];
@@ -14,13 +24,34 @@ const LABELS = [
 ];
 const VALUES = ["a", "ab", "b", "a.b", "c", ""];
 const PATHS = ["/", "/a", "/a/b", "/ab", "/b"];
+const TAGS = [...NAMES, "tag-gray", "none"];
+/** Of others, as they may stand on any request. */
+const MEMBERS = ["a=b", "user=1;p=1", "k=%20", "odd"];
+const CLAIMS = ["sub", "level", "groups", "isBeta", "nobody"];
+/** As rules see them. */
+const CLAIM_VALUES = [...VALUES, "7", "2.5", "true", "a,7"];
+const ISSUERS = ["https://a.test", "https://b.test"];
+const AUDIENCES = ["shop", "desk"];
+const FLAWS = ["another key", "expired", "not yet", "cut", "none"] as const;
+const ALGORITHMS = Object.keys(SIGNERS);
+const SEEDS_ALIKE = 3;
+const YEAR_S = 31_536_000;
 const OPERATORS = ["==", "!=", "in", "notIn", "prefix", "suffix", "contains", "exists", "absent"];
 
 export class Draw {
   readonly #prng: SeededPrng;
+  readonly #mode: World["mode"];
+  readonly #tokens: WorldTokens | null;
 
-  constructor(prng: SeededPrng) {
-    this.#prng = prng;
+  /**
+   * A run of seeds has one form: another one changes the listeners of Envoys, which drain for longer
+   * than all requests of a configuration take.
+   */
+  constructor(seed: number) {
+    this.#prng = new SeededPrng(seed);
+    const run = Math.floor(seed / SEEDS_ALIKE);
+    this.#mode = run % 4 < 2 ? "header" : "baggage";
+    this.#tokens = run % 2 === 0 ? null : this.#drawTokens();
   }
 
   of<T>(choices: readonly T[]): T {
@@ -40,7 +71,7 @@ export class Draw {
     const lanes = names.map((name) => this.#lane(name, names, members, policy));
     const count = 1 + this.#prng.below(4);
     return {
-      ...{ members, policy, isolated, lanes },
+      ...{ mode: this.#mode, tokens: this.#tokens, members, policy, isolated, lanes },
       strictService: policy !== "strict" && this.oneIn(4) ? this.of(members) : null,
       accepts: this.oneIn(3),
       routes: Array.from({ length: count }, () => this.#route(names, members)),
@@ -55,7 +86,43 @@ export class Draw {
     if (this.oneIn(2)) headers.push(["cookie", `t=1; u=${this.of(VALUES)}; u=${this.of(VALUES)}`]);
     const query = this.of(["", "?q", `?q=${this.of(VALUES)}`, `?p=q&q=%61b&q=${this.of(VALUES)}`]);
     const hops = Array.from({ length: this.#prng.below(4) }, () => this.of(SERVICES));
-    return { method: this.of(["GET", "PUT"]), path: this.of(PATHS) + query, headers, hops };
+    const method = this.of(["GET", "PUT"]);
+    return {
+      ...{ method, path: this.of(PATHS) + query, headers, hops },
+      baggage: this.#mode === "baggage" ? this.#baggage() : [],
+      token: this.#tokens === null || this.oneIn(4) ? null : this.#token(this.#tokens),
+    };
+  }
+
+  #baggage(): string[][] {
+    const member = (): string =>
+      this.oneIn(3) ? `${LANE_MEMBER}=${this.of(TAGS)}` : this.of(MEMBERS);
+    const field = (): string[] => Array.from({ length: 1 + this.#prng.below(3) }, member);
+    return Array.from({ length: this.#prng.below(3) }, field);
+  }
+
+  #drawTokens(): WorldTokens {
+    return {
+      issuer: this.oneIn(2) ? this.of(ISSUERS) : null,
+      audience: this.oneIn(2) ? this.of(AUDIENCES) : null,
+      place: this.of(["header", "cookie"]),
+    };
+  }
+
+  /** Most are what the configuration asks for. */
+  #token({ issuer, audience }: WorldTokens): WorldToken {
+    const claims = {
+      ...(this.oneIn(3) ? {} : { sub: this.of(VALUES) }),
+      ...(this.oneIn(2) ? {} : { level: this.of([7, 2.5]) }),
+      ...(this.oneIn(2) ? {} : { groups: this.of([["a", 7], ["a"], [], ["b", "c"]]) }),
+      ...(this.oneIn(2) ? {} : { isBeta: this.oneIn(2) }),
+    };
+    return {
+      ...{ alg: this.of(ALGORITHMS), claims },
+      issuer: this.oneIn(4) ? this.of([...ISSUERS, null]) : issuer,
+      audiences: this.oneIn(4) ? [this.of(AUDIENCES)] : [...AUDIENCES, audience ?? "more"],
+      flaw: this.oneIn(4) ? this.of(FLAWS) : null,
+    };
   }
 
   #lane(
@@ -101,6 +168,9 @@ export class Draw {
     const members = (): Rule[] => [0, 1].map(() => this.#rule(depth - 1));
     if (kind === 2) return { all: members() };
     if (kind === 3) return { any: members() };
+    if (this.#tokens !== null && this.oneIn(2)) {
+      return { claim: this.of(CLAIMS), ...this.#comparison(OPERATORS, CLAIM_VALUES) };
+    }
     const operand = this.of(["query", "header", "cookie", "path", "method"]);
     if (operand === "query") return { query: "q", ...this.#comparison(OPERATORS, VALUES) };
     if (operand === "path") return { path: true, ...this.#comparison(OPERATORS, PATHS) };
@@ -122,10 +192,12 @@ export class Draw {
 }
 
 export function objectsOf(world: World): Resource[] {
-  const { members, policy, strictService, isolated, accepts } = world;
+  const { members, policy, strictService, isolated, accepts, mode, tokens } = world;
   const group = laneGroup({
     services: members.map((name) => ({ name })),
     fallback: policy,
+    context: { mode, routeHeader: LANE_HEADER },
+    ...(tokens === null ? {} : { operands: { jwt: jwtOf(tokens) } }),
     ...(isolated ? { isolated } : {}),
     ...(accepts ? { acceptFromClients: true } : {}),
     ...(strictService === null
@@ -164,8 +236,56 @@ function laneOf(one: WorldLane): Resource {
   });
 }
 
-export function questionOf({ method, path, headers, hops }: WorldRequest): Question {
+function jwtOf({ issuer, audience, place }: WorldTokens): object {
+  return {
+    jwks: keySet(),
+    ...(issuer === null ? {} : { issuer }),
+    ...(audience === null ? {} : { audiences: [audience] }),
+    ...(place === "cookie" ? { cookie: "token" } : {}),
+  };
+}
+
+export function questionOf(request: WorldRequest, tokens: WorldTokens | null): Question {
+  const { method, path, headers, baggage, token: one, hops } = request;
   const calls = hops.map((service) => `${service}:${PORT}`).join(",");
   const chain = hops.length === 0 ? [] : [["x-hops", calls] as const];
-  return { method, path, headers: [...headers, ...chain] };
+  const lists = baggage.map((members) => ["baggage", members.join()] as const);
+  const all = [...headers, ...lists, ...chain];
+  if (one === null || tokens === null) return { method, path, headers: all };
+  const text = textOf(one);
+  if (tokens.place === "header") {
+    return { method, path, headers: [...all, ["authorization", `Bearer ${text}`]] };
+  }
+  const cookies = all.filter(([name]) => name === "cookie").map(([, value]) => value);
+  const others = all.filter(([name]) => name !== "cookie");
+  const cookie = [...cookies, `token=${text}`].join("; ");
+  return { method, path, headers: [...others, ["cookie", cookie]] };
+}
+
+/** It is signed once: the same configuration is asked again while a difference is made small. */
+const texts = new WeakMap<WorldToken, string>();
+
+function textOf(one: WorldToken): string {
+  const known = texts.get(one);
+  if (known !== undefined) return known;
+  const { alg, claims, issuer, audiences, flaw } = one;
+  const nowS = Math.floor(Date.now() / 1_000);
+  const all = {
+    ...{ ...claims, aud: audiences },
+    ...(issuer === null ? {} : { iss: issuer }),
+    ...(flaw === "expired" ? { exp: nowS - YEAR_S } : {}),
+    ...(flaw === "not yet" ? { nbf: nowS + YEAR_S } : {}),
+  };
+  // Of RSA is the other key: a signature of another kind would be told by its length.
+  const signed =
+    flaw === "another key" ? token(all, { alg: "RS256", key: OTHER_RSA }) : token(all, { alg });
+  const cut = flaw === "cut" ? signed.slice(0, -1) : signed;
+  const text = flaw === "none" ? unsigned(all) : cut;
+  texts.set(one, text);
+  return text;
+}
+
+function unsigned(claims: object): string {
+  const parts = [{ alg: "none" }, claims].map((part) => JSON.stringify(part));
+  return `${parts.map((part) => Buffer.from(part).toString("base64url")).join(".")}.`;
 }

@@ -10,6 +10,8 @@ import type {
   WorldRequest,
   WorldRoute,
   WorldTarget,
+  WorldToken,
+  WorldTokens,
 } from "./world.ts";
 
 export interface Pod {
@@ -22,6 +24,7 @@ export interface Setting {
   readonly world: World;
   readonly pods: readonly Pod[];
   readonly laneHeader: string;
+  readonly laneMember: string;
 }
 
 const OK = 200;
@@ -41,7 +44,11 @@ export function judge(setting: Setting, request: WorldRequest, seen: Seen): stri
   const eligible = atGateway(setting, route, decided.lane);
   const first = judgeHop(eligible, seen, 0, "the gateway");
   if (first !== null || eligible.length === 0) return first;
-  return judgeTag(seen, 0, decided.tag) ?? judgeCalls(setting, request, seen, decided.tag);
+  return (
+    judgeTold(setting, seen, 0, decided.tag) ??
+    judgeCalls(setting, request, seen, decided.tag) ??
+    judgeBaggage(setting, request, seen)
+  );
 }
 
 interface Decided {
@@ -53,22 +60,36 @@ interface Decided {
 
 /** "Who is decided into which lane". */
 function decide(setting: Setting, target: WorldTarget, request: WorldRequest): Decided {
-  const { world, laneHeader } = setting;
-  const sent = world.accepts ? (headerOf(request, laneHeader) ?? "") : "";
-  const told = sent === "" ? null : sent;
+  const { world } = setting;
+  const told = world.accepts ? toldBy(setting, request) : null;
   if (target.lane !== null) {
     const lane = world.lanes.find(({ name }) => name === target.lane);
     if (lane === undefined) return { lane: null, tag: told };
     return { lane, tag: lane.enabled ? lane.tag : told };
   }
   if (told !== null) return { lane: laneOfTag(world, told), tag: told };
+  const asked = { request, tokens: world.tokens };
   const open = [...world.lanes]
     .filter(({ enabled }) => enabled)
     .sort(inOrder)
-    .filter(({ forcedOut }) => forcedOut === null || !holds(forcedOut, request));
-  const forced = open.find(({ forcedIn }) => forcedIn !== null && holds(forcedIn, request));
-  const lane = forced ?? open.find(({ rule }) => rule !== null && holds(rule, request)) ?? null;
+    .filter(({ forcedOut }) => forcedOut === null || !holds(forcedOut, asked));
+  const forced = open.find(({ forcedIn }) => forcedIn !== null && holds(forcedIn, asked));
+  const lane = forced ?? open.find(({ rule }) => rule !== null && holds(rule, asked)) ?? null;
   return { lane, tag: lane?.tag ?? null };
+}
+
+/** "Where both stand on a call, the route header counts"; "a member that stands twice: the first". */
+function toldBy({ world, laneHeader, laneMember }: Setting, request: WorldRequest): string | null {
+  const header = headerOf(request, laneHeader) ?? "";
+  if (header !== "") return header;
+  if (world.mode === "header") return null;
+  return laneIn(request.baggage.flat(), laneMember);
+}
+
+function laneIn(members: readonly string[], laneMember: string): string | null {
+  const name = `${laneMember}=`;
+  const found = members.find((one) => one.startsWith(name)) ?? name;
+  return found === name ? null : found.slice(name.length);
 }
 
 function inOrder(a: WorldLane, b: WorldLane): number {
@@ -161,7 +182,7 @@ function judgeCalls(
     const eligible = podsFor(setting, service, lane);
     const wrong = judgeHop(eligible, seen, index + 1, caller.name);
     if (wrong !== null || eligible.length === 0) return wrong;
-    const wrongTag = world.isolated ? null : judgeTag(seen, index + 1, tag);
+    const wrongTag = world.isolated ? null : judgeTold(setting, seen, index + 1, tag);
     if (wrongTag !== null) return wrongTag;
   }
   return seen.hops.length > request.hops.length + 1 ? "there are more hops than calls" : null;
@@ -190,10 +211,39 @@ function judgeHop(
   return `${caller} got ${status}, not ${names.join(" or ") || UNAVAILABLE}`;
 }
 
-function judgeTag(seen: Seen, index: number, tag: string | null): string | null {
-  const found = seen.hops[index]?.tag ?? null;
-  if (found === tag) return null;
-  return `hop ${index} was told the lane ${String(found)}, not ${String(tag)}`;
+/** By the route header, and in baggage by the member; what both say must be one. */
+function judgeTold(
+  { world, laneMember }: Setting,
+  seen: Seen,
+  index: number,
+  tag: string | null,
+): string | null {
+  const hop = seen.hops[index];
+  const header = hop?.tag ?? null;
+  const member = laneIn(membersOf(hop?.baggage ?? null), laneMember);
+  const found = world.mode === "baggage" ? [member, header ?? member] : [header];
+  if (found.every((one) => one === tag)) return null;
+  return `hop ${index} was told the lane ${found.map(String).join(" and ")}, not ${String(tag)}`;
+}
+
+/** "The members of others stay", at every hop, in their order. */
+function judgeBaggage(
+  { laneMember }: Setting,
+  { baggage }: WorldRequest,
+  { hops }: Seen,
+): string | null {
+  const othersOf = (members: readonly string[]): string =>
+    members.filter((one) => !one.startsWith(`${laneMember}=`)).join();
+  const wanted = othersOf(baggage.flat());
+  for (const [index, hop] of hops.entries()) {
+    const found = othersOf(membersOf(hop.baggage));
+    if (found !== wanted) return `hop ${index} was told the baggage ${found}, not ${wanted}`;
+  }
+  return null;
+}
+
+function membersOf(baggage: string | null): string[] {
+  return (baggage ?? "").split(",").map((one) => one.trim());
 }
 
 function expectStatus(seen: Seen, status: number, why: string): string | null {
@@ -208,20 +258,40 @@ function takes({ prefix, exact, header }: WorldRoute, request: WorldRequest): bo
   return header === null || headerOf(request, "x-a") === header;
 }
 
-/** "Rules". */
-export function holds(rule: Rule, request: WorldRequest): boolean {
-  if ("all" in rule) return rule.all.every((one) => holds(one, request));
-  if ("any" in rule) return rule.any.some((one) => holds(one, request));
-  if ("not" in rule) return !holds(rule.not, request);
-  return compare(rule, operandOf(rule, request));
+interface Asked {
+  readonly request: WorldRequest;
+  readonly tokens: WorldTokens | null;
 }
 
-function operandOf(condition: Condition, request: WorldRequest): string | undefined {
-  const { header, cookie, query, path } = condition;
+/** "Rules". */
+function holds(rule: Rule, asked: Asked): boolean {
+  if ("all" in rule) return rule.all.every((one) => holds(one, asked));
+  if ("any" in rule) return rule.any.some((one) => holds(one, asked));
+  if ("not" in rule) return !holds(rule.not, asked);
+  return compare(rule, operandOf(rule, asked));
+}
+
+function operandOf(condition: Condition, { request, tokens }: Asked): string | undefined {
+  const { header, cookie, query, path, claim } = condition;
+  if (claim !== undefined) return claimOf(request.token, tokens, claim);
   if (header !== undefined) return headerOf(request, header);
   if (cookie !== undefined) return cookieOf(headerOf(request, "cookie") ?? "", cookie);
   if (query !== undefined) return queryOf(request.path, query);
   return path === true ? pathOf(request) : request.method;
+}
+
+/** "A claim counts only after the signature and `exp`, `nbf`, `iss` and `aud` have been checked". */
+function claimOf(
+  token: WorldToken | null,
+  tokens: WorldTokens | null,
+  name: string,
+): string | undefined {
+  if (token === null || tokens === null || token.flaw !== null) return undefined;
+  const { issuer, audience } = tokens;
+  if (issuer !== null && token.issuer !== issuer) return undefined;
+  if (audience !== null && !token.audiences.includes(audience)) return undefined;
+  const value = token.claims[name];
+  return value === undefined ? undefined : String(value);
 }
 
 /** Of a missing operand only these hold. */

@@ -1,13 +1,13 @@
 //! Asks both engines what the generator draws, lets the oracle judge each, and makes what it found
 //! small.
 
-import { SeededPrng } from "../../src/base/prng.ts";
 import type { Pair } from "./compare.ts";
 import type { Engine } from "./engine.ts";
 import { Draw, objectsOf, questionOf } from "./generator.ts";
 import { judge } from "./oracle.ts";
 import { outcomeOf } from "./outcome.ts";
-import { LANE_HEADER, WORKLOADS } from "./topology.ts";
+import type { Question } from "./question.ts";
+import { LANE_HEADER, LANE_MEMBER, WORKLOADS } from "./topology.ts";
 import type { Seen, World, WorldRequest } from "./world.ts";
 
 const REQUESTS_PER_WORLD = 40;
@@ -39,7 +39,7 @@ export async function runRandom(pair: Pair, options: RunOptions): Promise<Run> {
   let [worlds, requests] = [0, 0];
   while (worlds < options.worlds || performance.now() < endMs) {
     const seed = options.firstSeed + worlds;
-    const draw = new Draw(new SeededPrng(seed));
+    const draw = new Draw(seed);
     const world = draw.world();
     await pair.configure({ objects: objectsOf(world) });
     worlds += 1;
@@ -60,8 +60,10 @@ export async function runRandom(pair: Pair, options: RunOptions): Promise<Run> {
 
 /** Why the engines and the oracle are not of one mind; null: they are. */
 async function differs(pair: Pair, world: World, request: WorldRequest): Promise<string | null> {
-  const setting = { world, pods: WORKLOADS, laneHeader: LANE_HEADER };
-  const seen = await Promise.all(pair.engines.map((engine) => ask(engine, request)));
+  const names = { laneHeader: LANE_HEADER, laneMember: LANE_MEMBER };
+  const setting = { world, pods: WORKLOADS, ...names };
+  const question = questionOf(request, world.tokens);
+  const seen = await Promise.all(pair.engines.map((engine) => ask(engine, question)));
   for (const [index, engine] of pair.engines.entries()) {
     const one = seen[index];
     const wrong = one === undefined ? "no answer" : judge(setting, request, one);
@@ -72,12 +74,16 @@ async function differs(pair: Pair, world: World, request: WorldRequest): Promise
   return null;
 }
 
-async function ask(engine: Engine, request: WorldRequest): Promise<Seen> {
-  const { status, lastStatus, hops } = outcomeOf(await engine.ask(questionOf(request)));
+async function ask(engine: Engine, question: Question): Promise<Seen> {
+  const { status, lastStatus, hops } = outcomeOf(await engine.ask(question));
   const told = hops.map(({ name, headers }) => {
     const tag = headers[LANE_HEADER];
     // An empty one names no lane.
-    return { name, tag: tag === undefined || tag === "" ? null : String(tag) };
+    const baggage = headers["baggage"];
+    return {
+      ...{ name, tag: tag === undefined || tag === "" ? null : String(tag) },
+      baggage: baggage === undefined ? null : String(baggage),
+    };
   });
   return { status, lastStatus, hops: told };
 }
@@ -117,6 +123,10 @@ function* smaller({ world, request }: Candidate): Generator<Candidate> {
   for (const index of request.headers.keys()) {
     yield { world, request: { ...request, headers: request.headers.toSpliced(index, 1) } };
   }
+  if (request.token !== null) yield { world, request: { ...request, token: null } };
+  for (const index of request.baggage.keys()) {
+    yield { world, request: { ...request, baggage: request.baggage.toSpliced(index, 1) } };
+  }
   const [path = "/"] = request.path.split("?");
   if (path !== request.path) yield { world, request: { ...request, path } };
   for (const one of smallerWorlds(world)) yield { world: one, request };
@@ -133,15 +143,21 @@ function* smallerWorlds(world: World): Generator<World> {
   for (const index of routes.keys()) {
     if (routes.length > 1) yield { ...world, routes: routes.toSpliced(index, 1) };
   }
-  if (world.strictService !== null) yield { ...world, strictService: null };
-  if (world.accepts) yield { ...world, accepts: false };
-  if (world.isolated) yield { ...world, isolated: false };
+  yield* withSimplerGroup(world);
   yield* withSimplerLanes(world);
   for (const [index, one] of routes.entries()) {
     if (one.fallback !== null) {
       yield { ...world, routes: routes.with(index, { ...one, fallback: null }) };
     }
   }
+}
+
+function* withSimplerGroup(world: World): Generator<World> {
+  if (world.strictService !== null) yield { ...world, strictService: null };
+  if (world.accepts) yield { ...world, accepts: false };
+  if (world.isolated) yield { ...world, isolated: false };
+  if (world.tokens !== null) yield { ...world, tokens: null };
+  if (world.mode === "baggage") yield { ...world, mode: "header" };
 }
 
 function* withSimplerLanes(world: World): Generator<World> {

@@ -4,6 +4,8 @@
 import type { Resource } from "../../src/resources/object.ts";
 
 export const LANE_HEADER = "x-lane";
+/** In the baggage, of the lane group of all cases. */
+export const LANE_MEMBER = "graylane-lane.default.shops";
 export const PORT = 8_000;
 
 export interface Workload {

@@ -13,6 +13,8 @@ export interface Condition {
   readonly query?: string;
   readonly path?: true;
   readonly method?: true;
+  /** A name in the claims of the request's token. */
+  readonly claim?: string;
   readonly operator: string;
   readonly value?: string;
   readonly values?: readonly string[];
@@ -48,7 +50,18 @@ export interface WorldRoute {
   readonly fallback: WorldTarget | null;
 }
 
+/** What a token must say, and where it stands. */
+export interface WorldTokens {
+  readonly issuer: string | null;
+  readonly audience: string | null;
+  readonly place: "header" | "cookie";
+}
+
 export interface World {
+  /** In what lanes travel. */
+  readonly mode: "header" | "baggage";
+  /** Null: rules read no claims. */
+  readonly tokens: WorldTokens | null;
   readonly members: readonly string[];
   readonly policy: "permissive" | "strict" | "chain";
   /** Another policy for one service. */
@@ -59,20 +72,41 @@ export interface World {
   readonly routes: readonly WorldRoute[];
 }
 
+export type ClaimValue = string | number | boolean | readonly (string | number)[];
+
+/** Signed by `alg`, unless the flaw is in that. */
+export interface WorldToken {
+  readonly alg: string;
+  readonly claims: Readonly<Record<string, ClaimValue>>;
+  readonly issuer: string | null;
+  readonly audiences: readonly string[];
+  /** Why nobody may believe it, whatever is asked of tokens; null: nothing. */
+  readonly flaw: "another key" | "expired" | "not yet" | "cut" | "none" | null;
+}
+
 export interface WorldRequest {
   readonly method: string;
   /** With its query. */
   readonly path: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Each a field of `baggage`, a list of members. */
+  readonly baggage: readonly (readonly string[])[];
+  readonly token: WorldToken | null;
   /** The services behind the first one. */
   readonly hops: readonly string[];
+}
+
+export interface SeenHop {
+  readonly name: string;
+  readonly tag: string | null;
+  readonly baggage: string | null;
 }
 
 /** What a request came to. */
 export interface Seen {
   readonly status: number;
-  /** The Deployments, and the lane's header that each was sent. */
-  readonly hops: readonly { readonly name: string; readonly tag: string | null }[];
+  /** The Deployments, and the lane's header and the baggage that each was sent. */
+  readonly hops: readonly SeenHop[];
   /** Of the last pod's call; 200 when it made none. */
   readonly lastStatus: number;
 }

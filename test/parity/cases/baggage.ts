@@ -2,11 +2,20 @@
 
 import type { ParityCase, ParityGroup, Want } from "../case.ts";
 import { OUTSIDE } from "../outside.ts";
-import { LANES, LANE_HEADER, TO_A, lane, laneGroup, object, routes, to } from "../topology.ts";
+import {
+  LANES,
+  LANE_HEADER,
+  LANE_MEMBER as MEMBER,
+  TO_A,
+  lane,
+  laneGroup,
+  object,
+  routes,
+  to,
+} from "../topology.ts";
 import { BASE, BLUE, GRAY, context, go, walk } from "./walk.ts";
 import type { Fields } from "./walk.ts";
 
-const MEMBER = "graylane-lane.default.shops";
 const CONTEXT = { mode: "baggage", routeHeader: LANE_HEADER } as const;
 
 const group = (more: object = {}) => laneGroup({ context: CONTEXT, ...more });
