@@ -7,6 +7,8 @@ import type { Resource } from "../resources/object.ts";
 export interface Deployment {
   readonly namespace: string;
   readonly name: string;
+  /** Absent in what an older version has handed over. */
+  readonly uid?: string;
   readonly generation: number;
   readonly replicas: number;
   readonly template: PodTemplate;
@@ -73,6 +75,7 @@ export function readDeployment(
   return {
     namespace: resource.metadata.namespace ?? "default",
     name: resource.metadata.name,
+    ...(resource.metadata.uid === undefined ? {} : { uid: resource.metadata.uid }),
     generation: resource.metadata.generation ?? 0,
     replicas: typeof replicas === "number" && replicas >= 0 ? Math.floor(replicas) : 1,
     template: readTemplate(template, usual),

@@ -26,6 +26,8 @@ export interface PodView {
   readonly namespace: string;
   readonly name: string;
   readonly deployment: string;
+  /** Null: not known. */
+  readonly deploymentUid: string | null;
   readonly templateHash: string;
   readonly template: PodTemplate;
   readonly createdAtMs: number;
@@ -49,12 +51,20 @@ export function renderPod(view: PodView): Resource {
       namespace: view.namespace,
       labels: template.labels,
       annotations: { ...template.annotations, ...addressAnnotations(view) },
+      ...ownerOf(view),
       creationTimestamp: timestamp(view.createdAtMs),
       ...(deletedAtMs === null ? {} : { deletionTimestamp: timestamp(deletedAtMs) }),
     },
     spec: { ...template.spec, nodeName: "local" },
     status: renderStatus(view),
   };
+}
+
+/** The Deployment itself: there are no ReplicaSets here. It waits for its pods if it is told to. */
+function ownerOf({ deployment, deploymentUid }: PodView): object {
+  if (deploymentUid === null) return {};
+  const owner = { apiVersion: "apps/v1", kind: "Deployment", name: deployment, uid: deploymentUid };
+  return { ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }] };
 }
 
 function addressAnnotations(view: PodView): Record<string, string> {

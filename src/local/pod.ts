@@ -74,6 +74,7 @@ export class Pod implements ObservedPod {
   readonly name: string;
   readonly deployment: string;
   readonly templateHash: string;
+  readonly #deploymentUid: string | null;
   readonly ordinal: number;
   readonly #identity: Pick<PodHandover, "name" | "ordinal" | "deployment">;
   readonly #template: Deployment["template"];
@@ -102,6 +103,7 @@ export class Pod implements ObservedPod {
     this.name = identity.name;
     this.deployment = identity.deployment.name;
     this.templateHash = identity.deployment.templateHash;
+    this.#deploymentUid = identity.deployment.uid ?? null;
     this.ordinal = identity.ordinal;
     this.#template = identity.deployment.template;
     this.#deps = deps;
@@ -421,6 +423,7 @@ export class Pod implements ObservedPod {
       namespace,
       name,
       deployment,
+      deploymentUid: this.#deploymentUid,
       templateHash,
       template: this.#template,
       createdAtMs: this.#createdAtMs,

@@ -10,6 +10,7 @@ import { namesToResolve } from "../compile/service-entry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
+import { GarbageCollector } from "../controlplane/garbage/garbage-collector.ts";
 import { NamespaceDeleter } from "../controlplane/namespaces/namespace-deleter.ts";
 import { Registries } from "../controlplane/nacos/registries.ts";
 import { EndpointFile } from "../controlplane/publish/endpoint-file.ts";
@@ -65,6 +66,7 @@ export interface Parts extends Succeeding {
   readonly publisher: Publisher;
   readonly local: LocalCluster;
   readonly namespaces: NamespaceDeleter;
+  readonly garbage: GarbageCollector;
   /** For agents that pick endpoints by themselves. */
   readonly agents: EndpointFile;
   /** Null when no Envoy is to be served. */
@@ -116,9 +118,10 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const sidecars = sidecarControl(given, publisher, { fleet, ads });
   const local = makeLocalCluster(options, { ...given, sidecars });
   const namespaces = new NamespaceDeleter({ store, clock, leaves: isOfDeployment });
+  const garbage = new GarbageCollector({ store, clock, leaves: isOfDeployment });
   const agents = startEndpointFile(stateDirectory, local, logger);
   publisher.join(agents);
-  const sources = [resolver, names, registries, namespaces, publisher, agents];
+  const sources = [resolver, names, registries, namespaces, garbage, publisher, agents];
   const sharers = { store, local, fleet, ads, sources };
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
@@ -134,11 +137,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
       nowMs: clock.nowMs(),
     });
   return {
-    store,
-    fleet,
-    publisher,
-    local,
-    namespaces,
+    ...{ store, fleet, publisher, local, namespaces, garbage },
     agents,
     ads,
     status,

@@ -337,7 +337,7 @@ async function openAdmin({ parts, options, log, legacy }: Run): Promise<Started 
 
 /** Null when everything runs. */
 async function startParts({ parts, options, resources, legacy }: Run): Promise<string | null> {
-  const { store, fleet, publisher, local, namespaces } = parts;
+  const { store, fleet, publisher, local, namespaces, garbage } = parts;
   const withoutRoles = hasUsers(options) ? await ensureBuiltIn(store) : null;
   if (withoutRoles !== null) return withoutRoles;
   const unwritten = await putAll(store, resources);
@@ -364,6 +364,7 @@ async function startParts({ parts, options, resources, legacy }: Run): Promise<s
   fleet.closeUntaken();
   await local.start();
   namespaces.start();
+  garbage.start();
   return null;
 }
 
@@ -430,9 +431,15 @@ async function put(store: ResourceStore, resource: Resource): Promise<string | n
   const live = store.get(storeKeyOf(resource));
   // Somebody has deleted it, and it waits for its finalizers.
   if (live !== undefined && isMarked(live)) return null;
-  const wanted = completedNamespace(resource, live ?? null);
+  const wanted = completedNamespace(ownedAs(resource, live), live ?? null);
   const result = await (live === undefined ? store.create(wanted) : store.update(wanted));
   return result.ok ? null : `${resource.kind} ${resource.metadata.name}: ${result.message}`;
+}
+
+/** The owners that a file names are of where it comes from: their uids are others here. */
+function ownedAs(resource: Resource, live: Resource | undefined): Resource {
+  const ownerReferences = live?.metadata["ownerReferences"];
+  return { ...resource, metadata: { ...resource.metadata, ownerReferences } };
 }
 
 function announce(

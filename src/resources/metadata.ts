@@ -36,6 +36,17 @@ function makeWholeSchema(info: KindInfo): TSchema {
 }
 
 const FINALIZERS_MAX = 100;
+const OWNERS_MAX = 100;
+
+/** Who must be there for the object to stay. */
+const ownerReference = Type.Object({
+  apiVersion: text(),
+  kind: text(),
+  name: text(),
+  uid: text(),
+  controller: Type.Optional(Type.Boolean()),
+  blockOwnerDeletion: Type.Optional(Type.Boolean()),
+});
 
 function metadataSchema(info: KindInfo): TSchema {
   return Type.Object({
@@ -51,12 +62,7 @@ function metadataSchema(info: KindInfo): TSchema {
     creationTimestamp: Type.Optional(Type.String()),
     deletionTimestamp: Type.Optional(Type.String()),
     finalizers: Type.Optional(Type.Array(text(), { maxItems: FINALIZERS_MAX })),
-    ...acceptedFields(
-      "deletionGracePeriodSeconds",
-      "generateName",
-      "managedFields",
-      "ownerReferences",
-      "selfLink",
-    ),
+    ownerReferences: Type.Optional(Type.Array(ownerReference, { maxItems: OWNERS_MAX })),
+    ...acceptedFields("deletionGracePeriodSeconds", "generateName", "managedFields", "selfLink"),
   });
 }

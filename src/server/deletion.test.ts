@@ -149,12 +149,13 @@ test("a policy that nobody knows is refused, and so is Orphan for what has pods"
   await make([]);
   await ask("POST", DEPLOYMENTS, WEB);
   const wrong = await ask("DELETE", `${MAPS}/a`, { propagationPolicy: "Sometimes" });
-  assert.equal(wrong.code, 400);
-  assert.match(String(wrong.body["message"]), /Background, Foreground, Orphan/);
+  assert.equal(wrong.code, 422);
+  assert.match(String(wrong.body["message"]), /"Foreground", "Background", "Orphan", "nil"$/);
   const orphan = await ask("DELETE", `${DEPLOYMENTS}/web?propagationPolicy=Orphan`);
   assert.equal(orphan.code, 400);
   assert.match(String(orphan.body["message"]), /pods end with their Deployment/);
-  assert.equal((await ask("DELETE", `${MAPS}/a`, { propagationPolicy: "Orphan" })).code, 200);
+  const held = await ask("DELETE", `${MAPS}/a`, { propagationPolicy: "Orphan" });
+  assert.deepEqual([held.code, at(held.body, "metadata", "finalizers")], [200, ["orphan"]]);
   const foreground = { propagationPolicy: "Foreground" };
   assert.equal((await ask("DELETE", `${DEPLOYMENTS}/web`, foreground)).code, 200);
 });

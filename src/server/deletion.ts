@@ -1,29 +1,21 @@
 //! DELETE of one object, and of a collection: at once, or when the last finalizer has gone.
 
 import { deleteObjectIn, isPending } from "../controlplane/store/deletion.ts";
-import { isDryRun, parameter, readBody, sendJson, type Call } from "./call.ts";
+import { parameter, sendJson, type Call } from "./call.ts";
+import { deleteOptionsOf } from "./delete-options.ts";
 import { keyOfPath, kindPathOf, type KindPath } from "./kind-path.ts";
 import { checkMayGo } from "./namespaces.ts";
-import { conditionsOf } from "./objects.ts";
-import { isObject, type Json } from "./patch/json.ts";
 import { listOptionsOf } from "./list-options.ts";
 import { pageOf } from "./pages.ts";
 import { selectionOf } from "./selection.ts";
-import { badRequest, refuse, success, writeRefused } from "./status.ts";
+import { refuse, success, writeRefused } from "./status.ts";
 import { sendList, sendObject } from "./table.ts";
-
-const POLICIES = ["Background", "Foreground", "Orphan"];
 
 export async function deleteObject(call: Call): Promise<void> {
   const path = kindPathOf(call);
   const key = keyOfPath(path, parameter(call, "name"));
-  const body = (await readBody(call)) ?? {};
-  if (!isObject(body)) throw badRequest("the body must be a DeleteOptions object");
-  checkPropagation(call, path, body);
-  const conditions = isObject(body["preconditions"]) ? body["preconditions"] : {};
-  const dryRun = isDryRun(call) || isAll(body["dryRun"]);
+  const options = await deleteOptionsOf(call, path);
   checkMayGo(path, key.name);
-  const options = { ...conditionsOf(conditions), dryRun };
   const { store, clock } = call.dependencies;
   const result = await deleteObjectIn(store, clock, key, options);
   if (!result.ok) throw writeRefused(result);
@@ -42,10 +34,7 @@ export async function deleteObject(call: Call): Promise<void> {
 export async function deleteCollection(call: Call): Promise<void> {
   const path = kindPathOf(call);
   checkIsCollection(path);
-  const body = (await readBody(call)) ?? {};
-  if (!isObject(body)) throw badRequest("the body must be a DeleteOptions object");
-  checkPropagation(call, path, body);
-  const dryRun = isDryRun(call) || isAll(body["dryRun"]);
+  const { dryRun = false, propagation } = await deleteOptionsOf(call, path);
   const selection = selectionOf(call, path);
   const { store, clock } = call.dependencies;
   const page = pageOf(store, selection, listOptionsOf(call, selection));
@@ -53,7 +42,7 @@ export async function deleteCollection(call: Call): Promise<void> {
     const key = keyOfPath({ ...path, namespace: metadata.namespace ?? null }, metadata.name);
     // Another one of that name may have come since the page's revision.
     if (store.get(key)?.metadata.uid !== metadata.uid) continue;
-    const result = await deleteObjectIn(store, clock, key, { dryRun });
+    const result = await deleteObjectIn(store, clock, key, { dryRun, propagation });
     if (!result.ok && result.reason !== "not_found") throw writeRefused(result);
   }
   sendList(call, path, page);
@@ -67,18 +56,4 @@ function checkIsCollection({ info, namespace }: KindPath): void {
   }
   if (!info.namespaced || namespace !== null) return;
   throw refuse(405, "MethodNotAllowed", "name the namespace whose objects are to be deleted");
-}
-
-/** Only Deployments have dependants: their pods, which end with them. */
-function checkPropagation(call: Call, { info }: KindPath, body: Json): void {
-  const policy = body["propagationPolicy"] ?? call.query.get("propagationPolicy") ?? "Background";
-  if (typeof policy !== "string" || !POLICIES.includes(policy)) {
-    throw badRequest(`propagationPolicy must be one of ${POLICIES.join(", ")}`);
-  }
-  if (policy !== "Orphan" || info.kind !== "Deployment") return;
-  throw badRequest("pods end with their Deployment here: delete it without --cascade=orphan");
-}
-
-function isAll(value: unknown): boolean {
-  return Array.isArray(value) && value.includes("All");
 }

@@ -6,7 +6,7 @@ import type { StatusCause } from "../api/types.ts";
 import { readContinue, type Place } from "./continue-token.ts";
 import type { Call } from "./call.ts";
 import type { Selection } from "./selection.ts";
-import { badRequest, failure, StatusError } from "./status.ts";
+import { badRequest, refuseOptions } from "./status.ts";
 
 export interface ListOptions {
   /** Objects of a page; 0: all. */
@@ -129,10 +129,5 @@ function unsupported(value: string, supported: readonly string[]): StatusCause {
 }
 
 function refuseAll(causes: readonly StatusCause[]): void {
-  if (causes.length === 0) return;
-  const texts = causes.map(({ field, message }) => `${field}: ${message}`);
-  const text = causes.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
-  const details = { group: "meta.k8s.io", kind: "ListOptions", causes };
-  const message = `ListOptions.meta.k8s.io "" is invalid: ${text}`;
-  throw new StatusError(failure(422, "Invalid", message, details));
+  refuseOptions("ListOptions", causes);
 }

@@ -23,6 +23,7 @@ import { isObject, type Json } from "./patch/json.ts";
 import { listRulesOf } from "./patch/list-rules.ts";
 import { MANAGER_NAME_CHARS_MAX, managedAfterUpdate, type Writer } from "./patch/managed-fields.ts";
 import { listOptionsOf, type ListOptions } from "./list-options.ts";
+import { checkOwners } from "./owners.ts";
 import { pageOf } from "./pages.ts";
 import { checkNamespaceStays } from "./namespaces.ts";
 import { selectionOf, type Selection } from "./selection.ts";
@@ -169,6 +170,7 @@ export async function storeObject(call: Call, written: Written): Promise<Resourc
     withManagers(call, written, validated(call, path, { ...body, metadata: own })),
     existing,
   );
+  checkOwners(path.info.kind, resource);
   const before = isOf(metadata, existing) ? existing : null;
   checkEscalation(call, path.info, { before, written: resource });
   if (existing !== null) checkRoleRef(path.info, existing, resource);

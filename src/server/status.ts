@@ -54,6 +54,16 @@ export function invalid(
   return new StatusError(failure(422, "Invalid", message, { ...object, causes }));
 }
 
+/** Throws 422 when there is a cause, in the words of a Kubernetes API server. */
+export function refuseOptions(kind: string, causes: readonly StatusCause[]): void {
+  if (causes.length === 0) return;
+  const texts = causes.map(({ field, message }) => `${field}: ${message}`);
+  const text = causes.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
+  const details = { group: "meta.k8s.io", kind, causes };
+  const message = `${kind}.meta.k8s.io "" is invalid: ${text}`;
+  throw new StatusError(failure(422, "Invalid", message, details));
+}
+
 function causeOf(fault: Fault): StatusCause {
   return { reason: fault.code, message: faultText(fault), field: fault.path };
 }

@@ -159,6 +159,37 @@ test("an object with a finalizer is gone when the finalizer is", async () => {
   assert.match(await deleting, /configmap "held" deleted/);
 });
 
+async function makeFamily(name: string): Promise<void> {
+  await kubectl.demand("create", "configmap", name);
+  const uid = await kubectl.demand("get", "configmap", name, "-o", "jsonpath={.metadata.uid}");
+  const owner = `{ apiVersion: v1, kind: ConfigMap, name: ${name}, uid: ${uid} }`;
+  const metadata = `{ name: ${name}-child, ownerReferences: [${owner}] }`;
+  const text = `apiVersion: v1\nkind: ConfigMap\nmetadata: ${metadata}\n`;
+  await kubectl.demand("create", "-f", graylane.file(text));
+}
+
+test("what is owned goes with its owner, unless it is orphaned", async () => {
+  await Promise.all(["parent", "leaving"].map(makeFamily));
+  const gone = kubectl.demand("wait", "--for=delete", "cm/parent-child", "--timeout=60s");
+  await kubectl.demand("delete", "configmap", "parent");
+  await gone;
+  await kubectl.demand("delete", "configmap", "leaving", "--cascade=orphan");
+  const owners = "jsonpath={.metadata.ownerReferences}";
+  assert.equal(await kubectl.demand("get", "configmap", "leaving-child", "-o", owners), "");
+});
+
+test("a Deployment that is deleted in the foreground goes after its pods", async () => {
+  const image = "registry-cn-hangzhou.ack.aliyuncs.com/ack-demo/go-http-sample:tracing";
+  await kubectl.demand("create", "deployment", "goes", `--image=${image}`, "--port=8000");
+  await kubectl.demand("rollout", "status", "deployment/goes", "--timeout=60s");
+  assert.match(
+    await kubectl.demand("describe", "pods", "-l", "app=goes"),
+    /Controlled By: +Deployment\/goes/,
+  );
+  await kubectl.demand("delete", "deployment", "goes", "--cascade=foreground");
+  assert.equal((await kubectl.run("get", "pods", "-l", "app=goes")).stdout, "");
+});
+
 const SHOP = `apiVersion: v1
 kind: Namespace
 metadata: { name: shop }

@@ -24,6 +24,7 @@ import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer, tokenOf } from "../support/kubernetes.ts";
 import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
+import { deletionDifferences } from "./kubernetes-deletion.ts";
 import { listDifferences } from "./kubernetes-lists.ts";
 import { namespaceDifferences } from "./kubernetes-namespaces.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
@@ -222,8 +223,9 @@ test("our API server pages lists as Kubernetes does, and refuses in its words", 
   assert.deepEqual(await listDifferences(both), []);
 });
 
-test("a Namespace lives and goes in our API server as in Kubernetes", async () => {
-  assert.deepEqual(await namespaceDifferences(both), []);
+test("a Namespace, an owner and a dependent live and go in our API server as in Kubernetes", async () => {
+  const ofNamespaces = await namespaceDifferences(both);
+  assert.deepEqual([...ofNamespaces, ...(await deletionDifferences(both))], []);
 });
 
 test("our API server lets users do what Kubernetes does, and refuses in its words", async (t) => {

@@ -124,13 +124,16 @@ export class NamespaceDeleter {
     let isDone = true;
     while (keys.length > 0 && this.#watch !== null) {
       const some = keys.splice(0, GROUP_WRITES_MAX);
-      const results = await Promise.all(some.map((key) => deleteObjectIn(store, clock, key, {})));
+      const results = await Promise.all(
+        some.map((key) => deleteObjectIn(store, clock, key, BACKGROUND)),
+      );
       isDone &&= results.every(succeeded);
     }
     return isDone;
   }
 }
 
+const BACKGROUND = { propagation: "Background" } as const;
 const NAMESPACES = { group: "", plural: "namespaces" };
 const NAMESPACED = KINDS.filter(({ namespaced }) => namespaced);
 

@@ -14,6 +14,20 @@ import type { ConditionalOptions, ResourceStore, StoreKey, WriteResult } from ".
 /** How often it is tried again when another write came between. */
 const TRIES_MAX = 5;
 
+/** What becomes of the objects whose owner is deleted. */
+export type Propagation = "Background" | "Foreground" | "Orphan";
+
+export const PROPAGATIONS: readonly Propagation[] = ["Foreground", "Background", "Orphan"];
+
+/** They hold an owner until its dependents have gone, or have been let go. */
+export const FOREGROUND_FINALIZER = "foregroundDeletion";
+export const ORPHAN_FINALIZER = "orphan";
+
+export interface DeleteObjectOptions extends ConditionalOptions {
+  /** Absent: as its finalizers say, else in the background. */
+  readonly propagation?: Propagation | undefined;
+}
+
 /** Who must have done something before the object goes. Of a Namespace its contents are one. */
 export function finalizersOf(resource: Resource): readonly string[] {
   const { finalizers } = resource.metadata;
@@ -35,10 +49,11 @@ export async function deleteObjectIn(
   store: Pick<ResourceStore, "get" | "update" | "delete">,
   clock: Clock,
   key: StoreKey,
-  options: ConditionalOptions,
+  { propagation, ...options }: DeleteObjectOptions,
 ): Promise<WriteResult> {
   for (let tries = 1; ; tries += 1) {
-    const live = store.get(key);
+    const found = store.get(key);
+    const live = found === undefined ? found : propagating(found, propagation);
     // Nobody may have added a finalizer meanwhile. A damaged record has none, and can be deleted.
     const ifRevision = options.ifRevision ?? live?.metadata.resourceVersion;
     const guarded = { ...options, ...(ifRevision === undefined ? {} : { ifRevision }) };
@@ -48,6 +63,18 @@ export async function deleteObjectIn(
     const isOvertaken = !result.ok && result.reason === "conflict";
     if (!isOvertaken || options.ifRevision !== undefined || tries === TRIES_MAX) return result;
   }
+}
+
+/** As a Kubernetes API server: a policy takes the place of another one's finalizer. */
+function propagating(live: Resource, propagation: Propagation | undefined): Resource {
+  if (propagation === undefined) return live;
+  const own = { Background: [], Foreground: [FOREGROUND_FINALIZER], Orphan: [ORPHAN_FINALIZER] };
+  const { finalizers } = live.metadata;
+  const all = Array.isArray(finalizers) ? (finalizers as readonly string[]) : [];
+  const kept = all.filter((one) => one !== FOREGROUND_FINALIZER && one !== ORPHAN_FINALIZER);
+  const wanted = [...kept, ...own[propagation]];
+  const isSame = wanted.length === all.length && wanted.every((one) => all.includes(one));
+  return isSame ? live : { ...live, metadata: { ...live.metadata, finalizers: wanted } };
 }
 
 function waits(live: Resource): boolean {
