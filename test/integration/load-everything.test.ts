@@ -1,5 +1,5 @@
-//! Traffic of several kinds while everything moves: routes and certificates change, pods are rolled,
-//! gateway workers are killed. Lost is only what was under way on a worker that was killed.
+//! Traffic of several kinds while everything moves: routes and certificates change, endpoints come
+//! and go, pods are rolled, gateway workers are killed. Lost is only what was under way on a worker that was killed.
 //! Longer: GRAYLANE_MIXED_SECONDS=300 npm test -- load-everything
 
 import assert from "node:assert/strict";
@@ -17,6 +17,7 @@ import { service, tlsSecret, withEcho } from "../support/load-manifests.ts";
 import { figuresOf, pidsOf, startWith } from "../support/load-setup.ts";
 import type { Running } from "../support/load-setup.ts";
 import { Http2Load, startEcho, WebSocketLoad } from "../support/mixed-load.ts";
+import type { Echo } from "../support/mixed-load.ts";
 import { put } from "../support/put.ts";
 
 const SECONDS = Number(process.env["GRAYLANE_MIXED_SECONDS"] ?? 12);
@@ -26,6 +27,7 @@ const KILL_EVERY_MS = 5_000;
 const CHANGE_EVERY_MS = 200;
 const ROLL_EVERY_CHANGES = 40;
 const RENEW_EVERY_CHANGES = 5;
+const FLAP_EVERY_CHANGES = 3;
 /** Until both certificates were served, however slow a busy machine makes changes. */
 const CHANGES_MIN: number = 2 * RENEW_EVERY_CHANGES;
 const STREAM_EVERY_MS = 10;
@@ -162,7 +164,20 @@ async function subjectAt(port: number): Promise<string> {
   });
 }
 
-async function moveAll(running: Running, loads: Loads, securePort: number): Promise<Moves> {
+interface Ends {
+  readonly securePort: number;
+  readonly echoes: readonly Echo[];
+}
+
+/** The second endpoint of the echo is there in every other turn. */
+async function flap({ graylane }: Running, { echoes }: Ends, change: number): Promise<void> {
+  if (change % FLAP_EVERY_CHANGES !== 0) return;
+  const count = (change / FLAP_EVERY_CHANGES) % 2 === 0 ? 1 : echoes.length;
+  const ports = echoes.slice(0, count).map(({ port }) => port);
+  await put(graylane.client, outsideHost("echo", ...ports));
+}
+
+async function moveAll(running: Running, loads: Loads, ends: Ends): Promise<Moves> {
   const endMs = performance.now() + SECONDS * 1_000;
   const moves = { changes: 0, kills: 0, underWay: { plain: 0, secure: 0, http2: 0 } };
   const subjects = new Set<string>();
@@ -171,11 +186,12 @@ async function moveAll(running: Running, loads: Loads, securePort: number): Prom
   while (performance.now() < endMs || moves.changes < CHANGES_MIN) {
     moves.changes += 1;
     await put(client, withEcho("web", moves.changes));
+    await flap(running, ends, moves.changes);
     if (moves.changes % ROLL_EVERY_CHANGES === 0) {
       await put(client, deployment({ app: "web", version: `v${moves.changes}` }));
     }
     if (moves.changes % RENEW_EVERY_CHANGES === 0) {
-      subjects.add(await subjectAt(securePort));
+      subjects.add(await subjectAt(ends.securePort));
       const isEven = (moves.changes / RENEW_EVERY_CHANGES) % 2 === 0;
       await put(client, tlsSecret(isEven ? A_TEST : B_TEST));
     }
@@ -254,7 +270,8 @@ function tell(context: TestContext, loads: Loads, moves: Moves): void {
 }
 
 test("only what is under way on a killed worker is lost", async (context) => {
-  const echo = await startEcho();
+  const echoes = [await startEcho(), await startEcho()] as const;
+  const [echo, flapping] = echoes;
   const securePort = await freePort();
   const objects = [SECURE_GATEWAY, service("web"), deployment({ app: "web", version: "base" })];
   const others = [withEcho("web", 0), outsideHost("echo", echo.port), tlsSecret(A_TEST)];
@@ -276,7 +293,7 @@ test("only what is under way on a killed worker is lost", async (context) => {
     };
     loads.plain.start();
     loads.secure.start();
-    const moves = await moveAll(running, loads, securePort);
+    const moves = await moveAll(running, loads, { securePort, echoes });
     const results = [await loads.plain.stop(), await loads.secure.stop()];
     await Promise.all([loads.http2, ...loads.webSockets].map((one) => one.stop()));
     await running.until(
@@ -294,6 +311,7 @@ test("only what is under way on a killed worker is lost", async (context) => {
     assert.deepEqual(Object.fromEntries(others), {});
     assertNothingLost(loads, moves, results);
     assert.deepEqual([...moves.subjects].sort(), ["a.test", "b.test"]);
+    assert.ok(flapping.requestCount > 0, "the endpoint that comes and goes is asked, too");
     if (!MEASURES_MEMORY) return;
     for (const [name, { mib, descriptors }] of Object.entries(after)) {
       const was = before[name] ?? { mib: 0, descriptors: 0 };
@@ -302,6 +320,6 @@ test("only what is under way on a killed worker is lost", async (context) => {
     }
   } finally {
     await running.stop();
-    echo.close();
+    for (const one of echoes) one.close();
   }
 });

@@ -169,7 +169,7 @@ export function tlsSecret(of: {
 }
 
 /** A server outside of the cluster, on this machine. */
-export function outsideHost(name: string, port: number): Resource {
+export function outsideHost(name: string, ...ports: readonly number[]): Resource {
   return {
     apiVersion: "networking.istio.io/v1",
     kind: "ServiceEntry",
@@ -178,8 +178,8 @@ export function outsideHost(name: string, port: number): Resource {
       hosts: [`${name}.outside.test`],
       location: "MESH_EXTERNAL",
       resolution: "STATIC",
-      ports: [{ number: 8000, name: "http", protocol: "HTTP", targetPort: port }],
-      endpoints: [{ address: "127.0.0.1" }],
+      ports: [{ number: 8000, name: "http", protocol: "HTTP" }],
+      endpoints: ports.map((http) => ({ address: "127.0.0.1", ports: { http } })),
     },
   };
 }

@@ -14,12 +14,16 @@ const RECONNECT_MS = 50;
 
 export interface Echo {
   readonly port: number;
+  /** Requests that came, without WebSockets. */
+  readonly requestCount: number;
   close(): void;
 }
 
 /** Answers a request with its body, and a message of a WebSocket with itself. */
 export async function startEcho(): Promise<Echo> {
+  let requestCount = 0;
   const server = createServer((request, response) => {
+    requestCount += 1;
     const length = request.headers["content-length"] ?? "0";
     response.writeHead(200, { "content-length": length });
     request.pipe(response);
@@ -35,6 +39,9 @@ export async function startEcho(): Promise<Echo> {
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
+    get requestCount() {
+      return requestCount;
+    },
     close: () => {
       for (const socket of sockets.clients) socket.terminate();
       server.close();
