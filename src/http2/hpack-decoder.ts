@@ -178,7 +178,6 @@ export class HpackDecoder {
 
   /** Section 5.2. */
   #readText(block: Buffer, end: number): string | null {
-    if (this.#at === end) return null;
     const isCoded = (block[this.#at] as number) >= HUFFMAN;
     const length = this.#readInteger(block, end, LENGTH_MASK);
     const start = this.#at;
