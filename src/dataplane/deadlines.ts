@@ -36,10 +36,14 @@ export const DRAIN_IDLE_MS = 250;
 /** After an early answer the rest of a request body is read and dropped for this long. */
 export const LINGER_TIMEOUT_MS = 2_000;
 export const NO_DEADLINE: number = Number.POSITIVE_INFINITY;
+/** The place of who is not watched. */
+export const UNWATCHED = -1;
 
 export interface Expirable {
   /** In the sweeper's time; `NO_DEADLINE` when nothing is awaited. */
   readonly deadlineMs: number;
+  /** The sweeper's: `UNWATCHED` at first. */
+  sweepPlace: number;
   onDeadline(): void;
 }
 
@@ -49,7 +53,12 @@ export class DeadlineSweeper {
   /** By which deadlines run: for timers of their own. */
   readonly clock: RunningClock;
   readonly #timers: Clock;
-  readonly #members = new Set<Expirable>();
+  /**
+   * In no order; each knows its place. A Set makes a new table after so many changes, and the old
+   * ones, with the exchanges that were in them, outlive V8's young collections: each leads to the
+   * next one.
+   */
+  readonly #members: Expirable[] = [];
   #timer: Timer | null = null;
 
   /** `cpuMs`: as `RunningClock` has it. */
@@ -77,15 +86,23 @@ export class DeadlineSweeper {
 
   /** How many are watched. */
   get size(): number {
-    return this.#members.size;
+    return this.#members.length;
   }
 
   add(member: Expirable): void {
-    this.#members.add(member);
+    if (member.sweepPlace !== UNWATCHED) return;
+    member.sweepPlace = this.#members.length;
+    this.#members.push(member);
   }
 
   remove(member: Expirable): void {
-    this.#members.delete(member);
+    const place = member.sweepPlace;
+    if (place === UNWATCHED) return;
+    member.sweepPlace = UNWATCHED;
+    const last = this.#members.pop();
+    if (last === undefined || last === member) return;
+    this.#members[place] = last;
+    last.sweepPlace = place;
   }
 
   stop(): void {
@@ -98,23 +115,27 @@ export class DeadlineSweeper {
       SWEEP_INTERVAL_MS,
       () => {
         this.clock.beat();
-        this.#sweep(this.#members.values());
+        this.#sweep(this.#members.length);
       },
       { unref: true },
     );
   }
 
-  /** What is left of one look at all of them. */
-  #sweep(left: SetIterator<Expirable>): void {
+  /**
+   * Looks at those before `end`, the last one first: whoever takes the place of one that goes comes
+   * from behind, where all have been looked at.
+   */
+  #sweep(end: number): void {
     this.nowMs = this.clock.monotonicMs();
     let dueCount = 0;
-    for (const member of left) {
-      if (member.deadlineMs > this.nowMs) continue;
+    for (let index = end - 1; index >= 0; index--) {
+      const member = this.#members[index];
+      if (member === undefined || member.deadlineMs > this.nowMs) continue;
       member.onDeadline();
       dueCount += 1;
       if (dueCount < DUE_PER_TURN_MAX) continue;
       this.#timer = this.#timers.after(0, () => {
-        this.#sweep(left);
+        this.#sweep(index);
       });
       return;
     }
