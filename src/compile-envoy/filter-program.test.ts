@@ -107,13 +107,19 @@ test("while routes change, claims are read and buckets told as old routes need i
   assert.match(text, /"bucket":\{"header":"x-bucket".*"key":\{"kind":"claim"/);
 });
 
-test("keys at an address are refused", () => {
+test("keys at an address are refused until they were fetched", () => {
   const keys = { kind: "remote", uri: "http://id.test" } as const;
   const from = { kind: "cookie", name: "id" } as const;
   const key = { kind: "claim", name: "sub" } as const;
   const sources = { trustedHops: 0, tokens: { keys, from } };
   const what = new FilterProgram().addBucket({}, key, sources);
-  assert.match(what ?? "", /claims of tokens whose keys have an address/);
+  assert.match(what ?? "", /claims of tokens whose keys \(jwksUri\) could not be fetched yet/);
+  const fetched = { ...keys, fetched: keySet() };
+  const program = new FilterProgram();
+  const bucket = { header: "x-bucket", hash: "murmur3", salt: "a", modulo: 1 };
+  const had = { trustedHops: 0, tokens: { keys: fetched, from } };
+  assert.equal(program.addBucket(bucket, key, had), null);
+  assert.match(program.tokens?.keys.jwks ?? "", /"crv":"P-256"/);
 });
 
 for (const [title, olds, news, merged] of [

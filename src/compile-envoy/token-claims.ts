@@ -35,10 +35,12 @@ export interface GatewayTokens {
 
 /** Throws `Inexpressible`. */
 export function gatewayTokens(settings: TokenSettings): GatewayTokens {
-  if (settings.keys.kind === "remote") {
-    throw new Inexpressible("claims of tokens whose keys have an address (jwksUri)");
+  const { keys } = settings;
+  const jwks = keys.kind === "inline" ? keys.jwks : keys.fetched;
+  if (jwks === undefined) {
+    throw new Inexpressible("claims of tokens whose keys (jwksUri) could not be fetched yet");
   }
-  return { settings, keys: envoyKeys(settings.keys.jwks) };
+  return { settings, keys: envoyKeys(jwks) };
 }
 
 /** What the plug-in that reads claims is told; null: there are none to read. */

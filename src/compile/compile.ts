@@ -57,6 +57,7 @@ import type { LaneFindings } from "./lane-status.ts";
 import { compileLaneGroups } from "./lanes.ts";
 import { compileMeshTables } from "./mesh-routes.ts";
 import type { MeshScope } from "./mesh-routes.ts";
+import type { KeySetMap } from "./key-sets.ts";
 import { compareMessages, compareTexts, MessageList } from "./messages.ts";
 import { compileEndpoints, compileWorkloads, indexPods } from "./pod.ts";
 import { indexResources, namespaceOfKey } from "./resource-index.ts";
@@ -103,6 +104,8 @@ export interface CompileInput {
   readonly before?: Snapshot;
   /** What DNS says of `namesToResolve`. Absent: names stand for themselves, unresolved. */
   readonly names?: NameMap;
+  /** What is at the addresses of `keySetsToFetch`. Absent: nobody fetches keys for Envoys. */
+  readonly keySets?: KeySetMap;
   /** What the registries of McpBridges say. Absent: nobody asks them. */
   readonly registries?: RegistryAnswers;
   /** Where the gateways of this machine listen. Absent: not known, and no status tells it. */
@@ -144,6 +147,7 @@ export function compile(input: CompileInput): CompileResult {
     services,
     secrets: index.secrets,
     messages,
+    keySets: input.keySets ?? null,
     nowMs: input.nowMs ?? null,
   };
   const models = modelGroups(index, scope);

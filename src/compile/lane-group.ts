@@ -6,6 +6,7 @@ import type { Lane as LaneResource } from "../resources/kinds/lane.ts";
 import { ownerOf } from "../resources/kinds/route-owner.ts";
 import type { TokenOperands } from "../resources/kinds/token-operands.ts";
 import type { Lane, LaneContext, OperandSources, TokenSettings } from "../snapshot/snapshot.ts";
+import { fetchedKeys } from "./key-sets.ts";
 import type { GroupModel, LaneModel, LaneScope, NamedReference } from "./lane-model.ts";
 import { LANE_LABEL_KEYS } from "./lane-model.ts";
 import { compileAny, compileRule } from "./lane-rule.ts";
@@ -66,7 +67,7 @@ function modelGroup(
     }),
     isolated: spec.isolated === true,
     entryRoutes: entryRoutes(group),
-    operands: spec.operands === undefined ? null : operandSources(spec.operands),
+    operands: operandSources(group, scope),
     context: modelContext(group),
     signature: modelSignature(group, scope),
     outsideHosts: (spec.context.outsideHosts ?? []).map((host) => host.toLowerCase()),
@@ -169,24 +170,36 @@ function entryRoutes(group: LaneGroup): GroupModel["entryRoutes"] {
   });
 }
 
-function operandSources(operands: NonNullable<LaneGroup["spec"]["operands"]>): OperandSources {
+function operandSources(group: LaneGroup, scope: LaneScope): OperandSources | null {
+  const { operands } = group.spec;
+  if (operands === undefined) return null;
   const { clientIp, body, jwt, geo } = operands;
   return {
     trustedHops: clientIp?.trustedHops ?? 0,
     ...(body === undefined ? {} : { bodyBytesMax: body.maxBytes }),
-    ...(jwt === undefined ? {} : { tokens: tokenSettings(jwt) }),
+    ...(jwt === undefined ? {} : { tokens: tokenSettings(group, jwt, scope) }),
     ...(geo === undefined ? {} : { geoDatabase: geo.database }),
   };
 }
 
-function tokenSettings(operands: TokenOperands): TokenSettings {
-  const { issuer, audiences, jwks, jwksUri = "", header, cookie, query } = operands;
+function tokenSettings(group: LaneGroup, operands: TokenOperands, scope: LaneScope): TokenSettings {
+  const { issuer, audiences, header, cookie, query } = operands;
   return {
     ...(issuer === undefined ? {} : { issuer }),
     ...(audiences === undefined ? {} : { audiences }),
-    keys: jwks === undefined ? { kind: "remote", uri: jwksUri } : { kind: "inline", jwks },
+    keys: tokenKeys(group, operands, scope),
     from: tokenPlace(header, cookie, query),
   };
+}
+
+function tokenKeys(
+  group: LaneGroup,
+  { jwks, jwksUri: uri = "" }: TokenOperands,
+  scope: LaneScope,
+): TokenSettings["keys"] {
+  if (jwks !== undefined) return { kind: "inline", jwks };
+  const fetched = fetchedKeys(group, uri, scope);
+  return { kind: "remote", uri, ...(fetched === null ? {} : { fetched }) };
 }
 
 function tokenPlace(header?: string, cookie?: string, query?: string): TokenSettings["from"] {

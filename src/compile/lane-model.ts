@@ -11,6 +11,7 @@ import type {
   LaneSignature,
   OperandSources,
 } from "../snapshot/snapshot.ts";
+import type { KeySetMap } from "./key-sets.ts";
 import type { Gateways } from "./gateway.ts";
 import type { MessageList } from "./messages.ts";
 import type { ServiceMap } from "./service.ts";
@@ -86,6 +87,8 @@ export interface LaneScope {
   readonly services: ServiceMap;
   readonly secrets: readonly Secret[];
   readonly messages: MessageList;
+  /** Null: nobody fetches keys for Envoys. */
+  readonly keySets: KeySetMap | null;
   /** Wall time, for the expiry of lanes; null: nothing expires. */
   readonly nowMs: number | null;
 }

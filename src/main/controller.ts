@@ -11,10 +11,13 @@ import { systemPrng } from "../base/prng.ts";
 import type { ControllerOptions } from "../cli/controller-options.ts";
 import { LEASE_NAME, NAMESPACE_DEFAULT } from "../cli/install-manifests.ts";
 import { compile } from "../compile/compile.ts";
+import { keySetsToFetch } from "../compile/key-sets.ts";
 import { namesToResolve } from "../compile/service-entry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
+import { KeyResolver } from "../controlplane/discovery/key-resolver.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
+import { keyFetcher } from "../dataplane/runtime/fetch-keys.ts";
 import { Registries } from "../controlplane/nacos/registries.ts";
 import { ClusterClient } from "../controlplane/kubernetes/cluster-client.ts";
 import { ClusterMirror } from "../controlplane/kubernetes/cluster-mirror.ts";
@@ -160,6 +163,7 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
   };
   const names = new NameResolver({ lookUp: lookUpByDns, clock, onChange });
   const registries = new Registries({ clock, onChange });
+  const keySets = new KeyResolver({ fetchKeys: keyFetcher(clock), clock, onChange });
   const modules = makeModules(options, () => publisher);
   const write = clusterStatusWriter(client, clock, () => election.isLeader);
   const retry = new Retry(onChange);
@@ -168,13 +172,15 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
     resolveModules: (resources) => modules.resolve(mirror.usable(resources)),
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
     resolveRegistries: (resources) => registries.resolve(resources),
-    compile: (resources, fetched, found, answers) => {
+    resolveKeys: (resources) => keySets.resolve(keySetsToFetch(resources)),
+    compile: (resources, fetched, ...[found, answers, keys]) => {
       const last = publisher.snapshot;
       const compiled = compile({
         ...{ resources: mirror.usable(resources), modules: fetched, nowMs: clock.nowMs() },
         ...{ lastGoodPlugins: last.plugins, servingGateways: servingGateways(last) },
         ...(found === undefined ? {} : { names: found }),
         ...(answers === undefined ? {} : { registries: answers }),
+        ...(keys === undefined ? {} : { keySets: keys }),
       });
       return { ...compiled, messages: [...mirror.faults(), ...compiled.messages] };
     },
@@ -200,6 +206,7 @@ function assemble(options: ControllerOptions, access: ClusterAccess, logger: Log
     modules.stop();
     names.stop();
     registries.stop();
+    keySets.stop();
     publisher.stop();
     await election.stop();
     mirror.stop();

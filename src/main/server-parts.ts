@@ -6,8 +6,10 @@ import type { RuntimeStatus } from "../api/types.ts";
 import { delay, systemClock, timestamp } from "../base/clock.ts";
 import { systemPrng } from "../base/prng.ts";
 import { compile } from "../compile/compile.ts";
+import { keySetsToFetch } from "../compile/key-sets.ts";
 import { namesToResolve } from "../compile/service-entry.ts";
 import { servingGateways } from "../compile/wasm-plugin.ts";
+import { KeyResolver } from "../controlplane/discovery/key-resolver.ts";
 import { lookUpByDns } from "../controlplane/discovery/look-up.ts";
 import { NameResolver } from "../controlplane/discovery/name-resolver.ts";
 import { GarbageCollector } from "../controlplane/garbage/garbage-collector.ts";
@@ -20,6 +22,7 @@ import type { ResourceStore } from "../controlplane/store/store.ts";
 import { AdsServer } from "../controlplane/xds/ads-server.ts";
 import { EnvoyApi } from "../controlplane/xds/envoy-api.ts";
 import { configDump } from "../compile-envoy/config-dump.ts";
+import { keyFetcher } from "../dataplane/runtime/fetch-keys.ts";
 import { openPortOf } from "../dataplane/listener/open-port.ts";
 import type { AppHost } from "../local/app-keeper.ts";
 import { LocalCluster } from "../local/local-cluster.ts";
@@ -96,8 +99,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const { store, images, logger, legacy } = given;
   const clock = systemClock;
   const resolver = makeModuleResolver({ ...options, images, publisher: () => publisher });
-  const names = makeNameResolver(() => publisher);
-  const registries = makeRegistries(() => publisher);
+  const { names, registries, keySets } = makeAnswers(() => publisher);
   const { stateDirectory } = options;
   const memory = makeSharedMemoryFolder(stateDirectory, logger, legacy?.state.sharedMemory);
   const fleet = makeFleet(options, { logger, sharedMemory: memory.path, legacy }, () => publisher);
@@ -107,6 +109,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
     resolveModules: (resources) => resolver.resolve(resources),
     resolveNames: (resources) => names.resolve(namesToResolve(resources)),
     resolveRegistries: (resources) => registries.resolve(resources),
+    ...(ads === null ? {} : keysOf(keySets)),
     compile: (...input) => compileAfter(publisher.snapshot, ...input),
     writeStatus: statusWriter(store),
     drained: () => fleet.drained(),
@@ -121,7 +124,7 @@ export function assemble(options: UpOptions, given: Given): Parts {
   const garbage = new GarbageCollector({ store, clock, leaves: isOfDeployment });
   const agents = startEndpointFile(stateDirectory, local, logger);
   publisher.join(agents);
-  const sources = [resolver, names, registries, namespaces, garbage, publisher, agents];
+  const sources = [resolver, names, registries, keySets, namespaces, garbage, publisher, agents];
   const sharers = { store, local, fleet, ads, sources };
   const openPorts = (): Map<number, number> => openPortsOf(publisher, options.portMap);
   const startedAt = timestamp(clock.nowMs());
@@ -161,12 +164,13 @@ export function assemble(options: UpOptions, given: Given): Parts {
 
 function compileAfter(
   last: Snapshot,
-  ...[resources, modules, names, registries]: Parameters<PublisherOptions["compile"]>
+  ...[resources, modules, names, registries, keySets]: Parameters<PublisherOptions["compile"]>
 ): ReturnType<PublisherOptions["compile"]> {
   return compile({
     ...{ resources, modules, nowMs: systemClock.nowMs(), gatewayAddress: GATEWAY_HOST },
     ...(names === undefined ? {} : { names }),
     ...(registries === undefined ? {} : { registries }),
+    ...(keySets === undefined ? {} : { keySets }),
     before: last,
     lastGoodPlugins: last.plugins,
     servingGateways: servingGateways(last),
@@ -205,23 +209,27 @@ async function stopAll(
   await store.close();
 }
 
-function makeNameResolver(publisher: () => Publisher): NameResolver {
-  return new NameResolver({
-    lookUp: lookUpByDns,
-    clock: systemClock,
-    onChange: () => {
-      publisher().refresh();
-    },
-  });
+interface Answers {
+  readonly names: NameResolver;
+  readonly registries: Registries;
+  readonly keySets: KeyResolver;
 }
 
-function makeRegistries(publisher: () => Publisher): Registries {
-  return new Registries({
-    clock: systemClock,
-    onChange: () => {
-      publisher().refresh();
-    },
-  });
+function makeAnswers(publisher: () => Publisher): Answers {
+  const clock = systemClock;
+  const onChange = (): void => {
+    publisher().refresh();
+  };
+  return {
+    names: new NameResolver({ lookUp: lookUpByDns, clock, onChange }),
+    registries: new Registries({ clock, onChange }),
+    keySets: new KeyResolver({ fetchKeys: keyFetcher(clock), clock, onChange }),
+  };
+}
+
+/** For Envoys; the embedded engine fetches by itself. */
+function keysOf(keySets: KeyResolver): Pick<PublisherOptions, "resolveKeys"> {
+  return { resolveKeys: (resources) => keySets.resolve(keySetsToFetch(resources)) };
 }
 
 /** The apps' agents are one more node, to which the publisher tells each change. */

@@ -20,6 +20,16 @@ export const LANE_CODES: Readonly<Record<string, CodeInfo>> = {
       "read by a gateway, or is no MaxMind database. Until then the one that was read last is " +
       "used, or places are missing in every request.",
   },
+  GL0329: {
+    title: "The keys of tokens could not be fetched for Envoys",
+    severity: "warning",
+    help:
+      "The control plane fetches the key set at the LaneGroup's `operands.jwt.jwksUri` for the " +
+      "Envoys that it serves, every minute, without following redirects. The address does not " +
+      "answer within 2 s, or not with a key set of at most 256 KiB and 100 keys, or there are " +
+      "more than 100 such addresses. What was fetched last stays in use; without any, lanes are " +
+      "not entered by claims at Envoys. The embedded engine fetches keys by itself.",
+  },
   GL0321: {
     title: "A lane's parent does not exist",
     severity: "error",

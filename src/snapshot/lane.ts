@@ -198,7 +198,8 @@ export interface TokenSettings {
   readonly audiences?: readonly string[];
   readonly keys:
     | { readonly kind: "inline"; readonly jwks: string }
-    | { readonly kind: "remote"; readonly uri: string };
+    /** `fetched`: what the control plane has found there, for Envoys; absent: nothing. */
+    | { readonly kind: "remote"; readonly uri: string; readonly fetched?: string };
   /** Where requests carry the token; a header's name is lower-case. */
   readonly from: { readonly kind: "header" | "cookie" | "query"; readonly name: string };
 }

@@ -12,6 +12,7 @@
 
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { RegistryAnswers } from "../../compile/registry.ts";
+import type { KeySetMap } from "../../compile/key-sets.ts";
 import type { NameMap } from "../../compile/service-entry.ts";
 import type { Fault } from "../../resources/fault.ts";
 import type { Resource } from "../../resources/object.ts";
@@ -74,11 +75,12 @@ export interface PublisherOptions {
   readonly resolveNames?: (resources: readonly Resource[]) => Promise<NameMap>;
   /** What the objects' registries say. Absent: nobody is asked. Never rejects. */
   readonly resolveRegistries?: (resources: readonly Resource[]) => Promise<RegistryAnswers>;
+  /** What is at the addresses of key sets. Absent: nobody is asked. Never rejects. */
+  readonly resolveKeys?: (resources: readonly Resource[]) => Promise<KeySetMap>;
   readonly compile: (
     resources: readonly Resource[],
     modules: ModuleMap,
-    names?: NameMap,
-    registries?: RegistryAnswers,
+    ...answers: Answers
   ) => CompileOutcome;
   /** Writes a status. False: the object has changed since, which causes a new pass. */
   readonly writeStatus: (write: StatusWrite) => Promise<boolean>;
@@ -116,6 +118,19 @@ interface Retired {
   readonly snapshot: Snapshot;
   /** Revision whose publication retired it. */
   readonly revision: number;
+}
+
+type Answers = readonly [
+  names?: NameMap | undefined,
+  registries?: RegistryAnswers | undefined,
+  keySets?: KeySetMap | undefined,
+];
+
+/** What others than the store say of the objects. */
+interface Asked {
+  readonly modules: ModuleMap;
+  readonly answers: Answers;
+  readonly found: string;
 }
 
 interface Waiter {
@@ -300,17 +315,12 @@ export class Publisher {
   }
 
   async #compile(resources: readonly Resource[]): Promise<void> {
-    const { resolveModules, compile, logger } = this.#options;
+    const { compile, logger } = this.#options;
     try {
-      const modules = await resolveModules(resources);
-      const names = await this.#options.resolveNames?.(resources);
-      const registries = await this.#options.resolveRegistries?.(resources);
-      // A module file or an answer of DNS may have changed although no object has.
-      const answers = [[...modules], [...(names ?? [])], registries?.version ?? ""];
-      const found = JSON.stringify(answers);
+      const { modules, answers, found } = await this.#ask(resources);
       const input = `${this.#fingerprint.of(resources)} ${found}`;
       if (input === this.#input && this.#options.clock.nowMs() < this.#expiryMs) return;
-      this.#compiled = compile(resources, modules, names, registries);
+      this.#compiled = compile(resources, modules, ...answers);
       this.#input = input;
       this.#compiledAtMs = this.#options.clock.nowMs();
       this.#awaitExpiry(this.#compiled.nextExpiryMs ?? Infinity);
@@ -319,6 +329,18 @@ export class Publisher {
       this.#failure = cause instanceof Error ? cause.message : String(cause);
       logger.error("compiling failed, the last good configuration stays", { error: this.#failure });
     }
+  }
+
+  /** A module file or an answer of DNS may have changed although no object has: `found` tells. */
+  async #ask(resources: readonly Resource[]): Promise<Asked> {
+    const { resolveModules, resolveNames, resolveRegistries, resolveKeys } = this.#options;
+    const modules = await resolveModules(resources);
+    const names = await resolveNames?.(resources);
+    const registries = await resolveRegistries?.(resources);
+    const keySets = await resolveKeys?.(resources);
+    const maps = [modules, names ?? NOTHING, keySets ?? NOTHING].map((map) => [...map]);
+    const found = JSON.stringify([...maps, registries?.version ?? ""]);
+    return { modules, answers: [names, registries, keySets], found };
   }
 
   /**

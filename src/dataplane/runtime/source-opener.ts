@@ -39,7 +39,7 @@ export class SourceOpener {
       const kinds = operandKindsOf(group);
       let tokens: TokenVerifier | null = null;
       if (settings !== undefined && kinds.has("claim")) {
-        const identity = JSON.stringify(settings);
+        const identity = identityOf(settings);
         tokens = verifiers.get(identity) ?? this.#verifier(identity, settings);
         verifiers.set(identity, tokens);
       }
@@ -89,4 +89,11 @@ export class SourceOpener {
       return last;
     }
   }
+}
+
+/** Without what was fetched for Envoys. */
+function identityOf(settings: TokenSettings): string {
+  const { keys } = settings;
+  const given = keys.kind === "remote" ? { kind: keys.kind, uri: keys.uri } : keys;
+  return JSON.stringify({ ...settings, keys: given });
 }

@@ -1,5 +1,8 @@
 //! Lanes that are entered by rules on the claims of a token: what counts as verified, and what not.
 
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Resource } from "../../../src/resources/object.ts";
 import type { ParityCase, ParityGroup, Want } from "../case.ts";
 import type { Question } from "../question.ts";
@@ -380,9 +383,35 @@ const AWAY: ParityGroup = {
   cases: [["no key that can be used", bearer(GOOD), NONE] as const].map(caseOf),
 };
 
+/** Serves the keys for as long as this process runs. */
+const issuer = createServer((_request, response) => {
+  response.end(SET);
+});
+await once(issuer.listen(0, "127.0.0.1"), "listening");
+issuer.unref();
+
+const FETCHED: ParityGroup = {
+  name: "lanes by rules on claims whose keys have an address",
+  objects: [
+    TO_A,
+    groupOf({ jwksUri: `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/keys` }),
+    KNOWN,
+  ],
+  cases: [
+    ["a key of RSA", bearer(GOOD), IN] as const,
+    ["a key of ECDSA", bearer(token({ sub: "ann" }, { alg: "ES256" })), IN] as const,
+    ["another key", bearer(token({ sub: "ann" }, { key: OTHER_RSA })), NONE] as const,
+    [
+      "a key that is not known",
+      bearer(token({ sub: "ann" }, { header: { kid: "x" } })),
+      NONE,
+    ] as const,
+  ].map(caseOf),
+};
+
 /** Nobody listens there: to the embedded engine claims are missing. */
 const REMOTE: ParityGroup = {
-  name: "lanes by rules on claims whose keys have an address, which Envoys refuse",
+  name: "lanes by rules on claims whose keys cannot be fetched, which Envoys refuse",
   isFresh: true,
   objects: [
     TO_A,
@@ -395,8 +424,13 @@ const REMOTE: ParityGroup = {
   ],
   cases: [["no key is known", bearer(GOOD), NONE] as const].map(caseOf),
   refused: [
-    { kind: "Lane", name: "known", says: /by claims of tokens whose keys have an address/ },
+    {
+      kind: "Lane",
+      name: "known",
+      says: /by claims of tokens whose keys \(jwksUri\) could not be fetched/,
+    },
     { kind: "LaneGroup", name: "shops", says: /told apart by claims of tokens whose keys/ },
+    { kind: "LaneGroup", name: "shops", says: /the keys for Envoys could not be fetched from/ },
   ],
 };
 
@@ -406,5 +440,6 @@ export const CLAIM_RULE_GROUPS: readonly ParityGroup[] = [
   QUERY,
   HEADER,
   AWAY,
+  FETCHED,
   REMOTE,
 ];
