@@ -14,6 +14,7 @@ import type { ActionContext } from "./route-action.ts";
 import { leavingMark, ownContextHeaders } from "./lane-context.ts";
 import { contextHeaders } from "./sidecar-groups.ts";
 import { OUTSIDE_CLUSTER } from "./sidecar-outside.ts";
+import { tunnelRoutes } from "./sidecar-tunnel.ts";
 
 export const OUTBOUND_ROUTES = "outbound";
 const HTTP_PORT = 80;
@@ -38,7 +39,7 @@ export function compileOutbound(
     for (const { json, sources } of compiled) {
       for (const one of sources) parts.push({ source: one, json });
     }
-    const routes = compiled.map(({ json }) => json);
+    const routes = [...tunnelRoutes(cluster), ...compiled.map(({ json }) => json)];
     virtualHosts.push({ name: cluster.name, domains, routes });
   }
   const rest = [ownPort(workload), outside(context)];

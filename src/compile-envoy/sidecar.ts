@@ -14,6 +14,7 @@ import type { ActionContext } from "./route-action.ts";
 import { headerFields } from "./route-action.ts";
 import { OUTSIDE_FILTER, outsideCluster } from "./sidecar-outside.ts";
 import { carriedHeaders, sidecarGroups } from "./sidecar-groups.ts";
+import { tunnelCluster } from "./sidecar-tunnel.ts";
 import { OUTBOUND_ROUTES, compileOutbound } from "./sidecar-routes.ts";
 import { CONNECTION_MANAGER, MANAGER_TYPE, ROUTER_TYPE } from "./wasm-types.ts";
 
@@ -81,7 +82,9 @@ export function compileSidecar(
   return {
     listeners: [...inbound, resource(outbound, [OUTBOUND_ROUTES, ...outgoing.map(nameOf)])],
     routes: [compileOutbound(workload, groups, { context, source })],
-    clusters: [...workload.inbound.map(appCluster), outsideCluster()].map((one) => resource(one)),
+    clusters: [...workload.inbound.map(appCluster), outsideCluster(), tunnelCluster(workload)].map(
+      (one) => resource(one),
+    ),
     extensions: [...coming, ...outgoing].map((one) => one.resource),
   };
 }

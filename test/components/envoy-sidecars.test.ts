@@ -1,7 +1,9 @@
 //! The walk-throughs with real Envoys: one as the gateway, and one as the sidecar of each pod.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
+import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import * as asm from "../../examples/walkthrough/asm-hash-tagging.ts";
 import * as mse from "../../examples/walkthrough/mse-order.ts";
@@ -14,6 +16,8 @@ import { findEnvoy } from "../support/envoy.ts";
 import { Backend } from "../support/envoy-fleet.ts";
 import type { EnvoySidecars } from "../support/envoy-sidecars.ts";
 import { startEnvoyStage } from "../support/envoy-stage.ts";
+import { temporaryDirectory } from "../support/graylane.ts";
+import { EchoServer, callByProxy } from "../support/grpc-echo.ts";
 
 const found = await findEnvoy();
 const skip = found.kind === "missing" ? found.reason : false;
@@ -45,6 +49,20 @@ function callVia(outbound: string, url: string, tag: string): Promise<Reply> {
     request.on("error", reject);
     request.end();
   });
+}
+
+const RPC_HOST = "rpc.test";
+
+function entryOf(port: number): object {
+  return {
+    ...{ apiVersion: "networking.istio.io/v1", kind: "ServiceEntry" },
+    metadata: { name: "rpc", namespace: "default" },
+    spec: {
+      ...{ hosts: [RPC_HOST], location: "MESH_EXTERNAL", resolution: "STATIC" },
+      ports: [{ number: 9000, name: "grpc", protocol: "GRPC", targetPort: port }],
+      endpoints: [{ address: "127.0.0.1" }],
+    },
+  };
 }
 
 suite("examples/mse-order with an Envoy for each pod", { skip, timeout: 240_000 }, () => {
@@ -102,6 +120,23 @@ suite("examples/mse-order with an Envoy for each pod", { skip, timeout: 240_000 
     const { body, seen } = await callVia(outbound, `http://localhost:${outside.port}/`, "gray");
     assert.equal(body, "outside");
     assert.equal(seen[LANE], undefined);
+  });
+
+  test("gRPC clients that go by http_proxy reach services, by the sidecar's routes", async () => {
+    const server = await EchoServer.start();
+    const entry = join(temporaryDirectory(), "entry.json");
+    writeFileSync(entry, JSON.stringify(entryOf(server.port)));
+    try {
+      const { exitCode, output } = await stage.run(["apply", "-f", entry]);
+      assert.equal(exitCode, 0, output);
+      await stage.settle();
+      const { said, lane } = await callByProxy(outbound, `${RPC_HOST}:9000`, [LANE, "gray"]);
+      assert.equal(said, "hello");
+      assert.equal(lane, "", "the lane's context does not leave the mesh");
+      await assert.rejects(callByProxy(outbound, "sc-c:20003", [LANE, "gray"]), /UNAVAILABLE/);
+    } finally {
+      server.stop();
+    }
   });
 
   test("a call to the sidecar's own port does not go round for ever", async () => {
