@@ -24,9 +24,10 @@ const LABELS = [
 ];
 const VALUES = ["a", "ab", "b", "a.b", "c", ""];
 const PATHS = ["/", "/a", "/a/b", "/ab", "/b"];
-const TAGS = [...NAMES, "tag-gray", "none"];
 /** Of others, as they may stand on any request. */
 const MEMBERS = ["a=b", "user=1;p=1", "k=%20", "odd"];
+const LANE_MEMBERS = [...NAMES, "tag-gray", "none"].map((tag) => `${LANE_MEMBER}=${tag}`);
+const MORE_MEMBERS = [...MEMBERS, ...LANE_MEMBERS];
 const CLAIMS = ["sub", "level", "groups", "isBeta", "nobody"];
 /** As rules see them. */
 const CLAIM_VALUES = [...VALUES, "7", "2.5", "true", "a,7"];
@@ -86,18 +87,19 @@ export class Draw {
     if (this.oneIn(2)) headers.push(["cookie", `t=1; u=${this.of(VALUES)}; u=${this.of(VALUES)}`]);
     const query = this.of(["", "?q", `?q=${this.of(VALUES)}`, `?p=q&q=%61b&q=${this.of(VALUES)}`]);
     const hops = Array.from({ length: this.#prng.below(4) }, () => this.of(SERVICES));
+    // A lane's member beside a tag of no lane stays, and later calls go by it: docs/envoy.md, "Parity".
+    const isTold = headers.some(([name]) => name === LANE_HEADER);
     const method = this.of(["GET", "PUT"]);
     return {
       ...{ method, path: this.of(PATHS) + query, headers, hops },
-      baggage: this.#mode === "baggage" ? this.#baggage() : [],
+      baggage: this.#mode === "baggage" ? this.#baggage(isTold ? MEMBERS : MORE_MEMBERS) : [],
       token: this.#tokens === null || this.oneIn(4) ? null : this.#token(this.#tokens),
     };
   }
 
-  #baggage(): string[][] {
-    const member = (): string =>
-      this.oneIn(3) ? `${LANE_MEMBER}=${this.of(TAGS)}` : this.of(MEMBERS);
-    const field = (): string[] => Array.from({ length: 1 + this.#prng.below(3) }, member);
+  #baggage(members: readonly string[]): string[][] {
+    const field = (): string[] =>
+      Array.from({ length: 1 + this.#prng.below(3) }, () => this.of(members));
     return Array.from({ length: this.#prng.below(3) }, field);
   }
 

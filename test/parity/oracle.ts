@@ -221,9 +221,17 @@ function judgeTold(
   const hop = seen.hops[index];
   const header = hop?.tag ?? null;
   const member = laneIn(membersOf(hop?.baggage ?? null), laneMember);
-  const found = world.mode === "baggage" ? [member, header ?? member] : [header];
-  if (found.every((one) => one === tag)) return null;
+  if (world.mode === "header" ? header === tag : isToldTwice(world, [header, member], tag)) {
+    return null;
+  }
+  const found = world.mode === "header" ? [header] : [header, member];
   return `hop ${index} was told the lane ${found.map(String).join(" and ")}, not ${String(tag)}`;
+}
+
+/** A tag that no open lane has is the baseline's: what came goes on, and nothing is written. */
+function isToldTwice(world: World, found: readonly (string | null)[], tag: string | null): boolean {
+  const isOfNobody = tag !== null && laneOfTag(world, tag) === null;
+  return found.every((one) => one === tag || (isOfNobody && one === null));
 }
 
 /** "The members of others stay", at every hop, in their order. */
