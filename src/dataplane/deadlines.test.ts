@@ -3,11 +3,10 @@ import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import type { Clock } from "../base/clock.ts";
 import { FakeClock } from "../base/fake-clock.ts";
-import { SeededPrng } from "../base/prng.ts";
 import { RunningClock } from "../base/running-clock.ts";
 import type { RetryPolicy } from "../snapshot/routing.ts";
 import type { Route } from "../snapshot/snapshot.ts";
-import { DeadlineSweeper, UNWATCHED } from "./deadlines.ts";
+import { DeadlineSweeper } from "./deadlines.ts";
 import type { Expirable } from "./deadlines.ts";
 import { eventually, RawClient, startFixture, turn } from "./testing/fixture.ts";
 import type { Fixture } from "./testing/fixture.ts";
@@ -183,7 +182,6 @@ test("deadlines that are due at once are met by fifties, with turns of all else 
   for (let index = 0; index < 120; index++) {
     const member: Expirable = {
       deadlineMs: clock.monotonicMs() + 100,
-      sweepPlace: UNWATCHED,
       onDeadline: () => {
         expired.add(index);
         sweeper.remove(member);
@@ -199,45 +197,4 @@ test("deadlines that are due at once are met by fifties, with turns of all else 
     { delayMs: 250, expired: 120 },
   ]);
   assert.equal(sweeper.size, 0);
-});
-
-test("who is due is told, and who has gone is not, whatever comes and goes in a sweep", () => {
-  const clock = new FakeClock();
-  const prng = new SeededPrng(7);
-  const sweeper = new DeadlineSweeper(clock);
-  const watched = new Map<Expirable, string>();
-  const told: string[] = [];
-  const wrong: string[] = [];
-  const watch = (name: string, deadlineMs: number): void => {
-    const member: Expirable = {
-      deadlineMs,
-      sweepPlace: UNWATCHED,
-      onDeadline: () => {
-        if (!watched.has(member) || deadlineMs > clock.monotonicMs()) wrong.push(name);
-        told.push(name);
-        const others = [...watched.keys()].filter((other) => other !== member);
-        const other = others[prng.below(others.length + 1)];
-        if (other !== undefined && prng.below(3) === 0) leave(other);
-        if (prng.below(3) === 0) watch(`${name}+`, clock.monotonicMs() + 1_000);
-        leave(member);
-      },
-    };
-    watched.set(member, name);
-    sweeper.add(member);
-    sweeper.add(member);
-  };
-  const leave = (member: Expirable): void => {
-    watched.delete(member);
-    sweeper.remove(member);
-    sweeper.remove(member);
-  };
-  for (let index = 0; index < 300; index++) {
-    watch(`${index}`, clock.monotonicMs() + (prng.below(2) === 0 ? 100 : 10_000));
-  }
-  for (let sweeps = 0; sweeps < 8; sweeps++) clock.advance(250);
-  assert.deepEqual(wrong, []);
-  assert.ok(told.length > 100);
-  assert.equal(new Set(told).size, told.length, "each once");
-  assert.equal(sweeper.size, watched.size);
-  for (const { deadlineMs } of watched.keys()) assert.ok(deadlineMs > clock.monotonicMs());
 });

@@ -36,14 +36,10 @@ export const DRAIN_IDLE_MS = 250;
 /** After an early answer the rest of a request body is read and dropped for this long. */
 export const LINGER_TIMEOUT_MS = 2_000;
 export const NO_DEADLINE: number = Number.POSITIVE_INFINITY;
-/** The place of who is not watched. */
-export const UNWATCHED = -1;
 
 export interface Expirable {
   /** In the sweeper's time; `NO_DEADLINE` when nothing is awaited. */
   readonly deadlineMs: number;
-  /** The sweeper's: `UNWATCHED` at first. */
-  sweepPlace: number;
   onDeadline(): void;
 }
 
@@ -53,12 +49,7 @@ export class DeadlineSweeper {
   /** By which deadlines run: for timers of their own. */
   readonly clock: RunningClock;
   readonly #timers: Clock;
-  /**
-   * In no order; each knows its place. A Set makes a new table after so many changes, and the old
-   * ones, with the exchanges that were in them, outlive V8's young collections: each leads to the
-   * next one.
-   */
-  readonly #members: Expirable[] = [];
+  readonly #members = new Set<Expirable>();
   #timer: Timer | null = null;
 
   /** `cpuMs`: as `RunningClock` has it. */
@@ -86,23 +77,15 @@ export class DeadlineSweeper {
 
   /** How many are watched. */
   get size(): number {
-    return this.#members.length;
+    return this.#members.size;
   }
 
   add(member: Expirable): void {
-    if (member.sweepPlace !== UNWATCHED) return;
-    member.sweepPlace = this.#members.length;
-    this.#members.push(member);
+    this.#members.add(member);
   }
 
   remove(member: Expirable): void {
-    const place = member.sweepPlace;
-    if (place === UNWATCHED) return;
-    member.sweepPlace = UNWATCHED;
-    const last = this.#members.pop();
-    if (last === undefined || last === member) return;
-    this.#members[place] = last;
-    last.sweepPlace = place;
+    this.#members.delete(member);
   }
 
   stop(): void {
@@ -115,27 +98,23 @@ export class DeadlineSweeper {
       SWEEP_INTERVAL_MS,
       () => {
         this.clock.beat();
-        this.#sweep(this.#members.length);
+        this.#sweep(this.#members.values());
       },
       { unref: true },
     );
   }
 
-  /**
-   * Looks at those before `end`, the last one first: whoever takes the place of one that goes comes
-   * from behind, where all have been looked at.
-   */
-  #sweep(end: number): void {
+  /** What is left of one look at all of them. */
+  #sweep(left: SetIterator<Expirable>): void {
     this.nowMs = this.clock.monotonicMs();
     let dueCount = 0;
-    for (let index = end - 1; index >= 0; index--) {
-      const member = this.#members[index];
-      if (member === undefined || member.deadlineMs > this.nowMs) continue;
+    for (const member of left) {
+      if (member.deadlineMs > this.nowMs) continue;
       member.onDeadline();
       dueCount += 1;
       if (dueCount < DUE_PER_TURN_MAX) continue;
       this.#timer = this.#timers.after(0, () => {
-        this.#sweep(index);
+        this.#sweep(left);
       });
       return;
     }

@@ -9,7 +9,7 @@ import { removeHopByHop } from "../../http/hop-by-hop.ts";
 import { reasonPhrase, serializeResponseHead } from "../../http/serialize.ts";
 import type { LaneDecision } from "../../lane/decide.ts";
 import type { TrafficContext } from "../context.ts";
-import { NO_DEADLINE, UNWATCHED, type Expirable } from "../deadlines.ts";
+import { NO_DEADLINE, type Expirable } from "../deadlines.ts";
 import type { ExchangeRecord } from "../observer.ts";
 import { proxyError, statusOf, type ProxyError } from "../proxy-error.ts";
 import type { BodyTaker, Upstream, UpstreamFailureKind } from "../upstream/upstream.ts";
@@ -45,7 +45,6 @@ export class Exchange implements UpstreamUser, Expirable {
   readonly #method: string;
   readonly #handler: ExchangeHandler;
   deadlineMs: number = NO_DEADLINE;
-  sweepPlace: number = UNWATCHED;
 
   /** Filled in by the handler, for log and metrics. */
   requestId = "";
@@ -121,7 +120,7 @@ export class Exchange implements UpstreamUser, Expirable {
   /** Sends the request, as its head now reads, to one of the plan's endpoints. */
   forward(plan: ForwardPlan): void {
     if (this.#over) return;
-    const { headers, method, target } = this.head;
+    const { headers } = this.head;
     frameRequest(headers, this.hasBody);
     if (this.head.expectContinue) this.inviteBody();
     else if (this.head.versionMinor === 0) headers.remove("expect");
@@ -130,6 +129,7 @@ export class Exchange implements UpstreamUser, Expirable {
       this.context.sweeper.add(this);
     }
     this.#attempt = new UpstreamAttempt(this, plan);
+    const { method, target } = this.head;
     this.#sender.begin({ method, target, headers, hasBody: this.hasBody }, this.#attempt);
     this.#attempt.start();
   }

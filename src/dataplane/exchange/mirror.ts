@@ -3,7 +3,6 @@
 //! A mirror must not cost the request anything: a body that is too long for the buffer, or a
 //! mirror that is too slow, ends the copy and nothing else.
 
-import { UNWATCHED } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import { Headers } from "../../http/headers.ts";
 import type { Mirror } from "../../snapshot/routing.ts";
@@ -61,7 +60,6 @@ export function startMirrors(
 
 export class MirrorCall implements UpstreamUser, Expirable {
   readonly deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   readonly #exchange: Exchange;
   readonly #head: OutgoingHead;
   #connection: Upstream | null = null;

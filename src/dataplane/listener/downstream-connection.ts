@@ -20,7 +20,6 @@ import {
   REQUEST_BODY_WINDOW_MS,
   REQUEST_HEAD_TIMEOUT_MS,
   TUNNEL_IDLE_TIMEOUT_MS,
-  UNWATCHED,
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { Downstream, ResponseWriter, SwitchableEnd } from "../exchange/downstream.ts";
@@ -52,7 +51,6 @@ export class DownstreamConnection
   readonly isNative: boolean;
   readonly switchable: SwitchableEnd = this;
   deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   isDraining = false;
   /** The request's last byte has been parsed. */
   requestComplete = false;

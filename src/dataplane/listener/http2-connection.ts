@@ -14,7 +14,6 @@ import {
   LINGER_TIMEOUT_MS,
   NO_DEADLINE,
   REQUEST_HEAD_TIMEOUT_MS,
-  UNWATCHED,
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
@@ -57,7 +56,6 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   readonly facts: ConnectionFacts;
   readonly abuse: AbuseCount;
   isDraining = false;
-  sweepPlace: number = UNWATCHED;
   readonly #parts: ConnectionParts;
   readonly #session: ServerHttp2Session;
   #endMs: number;

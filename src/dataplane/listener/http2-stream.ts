@@ -14,7 +14,6 @@ import {
   EXCHANGE_IDLE_TIMEOUT_MS,
   REQUEST_BODY_BYTES_MIN,
   REQUEST_BODY_WINDOW_MS,
-  UNWATCHED,
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { Downstream, ResponseWriter } from "../exchange/downstream.ts";
@@ -44,7 +43,6 @@ export class DownstreamStream implements Downstream, Expirable {
   readonly context: TrafficContext;
   readonly switchable = null;
   deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   readonly #owner: StreamOwner;
   readonly #stream: ServerHttp2Stream;
   #exchange: Exchange | null = null;

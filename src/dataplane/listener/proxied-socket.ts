@@ -7,7 +7,6 @@ import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
   DRAIN_IDLE_MS,
   PROXY_HEADER_TIMEOUT_MS,
-  UNWATCHED,
 } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -26,7 +25,6 @@ export interface ProxiedParts {
 
 export class ProxiedSocket implements ClientConnection, Expirable {
   deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   readonly #socket: Socket;
   readonly #parts: ProxiedParts;
   /** As they came: put together when there are enough to say more. */

@@ -9,7 +9,7 @@ import { TCP_CLUSTER_OBJECT } from "../../wasm/envoy-objects.ts";
 import { utf8 } from "../../wasm/field-text.ts";
 import { objectName } from "../filter/filter-state.ts";
 import type { PluginSlot } from "../filter/plugin-slot.ts";
-import { TUNNEL_IDLE_TIMEOUT_MS, UNWATCHED } from "../deadlines.ts";
+import { TUNNEL_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import type { ListenerNotes } from "../../snapshot/snapshot.ts";
 import { FilteredSocket } from "./filtered-socket.ts";
@@ -30,7 +30,6 @@ export interface NetworkRuntime {
 export class NetworkConnection implements ClientConnection, Expirable {
   /** For filters to let it in. */
   readonly deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   readonly #parts: ConnectionParts;
   readonly #network: NetworkRuntime;
   readonly #socket: FilteredSocket;

@@ -7,7 +7,6 @@ import type { Cluster, Endpoint } from "../../snapshot/snapshot.ts";
 import { TCP_IDLE_OBJECT } from "../../wasm/envoy-objects.ts";
 import { latin1 } from "../../wasm/field-text.ts";
 import type { TrafficContext } from "../context.ts";
-import { UNWATCHED } from "../deadlines.ts";
 import type { Expirable } from "../deadlines.ts";
 import { objectName } from "../filter/filter-state.ts";
 import type { FilteredSocket } from "./filtered-socket.ts";
@@ -21,7 +20,6 @@ export interface TcpTarget {
 
 export class TcpProxy implements Expirable {
   deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   readonly #context: TrafficContext;
   readonly #client: FilteredSocket;
   /** Null: a plug-in has chosen a cluster that is not there. */

@@ -1,6 +1,5 @@
 //! The connections of HTTP/1.1 of one worker to one endpoint: idle ones are reused, the last first.
 
-import { UNWATCHED } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
@@ -27,7 +26,6 @@ export class Waiting implements Expirable {
   readonly user: UpstreamUser;
   readonly options: AcquireOptions;
   readonly deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   readonly #pool: EndpointPool;
 
   constructor(pool: EndpointPool, user: UpstreamUser, options: AcquireOptions) {

@@ -9,7 +9,7 @@ import type {
 } from "node:http2";
 import { FIELDS_WITH_BLANKS } from "../../http/http2-fields.ts";
 import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
-import { NO_DEADLINE, UNWATCHED, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
+import { NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions, AcquireResult } from "./endpoint-pool.ts";
@@ -40,7 +40,6 @@ export interface SessionOwner extends PoolEndpoint {
 
 export class Http2Session implements Expirable, StreamSession {
   deadlineMs: number;
-  sweepPlace: number = UNWATCHED;
   /** Whose connections this one counts among. */
   readonly cluster: ClusterState | null;
   readonly #owner: SessionOwner;

@@ -12,12 +12,7 @@ import {
   serializeRequestHead,
   serializeTrailers,
 } from "../../http/serialize.ts";
-import {
-  LINGER_TIMEOUT_MS,
-  NO_DEADLINE,
-  UNWATCHED,
-  UPSTREAM_IDLE_TIMEOUT_MS,
-} from "../deadlines.ts";
+import { LINGER_TIMEOUT_MS, NO_DEADLINE, UPSTREAM_IDLE_TIMEOUT_MS } from "../deadlines.ts";
 import type { DeadlineSweeper, Expirable } from "../deadlines.ts";
 import type { ConnectionLimits } from "../../snapshot/routing.ts";
 import type { ClusterState } from "./cluster-state.ts";
@@ -47,7 +42,6 @@ export interface ConnectionOwner extends PoolEndpoint {
 export class UpstreamConnection implements ResponseSink, Expirable, Upstream, SwitchableUpstream {
   readonly switchable: SwitchableUpstream = this;
   deadlineMs: number = NO_DEADLINE;
-  sweepPlace: number = UNWATCHED;
   /** True once it has carried a whole exchange: a reset may then be the idle-close race. */
   reused = false;
   /** Whose connections this one counts among. */
