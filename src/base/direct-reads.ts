@@ -30,3 +30,49 @@ function pushTo(socket: Socket, onChunk: (chunk: Buffer) => void): Socket["push"
     return true;
   };
 }
+const PLACE = placeKeys();
+
+/** Where a socket reads, and who is told of it. */
+export interface ReadPlace {
+  /** Asked after each read: where the next one goes. */
+  readonly buffer: () => Buffer;
+  readonly onRead: (byteCount: number, buffer: Buffer) => void;
+  /** Of what had been read before. */
+  readonly onChunk: (chunk: Buffer) => void;
+}
+
+/** The system's side of a socket, as Node has it. */
+interface ReadHandle {
+  useUserBuffer(buffer: Buffer): void;
+}
+
+/**
+ * Reads into buffers of ours from now on, as the option `onread` of `connect` does. A server's
+ * sockets have no such option, so what it sets is set here. False: this is no plain socket, or this
+ * version of Node does it in another way; then nothing has changed.
+ */
+export function readInto(socket: Socket, { buffer, onRead, onChunk }: ReadPlace): boolean {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (socket.constructor !== Socket || PLACE === null || !isReadHandle(handle)) return false;
+  const first = buffer();
+  Reflect.set(socket, PLACE.buffer, first);
+  Reflect.set(socket, PLACE.next, buffer);
+  Reflect.set(socket, PLACE.callback, onRead);
+  handle.useUserBuffer(first);
+  socket.on("data", onChunk);
+  return true;
+}
+
+/** Under which a socket keeps what `onread` says. */
+function placeKeys(): Record<"buffer" | "next" | "callback", symbol> | null {
+  const keys = Object.getOwnPropertySymbols(new Socket());
+  const key = (name: string): symbol | undefined =>
+    keys.find(({ description }) => description === name);
+  const [buffer, next, callback] = [key("kBuffer"), key("kBufferGen"), key("kBufferCb")];
+  if (buffer === undefined || next === undefined || callback === undefined) return null;
+  return { buffer, next, callback };
+}
+
+function isReadHandle(handle: unknown): handle is ReadHandle {
+  return typeof handle === "object" && handle !== null && "useUserBuffer" in handle;
+}

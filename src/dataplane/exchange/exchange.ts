@@ -197,6 +197,11 @@ export class Exchange implements UpstreamUser, Expirable {
     else this.passRequestBody(chunk);
   }
 
+  /** Asked before each part of the request's body. Null: whoever is given it may keep it. */
+  get requestTaker(): BodyTaker | null {
+    return this.requestTap === null ? this.#sender.takerOf(this.#upstream) : null;
+  }
+
   /** Sends a part of the body on, or keeps it until there is somebody to send it to. */
   passRequestBody(chunk: Buffer): void {
     if (!this.#sender.body(this.#upstream, chunk)) this.connection.pauseReading();

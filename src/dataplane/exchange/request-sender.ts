@@ -1,7 +1,7 @@
 //! A request on its way to the upstream: what waits for a connection, and what another try needs.
 
 import type { Headers } from "../../http/headers.ts";
-import type { OutgoingHead, Upstream } from "../upstream/upstream.ts";
+import type { BodyTaker, OutgoingHead, Upstream } from "../upstream/upstream.ts";
 import type { MirrorCall } from "./mirror.ts";
 import type { UpstreamAttempt } from "./upstream-attempt.ts";
 
@@ -39,6 +39,12 @@ export class RequestSender {
       for (const chunk of this.#unsent) mirror.body(chunk);
       if (this.isPassed) mirror.bodyEnd();
     }
+  }
+
+  /** Who takes the next part of the body; null: it may be kept. */
+  takerOf(upstream: Upstream | null): BodyTaker | null {
+    const isKept = this.#mirrors.length > 0 || this.#attempt?.keepsBody !== false;
+    return upstream === null || isKept ? null : (upstream.bodyTaker ?? null);
   }
 
   /** Sends a part of the body, or keeps it for later. False: no more for now. */

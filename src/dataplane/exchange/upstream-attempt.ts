@@ -157,6 +157,11 @@ export class UpstreamAttempt {
     return this.#answeredMs - (this.#readyMs === NOT_YET ? startedMs : this.#readyMs);
   }
 
+  /** What is sent of the body stays for another try. */
+  get keepsBody(): boolean {
+    return this.#kept !== null;
+  }
+
   /** Part of the request's body has been sent: another try would need it again. */
   keep(chunk: Buffer): void {
     if (this.#kept === null) return;

@@ -3,7 +3,7 @@
 
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { isNative, readDirectly } from "../../base/direct-reads.ts";
+import { isNative, readDirectly, readInto } from "../../base/direct-reads.ts";
 import type { HttpFault } from "../../http/fault.ts";
 import { Headers } from "../../http/headers.ts";
 import { RequestParser } from "../../http/request-parser.ts";
@@ -26,6 +26,7 @@ import type { Downstream, ResponseWriter, SwitchableEnd } from "../exchange/down
 import { Exchange } from "../exchange/exchange.ts";
 import { Http1Writer } from "../exchange/response-writer.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
+import { ReadBuffers } from "../read-buffers.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
 import type { ClientNamesReader } from "./client-names.ts";
 import { ConnectionFacts } from "./connection-facts.ts";
@@ -73,6 +74,9 @@ export class DownstreamConnection
   #idleTimeoutMs = EXCHANGE_IDLE_TIMEOUT_MS;
   /** Bytes of the request's body in this window; -1 when no body is awaited. */
   #bodyWindowBytes = -1;
+  /** Of what is read in clear. */
+  readonly #buffers = new ReadBuffers();
+  #isInBuffers = false;
 
   constructor(socket: Socket, parts: ConnectionParts) {
     const { context } = parts;
@@ -99,9 +103,7 @@ export class DownstreamConnection
       const first = this.#unparsed ?? chunk;
       this.#unparsed = null;
       socket.removeListener("data", sniff);
-      readDirectly(socket, (next) => {
-        this.#onData(next);
-      });
+      this.#read(socket);
       this.#onData(first);
     };
     const listeners: [string, (chunk: Buffer) => void][] = [
@@ -135,6 +137,33 @@ export class DownstreamConnection
     this.#unlisten = (): void => {
       for (const [event, listener] of listeners) socket.removeListener(event, listener);
     };
+  }
+
+  #read(socket: Socket): void {
+    const onChunk = (chunk: Buffer): void => {
+      this.#onData(chunk);
+    };
+    const buffer = (): Buffer => this.#buffers.current;
+    const onRead = (bytes: number, into: Buffer): void => {
+      this.#onRead(bytes, into);
+    };
+    if (!readInto(socket, { buffer, onRead, onChunk })) readDirectly(socket, onChunk);
+  }
+
+  #onRead(bytes: number, buffer: Buffer): void {
+    this.#isInBuffers = true;
+    this.#buffers.begin();
+    this.#onData(buffer.subarray(0, bytes));
+    this.#isInBuffers = false;
+    // Small requests, which are most, need no look at the socket.
+    if (this.#buffers.isSmall(bytes)) return;
+    const isBody = !this.#closed && this.#exchange !== null && !this.requestComplete;
+    this.#buffers.next(bytes, { isBody, isPaused: this.#socket.isPaused() });
+  }
+
+  /** What stays when the next read comes. */
+  #kept(chunk: Buffer): Buffer {
+    return this.#isInBuffers ? Buffer.from(chunk) : chunk;
   }
 
   #onDrain(): void {
@@ -250,6 +279,7 @@ export class DownstreamConnection
   destroy(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (!this.#isInBuffers) this.#buffers.end();
     this.context.sweeper.remove(this);
     this.#socket.destroy();
     const exchange = this.#exchange;
@@ -283,7 +313,15 @@ export class DownstreamConnection
 
   onRequestBody(chunk: Buffer): void {
     this.#bodyWindowBytes += chunk.length;
-    this.#exchange?.onRequestBody(chunk);
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    const taker = this.#buffers.isShared ? null : exchange.requestTaker;
+    if (taker?.usesBytesAtOnce !== true) {
+      exchange.onRequestBody(this.#kept(chunk));
+      return;
+    }
+    exchange.onRequestBody(chunk);
+    if (taker.holdsBytes) this.#buffers.hold();
   }
 
   onRequestEnd(trailers: Headers | null): void {
@@ -358,7 +396,7 @@ export class DownstreamConnection
   #onData(chunk: Buffer): void {
     if (this.#tunnel !== null) {
       this.deadlineMs = this.context.sweeper.nowMs + TUNNEL_IDLE_TIMEOUT_MS;
-      this.#tunnel.onBytes(chunk);
+      this.#tunnel.onBytes(this.#kept(chunk));
       return;
     }
     if (this.#lingeringBytes !== -1) {
@@ -382,7 +420,7 @@ export class DownstreamConnection
       if (this.#nextDue) {
         if (this.#socket.writableNeedDrain) {
           // A client that sends without reading its answers: no next request until it has read.
-          if (rest.length > 0) this.#unparsed = rest;
+          if (rest.length > 0) this.#unparsed = this.#kept(rest);
           this.pauseReading();
           break;
         }
@@ -393,7 +431,7 @@ export class DownstreamConnection
       if (rest.length === 0) break;
       if (this.requestComplete) {
         // Pipelined bytes wait, unread and bounded by one read, until this exchange has ended.
-        this.#unparsed = rest;
+        this.#unparsed = this.#kept(rest);
         this.pauseReading();
         break;
       }

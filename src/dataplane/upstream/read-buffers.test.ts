@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
-import type { Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import type { Readable } from "node:stream";
 import { after, test } from "node:test";
+import type { Mirror, RetryPolicy, RoutePolicy } from "../../snapshot/routing.ts";
 import { freePort } from "../../base/testing/free-port.ts";
-import { endAll, startGateway, startRawUpstream } from "../testing/harness.ts";
+import { atEnd, endAll, startGateway, startRawUpstream } from "../testing/harness.ts";
 import { cluster, endpoint, forwardRoute, gatewaySnapshot } from "../testing/snapshot-maker.ts";
-import { ReadBuffers } from "./read-buffers.ts";
+import { NO_HEADER_OPERATIONS } from "../../snapshot/snapshot.ts";
+import { ReadBuffers } from "../read-buffers.ts";
 
 after(endAll);
 
@@ -101,6 +104,165 @@ test("bodies that a client of HTTP/2 asks for at once stay whole", async () => {
   client.close();
   assert.deepEqual(faults, []);
 });
+
+const PATTERN = BODIES[0] ?? Buffer.alloc(0);
+
+/** A body of so many bytes; each has others at a place. */
+function bodyOf(byteCount: number): Buffer {
+  const start = 4 * (byteCount % 5_000);
+  return PATTERN.subarray(start, start + byteCount);
+}
+
+interface Reader {
+  readonly port: number;
+  /** Bodies that were not as they had been sent. */
+  readonly wrong: number[];
+}
+
+/**
+ * An endpoint that begins to read bodies of more than a megabyte late. `breaks`: it
+ * hangs up on the first one when it has read the second.
+ */
+async function startReader(mayRead: Promise<unknown>, breaks: boolean): Promise<Reader> {
+  const wrong: number[] = [];
+  let broken: Socket | null = null;
+  const server = createServer((asked, response) => {
+    const byteCount = Number(asked.url?.slice(1));
+    const body = bodyOf(byteCount);
+    let at = 0;
+    let isRight = true;
+    void (byteCount > 1_000_000 ? mayRead : NOW).then(() => {
+      asked.on("data", (chunk: Buffer) => {
+        isRight &&= chunk.equals(body.subarray(at, (at += chunk.length)));
+      });
+    });
+    asked.on("end", () => {
+      if (!isRight || at !== byteCount) wrong.push(byteCount);
+      if (breaks && broken === null) {
+        broken = asked.socket;
+        return;
+      }
+      response.end("read");
+      broken?.destroy();
+    });
+    // A copy that is too long for a mirror ends early.
+    asked.on("error", () => undefined);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  atEnd(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, wrong };
+}
+
+interface Uploads {
+  readonly what: string;
+  readonly isChunked: boolean;
+  /** The client writes so much at once, and lets it be read. */
+  readonly pieceBytes: number;
+  readonly policy: RoutePolicy;
+  /** The first ends when an endpoint breaks off. */
+  readonly breaks?: boolean;
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+class Uploader {
+  /** Handed to the system. */
+  sentBytes = 0;
+  readonly #port: number;
+  readonly #how: Uploads;
+
+  constructor(port: number, how: Uploads) {
+    this.#port = port;
+    this.#how = how;
+  }
+
+  /** The answer to a body of so many bytes. */
+  async send(byteCount: number): Promise<string> {
+    const { isChunked, pieceBytes } = this.#how;
+    const socket = connect(this.#port, "127.0.0.1");
+    const answer = allOf(socket, NOW);
+    const length = isChunked ? "Transfer-Encoding: chunked" : `Content-Length: ${byteCount}`;
+    const fields = `Host: a\r\nConnection: close\r\n${length}\r\n\r\n`;
+    socket.write(`POST /${byteCount} HTTP/1.1\r\n${fields}`);
+    if (isChunked) socket.write(`${byteCount.toString(16)}\r\n`);
+    for (let at = 0; at < byteCount; at += pieceBytes) {
+      const piece = bodyOf(byteCount).subarray(at, at + pieceBytes);
+      if (!socket.write(piece)) await once(socket, "drain");
+      this.sentBytes += piece.length;
+      await turn();
+    }
+    if (isChunked) socket.write("\r\n0\r\n\r\n");
+    const text = (await answer).toString();
+    return text.slice(text.indexOf("\r\n\r\n") + 4);
+  }
+
+  /** Until nothing more is taken. */
+  async stuck(): Promise<void> {
+    for (let before = -1; before !== this.sentBytes;) {
+      before = this.sentBytes;
+      for (let turns = 0; turns < 200; turns++) await turn();
+    }
+  }
+}
+
+const AGAIN: RetryPolicy = {
+  ...{ retries: 1, perTryTimeoutMs: 0, statuses: [], backOffBaseMs: 1, backOffMaxMs: 1 },
+  on: ["reset"],
+};
+const A = cluster("a");
+const MIRROR: Mirror = {
+  target: { kind: "cluster", cluster: A.name, subset: null },
+  sharePpm: 1_000_000,
+  requestHeaders: NO_HEADER_OPERATIONS,
+};
+const LARGE = 1_000_000;
+const uploads: readonly Uploads[] = [
+  { what: "with a length", isChunked: false, pieceBytes: LARGE, policy: {} },
+  { what: "in chunks", isChunked: true, pieceBytes: LARGE, policy: {} },
+  { what: "in small pieces", isChunked: false, pieceBytes: 6_000, policy: {} },
+  {
+    ...{ what: "that are sent again", isChunked: false, pieceBytes: LARGE },
+    ...{ policy: { retry: AGAIN }, breaks: true },
+  },
+  {
+    ...{ what: "that are mirrored", isChunked: true, pieceBytes: LARGE },
+    policy: { mirrors: [MIRROR] },
+  },
+];
+/** What the systems of both sides keep of one is between them, and ends in one of them. */
+const LATE_SIZES = Array.from({ length: 32 }, (_none, index) => 2_000_001 + 237_000 * index);
+const EARLY_SIZES = [100_003, 7_001, 50_021, 200_002, 15_013];
+
+for (const how of uploads) {
+  test(`bodies of requests ${how.what} stay whole while endpoints read late or break off`, async () => {
+    let begin = (): void => undefined;
+    const mayRead = new Promise<void>((resolve) => (begin = resolve));
+    const reader = await startReader(mayRead, how.breaks === true);
+    const snapshot = gatewaySnapshot(80, [forwardRoute(A.name, { policy: how.policy })], {
+      clusters: { [A.name]: A },
+      endpoints: { [A.name]: { endpoints: [endpoint(reader.port)] } },
+    });
+    const port = await freePort();
+    const { assertions } = await startGateway(port, snapshot);
+    const uploader = new Uploader(port, how);
+    const early = async (): Promise<void> => {
+      const answers = await Promise.all(EARLY_SIZES.map((size) => uploader.send(size)));
+      for (const answer of answers) assert.equal(answer, "read");
+    };
+    await early();
+    const late = LATE_SIZES.map((size) => uploader.send(size));
+    await uploader.stuck();
+    await early();
+    begin();
+    for (const each of await Promise.all(late)) assert.equal(each, "read");
+    assert.deepEqual(reader.wrong, []);
+    assert.deepEqual(assertions, []);
+  });
+}
 
 const GOES_ON = { isBody: true, isPaused: false };
 const PAUSED = { isBody: true, isPaused: true };

@@ -18,12 +18,13 @@ import type { ConnectionLimits } from "../../snapshot/routing.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import type { AcquireOptions } from "./endpoint-pool.ts";
 import type { TunnelSink } from "../exchange/tunnel.ts";
+import { ReadBuffers } from "../read-buffers.ts";
 import { tlsFailure } from "./tls-dial.ts";
-import { ReadBuffers } from "./read-buffers.ts";
 import { UpstreamFacts } from "./upstream-facts.ts";
 import { openSocket } from "./open-socket.ts";
 import { keepAlive } from "./upstream.ts";
 import type {
+  BodyTaker,
   OutgoingHead,
   PoolEndpoint,
   SwitchableUpstream,
@@ -39,8 +40,12 @@ export interface ConnectionOwner extends PoolEndpoint {
   onConnectionClosed(connection: UpstreamConnection): void;
 }
 
-export class UpstreamConnection implements ResponseSink, Expirable, Upstream, SwitchableUpstream {
+export class UpstreamConnection
+  implements ResponseSink, Expirable, Upstream, SwitchableUpstream, BodyTaker
+{
   readonly switchable: SwitchableUpstream = this;
+  readonly bodyTaker: BodyTaker = this;
+  readonly usesBytesAtOnce = true;
   deadlineMs: number = NO_DEADLINE;
   /** True once it has carried a whole exchange: a reset may then be the idle-close race. */
   reused = false;
@@ -135,6 +140,10 @@ export class UpstreamConnection implements ResponseSink, Expirable, Upstream, Sw
     if (idleTimeoutMs !== undefined) this.#idleTimeoutMaxMs = idleTimeoutMs;
     this.#idleTimeoutMs = this.#idleTimeoutMaxMs;
     if (requestsPerConnectionMax !== undefined) this.#requestsLeft = requestsPerConnectionMax;
+  }
+
+  get holdsBytes(): boolean {
+    return this.#socket.writableLength > 0;
   }
 
   handOver(user: UpstreamUser): void {

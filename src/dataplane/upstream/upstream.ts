@@ -42,6 +42,8 @@ export interface Upstream {
   readonly switchable: SwitchableUpstream | null;
   /** Of its connection. */
   readonly facts: UpstreamFacts;
+  /** Of requests. Null or absent: what `sendBody` is given may be kept. */
+  readonly bodyTaker?: BodyTaker | null;
   /** Each `send` is false when the buffer is full: wait for `onUpstreamDrain`. */
   sendHead(head: OutgoingHead): boolean;
   sendBody(chunk: Buffer): boolean;

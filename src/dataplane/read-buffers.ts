@@ -1,10 +1,10 @@
-//! Where connections to endpoints read into. Node would take 64 KiB of fresh memory for each read
-//! and cut it to what came: most of what is allocated for an answer, and of the collector's work
-//! for large bodies.
+//! Where connections in clear read into. Node would take 64 KiB of fresh memory for each read
+//! and cut it to what came: most of what is allocated for a request and its
+//! answer, and of the collector's work for large bodies.
 //!
 //! All connections of a worker read into one small buffer, as what it holds has been used or copied
 //! before the next read. One that fills it carries a large body: it gets a large buffer of its own
-//! until that body has ended, as bytes that the client's system does not take at once must stay.
+//! until that body has ended, as bytes that the other side's system does not take at once must stay.
 
 /** Also the most that a writer of HTTP/1.1 copies into its text (`JOINED_WRITE_BYTES_MAX`). */
 const SHARED_BYTES = 16_384;
@@ -40,6 +40,11 @@ export class ReadBuffers {
 
   get current(): Buffer {
     return this.#current;
+  }
+
+  /** What it holds is gone with the next read of any connection. */
+  get isShared(): boolean {
+    return this.#current === shared;
   }
 
   /** A read that leaves the shared buffer in use. */
