@@ -3,7 +3,7 @@
 //! docs/reliability.md): over connections that stay, then with a new one for each request. Lost is
 //! what wrk counts as an error of a socket or as another answer than 200.
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,6 +18,7 @@ import {
 import { put } from "../test/support/put.ts";
 import { LOAD_CORE, Pinned, PROXY_CORE } from "./end-to-end/contender.ts";
 import type { BenchContext } from "./end-to-end/contender.ts";
+import { envoyRoutes, replaceResource } from "./end-to-end/file-config.ts";
 import { startUpstream } from "./end-to-end/upstream-process.ts";
 import { parseWrk } from "./end-to-end/wrk.ts";
 
@@ -57,11 +58,8 @@ async function graylane(context: BenchContext): Promise<Contender> {
 async function envoy(context: BenchContext): Promise<Contender> {
   const port = await freePort();
   const routes = join(context.directory, "routes.json");
-  // Envoy looks at what is moved to the name, not at what is written there.
   const reload = (version: number): Promise<void> => {
-    const next = `${routes}.next`;
-    writeFileSync(next, JSON.stringify({ resources: [envoyRoutes(version)] }));
-    renameSync(next, routes);
+    replaceResource(routes, envoyRoutes(version));
     return Promise.resolve();
   };
   await reload(0);
@@ -79,22 +77,6 @@ async function envoy(context: BenchContext): Promise<Contender> {
   const flags = ["--concurrency", "1", "--log-level", "warn", "--use-dynamic-base-id"];
   const started = new Pinned(PROXY_CORE, [binary, "-c", file, ...flags]);
   return { name: "Envoy", port, reload, stop: () => started.stop() };
-}
-
-function envoyRoutes(version: number): object {
-  const header = { key: VERSION_HEADER, value: String(version) };
-  return {
-    "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-    name: "80",
-    response_headers_to_add: [{ header, append_action: "OVERWRITE_IF_EXISTS_OR_ADD" }],
-    virtual_hosts: [
-      {
-        name: "all",
-        domains: ["*"],
-        routes: [{ match: { prefix: "/" }, route: { cluster: "mocka" } }],
-      },
-    ],
-  };
 }
 
 /** Resolves when answers have this version. */

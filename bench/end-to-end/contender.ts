@@ -109,7 +109,7 @@ export async function startContender(
     port,
     cpuSeconds: () => cpuSecondsOfTree(started.pid),
     residentKib: () => residentKibOfTree(started.pid),
-    descriptors: () => sumOfTree(started.pid, descriptorsOf),
+    descriptors: () => descriptorsOfTree(started.pid),
     stop: () => started.stop(),
   };
 }
@@ -209,6 +209,11 @@ export function residentKibOfTree(root: number): number {
 function residentKibOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
+}
+
+/** Open descriptors of a process and its children. */
+export function descriptorsOfTree(root: number): number {
+  return sumOfTree(root, descriptorsOf);
 }
 
 function descriptorsOf(pid: number): number {
