@@ -11,10 +11,11 @@ import { once } from "node:events";
 import { get, request } from "node:http";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { loadavg, tmpdir } from "node:os";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { endAll } from "../src/dataplane/testing/harness.ts";
 import {
   cluster,
@@ -24,6 +25,7 @@ import {
 } from "../src/dataplane/testing/snapshot-maker.ts";
 import type { Snapshot } from "../src/snapshot/snapshot.ts";
 import { abortAll, load, MortalEndpoints, portOf, serve } from "../test/support/fault-load.ts";
+import { MEMORY_AGENT, memoryOf } from "../test/support/load-setup.ts";
 import { pinToLoadCore, startContender } from "./end-to-end/contender.ts";
 import type { Contender } from "./end-to-end/contender.ts";
 import type { ContenderPlan, Ports, Scenario } from "./end-to-end/scenario.ts";
@@ -239,6 +241,15 @@ function slowRow(what: string, start: (bytes: number) => Promise<Bodies>, count:
   };
 }
 
+/** Of the gateway worker, after a forced collection; "" for Envoy, which has none. */
+async function leftOf({ name, pid }: Contender): Promise<string> {
+  if (name === ENVOY) return "";
+  const worker = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+  const left = await memoryOf(directory, Number.parseInt(worker, 10));
+  const [resident, heap] = [left.residentBytes / 1_024, left.heapUsedBytes / 1_024];
+  return `; the worker has ${mib(resident)} after a collection, ${mib(heap)} of it heap in use`;
+}
+
 async function goneClients(proxy: Contender): Promise<string> {
   const round = async (): Promise<readonly [number, number]> => {
     await abortAll(proxy.port, ABORTS);
@@ -250,6 +261,7 @@ async function goneClients(proxy: Contender): Promise<string> {
   };
   const fresh = [proxy.descriptors(), proxy.residentKib()] as const;
   const [descriptors, kib] = await round();
+  const left = await leftOf(proxy);
   const later: string[] = [];
   for (let index = 0; index < ABORT_ROUNDS; index++) {
     const [descriptorsNow, kibNow] = await round();
@@ -257,7 +269,8 @@ async function goneClients(proxy: Contender): Promise<string> {
   }
   return (
     `${ABORTS} aborts: ${descriptors - fresh[0]} more descriptors, ${mib(kib - fresh[1])} ` +
-    `more memory; ${ABORT_ROUNDS} rounds more, since then: ${later.join(", ")}`
+    `more memory${left}; ${ABORT_ROUNDS} rounds more, since then: ${later.join(", ")}` +
+    (await leftOf(proxy))
   );
 }
 
@@ -329,6 +342,8 @@ const ALL_ROWS: readonly Row[] = [
 
 pinToLoadCore();
 const directory = mkdtempSync(join(tmpdir(), "graylane-faults-"));
+process.env["NODE_OPTIONS"] = `--import=${pathToFileURL(MEMORY_AGENT).href}`;
+process.env["GRAYLANE_MEMORY_REPORTS"] = directory;
 for (const { name, begin, isOfEnvoy } of ALL_ROWS.filter((row) => ROWS.test(row.name))) {
   for (const plan of isOfEnvoy === true ? [CONTENDERS[0]] : CONTENDERS) {
     const { ports, measure } = await begin();

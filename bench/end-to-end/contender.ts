@@ -20,6 +20,7 @@ const NANOSECONDS = 1e9;
 export interface Contender {
   readonly name: string;
   readonly port: number;
+  readonly pid: number;
   /** CPU time of the process and its children so far. */
   cpuSeconds(): number;
   /** Resident memory of the process and its children. */
@@ -107,6 +108,7 @@ export async function startContender(
   return {
     name: plan.name,
     port,
+    pid: started.pid,
     cpuSeconds: () => cpuSecondsOfTree(started.pid),
     residentKib: () => residentKibOfTree(started.pid),
     descriptors: () => descriptorsOfTree(started.pid),

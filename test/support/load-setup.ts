@@ -11,7 +11,7 @@ import type { Resource } from "../../src/resources/object.ts";
 import { Graylane } from "./graylane.ts";
 import type { MemoryReport } from "./memory-agent.ts";
 
-const MEMORY_AGENT = resolve("dist/test/support/memory-agent.js");
+export const MEMORY_AGENT: string = resolve("dist/test/support/memory-agent.js");
 /** Generous: the machine may be busy with other tests. */
 const DEADLINE_MS = 60_000;
 const POLL_MS = 10;
@@ -59,7 +59,8 @@ export async function startWith(
   };
 }
 
-async function memoryOf(directory: string, pid: number): Promise<MemoryReport> {
+/** What a process says that has loaded `MEMORY_AGENT`, and writes it to `directory`. */
+export async function memoryOf(directory: string, pid: number): Promise<MemoryReport> {
   const file = join(directory, `memory-${pid}.json`);
   rmSync(file, { force: true });
   process.kill(pid, "SIGWINCH");

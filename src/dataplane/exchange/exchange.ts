@@ -315,12 +315,10 @@ export class Exchange implements UpstreamUser, Expirable {
     this.#response = response;
     const replacement = this.#handler.onResponse(this, this.#draft);
     if (this.isOver || replacement === HELD) return;
-    if (replacement === null) {
-      this.startResponse();
-      return;
-    }
-    this.#dropUpstream();
-    this.#replace(replacement);
+    if (replacement !== null) {
+      this.#dropUpstream();
+      this.#replace(replacement);
+    } else this.startResponse();
   }
 
   /** Another try is awaited in the place of this answer. */

@@ -106,6 +106,9 @@ export class DownstreamConnection
       this.#read(socket);
       this.#onData(first);
     };
+    const onGone = (): void => {
+      this.destroy();
+    };
     const listeners: [string, (chunk: Buffer) => void][] = [
       ["data", sniff],
       [
@@ -120,18 +123,8 @@ export class DownstreamConnection
           this.#onPeerEnd();
         },
       ],
-      [
-        "error",
-        () => {
-          this.destroy();
-        },
-      ],
-      [
-        "close",
-        () => {
-          this.destroy();
-        },
-      ],
+      ["error", onGone],
+      ["close", onGone],
     ];
     for (const [event, listener] of listeners) socket.on(event, listener);
     this.#unlisten = (): void => {
