@@ -4,7 +4,8 @@
 //!
 //! All connections of a worker read into one small buffer, as what it holds has been used or copied
 //! before the next read. One that fills it carries a large body: it gets a large buffer of its own
-//! until that body has ended, as bytes that the other side's system does not take at once must stay.
+//! until that body has ended, as bytes that the other side's system does not take at once must
+//! stay.
 
 /** Also the most that a writer of HTTP/1.1 copies into its text (`JOINED_WRITE_BYTES_MAX`). */
 const SHARED_BYTES = 16_384;

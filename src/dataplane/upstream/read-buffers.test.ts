@@ -238,7 +238,7 @@ const LATE_SIZES = Array.from({ length: 32 }, (_none, index) => 2_000_001 + 237_
 const EARLY_SIZES = [100_003, 7_001, 50_021, 200_002, 15_013];
 
 for (const how of uploads) {
-  test(`bodies of requests ${how.what} stay whole while endpoints read late or break off`, async () => {
+  test(`requests' bodies ${how.what} stay whole with late endpoints`, async () => {
     let begin = (): void => undefined;
     const mayRead = new Promise<void>((resolve) => (begin = resolve));
     const reader = await startReader(mayRead, how.breaks === true);
