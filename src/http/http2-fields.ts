@@ -4,13 +4,13 @@ import type { OutgoingHttpHeaders } from "node:http2";
 import type { Headers } from "./headers.ts";
 
 /**
- * For sessions of both ends; Node's types do not know it. From Node 22.17 on the library leaves
+ * For sessions to upstreams; Node's types do not know it. From Node 22.17 on the library leaves
  * fields with a blank at an end of their value in, so that we can refuse them.
  */
 export const FIELDS_WITH_BLANKS = { strictFieldWhitespaceValidation: false } as const;
 
 /** What only HTTP/1.1 says; `te` is written apart (RFC 9113 section 8.2.2). */
-const NOT_IN_HTTP2: ReadonlySet<string> = new Set([
+export const NOT_IN_HTTP2: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",
@@ -22,13 +22,9 @@ const NOT_IN_HTTP2: ReadonlySet<string> = new Set([
 /** Of these the library takes no second line; a list says the same (RFC 9110 section 5.3). */
 const LISTED: ReadonlySet<string> = new Set(["set-cookie", "www-authenticate", "cookie", "via"]);
 
-/**
- * Of several lines with one name only those of `LISTED` names stay apart. `status`: of the response
- * whose head it is.
- */
-export function http2Fields(headers: Headers, status?: number): OutgoingHttpHeaders {
-  const fields = Object.create(null) as Record<string, number | string | string[]>;
-  if (status !== undefined) fields[":status"] = status;
+/** Of several lines with one name only those of `LISTED` names stay apart. */
+export function http2Fields(headers: Headers): OutgoingHttpHeaders {
+  const fields = Object.create(null) as Record<string, string | string[]>;
   const { names, values } = headers;
   for (let index = 0; index < names.length; index++) {
     const name = names[index] as string;
@@ -37,7 +33,7 @@ export function http2Fields(headers: Headers, status?: number): OutgoingHttpHead
     const before = fields[name];
     if (before === undefined) fields[name] = value;
     else if (!LISTED.has(name)) fields[name] = `${String(before)}, ${value}`;
-    else fields[name] = Array.isArray(before) ? [...before, value] : [String(before), value];
+    else fields[name] = Array.isArray(before) ? [...before, value] : [before, value];
   }
   return fields;
 }

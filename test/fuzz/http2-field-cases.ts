@@ -10,7 +10,7 @@ import {
   ENDED,
   GET,
   OPEN,
-  droppedOf,
+  refusedOf,
   fieldsWith,
   framesOf,
   get,
@@ -173,7 +173,7 @@ const FIELDS: readonly FrameCase[] = [
     ["a name in upper case", get(["X-A", "1"]), "refuse"],
     ["one letter in upper case", get(["x-A", "1"]), "refuse"],
   ]),
-  ...droppedOf("8.2.1", [
+  ...refusedOf("8.2.1", [
     ["an empty name", get(["", "1"])],
     ["a colon in a name", get(["a:b", "1"])],
     ...NOT_IN_NAMES.map(
@@ -223,7 +223,7 @@ const FIELDS: readonly FrameCase[] = [
     ),
     ["trailers before the length is reached", shortWithTrailers(), "refuse"],
   ]),
-  ...droppedOf("8.1.1", [['the length " 3"', withBody("POST", [["content-length", " 3"]], "abc")]]),
+  ...refusedOf("8.1.1", [['the length " 3"', withBody("POST", [["content-length", " 3"]], "abc")]]),
   ...framesOf("8.1, trailers", [
     ["a pseudo-header field", withTrailers([":path", "/b"]), "refuse"],
     [":status", withTrailers([":status", "200"]), "refuse"],
@@ -285,7 +285,7 @@ const DOWNGRADE: readonly FrameCase[] = [
       "refuse",
     ],
   ]),
-  ...droppedOf("downgrade", [
+  ...refusedOf("downgrade", [
     ["a request in a value", get(["a", `b\r\n\r\n${HIDDEN}`])],
     ["Transfer-Encoding in a value", get(["a", "b\r\ntransfer-encoding: chunked"])],
     ["Transfer-Encoding in a name", get(["transfer-encoding: chunked\r\nx", "1"])],

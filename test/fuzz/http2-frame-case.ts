@@ -20,14 +20,11 @@ export interface FrameCase {
   readonly before: number;
   /** What must be in the text that reaches an upstream of HTTP/1.1. */
   readonly upstream: RegExp | null;
-  /** The library takes the wrong field out and serves the rest: known, and checked to be no more. */
-  readonly isDropped: boolean;
 }
 
 export interface MoreOfCase {
   readonly before?: number;
   readonly upstream?: RegExp;
-  readonly isDropped?: boolean;
 }
 
 /** A case as it is written in the tables. */
@@ -46,19 +43,17 @@ export function framesOf(clause: string, rows: readonly FrameRow[]): FrameCase[]
     must,
     before: more.before ?? 0,
     upstream: more.upstream ?? null,
-    isDropped: more.isDropped ?? false,
   }));
 }
 
-/** Requests with a field that the library takes out. */
-export function droppedOf(
+/** Requests that are refused for a field. */
+export function refusedOf(
   clause: string,
   rows: readonly (readonly [name: string, bytes: Buffer])[],
 ): FrameCase[] {
-  const isDropped = true;
   return framesOf(
     clause,
-    rows.map(([name, bytes]): FrameRow => [name, bytes, "refuse", { isDropped }]),
+    rows.map(([name, bytes]): FrameRow => [name, bytes, "refuse"]),
   );
 }
 

@@ -60,9 +60,6 @@ export interface FrameVerdict {
   readonly isOther: boolean;
 }
 
-/** What reaches an upstream when the library has dropped a case's field: none of it. */
-const LEFT_OF_DROPPED = /^(?:a|transfer-encoding)/m;
-
 export async function judgeFrames(
   port: number,
   upstream: RecordingUpstream,
@@ -74,17 +71,8 @@ export async function judgeFrames(
   const answer = await exchangeFrames(port, one.bytes, { served, waitMs });
   const { whole, isBroken } = upstream.count();
   const { text } = upstream;
-  const isLeft = one.isDropped && text.startsWith("GET") && LEFT_OF_DROPPED.test(text);
-  const isOther = one.upstream?.test(text) === false || isLeft;
+  const isOther = one.upstream?.test(text) === false;
   return { answer, forwardedCount: whole, isBroken, isOther };
-}
-
-/** Nothing of the dropped field went on, so that it could do no harm. */
-export function isHarmless(
-  one: FrameCase,
-  { forwardedCount, isBroken, isOther }: FrameVerdict,
-): boolean {
-  return one.isDropped && forwardedCount <= 1 && !isBroken && !isOther;
 }
 
 /** Did the proxy do what it must? A served request is one that the upstream got. */

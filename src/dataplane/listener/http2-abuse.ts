@@ -1,67 +1,43 @@
-//! What one connection of HTTP/2 costs us beyond its requests: no client needs much of that.
-
-import type { Socket } from "node:net";
+//! What one connection of HTTP/2 costs us beyond its requests: no client needs much of that. Each
+//! frame is counted as it is read, so that a flood is cut off in the middle of a read.
 
 /** Of a request's body this much may come before it is read. */
 export const STREAM_WINDOW_BYTES = 262_144;
 export const CONNECTION_WINDOW_BYTES = 1_048_576;
 /** All of it is counted in windows that long. */
 const ABUSE_WINDOW_MS = 10_000;
-/** How often the bytes of a connection are looked at. */
-const INSPECTION_INTERVAL_MS = 1_000;
 /** Streams that the client breaks off, or makes us break off (rapid reset, MadeYouReset). */
 const RESETS_PER_WINDOW_MAX = 500;
 /** PING and SETTINGS frames. */
 const CONTROLS_PER_WINDOW_MAX = 1_000;
 /**
- * Bytes that carried neither fields nor a body: WINDOW_UPDATE, PRIORITY, padding, unknown frames.
- * The library tells nobody of these frames, but the socket counts its bytes. Bodies on their way
- * to their readers have not been counted yet either: hence the windows.
+ * Frames that carry neither fields nor a body: WINDOW_UPDATE, PRIORITY, empty DATA, padding alone,
+ * unknown kinds.
  */
-const IDLE_BYTES_PER_WINDOW_MAX: number = 2 * CONNECTION_WINDOW_BYTES;
-/** A client may open both windows (two frames of 13 bytes) for each frame of ours (10 and more). */
-const IDLE_BYTES_PER_SENT_BYTE = 2;
-/** A frame's own bytes and a little padding. */
-const FRAME_OVERHEAD_BYTES = 64;
+const IDLE_FRAMES_PER_WINDOW_MAX = 2_000;
+/** A client may open both windows for each frame of ours, and as much again. */
+const IDLE_FRAMES_PER_SENT_FRAME = 4;
 
-type ByteCounts = Pick<Socket, "bytesRead" | "bytesWritten">;
+/** A head of few bytes that stands for many costs as much as so many resets. */
+export const RESETS_FOR_LONG_HEAD = 5;
 
 export class AbuseCount {
-  /** When `inspect` is to be called, in the sweeper's time. */
-  inspectionMs: number;
-  readonly #socket: ByteCounts;
   #windowEndMs = 0;
   #resets = 0;
   #controls = 0;
-  /** Of fields and bodies, in this window. */
-  #usefulBytes = 0;
-  #readBefore = 0;
+  #idleFrames = 0;
+  /** In this window, and in the one before: what answers it may come late. */
+  #sentFrames = 0;
   #sentBefore = 0;
 
-  constructor(socket: ByteCounts, nowMs: number) {
-    this.#socket = socket;
-    this.inspectionMs = nowMs + INSPECTION_INTERVAL_MS;
+  onSent(frames: number): void {
+    this.#sentFrames += frames;
   }
 
-  onFields(fields: readonly string[]): void {
-    let bytes = FRAME_OVERHEAD_BYTES;
-    for (const text of fields) bytes += text.length;
-    this.#usefulBytes += bytes;
-  }
-
-  onBody(bytes: number): void {
-    this.#usefulBytes += bytes + FRAME_OVERHEAD_BYTES;
-  }
-
-  /** A stream has ended before its body: what of it was on its way nobody has counted. */
-  onUnreadBody(): void {
-    this.#usefulBytes += STREAM_WINDOW_BYTES;
-  }
-
-  /** Is that too much? */
-  onReset(nowMs: number): boolean {
+  /** Is that too much? `count`: as many as what happened is worth. */
+  onReset(nowMs: number, count = 1): boolean {
     this.#turnWindow(nowMs);
-    this.#resets += 1;
+    this.#resets += count;
     return this.#resets > RESETS_PER_WINDOW_MAX;
   }
 
@@ -71,14 +47,11 @@ export class AbuseCount {
     return this.#controls > CONTROLS_PER_WINDOW_MAX;
   }
 
-  inspect(nowMs: number): boolean {
-    this.inspectionMs = nowMs + INSPECTION_INTERVAL_MS;
-    const read = this.#socket.bytesRead - this.#readBefore;
-    const sent = this.#socket.bytesWritten - this.#sentBefore;
-    const idle = read - this.#usefulBytes - IDLE_BYTES_PER_SENT_BYTE * sent;
-    // First the sum, then the turn: the last second of a window counts, too.
+  onIdleFrame(nowMs: number): boolean {
     this.#turnWindow(nowMs);
-    return idle > IDLE_BYTES_PER_WINDOW_MAX;
+    this.#idleFrames += 1;
+    const answering = IDLE_FRAMES_PER_SENT_FRAME * (this.#sentFrames + this.#sentBefore);
+    return this.#idleFrames > IDLE_FRAMES_PER_WINDOW_MAX + answering;
   }
 
   #turnWindow(nowMs: number): void {
@@ -86,8 +59,8 @@ export class AbuseCount {
     this.#windowEndMs = nowMs + ABUSE_WINDOW_MS;
     this.#resets = 0;
     this.#controls = 0;
-    this.#usefulBytes = 0;
-    this.#readBefore = this.#socket.bytesRead;
-    this.#sentBefore = this.#socket.bytesWritten;
+    this.#idleFrames = 0;
+    this.#sentBefore = this.#sentFrames;
+    this.#sentFrames = 0;
   }
 }

@@ -1,12 +1,14 @@
 //! One client connection of HTTP/2: its session, its streams, and the limits on both.
 
-import { constants, performServerHandshake } from "node:http2";
-import type { ServerHttp2Session, ServerHttp2Stream, ServerOptions } from "node:http2";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { FIELD_COUNT_MAX, HEAD_BYTES_MAX } from "../../http/limits.ts";
-import { FIELDS_WITH_BLANKS } from "../../http/http2-fields.ts";
+import { REQUEST_FAULTS } from "../../http/fault.ts";
 import { readHttp2Request } from "../../http/http2-request.ts";
+import { HEAD_BYTES_MAX } from "../../http/limits.ts";
+import { ErrorCode } from "../../http2/frames.ts";
+import { ServerSession } from "../../http2/server-session.ts";
+import type { RequestSection, SessionUser } from "../../http2/server-session.ts";
+import type { ServerStream } from "../../http2/server-stream.ts";
 import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import {
@@ -19,34 +21,23 @@ import type { Expirable } from "../deadlines.ts";
 import type { ClientConnection, ConnectionParts } from "./client-connection.ts";
 import type { ClientNamesReader } from "./client-names.ts";
 import { ConnectionFacts } from "./connection-facts.ts";
-import { AbuseCount, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "./http2-abuse.ts";
+import { AbuseCount, CONNECTION_WINDOW_BYTES, RESETS_FOR_LONG_HEAD } from "./http2-abuse.ts";
+import { STREAM_WINDOW_BYTES } from "./http2-abuse.ts";
 import { DownstreamStream } from "./http2-stream.ts";
 import { recordRefused } from "./refused-request.ts";
 import type { StreamOwner } from "./http2-stream.ts";
 
 /** Requests at once on one connection; Envoy's advice for an edge. */
 export const STREAMS_PER_CONNECTION_MAX = 100;
-/** Frames that break the protocol, on one connection. */
-const INVALID_FRAMES_MAX = 100;
-/** Megabytes that the library may hold for one connection. */
-const SESSION_MEMORY_MB_MAX = 10;
-const STREAM_ID_MAX = 0x7fff_ffff;
 
-const OPTIONS: ServerOptions = {
-  ...FIELDS_WITH_BLANKS,
-  settings: {
-    maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
-    initialWindowSize: STREAM_WINDOW_BYTES,
-    maxHeaderListSize: HEAD_BYTES_MAX,
-    enableConnectProtocol: false,
-  },
-  // A few more than we take, so that it is our answer that says what was wrong.
-  maxHeaderListPairs: FIELD_COUNT_MAX + 16,
-  maxSessionInvalidFrames: INVALID_FRAMES_MAX,
-  maxSessionMemory: SESSION_MEMORY_MB_MAX,
-};
+const LIMITS = {
+  streamsMax: STREAMS_PER_CONNECTION_MAX,
+  streamWindowBytes: STREAM_WINDOW_BYTES,
+  connectionWindowBytes: CONNECTION_WINDOW_BYTES,
+  headBytesMax: HEAD_BYTES_MAX,
+} as const;
 
-export class Http2Connection implements ClientConnection, Expirable, StreamOwner {
+export class Http2Connection implements ClientConnection, Expirable, StreamOwner, SessionUser {
   readonly context: TrafficContext;
   readonly remoteAddress: string;
   readonly localPort: number;
@@ -54,12 +45,11 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
   readonly facts: ConnectionFacts;
-  readonly abuse: AbuseCount;
+  deadlineMs: number;
   isDraining = false;
   readonly #parts: ConnectionParts;
-  readonly #session: ServerHttp2Session;
-  #endMs: number;
-  #streamCount = 0;
+  readonly #session: ServerSession;
+  readonly #abuse = new AbuseCount();
   #hasSettings = false;
   #closed = false;
 
@@ -74,126 +64,101 @@ export class Http2Connection implements ClientConnection, Expirable, StreamOwner
     this.facts = new ConnectionFacts(socket, parts);
     this.#parts = parts;
     // Until its SETTINGS have come, with the preface.
-    this.#endMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
-    this.abuse = new AbuseCount(socket, parts.context.sweeper.nowMs);
+    this.deadlineMs = parts.context.sweeper.nowMs + REQUEST_HEAD_TIMEOUT_MS;
     parts.context.sweeper.add(this);
-    // The session ends when the client closes its side: it can ask for nothing more.
-    socket.allowHalfOpen = false;
-    this.#session = performServerHandshake(socket, OPTIONS);
-    this.#listen();
-  }
-
-  get deadlineMs(): number {
-    return Math.min(this.#endMs, this.abuse.inspectionMs);
-  }
-
-  get isOpen(): boolean {
-    return !this.#closed && !this.#session.destroyed;
+    this.#session = new ServerSession(socket, LIMITS, this);
+    this.#session.start();
   }
 
   drain(): void {
     if (this.isDraining) return;
     this.isDraining = true;
-    const session = this.#session;
-    if (session.destroyed) return;
-    // First a notice, so that requests on their way are served; the end when it has been read.
-    session.goaway(constants.NGHTTP2_NO_ERROR, STREAM_ID_MAX);
-    session.ping(() => {
-      if (!session.destroyed) session.close();
-    });
-    if (this.#streamCount === 0) this.#awaitEnd();
+    this.#session.drain();
+    if (this.#session.streams.size === 0) this.#awaitEnd();
   }
 
   destroy(): void {
     if (this.#closed) return;
     this.#session.destroy();
-    this.#onClosed();
+    this.onClosed();
   }
 
   onDeadline(): void {
-    const { nowMs } = this.context.sweeper;
-    if (nowMs >= this.abuse.inspectionMs && this.abuse.inspect(nowMs)) {
-      this.#calm();
-      return;
-    }
-    if (nowMs < this.#endMs) return;
-    if (this.isDraining || !this.#hasSettings) {
-      this.destroy();
-      return;
-    }
-    this.drain();
+    if (this.isDraining || !this.#hasSettings || this.#session.isOver) this.destroy();
+    else this.drain();
   }
 
-  #listen(): void {
-    const session = this.#session;
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-    session.on("error", () => undefined);
-    session.on("close", () => {
-      this.#onClosed();
-    });
-    session.on("remoteSettings", () => {
-      if (!this.#hasSettings) {
-        this.#hasSettings = true;
-        this.#restIfFree();
-      }
-      this.#onControl();
-    });
-    session.on("ping", () => {
-      this.#onControl();
-    });
-    session.on("stream", (stream, _headers, flags, fields?: unknown) => {
-      const endsHere = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-      this.#onStream(stream, fields as string[], endsHere);
-    });
-  }
+  // --- from the session ---
 
-  #onStream(stream: ServerHttp2Stream, fields: readonly string[], endsHere: boolean): void {
-    this.#endMs = NO_DEADLINE;
-    this.abuse.onFields(fields);
-    this.#streamCount += 1;
-    const downstream = new DownstreamStream(this, stream, (isReset) => {
-      this.#streamCount -= 1;
-      if (isReset) this.#onReset();
-      this.#restIfFree();
-    });
-    // Broken off before it was seen: it costs nobody else anything.
-    if (stream.destroyed || stream.closed) return;
+  onRequest(stream: ServerStream, { fields, isCut, endsHere }: RequestSection): void {
+    this.deadlineMs = NO_DEADLINE;
+    const downstream = new DownstreamStream(this, stream, endsHere);
     const head = readHttp2Request(fields, endsHere);
-    if ("code" in head) downstream.refuse(head);
-    else downstream.begin(head, this.#parts.makeHandler());
+    if (!("code" in head) && !isCut) {
+      downstream.begin(head, this.#parts.makeHandler());
+      return;
+    }
+    downstream.refuse("code" in head ? head : REQUEST_FAULTS.head_too_large);
+    this.#countResets(isCut ? RESETS_FOR_LONG_HEAD : 1);
   }
 
-  #restIfFree(): void {
-    if (this.#streamCount > 0 || this.#closed) return;
-    if (this.isDraining) this.#awaitEnd();
-    else this.#endMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+  onStreamClosed(): void {
+    if (this.#session.streams.size > 0 || this.#session.isOver) return;
+    this.#restWhileFree();
   }
 
-  #awaitEnd(): void {
-    this.#endMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
+  onControl(): void {
+    if (!this.#hasSettings) {
+      this.#hasSettings = true;
+      this.#restWhileFree();
+    }
+    if (this.#abuse.onControl(this.context.sweeper.nowMs)) this.onTooMuch();
   }
 
-  #onReset(): void {
-    if (this.abuse.onReset(this.context.sweeper.nowMs)) this.#calm();
+  onReset(): void {
+    this.#countResets(1);
   }
 
-  #onControl(): void {
-    if (this.abuse.onControl(this.context.sweeper.nowMs)) this.#calm();
+  onIdleFrame(): void {
+    if (this.#abuse.onIdleFrame(this.context.sweeper.nowMs)) this.onTooMuch();
   }
 
   /** No client needs that much: it is cut off. */
-  #calm(): void {
-    if (this.#closed) return;
+  onTooMuch(): void {
+    if (this.#session.isOver) return;
     recordRefused(this, { code: "http2_flood", status: 0, isHttp2: true, bytesSent: 0 });
-    // Without an error Node would say NO_ERROR, whatever the code.
-    this.#session.destroy(new Error("http2_flood"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    this.#onClosed();
+    this.#session.cut(ErrorCode.enhanceYourCalm);
   }
 
-  #onClosed(): void {
+  onFramesSent(count: number): void {
+    this.#abuse.onSent(count);
+  }
+
+  onOver(): void {
+    this.#awaitEnd();
+  }
+
+  onAssertion(error: unknown): void {
+    this.context.observer.onAssertion(error);
+  }
+
+  onClosed(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.context.sweeper.remove(this);
     this.#parts.onClosed(this);
+  }
+
+  #countResets(count: number): void {
+    if (this.#abuse.onReset(this.context.sweeper.nowMs, count)) this.onTooMuch();
+  }
+
+  #restWhileFree(): void {
+    if (this.isDraining) this.#awaitEnd();
+    else this.deadlineMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+  }
+
+  #awaitEnd(): void {
+    this.deadlineMs = this.context.sweeper.nowMs + LINGER_TIMEOUT_MS;
   }
 }

@@ -1,13 +1,13 @@
 //! One request of an HTTP/2 connection: the client's side of its exchange.
 
-import { constants } from "node:http2";
-import type { ServerHttp2Stream } from "node:http2";
-import type { HttpFault } from "../../http/fault.ts";
+import type { HttpFault, HttpFaultCode } from "../../http/fault.ts";
 import { Headers } from "../../http/headers.ts";
 import { readHttp2Trailers } from "../../http/http2-request.ts";
 import type { RequestHead } from "../../http/request-parser.ts";
-import type { TlsServer } from "../../snapshot/tls.ts";
 import { REQUEST_FAULTS } from "../../http/fault.ts";
+import { ErrorCode } from "../../http2/frames.ts";
+import type { ServerStream, StreamUser } from "../../http2/server-stream.ts";
+import type { TlsServer } from "../../snapshot/tls.ts";
 import type { TrafficContext } from "../context.ts";
 import {
   DOWNSTREAM_IDLE_TIMEOUT_MS,
@@ -21,7 +21,6 @@ import { Exchange } from "../exchange/exchange.ts";
 import type { ExchangeHandler } from "../exchange/handler.ts";
 import type { ClientNamesReader } from "./client-names.ts";
 import type { ConnectionFacts } from "./connection-facts.ts";
-import type { AbuseCount } from "./http2-abuse.ts";
 import { Http2Writer } from "./http2-writer.ts";
 import { recordRefused } from "./refused-request.ts";
 
@@ -34,50 +33,37 @@ export interface StreamOwner {
   readonly tlsServer: TlsServer | null;
   readonly clientNames: ClientNamesReader;
   readonly facts: ConnectionFacts;
-  readonly isDraining: boolean;
-  readonly abuse: AbuseCount;
-  readonly isOpen: boolean;
+  /** The client has made us break a stream off. */
+  onReset(): void;
 }
 
-export class DownstreamStream implements Downstream, Expirable {
+/** A malformed message (RFC 9113 section 8.1.1), where others are refused for what they ask. */
+const STATUS_MALFORMED = 400;
+
+export class DownstreamStream implements Downstream, StreamUser, Expirable {
   readonly context: TrafficContext;
   readonly switchable = null;
   deadlineMs: number;
   readonly #owner: StreamOwner;
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: ServerStream;
   #exchange: Exchange | null = null;
-  #isRequestOver = true;
-  /** Of a body that was announced the end has come. */
-  #isBodyRead = false;
+  /** No more of the request is to come, or wanted. */
+  #isRequestOver: boolean;
+  /** Bytes of the request's body that Content-Length leaves; infinite without one. */
+  #awaitedBytes = Number.POSITIVE_INFINITY;
   /** Bytes of the request's body in this window; -1 when no rate is asked for. */
   #bodyWindowBytes = -1;
-  #trailers: Headers | null = null;
-  /** By when the client must have taken the answer whose request is not read on; 0 without. */
-  #answeredByMs = 0;
-  /** We have broken it off: what the client sees is not its own doing. */
-  isCut = false;
+  /** With what the stream ends when its request is not read on. */
+  #endCode: ErrorCode = ErrorCode.noError;
 
-  /** `onClosed` says whether it was the client who broke the stream off. */
-  constructor(owner: StreamOwner, stream: ServerHttp2Stream, onClosed: (isReset: boolean) => void) {
+  constructor(owner: StreamOwner, stream: ServerStream, endsHere: boolean) {
     this.#owner = owner;
     this.#stream = stream;
+    this.#isRequestOver = endsHere;
     this.context = owner.context;
     this.deadlineMs = owner.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
     owner.context.sweeper.add(this);
-    stream.on("error", () => undefined);
-    stream.on("drain", () => {
-      this.#exchange?.onDownstreamDrain();
-    });
-    stream.on("close", () => {
-      owner.context.sweeper.remove(this);
-      const exchange = this.#exchange;
-      this.#exchange = null;
-      if (!stream.endAfterHeaders && !this.#isBodyRead) owner.abuse.onUnreadBody();
-      // A reset may name no error.
-      const isReset = stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.aborted;
-      onClosed(isReset && !this.isCut);
-      exchange?.onDownstreamClosed(isReset && !this.isCut && owner.isOpen);
-    });
+    stream.user = this;
   }
 
   get remoteAddress(): string {
@@ -113,10 +99,9 @@ export class DownstreamStream implements Downstream, Expirable {
   begin(head: RequestHead, handler: ExchangeHandler): void {
     const exchange = new Exchange(this, head, handler);
     this.#exchange = exchange;
-    if (exchange.hasBody) this.#awaitBody(head);
-    this.#guard(() => {
-      exchange.begin();
-    });
+    if (!this.#isRequestOver) this.#awaitBody(head);
+    // One of no bytes may still turn out to have some, and is whole only then.
+    if (this.#isRequestOver || exchange.hasBody) this.#begin(exchange);
   }
 
   /** The request is wrong: answers it; no exchange begins. */
@@ -127,16 +112,16 @@ export class DownstreamStream implements Downstream, Expirable {
     const headers = new Headers();
     headers.add("content-type", "text/plain");
     headers.add("content-length", String(Buffer.byteLength(body)));
-    const writer = this.makeWriter(() => undefined);
-    writer.head({ status, reason: "", headers, framing: "raw" });
-    writer.body(Buffer.from(body));
-    writer.end(null);
-    writer.flush();
+    this.#stream.respond({ status, headers }, false);
+    this.#stream.write(Buffer.from(body));
+    this.#stream.end(null);
+    this.deadlineMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
+    this.#noteFault(fault);
     this.#stopReading();
   }
 
   get unsentBytes(): number {
-    return this.#stream.writableLength;
+    return this.#stream.unsentBytes;
   }
 
   makeWriter(onFull: () => void): ResponseWriter {
@@ -150,27 +135,26 @@ export class DownstreamStream implements Downstream, Expirable {
   }
 
   resumeReading(): void {
-    if (!this.#isRequestOver) this.#stream.resume();
+    this.#stream.resume();
   }
 
   onExchangeEnd(): void {
     this.#exchange = null;
     this.deadlineMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
-    if (!this.#isRequestOver) this.#stopReading();
+    this.#stopReading();
   }
 
   destroy(): void {
-    this.isCut = true;
     this.#exchange = null;
-    // Not NO_ERROR: that would send what there is as if it were the whole.
-    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // Not NO_ERROR: that would say that what there is is the whole.
+    const isOurs = this.#endCode === ErrorCode.noError;
+    this.#stream.reset(isOurs ? ErrorCode.internalError : this.#endCode);
   }
 
   onDeadline(): void {
     const exchange = this.#exchange;
     if (exchange === null) {
-      if (this.context.sweeper.nowMs < this.#answeredByMs) this.#closeIfAnswered();
-      else this.destroy();
+      this.destroy();
       return;
     }
     if (exchange.responseStarted) {
@@ -182,27 +166,16 @@ export class DownstreamStream implements Downstream, Expirable {
     else this.#onBodyWindowEnd(exchange);
   }
 
-  #awaitBody(head: RequestHead): void {
-    const stream = this.#stream;
-    this.#isRequestOver = false;
-    // A gRPC stream may rest between messages, before its response begins too.
-    const isGrpc = head.headers.get("content-type")?.startsWith("application/grpc") === true;
-    if (!isGrpc) this.#openBodyWindow();
-    stream.on("data", (chunk: Buffer) => {
-      this.#onBody(chunk);
-    });
-    stream.on("trailers", (_headers, _flags, raw?: unknown) => {
-      this.#onTrailers(raw as string[]);
-    });
-    stream.on("end", () => {
-      this.#onEnd();
-    });
-  }
+  // --- from the stream ---
 
-  #onBody(chunk: Buffer): void {
-    this.#owner.abuse.onBody(chunk.length);
+  onBody(chunk: Buffer): void {
     const exchange = this.#exchange;
     if (exchange === null) return;
+    this.#awaitedBytes -= chunk.length;
+    if (this.#awaitedBytes < 0) {
+      this.#refuseRest(exchange, REQUEST_FAULTS.wrong_content_length);
+      return;
+    }
     if (this.#bodyWindowBytes !== -1) this.#bodyWindowBytes += chunk.length;
     else this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
     this.#guard(() => {
@@ -210,27 +183,59 @@ export class DownstreamStream implements Downstream, Expirable {
     });
   }
 
-  #onTrailers(fields: readonly string[]): void {
-    const trailers = readHttp2Trailers(fields);
-    if (trailers instanceof Headers) {
-      this.#trailers = trailers.size === 0 ? null : trailers;
-      return;
-    }
-    this.#exchange?.refuse(REQUEST_FAULTS[trailers]);
-  }
-
-  #onEnd(): void {
-    // A stream that is broken off may end as well.
-    if (this.#isRequestOver || this.#stream.aborted) return;
-    this.#isRequestOver = true;
-    this.#isBodyRead = true;
+  onEnd(fields: readonly string[] | null): void {
+    const exchange = this.#exchange;
     this.#bodyWindowBytes = -1;
     this.deadlineMs = this.context.sweeper.nowMs + EXCHANGE_IDLE_TIMEOUT_MS;
-    const exchange = this.#exchange;
     if (exchange === null) return;
+    const isShort = this.#awaitedBytes > 0 && Number.isFinite(this.#awaitedBytes);
+    const trailers = isShort ? "wrong_content_length" : readTrailers(fields);
+    if (typeof trailers === "string") {
+      this.#refuseRest(exchange, REQUEST_FAULTS[trailers]);
+      return;
+    }
+    this.#isRequestOver = true;
+    if (!exchange.hasBody) this.#begin(exchange);
+    else {
+      this.#guard(() => {
+        exchange.onRequestEnd(trailers);
+      });
+    }
+  }
+
+  onDrain(): void {
+    this.#exchange?.onDownstreamDrain();
+  }
+
+  onClosed(isReset: boolean): void {
+    this.context.sweeper.remove(this);
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.onDownstreamClosed(isReset);
+  }
+
+  #begin(exchange: Exchange): void {
     this.#guard(() => {
-      exchange.onRequestEnd(this.#trailers);
+      exchange.begin();
     });
+  }
+
+  #awaitBody(head: RequestHead): void {
+    if (head.body !== "chunked") this.#awaitedBytes = head.contentLength;
+    // A gRPC stream may rest between messages, before its response begins too.
+    const isGrpc = head.headers.get("content-type")?.startsWith("application/grpc") === true;
+    if (!isGrpc) this.#openBodyWindow();
+  }
+
+  /** The rest of the request is not what its head says, or malformed. */
+  #refuseRest(exchange: Exchange, fault: HttpFault): void {
+    this.#noteFault(fault);
+    exchange.refuse(fault);
+    this.#owner.onReset();
+  }
+
+  #noteFault({ status }: HttpFault): void {
+    if (status === STATUS_MALFORMED) this.#endCode = ErrorCode.protocolError;
   }
 
   #openBodyWindow(): void {
@@ -240,7 +245,7 @@ export class DownstreamStream implements Downstream, Expirable {
 
   /** Was the client slow, or we? */
   #onBodyWindowEnd(exchange: Exchange): void {
-    if (this.#stream.isPaused() || this.#bodyWindowBytes >= REQUEST_BODY_BYTES_MIN) {
+    if (this.#stream.isPaused || this.#bodyWindowBytes >= REQUEST_BODY_BYTES_MIN) {
       this.#openBodyWindow();
       return;
     }
@@ -252,21 +257,8 @@ export class DownstreamStream implements Downstream, Expirable {
 
   /** The answer is written; the rest of the request is not wanted (RFC 9113 section 8.1). */
   #stopReading(): void {
-    this.isCut = true;
-    if (this.#stream.destroyed) return;
-    this.#answeredByMs = this.context.sweeper.nowMs + DOWNSTREAM_IDLE_TIMEOUT_MS;
-    // The library sends what it holds at the end of this turn, as far as the client's window goes.
-    setImmediate(() => {
-      this.#closeIfAnswered();
-    });
-  }
-
-  /** A reset that overtakes END_STREAM would cut the answer off: until then each sweep looks. */
-  #closeIfAnswered(): void {
-    const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
-    if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
-    else this.deadlineMs = this.context.sweeper.nowMs;
+    const isWhole = this.#isRequestOver && this.#endCode === ErrorCode.noError;
+    if (!isWhole) this.#stream.stopReading(this.#endCode);
   }
 
   #guard(handle: () => void): void {
@@ -277,4 +269,9 @@ export class DownstreamStream implements Downstream, Expirable {
       this.#exchange?.fail({ code: "internal", message: "a fault of ours; it has been logged" });
     }
   }
+}
+
+function readTrailers(fields: readonly string[] | null): Headers | HttpFaultCode | null {
+  const trailers = fields === null ? null : readHttp2Trailers(fields);
+  return trailers instanceof Headers && trailers.size === 0 ? null : trailers;
 }

@@ -182,6 +182,8 @@ describe("HTTP/2 to an upstream of HTTP/1.1", () => {
     assert.equal(head.body, "");
     const unchanged = await answerOf(request(session));
     assert.equal(unchanged.headers[":status"], 304);
+    // One for each: an end that comes while it is written would count twice.
+    assert.equal(fixture.records.length, 2);
   });
 
   for (const framing of ["Transfer-Encoding: chunked", "Content-Length: 10"]) {
@@ -286,7 +288,7 @@ describe("the first bytes of a connection", () => {
   });
 });
 
-test("a blank at the end of a value is refused, or with Node 20 does not go on", async () => {
+test("a blank at the end of a value is refused", async () => {
   const fixture = await startTo(echo);
   const client = await RawClient.open(fixture.port);
   const fields = [
@@ -302,20 +304,14 @@ test("a blank at the end of a value is refused, or with Node 20 does not go on",
     readFrames(Buffer.from(client.received, "latin1")).frames.filter(({ stream }) => stream === 1);
   await eventually(() => frames().some(({ flags }) => (flags & END_STREAM) !== 0));
   const head = frames().find(({ type }) => type === TYPE.headers);
-  const [major = 0] = process.versions.node.split(".").map(Number);
-  assert.equal(statusOf(head?.payload ?? Buffer.alloc(0)), major >= 24 ? 400 : 200);
-  assert.doesNotMatch(client.received, /x-blank/);
+  assert.equal(statusOf(head?.payload ?? Buffer.alloc(0)), 400);
 });
 
 describe("draining", () => {
   test("a running request ends well, and the connection after it", async () => {
-    let answerIt: () => void = () => undefined;
+    const asked: Socket[] = [];
     const fixture = await startTo((socket) => {
-      socket.on("data", () => {
-        answerIt = (): void => {
-          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        };
-      });
+      socket.on("data", () => asked.push(socket));
     });
     const session = open(fixture.port);
     let goaways = 0;
@@ -323,10 +319,10 @@ describe("draining", () => {
       goaways += 1;
     });
     const answer = answerOf(request(session));
-    await eventually(() => fixture.context.pools.size === 1);
+    await eventually(() => asked.length > 0);
     const stopped = fixture.role.stop();
     await eventually(() => goaways > 0);
-    answerIt();
+    asked[0]?.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert.equal((await answer).body, "ok");
     await stopped;
   });

@@ -27,8 +27,6 @@ export interface Flood {
   /** What is sent once, before. */
   readonly opening?: Buffer;
   readonly unit: (index: number) => Buffer;
-  /** The library takes no more of it, in one of its versions at least; else we do not. */
-  readonly endsInLibrary?: true;
 }
 
 /** HPACK's static table has GET and POST, http and /; the authority is a literal. */
@@ -123,7 +121,7 @@ const MADE_RESETS: readonly Flood[] = [
   ]),
 ];
 
-/** Frames of which the library tells nobody, and does not count. */
+/** Frames of flow control, and DATA without a body. */
 const SILENT: readonly Flood[] = [
   alike("DATA frames of padding alone", PADDING, openPost(1)),
   alike("WINDOW_UPDATE of the connection", frame("window", uint32(1))),
@@ -145,7 +143,7 @@ const CONTROLS: readonly Flood[] = [
   },
 ];
 
-const IN_LIBRARY: readonly Flood[] = [
+const OTHERS: readonly Flood[] = [
   alike(
     "PRIORITY frames (CVE-2019-9513)",
     many((index) => frame("priority", PRIORITY, { stream: streamOf(index) })),
@@ -179,5 +177,6 @@ export const FLOODS: readonly Flood[] = [
   ...RESETS,
   ...SILENT,
   ...CONTROLS,
-  ...[...MADE_RESETS, ...IN_LIBRARY].map((flood) => ({ ...flood, endsInLibrary: true as const })),
+  ...MADE_RESETS,
+  ...OTHERS,
 ];
