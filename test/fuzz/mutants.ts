@@ -1,7 +1,7 @@
 //! Mutants of the codec: its own source with one check taken out, each made by the syntax tree.
 
 import { readFileSync, readdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import ts from "typescript";
 import { REQUEST_FAULTS } from "../../src/http/fault.ts";
 
@@ -27,11 +27,26 @@ export function makeMutants(): Mutant[] {
   return readdirSync(FOLDER)
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
     .filter((name) => !WITHOUT_CHECKS.has(name) && !OF_OTHERS.has(name) && name !== READ_ELSEWHERE)
-    .flatMap(mutantsOf);
+    .flatMap((name) => mutantsOf(join(FOLDER, name), isRefusal));
 }
 
-function mutantsOf(name: string): Mutant[] {
-  const path = join(FOLDER, name);
+/** What reads the frames of HTTP/2. */
+const FRAME_READERS = [
+  ...["frame-reader.ts", "received-frames.ts", "head-block.ts", "peer-settings.ts"],
+  ...["hpack-decoder.ts", "huffman.ts"],
+];
+/** What a branch says that refuses a frame, a stream or a connection. */
+const FRAME_REFUSAL =
+  /\.(?:fail|breakOff|rstStream|onFrameFault|onTooMuch)\(|return (?:FAULT|false|null|fault|"compression_error"|ErrorCode\.\w+);/;
+
+export function makeHttp2Mutants(): Mutant[] {
+  return FRAME_READERS.flatMap((name) =>
+    mutantsOf(resolve("src/http2", name), (statement) => FRAME_REFUSAL.test(statement.getText())),
+  );
+}
+
+function mutantsOf(path: string, isToRefuse: (statement: ts.Statement) => boolean): Mutant[] {
+  const name = basename(path);
   const text = readFileSync(path, "utf8");
   const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
   const found: Mutant[] = [];
@@ -42,14 +57,27 @@ function mutantsOf(name: string): Mutant[] {
     found.push({ name: `${name}:${line} ${shown}`, path, source });
   };
   const visit = (node: ts.Node): void => {
-    if (ts.isIfStatement(node) && isRefusal(node.thenStatement)) {
+    if (ts.isIfStatement(node) && isToRefuse(node.thenStatement)) {
       add(node.expression, `false && (${node.expression.getText()})`);
+      if (isToRefuse !== isRefusal) {
+        for (const part of alternativesOf(node.expression)) add(part, "false");
+      }
     }
     if (ts.isConditionalExpression(node)) addBranches(node, add);
     ts.forEachChild(node, visit);
   };
   visit(file);
   return found;
+}
+
+/** The parts of `a || b`; none of what is no such choice. */
+function alternativesOf(node: ts.Expression): ts.Expression[] {
+  if (!ts.isBinaryExpression(node)) return [];
+  if (node.operatorToken.kind !== ts.SyntaxKind.BarBarToken) return [];
+  return [node.left, node.right].flatMap((part) => {
+    const inner = alternativesOf(part);
+    return inner.length > 0 ? inner : [part];
+  });
 }
 
 /** A choice between taking and refusing becomes taking. */
@@ -64,7 +92,7 @@ function addBranches(
 
 function isRefusing(node: ts.Expression): boolean {
   if (ts.isStringLiteral(node)) return node.text in REQUEST_FAULTS;
-  return node.getText() === "FAULT" || node.getText() === "-1";
+  return /^(?:FAULT|-1|ErrorCode\.\w+|"compression_error")$/.test(node.getText());
 }
 
 /** Does this branch do nothing but refuse? */

@@ -2,18 +2,16 @@
 //! case must fail. Survivors are listed with the reason why no case can tell.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { test } from "node:test";
-import { createContext, runInContext, runInThisContext } from "node:vm";
-import ts from "typescript";
+import { createContext, runInContext } from "node:vm";
 import { checkOutcome } from "./http-case-check.ts";
 import { HTTP2_CASES } from "./http2-cases.ts";
 import { REQUEST_CASES } from "./http-cases.ts";
 import type * as Reading from "./http-reading.ts";
 import { split } from "./http-reading.ts";
 import { RESPONSE_CASES } from "./http-response-cases.ts";
+import { loadApart } from "./mutant-loader.ts";
 import { makeMutants } from "./mutants.ts";
 import type { Mutant } from "./mutants.ts";
 
@@ -37,35 +35,10 @@ const EQUIVALENT: Readonly<Record<string, string>> = {
 };
 
 const READER = resolve("test/fuzz/http-reading.ts");
-const nodeRequire = createRequire(import.meta.url);
-const compiled = new Map<string, string>();
 
-function compile(path: string, source: string): string {
-  const module = ts.ModuleKind.CommonJS;
-  const options = { compilerOptions: { module, target: ts.ScriptTarget.ES2022 } };
-  return ts.transpileModule(source, { ...options, fileName: path }).outputText;
-}
-
-/** The reader of the case suite, loaded apart with the mutated codec, if any, beneath it. */
+/** The reader of the case suite, with the mutated codec, if any, beneath it. */
 function loadReader(mutant: Mutant | null): typeof Reading {
-  const modules = new Map<string, { exports: unknown }>();
-  const load = (path: string): unknown => {
-    const known = modules.get(path);
-    if (known !== undefined) return known.exports;
-    const module = { exports: {} };
-    modules.set(path, module);
-    let code = compiled.get(path) ?? compile(path, readFileSync(path, "utf8"));
-    compiled.set(path, code);
-    if (path === mutant?.path) code = compile(path, mutant.source);
-    const run = runInThisContext(`(function (module, exports, require) {${code}\n})`) as (
-      ...parts: unknown[]
-    ) => void;
-    run(module, module.exports, (name: string) =>
-      name.startsWith(".") ? load(resolve(dirname(path), name)) : (nodeRequire(name) as unknown),
-    );
-    return module.exports;
-  };
-  return load(READER) as typeof Reading;
+  return loadApart(READER, mutant) as typeof Reading;
 }
 
 /** The first case that fails with this reader, or null. The cheap ways to read come first. */

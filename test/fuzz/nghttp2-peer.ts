@@ -19,6 +19,21 @@ export interface Reading {
   readonly goaway: number | null;
 }
 
+/** Streams that were opened and not reset, those reset, and how the connection ended. */
+export interface Taken {
+  readonly taken: readonly number[];
+  readonly reset: readonly number[];
+  readonly goaway: number | null;
+}
+
+const LAST_PING = Buffer.from("the end!");
+/** Says by its answer that all before it has been read. */
+export const LAST: Buffer = frame("ping", LAST_PING);
+/** Of the event loop: more than the library needs for what it reads at once. */
+const TURNS_MAX = 30;
+const NO_ERROR = 0;
+/** Of the library's streams, and no verdict on what came. */
+const INTERNAL_ERROR = 2;
 const NO_PRIORITY_END = 0x05;
 const PING_BYTES = 8;
 
@@ -37,7 +52,7 @@ class Wire extends Duplex {
   }
 }
 
-/** One connection. */
+/** One connection, whose requests are answered at once, or not at all. */
 export class Nghttp2Peer {
   readonly #server: Http2Server;
   readonly #wire = new Wire();
@@ -45,14 +60,15 @@ export class Nghttp2Peer {
   #stream = -1;
   isOver = false;
 
-  constructor(headerTableSize: number) {
+  constructor(headerTableSize: number, answers = true) {
     this.#server = createServer({ settings: { headerTableSize } });
     this.#server.on(
       "stream",
       (stream: ServerHttp2Stream, _head: unknown, _flags: unknown, raw: string[]) => {
         this.#fields.set(stream.id ?? 0, raw);
         stream.on("error", () => undefined);
-        stream.respond({ ":status": 200 }, { endStream: true });
+        stream.resume();
+        if (answers) stream.respond({ ":status": 200 }, { endStream: true });
       },
     );
     this.#server.on("sessionError", () => undefined);
@@ -82,6 +98,27 @@ export class Nghttp2Peer {
       }
       await once(this.#wire, "written");
     }
+  }
+
+  /** Sends frames, with `LAST` behind; waits until they have been read, or stand unfinished. */
+  async readAll(bytes: Buffer): Promise<Taken> {
+    this.#wire.push(bytes);
+    const reset: number[] = [];
+    let goaway: number | null = null;
+    let isRead = false;
+    for (let turn = 0; turn < TURNS_MAX && goaway === null && !isRead; turn++) {
+      await new Promise(setImmediate);
+      const { frames, rest } = readFrames(this.#wire.received);
+      this.#wire.received = rest;
+      for (const one of frames) {
+        const code = one.type === TYPE.reset ? one.payload.readUInt32BE() : NO_ERROR;
+        if (code !== NO_ERROR && code !== INTERNAL_ERROR) reset.push(one.stream);
+        if (one.type === TYPE.goaway) goaway = one.payload.readUInt32BE(4);
+        if (isAnswerTo(one, LAST_PING)) isRead = true;
+      }
+    }
+    const taken = [...this.#fields.keys()].filter((id) => !reset.includes(id));
+    return { taken, reset, goaway };
   }
 
   close(): void {
