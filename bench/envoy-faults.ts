@@ -260,15 +260,17 @@ async function goneClients(proxy: Contender): Promise<string> {
     return [proxy.descriptors(), proxy.residentKib()];
   };
   const fresh = [proxy.descriptors(), proxy.residentKib()] as const;
-  const [descriptors, kib] = await round();
+  await round();
+  // It grows the nursery, so what is compared with comes after it.
   const left = await leftOf(proxy);
+  const [descriptors, kib] = await round();
   const later: string[] = [];
   for (let index = 0; index < ABORT_ROUNDS; index++) {
     const [descriptorsNow, kibNow] = await round();
     later.push(`${descriptorsNow - descriptors} and ${mib(kibNow - kib)}`);
   }
   return (
-    `${ABORTS} aborts: ${descriptors - fresh[0]} more descriptors, ${mib(kib - fresh[1])} ` +
+    `${ABORTS} aborts, twice: ${descriptors - fresh[0]} more descriptors, ${mib(kib - fresh[1])} ` +
     `more memory${left}; ${ABORT_ROUNDS} rounds more, since then: ${later.join(", ")}` +
     (await leftOf(proxy))
   );
