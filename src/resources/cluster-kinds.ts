@@ -13,6 +13,7 @@ const BUILT_IN: ReadonlySet<string> = new Set([
 /** Nothing that is compiled comes from them. */
 const UNREAD: ReadonlySet<string> = new Set([
   "ConfigMap",
+  "ServiceAccount",
   ...["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"],
 ]);
 

@@ -24,6 +24,7 @@ import { REFERENCE_GRANT } from "./kinds/reference-grant.ts";
 import { CLUSTER_ROLE, ROLE } from "./kinds/role.ts";
 import { CLUSTER_ROLE_BINDING, ROLE_BINDING } from "./kinds/role-binding.ts";
 import { SECRET } from "./kinds/secret.ts";
+import { SERVICE_ACCOUNT } from "./kinds/service-account.ts";
 import { SERVICE } from "./kinds/service.ts";
 import { SERVICE_ENTRY } from "./kinds/service-entry.ts";
 import { TRAFFIC_EXTENSION } from "./kinds/traffic-extension.ts";
@@ -38,6 +39,7 @@ export const KINDS: readonly KindInfo[] = [
   NAMESPACE,
   SECRET,
   CONFIG_MAP,
+  SERVICE_ACCOUNT,
   SERVICE,
   ENDPOINT_SLICE,
   POD,

@@ -15,6 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import type { ResourceStore } from "../controlplane/store/store.ts";
 import type { Fault } from "../resources/fault.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { AccountTokens } from "./access/account-tokens.ts";
 import type { CertificateSource } from "./access/client-certificates.ts";
 import type { TokenSource } from "./access/token-file.ts";
 import type { AuditLog } from "./audit.ts";
@@ -47,6 +48,8 @@ export interface ServerDependencies {
   readonly tokens?: TokenSource;
   /** Further users by client certificates; absent: no client is asked for one. */
   readonly certificates?: CertificateSource;
+  /** Absent: service accounts have no tokens. */
+  readonly accounts?: AccountTokens;
   /** Absent: nobody writes down who asked for what. */
   readonly audit?: AuditLog;
   readonly logger: Pick<Logger, "info" | "error">;

@@ -3,6 +3,7 @@
 import type { ApiResourceList } from "../api/types.ts";
 import { KINDS, type KindInfo } from "../resources/registry.ts";
 import { REVIEWS } from "./access/reviews.ts";
+import { TOKEN_REQUEST } from "./access/token-request.ts";
 import { parameter, sendJson, type Call } from "./call.ts";
 import { SCALE } from "./scale.ts";
 import { notFound } from "./status.ts";
@@ -83,6 +84,10 @@ function resourcesOf(info: KindInfo): ApiResourceList["resources"] {
   if (kind === "Deployment") {
     const scale = { name: `${plural}/scale`, singularName: "", namespaced, ...SCALE };
     return [...all, { ...scale, verbs }];
+  }
+  if (kind === "ServiceAccount") {
+    const token = { name: `${plural}/token`, singularName: "", namespaced, ...TOKEN_REQUEST };
+    return [...all, { ...token, verbs: ["create"] }];
   }
   if (plural !== "pods") return all;
   return [...all, { name: "pods/log", ...common, singularName: "", verbs: ["get"] }];

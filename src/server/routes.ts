@@ -1,6 +1,8 @@
 //! The one table of paths and verbs. What is not in it is not served.
 
-import { reviewAccess, reviewRules, reviewSelf, REVIEWS } from "./access/reviews.ts";
+import { reviewAccess, reviewRules, reviewSelf, reviewSubject, REVIEWS } from "./access/reviews.ts";
+import { reviewToken } from "./access/token-review.ts";
+import { requestToken } from "./access/token-request.ts";
 import type { ReviewKind } from "./access/review-body.ts";
 import { kindText } from "../controlplane/store/store.ts";
 import type { Call } from "./call.ts";
@@ -91,6 +93,8 @@ const REVIEWERS: Readonly<Record<ReviewKind, Handler>> = {
   SelfSubjectAccessReview: reviewAccess,
   SelfSubjectRulesReview: reviewRules,
   SelfSubjectReview: reviewSelf,
+  SubjectAccessReview: reviewSubject,
+  TokenReview: reviewToken,
 };
 
 /** The first that fits is taken. */
@@ -110,6 +114,11 @@ export const ROUTES: readonly Route[] = [
     "/api/:version/namespaces/:namespace/pods/:name/log",
     { GET: streamPodLog },
     { plural: "pods", subresource: "log" },
+  ),
+  guarded(
+    "/api/:version/namespaces/:namespace/serviceaccounts/:name/token",
+    { POST: requestToken },
+    { plural: "serviceaccounts", subresource: "token" },
   ),
   ...REVIEWS.map(({ group, plural, kind }) =>
     guarded(

@@ -57,11 +57,19 @@ export function invalid(
 /** Throws 422 when there is a cause, in the words of a Kubernetes API server. */
 export function refuseOptions(kind: string, causes: readonly StatusCause[]): void {
   if (causes.length === 0) return;
+  throw refuseInvalid({ group: "meta.k8s.io", kind, name: "" }, causes);
+}
+
+/** 422 in the words of a Kubernetes API server. */
+export function refuseInvalid(
+  { group, kind, name }: { readonly group: string; readonly kind: string; readonly name: string },
+  causes: readonly StatusCause[],
+): StatusError {
   const texts = causes.map(({ field, message }) => `${field}: ${message}`);
   const text = causes.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
-  const details = { group: "meta.k8s.io", kind, causes };
-  const message = `${kind}.meta.k8s.io "" is invalid: ${text}`;
-  throw new StatusError(failure(422, "Invalid", message, details));
+  const details = { ...(name !== "" && { name }), group, kind, causes };
+  const message = `${kind}.${group} ${JSON.stringify(name)} is invalid: ${text}`;
+  return new StatusError(failure(422, "Invalid", message, details));
 }
 
 function causeOf(fault: Fault): StatusCause {

@@ -190,6 +190,24 @@ test("a Deployment that is deleted in the foreground goes after its pods", async
   assert.equal((await kubectl.run("get", "pods", "-l", "app=goes")).stdout, "");
 });
 
+test("a service account has tokens, and may do what its roles say until it is deleted", async () => {
+  await kubectl.demand("create", "serviceaccount", "robot");
+  assert.match(await kubectl.demand("get", "sa"), /^robot +0 +\d/m);
+  const words = ["create", "rolebinding", "robot", "--clusterrole=view"];
+  await kubectl.demand(...words, "--serviceaccount=default:robot");
+  const token = await kubectl.demand("create", "token", "robot", "--duration=20m");
+  const asRobot = ["--user=", `--token=${token.trim()}`];
+  const who = await kubectl.demand(...asRobot, "auth", "whoami");
+  assert.match(who, /Username +system:serviceaccount:default:robot\n/);
+  assert.equal((await kubectl.demand(...asRobot, "auth", "can-i", "get", "pods")).trim(), "yes");
+  assert.match(await kubectl.demand(...asRobot, "get", "pods"), /^NAME/);
+  const refused = await kubectl.run(...asRobot, "delete", "sa", "robot");
+  assert.match(refused.stderr, /"system:serviceaccount:default:robot" cannot delete resource/);
+  await kubectl.demand("delete", "serviceaccount", "robot");
+  const late = await kubectl.run(...asRobot, "get", "pods");
+  assert.match(late.stderr, /has been deleted|Unauthorized|logged in/);
+});
+
 const SHOP = `apiVersion: v1
 kind: Namespace
 metadata: { name: shop }

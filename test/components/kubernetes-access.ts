@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { Agent, request as httpsRequest } from "node:https";
+import { ensureAccountKeys, type AccountTokens } from "../../src/server/access/account-tokens.ts";
 import { BUILT_IN } from "../../src/server/access/built-in-roles.ts";
 import { RBAC_GROUP, type PolicyRule } from "../../src/resources/kinds/role.ts";
 import type { Resource } from "../../src/resources/object.ts";
@@ -115,6 +116,12 @@ const OBJECTS: readonly Resource[] = [
   bindingOf("nobody", "kept-back", "b"),
 ];
 
+function accountsIn(directory: string): AccountTokens {
+  const accounts = ensureAccountKeys(directory);
+  if (typeof accounts === "string") throw new Error(accounts);
+  return accounts;
+}
+
 /** Both servers with all of it. */
 export class BothServers {
   readonly #ours: Served;
@@ -130,7 +137,10 @@ export class BothServers {
     const tokens = new TokenFile(theirs.tokenFile, (fault) => {
       throw new Error(fault);
     });
-    const both = new BothServers(await Served.start({ tokens }), theirs);
+    const both = new BothServers(
+      await Served.start({ tokens, accounts: accountsIn(theirs.directory) }),
+      theirs,
+    );
     for (const object of OURS) await both.#load(object, true);
     for (const object of OBJECTS) await both.#load(object, false);
     return both;

@@ -24,9 +24,8 @@ import { Envoy, findEnvoy } from "../support/envoy.ts";
 import { findKubectl, Kubectl } from "../support/kubectl.ts";
 import { KubernetesServer, tokenOf } from "../support/kubernetes.ts";
 import { ACCESS_USERS, BothServers, differenceOf } from "./kubernetes-access.ts";
-import { deletionDifferences } from "./kubernetes-deletion.ts";
 import { listDifferences } from "./kubernetes-lists.ts";
-import { namespaceDifferences } from "./kubernetes-namespaces.ts";
+import { lifeDifferences } from "./kubernetes-lives.ts";
 import { everythingAsked } from "./kubernetes-access-cases.ts";
 import { allKinds, Mesh } from "./kubernetes-sidecars.ts";
 import { pluginsAndShares } from "./kubernetes-plugins.ts";
@@ -223,9 +222,8 @@ test("our API server pages lists as Kubernetes does, and refuses in its words", 
   assert.deepEqual(await listDifferences(both), []);
 });
 
-test("a Namespace, an owner and a dependent live and go in our API server as in Kubernetes", async () => {
-  const ofNamespaces = await namespaceDifferences(both);
-  assert.deepEqual([...ofNamespaces, ...(await deletionDifferences(both))], []);
+test("Namespaces, owners and service accounts live and go in our API server as in Kubernetes", async () => {
+  assert.deepEqual(await lifeDifferences(both), []);
 });
 
 test("our API server lets users do what Kubernetes does, and refuses in its words", async (t) => {

@@ -6,6 +6,7 @@ import { isSameToken } from "../credentials.ts";
 import type { Call } from "../call.ts";
 import type { ServerDependencies } from "../dependencies.ts";
 import { badRequest, failure, refuse, StatusError } from "../status.ts";
+import { ISSUER, type Recognized } from "./account-tokens.ts";
 import { resourceText, type Ask, type ResourceAsk } from "./attributes.ts";
 import { authorize, type Decision } from "./rbac.ts";
 import { accountOf, ADMIN, impersonatedUser, type User } from "./user.ts";
@@ -14,31 +15,45 @@ const IMPERSONATE_USER = "impersonate-user";
 const IMPERSONATE_GROUP = "impersonate-group";
 const GROUPS_MAX = 100;
 
-type Authentication = Pick<ServerDependencies, "token" | "tokens" | "certificates" | "clock">;
+type Authentication = Pick<
+  ServerDependencies,
+  "token" | "tokens" | "certificates" | "accounts" | "store" | "clock"
+>;
 
 /** A certificate goes before a token, as in Kubernetes. Throws `StatusError` 401. */
-export function authenticate(
-  request: IncomingMessage,
-  { token, tokens, certificates, clock }: Authentication,
-): User {
+export function authenticate(request: IncomingMessage, dependencies: Authentication): User {
+  const { certificates, clock } = dependencies;
   const own = certificates?.userOf(request.socket, clock.nowMs()) ?? null;
   if (own !== null && typeof own !== "string") return own;
   const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-  if (given !== undefined) {
-    if (isSameToken(given, token)) return ADMIN;
-    const user = tokens?.userOf(given) ?? null;
-    if (user !== null) return user;
-  }
-  throw unauthorized(own, given !== undefined);
+  const found = given === undefined ? null : recognize(given, [ISSUER], dependencies);
+  if (found !== null && typeof found !== "string") return found.user;
+  throw unauthorized(own, found ?? (given === undefined ? null : WRONG));
 }
 
-function unauthorized(ofCertificate: string | null, hasToken: boolean): StatusError {
-  const place = "it stands in admin.token in the state directory";
+/** Null: nobody has it; a text: why it is not good. */
+export function recognize(
+  given: string,
+  audiences: readonly string[],
+  { token, tokens, accounts, store, clock }: Authentication,
+): Recognized | string | null {
+  const known = isSameToken(given, token) ? ADMIN : (tokens?.userOf(given) ?? null);
+  // Such a token says nothing of audiences: it is for the API alone.
+  if (known !== null) {
+    return audiences.includes(ISSUER) ? { user: known, audiences: [ISSUER] } : null;
+  }
+  return accounts?.recognize(given, { store, nowMs: clock.nowMs(), audiences }) ?? null;
+}
+
+const PLACE = "it stands in admin.token in the state directory";
+const WRONG = `the bearer token is wrong; ${PLACE}`;
+
+function unauthorized(ofCertificate: string | null, ofToken: string | null): StatusError {
   const faults = [
     ...(ofCertificate === null ? [] : [`the client certificate is refused: ${ofCertificate}`]),
-    ...(hasToken ? [`the bearer token is wrong; ${place}`] : []),
+    ...(ofToken === null ? [] : [ofToken]),
   ];
-  const message = faults.length === 0 ? `a bearer token is required; ${place}` : faults.join("; ");
+  const message = faults.length === 0 ? `a bearer token is required; ${PLACE}` : faults.join("; ");
   return refuse(401, "Unauthorized", message);
 }
 

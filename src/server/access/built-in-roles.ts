@@ -51,6 +51,7 @@ const EDIT: readonly PolicyRule[] = [
   ...VIEW,
   { verbs: READ, apiGroups: [""], resources: ["secrets"] },
   ...rulesFor(WRITE, true),
+  { verbs: ["create"], apiGroups: [""], resources: ["serviceaccounts/token"] },
   { verbs: WRITE, apiGroups: ["apps"], resources: ["deployments/scale"] },
 ];
 const NAMESPACE_ADMIN: readonly PolicyRule[] = [

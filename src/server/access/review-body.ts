@@ -4,7 +4,12 @@ import { isObject, type Json } from "../patch/json.ts";
 import { readBody, type Call } from "../call.ts";
 import { badRequest } from "../status.ts";
 
-export type ReviewKind = "SelfSubjectAccessReview" | "SelfSubjectRulesReview" | "SelfSubjectReview";
+export type ReviewKind =
+  | "SelfSubjectAccessReview"
+  | "SelfSubjectRulesReview"
+  | "SelfSubjectReview"
+  | "SubjectAccessReview"
+  | "TokenReview";
 
 /** Throws 400 or 415. */
 export async function readReview(call: Call, kind: ReviewKind): Promise<Json> {

@@ -2,7 +2,7 @@
 
 import { isObject, type Json } from "../patch/json.ts";
 import { sendJson, type Call } from "../call.ts";
-import { badRequest, refuse } from "../status.ts";
+import { badRequest, refuse, refuseInvalid } from "../status.ts";
 import type { Ask } from "./attributes.ts";
 import { authorize, grantsOf } from "./rbac.ts";
 import { userInfo } from "./user.ts";
@@ -25,6 +25,8 @@ export const REVIEWS: readonly {
     kind: "SelfSubjectRulesReview",
   },
   { group: "authentication.k8s.io", plural: "selfsubjectreviews", kind: "SelfSubjectReview" },
+  { group: "authorization.k8s.io", plural: "subjectaccessreviews", kind: "SubjectAccessReview" },
+  { group: "authentication.k8s.io", plural: "tokenreviews", kind: "TokenReview" },
 ];
 
 export async function reviewAccess(call: Call): Promise<void> {
@@ -32,6 +34,25 @@ export async function reviewAccess(call: Call): Promise<void> {
   const { isAllowed, reason } = authorize(call.dependencies.store, call.user, askedIn(spec));
   const status = { allowed: isAllowed, ...(reason !== "" && { reason }) };
   answer(call, "SelfSubjectAccessReview", { spec, status });
+}
+
+/** What another user may do. */
+export async function reviewSubject(call: Call): Promise<void> {
+  const kind = "SubjectAccessReview";
+  const spec = await readReview(call, kind);
+  const [name, uid, given = []] = [textOf(spec, "user"), textOf(spec, "uid"), spec["groups"]];
+  if (!Array.isArray(given) || !given.every((one) => typeof one === "string")) {
+    throw badRequest("groups must be a list of texts");
+  }
+  const ask = askedIn(spec);
+  if (name === "" && given.length === 0) {
+    const message = 'Invalid value: "": at least one of user or group must be specified';
+    const causes = [{ reason: "FieldValueInvalid", message, field: "spec.user" }];
+    throw refuseInvalid({ group: "authorization.k8s.io", kind, name: "" }, causes);
+  }
+  const user = { name, uid, groups: given };
+  const { isAllowed, reason } = authorize(call.dependencies.store, user, ask);
+  answer(call, kind, { spec, status: { allowed: isAllowed, ...(reason !== "" && { reason }) } });
 }
 
 export async function reviewRules(call: Call): Promise<void> {
@@ -58,7 +79,7 @@ export async function reviewSelf(call: Call): Promise<void> {
   answer(call, "SelfSubjectReview", { status: { userInfo: userInfo(call.user) } });
 }
 
-function answer(call: Call, kind: ReviewKind, body: Json): void {
+export function answer(call: Call, kind: ReviewKind, body: Json): void {
   const group = REVIEWS.find((each) => each.kind === kind)?.group ?? "";
   sendJson(call, 201, { kind, apiVersion: `${group}/v1`, metadata: {}, ...body });
 }

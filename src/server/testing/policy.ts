@@ -52,6 +52,7 @@ const EDITED = "configmaps secrets pods deployments.apps deployments.apps/scale 
 const EDITOR: readonly Entitled[] = [
   { verbs: `${READ} ${WRITE}`, resources: EDITED, namespaces: "a" },
   { verbs: READ, resources: VIEWED, namespaces: "a" },
+  { verbs: "create", resources: "serviceaccounts/token", namespaces: "a" },
 ];
 
 export const TABLE: Readonly<Record<string, readonly Entitled[] | "everything">> = {
