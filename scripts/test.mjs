@@ -1,6 +1,6 @@
 // `npm test [-- part-of-a-path ...]`: installs what is missing, builds, and runs every test file,
-// but for those in test/components and test/parity; with `--components` only those (they need Java,
-// a registry, many Envoys ...).
+// but for those in test/components, test/mutation and test/parity; with `--components` only those
+// (they need Java, a registry, many Envoys, or long).
 //
 // With CI=true a skipped test is a failure: a test that never runs proves nothing.
 
@@ -35,7 +35,12 @@ const NURSERY_FLAG = "--max-semi-space-size=16";
 /** Whole systems first, units last: at the end no long file keeps one core busy alone. */
 const FOLDERS = ["test", "examples", "bench", "plugins", "sdk", "src"];
 /** Of the component tests, a minute and more each: begun last, one would keep a core busy alone. */
-const LONGEST = ["parity.test", "http-differential.test", "envoy-sidecars.test"];
+const LONGEST = [
+  "parity.test",
+  "http-differential.test",
+  "listener-mutation.test",
+  "envoy-sidecars.test",
+];
 
 checkNodeVersion();
 run(process.execPath, [join(ROOT, "scripts", "setup.mjs")]);
@@ -46,7 +51,7 @@ process.env.NODE_OPTIONS = [process.env.NODE_OPTIONS, NURSERY_FLAG].filter(Boole
 const COMPONENTS_FLAG = "--components";
 const words = process.argv.slice(2);
 const wanted = words.filter((word) => word !== COMPONENTS_FLAG);
-const COMPONENTS = ["components", "parity"].map((folder) => join("test", folder) + sep);
+const COMPONENTS = ["components", "mutation", "parity"].map((folder) => join("test", folder) + sep);
 const files = FOLDERS.flatMap(testFiles).filter(
   (file) =>
     COMPONENTS.some((folder) => file.startsWith(folder)) === words.includes(COMPONENTS_FLAG) &&

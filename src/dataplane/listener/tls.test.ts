@@ -125,7 +125,11 @@ describe("a listener with TLS", () => {
     {
       name: "TLS 1.1",
       says: "unsupported protocol",
-      options: { servername: "a.test", maxVersion: "TLSv1.1", minVersion: "TLSv1.1" },
+      // A client of today sends no such hello at its usual level of security.
+      options: {
+        ...{ servername: "a.test", maxVersion: "TLSv1.1", minVersion: "TLSv1.1" },
+        ciphers: "DEFAULT@SECLEVEL=0",
+      },
     },
     {
       name: "a client that speaks none of our protocols",

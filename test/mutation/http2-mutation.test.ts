@@ -1,18 +1,19 @@
 //! With any one check taken out of what reads frames and header blocks, a raw case must fail.
 //! Survivors are listed with the reason why no case can tell.
-//! Every fourth in a usual run; all: GRAYLANE_MUTANTS=all npm test -- http2-mutation
+//! Every fourth in a usual run; all:
+//! GRAYLANE_MUTANTS=all node scripts/test.mjs --components http2-mutation
 
 import assert from "node:assert/strict";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import { createContext, runInContext } from "node:vm";
 import { PREFACE, frame, setting } from "../../src/dataplane/testing/http2-frames.ts";
-import type { FrameCase } from "./http2-frame-case.ts";
-import { FIELD_CASES } from "./http2-field-cases.ts";
-import { FRAMING_CASES } from "./http2-framing-cases.ts";
-import type * as Reading from "./http2-session-reading.ts";
-import { PREFACE_CASES, SESSION_CASES } from "./http2-session-cases.ts";
-import { split } from "./http-reading.ts";
+import type { FrameCase } from "../fuzz/http2-frame-case.ts";
+import { FIELD_CASES } from "../fuzz/http2-field-cases.ts";
+import { FRAMING_CASES } from "../fuzz/http2-framing-cases.ts";
+import type * as Reading from "../fuzz/http2-session-reading.ts";
+import { PREFACE_CASES, SESSION_CASES } from "../fuzz/http2-session-cases.ts";
+import { split } from "../fuzz/http-reading.ts";
 import { loadApart } from "./mutant-loader.ts";
 import { makeHttp2Mutants, type Mutant } from "./mutants.ts";
 

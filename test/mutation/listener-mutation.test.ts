@@ -1,7 +1,8 @@
 //! The listener's checks (deadlines, limits, TLS) taken out one by one: a test must fail each time.
 //! Not here, since another check holds the same: a certificate for a name that no server has is
 //! refused when it is looked for, and once more when the handshake has ended.
-//! Every sixth in a usual run; all: GRAYLANE_MUTANTS=all npm test -- listener-mutation
+//! Every sixth in a usual run; all:
+//! GRAYLANE_MUTANTS=all node scripts/test.mjs --components listener-mutation
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
