@@ -149,7 +149,7 @@ export class Engine {
   async #drained(): Promise<void> {
     for (const envoy of [...this.#gateways, ...this.#sidecars.flatMap(({ envoys }) => envoys)]) {
       // One whose pod has gone is stopped.
-      while (await envoy.isDraining().catch(() => false)) await sleep(POLL_MS);
+      while (await envoy.isDraining()) await sleep(POLL_MS);
     }
   }
 

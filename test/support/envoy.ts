@@ -142,11 +142,17 @@ export class Envoy {
     return existsSync(path) ? readFileSync(path, "utf8").slice(-LOG_BYTES_MAX) : "";
   }
 
-  /** Whether connections are still served by listeners that have been replaced. */
+  /** Whether connections are still served by listeners that have been replaced; not when stopped. */
   async isDraining(): Promise<boolean> {
     const filter = "filter=^listener_manager.total_(filter_chains|listeners)_draining$";
-    const response = await fetch(`http://127.0.0.1:${this.adminPort}/stats?${filter}`);
-    return /: [1-9]/.test(await response.text());
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.adminPort}/stats?${filter}`);
+      return /: [1-9]/.test(await response.text());
+    } catch (error) {
+      // Its pod has gone meanwhile.
+      if (this.#child.killed || hasEnded(this.#child)) return false;
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
